@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import pytest
+from PIL import Image, ImageChops, ImageColor
+
+from got_models.chain import ReasoningChain
+from got_models.layout import beside, contact_sheet, draw_layout
+
+GRAY = (128, 128, 128)
+
+
+def chain(text: str) -> ReasoningChain:
+    return ReasoningChain.parse(text, "generate", "a prompt")
+
+
+def changed(picture: Image.Image, ground: tuple[int, int, int]) -> tuple[int, int, int, int] | None:
+    """The smallest rectangle around everything that is not ground."""
+    return ImageChops.difference(picture, Image.new("RGB", picture.size, ground)).getbbox()
+
+
+def test_outline_has_the_mask_colour_on_a_dark_halo_and_leaves_the_rest():
+    picture = Image.new("RGB", (1000, 1000), GRAY)
+    layout = draw_layout(chain("a cat (200,300),(600,700) (deeppink)"), picture, picture.size)
+    assert layout.size == picture.size
+    color = ImageColor.getrgb("deeppink")
+    for x, y in ((200, 500), (599, 500), (400, 699)):
+        assert layout.getpixel((x, y)) == color
+    assert layout.getpixel((400, 500)) == GRAY
+    assert layout.getpixel((100, 100)) == GRAY
+    assert layout.getpixel((198, 500)) == layout.getpixel((601, 500)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "corners", ["(0,0),(300,300)", "(900,900),(999,999)", "(980,0),(999,10)", "(0,990),(9,999)"]
+)
+@pytest.mark.parametrize("size", [(512, 512), (600, 120), (130, 700)])
+def test_label_stays_inside_the_picture(corners, size):
+    picture = Image.new("RGB", size, GRAY)
+    short, long = (
+        draw_layout(chain(f"{phrase} {corners} (deeppink)"), picture, size)
+        for phrase in ("i", "wide words stand here")
+    )
+    left, top, right, bottom = ImageChops.difference(short, long).getbbox()
+    assert left >= 0 and top >= 0 and right <= short.width and bottom <= short.height
+    column = [long.getpixel((x, (top + bottom) // 2)) for x in range(left, right)]
+    assert len(set(column)) > 2  # letters and tag
+    pixels = [long.getpixel((x, y)) for x in range(left, right) for y in range(top, bottom)]
+    assert pixels.count(ImageColor.getrgb("deeppink")) > len(pixels) / 4
+
+
+def test_different_phrases_give_different_labels():
+    cat, dog = (
+        draw_layout(chain(f"a {name} (100,300),(900,900)"), None, (512, 512)) for name in ("cat", "dog")
+    )
+    assert changed(ImageChops.difference(cat, dog), (0, 0, 0)) is not None
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((128, 128), (512, 512)), ((64, 256), (128, 512)), ((900, 600), (900, 600)), ((1, 1), (512, 512))],
+)
+def test_small_pictures_are_enlarged(size, expected):
+    assert draw_layout(chain("a cat (0,0),(999,999)"), Image.new("L", size), size).size == expected
+    assert draw_layout(chain("a cat (0,0),(999,999)"), None, size).size == expected
+
+
+def test_a_chain_without_boxes_leaves_the_picture():
+    picture = Image.new("RGB", (600, 400), GRAY)
+    assert changed(draw_layout(chain("nothing here"), picture, picture.size), GRAY) is None
+
+
+def test_the_given_picture_is_not_drawn_upon():
+    picture = Image.new("RGB", (600, 400), GRAY)
+    draw_layout(chain("a cat (100,100),(900,900)"), picture, picture.size)
+    assert changed(picture, GRAY) is None
+
+
+def test_beside_brings_all_to_one_height():
+    row = beside(Image.new("RGB", (50, 50), "red"), Image.new("RGB", (100, 200), "blue"))
+    assert row.size == (300, 200)
+    assert row.getpixel((199, 100)) == (255, 0, 0)
+    assert row.getpixel((200, 100)) == (0, 0, 255)
+
+
+def test_contact_sheet_shows_every_picture_under_its_title():
+    colors = ["red", "lime", "blue", "magenta", "cyan"]
+    sheet = contact_sheet([(color, Image.new("RGB", (128, 128), color)) for color in colors])
+    counts = {color: count for count, color in sheet.getcolors(sheet.width * sheet.height)}
+    assert [counts[ImageColor.getrgb(color)] for color in colors] == [320 * 320] * 5
+    assert counts[(0, 0, 0)] > 0
+    assert sheet.width <= 1400
+
+
+def test_a_long_title_stays_in_its_cell():
+    picture = Image.new("RGB", (128, 128), "white")
+    sheet = contact_sheet([("long title " * 40, picture), ("", picture)])
+    _, _, right, _ = changed(sheet, (255, 255, 255))
+    assert right <= 12 + 320
+
+
+def test_an_empty_contact_sheet_is_a_picture():
+    assert contact_sheet([]).width > 0
