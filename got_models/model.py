@@ -1,0 +1,294 @@
+"""One checkpoint: its parts, loaded when first used, and the walk from a sentence to a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .chain import ReasoningChain
+from .checkpoint import PROJECTORS_FILE, CheckpointSettings, check
+from .errors import GoTError
+from .guidance import VAE_FACTOR, Guidance, GuidanceScales
+
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    from .reasoner import Reasoner
+    from .sampler import Step
+    from .ssgm import SemanticSpatialGuidance
+
+SMALLEST_SIDE, LARGEST_SIDE = 64, 2048
+
+
+class GoTModel:
+    """The parts of one checkpoint. Build it with `from_pretrained`.
+
+    The parts are separate: each loads on its first use and may be moved to another device than the others.
+    """
+
+    def __init__(
+        self, path: Path, settings: CheckpointSettings, device: torch.device | str, dtype: torch.dtype
+    ) -> None:
+        self.path = path
+        self.settings = settings
+        self.device = torch.device(device)
+        self.dtype = dtype
+
+    @classmethod
+    def from_pretrained(
+        cls, path: str | Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> GoTModel:
+        """Check a checkpoint folder; its weights load later.
+
+        Args:
+            device, dtype: where the parts go and what their weights are cast to when they load.
+
+        Raises:
+            GoTError: the folder is incomplete, damaged, or its parts do not fit together.
+        """
+        return cls(Path(path), check(path), device, dtype)
+
+    @cached_property
+    def reasoner(self) -> Reasoner:
+        """The MLLM with its tokenizer and image processor."""
+        from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
+
+        from .reasoner import Reasoner
+
+        processor = self.path / "processor"
+        return Reasoner(
+            self._load(Qwen2_5_VLForConditionalGeneration, "mllm", self.dtype),
+            AutoTokenizer.from_pretrained(processor, local_files_only=True),
+            _image_processor_class().from_pretrained(processor, local_files_only=True),
+            self.settings.vision_size,
+            self.settings.max_new_tokens,
+        )
+
+    @cached_property
+    def ssgm(self) -> SemanticSpatialGuidance:
+        """The two projectors."""
+        from safetensors.torch import load_file
+
+        from .ssgm import SemanticSpatialGuidance
+
+        sizes = self.settings.sizes
+        projectors = SemanticSpatialGuidance(sizes.hidden, sizes.cross_attention, sizes.pooled)
+        projectors.load_state_dict(load_file(self.path / PROJECTORS_FILE))
+        return projectors.to(self.device, self.dtype).eval().requires_grad_(False)
+
+    @cached_property
+    def unet(self) -> UNet2DConditionModel:
+        """The SDXL UNet with 12 input channels."""
+        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+        return self._load(UNet2DConditionModel, "unet", self.dtype)
+
+    @cached_property
+    def vae(self) -> AutoencoderKL:
+        """The VAE. One that says so (SDXL's does) stays in float32 where float16 would overflow."""
+        from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+        overflows = self.dtype == torch.float16 and AutoencoderKL.load_config(self.path / "vae").get(
+            "force_upcast"
+        )
+        return self._load(AutoencoderKL, "vae", torch.float32 if overflows else self.dtype)
+
+    @cached_property
+    def scheduler_config(self) -> dict[str, Any]:
+        """The noise schedule, from which every sampler's scheduler is built."""
+        from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
+        config: dict[str, Any] = DDPMScheduler.load_config(self.path / "scheduler")
+        return config
+
+    def reason(
+        self,
+        prompt: str,
+        image: Image.Image | None = None,
+        task: str | None = None,
+        *,
+        max_new_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        on_text: Callable[[str], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> ReasoningChain:
+        """Let the MLLM write a reasoning chain. The task is "edit" when an image is given, else "generate".
+
+        The keyword arguments are those of `Reasoner.write`. What the MLLM writes never raises: what cannot be
+        read is reported in the chain's warnings.
+
+        Raises:
+            GoTError: an unusable prompt, picture or decoding setting.
+            Interrupted: `should_stop` said so.
+        """
+        if task is None:
+            task = "generate" if image is None else "edit"
+        text = self.reasoner.write(
+            task,
+            prompt,
+            image,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            top_p=top_p,
+            seed=seed,
+            on_text=on_text,
+            should_stop=should_stop,
+        )
+        return ReasoningChain.read(text, task, prompt)
+
+    @torch.no_grad()
+    def encode(
+        self, chain: ReasoningChain, reference: Image.Image | None = None, size: tuple[int, int] | None = None
+    ) -> Guidance:
+        """A chain, and for editing the source picture, become guidance. The MLLM reads the text again.
+
+        Args:
+            reference: the picture to edit; for generation none (a black picture stands for it).
+            size: (height, width) of the result in pixels; by default the checkpoint's for the task.
+
+        Raises:
+            GoTError: a size that does not fit, or editing without a picture.
+        """
+        from .ssgm import reference_latents, spatial_latents
+
+        defaults = self.settings.tasks[chain.task]
+        size = (defaults.height, defaults.width) if size is None else size
+        self.check_size(size)
+        if chain.task == "edit" and reference is None:
+            raise GoTError("Editing needs the picture that is to be edited as the reference; none was given.")
+        if chain.task == "generate" and reference is not None:
+            raise GoTError("A reference picture was given, but the chain's task is 'generate'; leave it out.")
+        # 1. Semantic guidance: prompt, chain and image tokens, read in one pass.
+        hidden = self.reasoner.read(chain, reference)
+        weight = self.ssgm.output_projector.projector.weight
+        semantic, null_semantic, pooled = self.ssgm.semantic(hidden.to(weight.device, weight.dtype))
+        # 2. Spatial and reference guidance: boxes and source picture as unscaled latents.
+        spatial = spatial_latents(self.vae, chain.regions, size)
+        source = reference_latents(self.vae, reference, size)
+        return Guidance(
+            semantic,
+            null_semantic,
+            pooled,
+            spatial.to(semantic),
+            source.to(semantic),
+            size,
+            chain.task,
+        )
+
+    @torch.no_grad()
+    def sample_latents(
+        self,
+        guidance: Guidance,
+        scales: GuidanceScales | None = None,
+        seed: int = 0,
+        steps: int | None = None,
+        scheduler: str = "ddpm",
+        on_step: Callable[[Step], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Tensor:
+        """Denoise under guidance -> scaled latents [b, 4, h, w]; arguments and errors as in `denoise`."""
+        from .sampler import denoise
+
+        return denoise(
+            self.unet,
+            self.scheduler_config,
+            guidance,
+            self.default_scales(guidance.task) if scales is None else scales,
+            seed,
+            self.settings.tasks[guidance.task].steps if steps is None else steps,
+            scheduler,
+            self.unet.device,
+            on_step,
+            should_stop,
+        )
+
+    def sample(
+        self,
+        guidance: Guidance,
+        scales: GuidanceScales | None = None,
+        seed: int = 0,
+        steps: int | None = None,
+        scheduler: str = "ddpm",
+        on_step: Callable[[Step], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Image.Image:
+        """Denoise under guidance and decode the picture.
+
+        By default with the checkpoint's scales and steps for the task. Arguments and errors as in `denoise`.
+        """
+        return self.decode(
+            self.sample_latents(guidance, scales, seed, steps, scheduler, on_step, should_stop)
+        )
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Image.Image:
+        """Scaled latents [1, 4, h, w], as the UNet sees them, -> the picture."""
+        config = self.vae.config
+        unscaled = latents.to(self.vae.device, self.vae.dtype) / config["scaling_factor"]
+        unscaled = unscaled + (config.get("shift_factor") or 0.0)
+        pixels = self.vae.decode(unscaled, return_dict=False)[0]
+        levels = ((pixels[0].float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
+        return Image.fromarray(levels.permute(1, 2, 0).cpu().numpy())
+
+    def default_scales(self, task: str) -> GuidanceScales:
+        """The checkpoint's guidance scales for a task."""
+        defaults = self.settings.tasks[task]
+        return GuidanceScales(defaults.semantic, defaults.spatial, defaults.reference)
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Raises GoTError unless (height, width) suits the VAE and the UNet of this checkpoint."""
+        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+        levels = len(UNet2DConditionModel.load_config(self.path / "unet")["block_out_channels"])
+        multiple = VAE_FACTOR * 2 ** (levels - 1)
+        for name, side in zip(("height", "width"), size, strict=True):
+            if side % multiple or not SMALLEST_SIDE <= side <= LARGEST_SIDE:
+                raise GoTError(
+                    f"The {name} must be a multiple of {multiple} ({VAE_FACTOR} for the VAE times "
+                    f"{2 ** (levels - 1)} for the UNet) from {SMALLEST_SIDE} to {LARGEST_SIDE}, got {side}."
+                )
+
+    def _load(self, part_class: Any, name: str, dtype: torch.dtype) -> Any:
+        """Load one part whole: a missing tensor or one of another shape is an error, not a random start."""
+        folder = self.path / name
+        try:
+            part, report = part_class.from_pretrained(
+                folder,
+                torch_dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            raise GoTError(f"{folder} cannot be loaded: {error}") from error
+        if report["missing_keys"]:
+            raise GoTError(f"{folder} lacks the tensors {', '.join(sorted(report['missing_keys'])[:5])}.")
+        return part.to(self.device).eval().requires_grad_(False)
+
+
+def resize_result(picture: Image.Image, source_size: tuple[int, int], short_side: int) -> Image.Image:
+    """Give an edited picture its source's aspect (source_size: width, height) and a short side, in pixels."""
+    width, height = source_size
+    scale = short_side / min(width, height)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def _image_processor_class() -> Any:
+    """Qwen2-VL's image processor on Pillow: a class of its own since transformers 5, the default before."""
+    try:
+        from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+    except ImportError:
+        from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
+
+        return Qwen2VLImageProcessor
+    return Qwen2VLImageProcessorPil

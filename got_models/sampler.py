@@ -1,0 +1,155 @@
+"""The denoising loop: noise becomes latents under guidance, step by step."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from .errors import GoTError, Interrupted
+from .guidance import LATENT_CHANNELS, Guidance, GuidanceScales, active_branches, branch_inputs, combine
+
+if TYPE_CHECKING:
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+SCHEDULERS = ("ddpm", "euler", "dpm++2m", "unipc")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One finished denoising step: `index` counts from 1 to `total`, latents [b, 4, h, w] are scaled."""
+
+    index: int
+    total: int
+    latents: Tensor
+
+
+def make_scheduler(config: Mapping[str, Any], name: str) -> Any:
+    """The named diffusers scheduler, on the noise schedule of the checkpoint's scheduler config.
+
+    Raises:
+        GoTError: an unknown name.
+    """
+    # Imported one by one: some schedulers bring in scipy, which takes longer than ten steps of a small model.
+    if name == "ddpm":
+        from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
+        return DDPMScheduler.from_config(config)
+    if name == "euler":
+        from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
+
+        return EulerDiscreteScheduler.from_config(config)
+    if name == "dpm++2m":
+        from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+
+        return DPMSolverMultistepScheduler.from_config(config, algorithm_type="dpmsolver++", solver_order=2)
+    if name == "unipc":
+        from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
+
+        return UniPCMultistepScheduler.from_config(config)
+    raise GoTError(f"The scheduler is one of {', '.join(SCHEDULERS)}; got {name!r}.")
+
+
+@torch.no_grad()
+def denoise(
+    unet: UNet2DConditionModel,
+    scheduler_config: Mapping[str, Any],
+    guidance: Guidance,
+    scales: GuidanceScales,
+    seed: int,
+    steps: int,
+    scheduler: str = "ddpm",
+    device: torch.device | str = "cpu",
+    on_step: Callable[[Step], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Tensor:
+    """Denoise from pure noise to scaled latents [b, 4, h, w].
+
+    One generator on `device`, seeded with `seed`, draws the initial noise and is then passed to every
+    scheduler step that takes one. The branches with a coefficient other than zero share one UNet batch.
+
+    Args:
+        unet: on `device`, with the latents', the reference's and the spatial channels as input.
+        steps: from 1 to the number of training steps of the schedule.
+        on_step: receives every finished step.
+        should_stop: asked before every step.
+
+    Raises:
+        GoTError: steps, seed, scheduler or channel counts that cannot be used.
+        Interrupted: `should_stop` said so.
+    """
+    # 1. Check everything before the first evaluation.
+    _check_channels(unet, guidance)
+    schedule = make_scheduler(scheduler_config, scheduler)
+    most = schedule.config.num_train_timesteps
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= most:
+        raise GoTError(f"The number of steps must be a whole number from 1 to {most}, got {steps!r}.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
+        raise GoTError(f"The seed must be a whole number from 0 to 2**64 - 1, got {seed!r}.")
+
+    # 2. Lay the active branches side by side: one row of the UNet's batch per branch (and picture).
+    dtype = unet.dtype
+    branches = active_branches(scales)
+    inputs = [branch_inputs(guidance, branch) for branch in branches]
+    semantic = torch.cat([states for states, _, _ in inputs]).to(device, dtype)  # [branches * b, n, Dc]
+    spatial = torch.cat([latents for _, latents, _ in inputs]).to(device, dtype)  # [branches * b, 4, h, w]
+    reference = torch.cat([latents for _, _, latents in inputs]).to(device, dtype)
+    pooled = guidance.pooled.repeat(len(branches), 1).to(device, dtype)  # [branches * b, Dp]
+    height, width = guidance.size
+    time_ids = torch.tensor([[height, width, 0, 0, height, width]], device=device, dtype=dtype)
+    added = {"text_embeds": pooled, "time_ids": time_ids.expand(len(pooled), -1)}
+
+    # 3. Draw the initial noise.
+    generator = torch.Generator(device).manual_seed(seed)
+    schedule.set_timesteps(steps, device=device)
+    latents = torch.randn(guidance.reference.shape, generator=generator, device=device, dtype=dtype)
+    latents = latents * schedule.init_noise_sigma
+    step_arguments: dict[str, Any] = {"return_dict": False}
+    if "generator" in inspect.signature(schedule.step).parameters:
+        step_arguments["generator"] = generator
+
+    # 4. Denoise.
+    for index, timestep in enumerate(schedule.timesteps, start=1):
+        if should_stop is not None and should_stop():
+            raise Interrupted(f"Sampling was interrupted before step {index} of {steps}.")
+        noisy = schedule.scale_model_input(latents, timestep).repeat(len(branches), 1, 1, 1)
+        prediction = unet(
+            torch.cat([noisy, reference, spatial], dim=1),
+            timestep,
+            encoder_hidden_states=semantic,
+            added_cond_kwargs=added,
+            return_dict=False,
+        )[0]
+        combined = combine(dict(zip(branches, prediction.chunk(len(branches)), strict=True)), scales)
+        latents = schedule.step(combined, timestep, latents, **step_arguments)[0]
+        if on_step is not None:
+            on_step(Step(index, steps, latents))
+    return latents
+
+
+def _check_channels(unet: UNet2DConditionModel, guidance: Guidance) -> None:
+    config = unet.config
+    reference, spatial = guidance.reference.shape[1], guidance.spatial.shape[1]
+    given = LATENT_CHANNELS + reference + spatial
+    if config["in_channels"] != given:
+        raise GoTError(
+            f"The UNet takes {config['in_channels']} input channels, but the guidance gives {given}: "
+            f"{LATENT_CHANNELS} noisy latents + {reference} reference + {spatial} spatial."
+        )
+    if config["cross_attention_dim"] != guidance.semantic.shape[-1]:
+        raise GoTError(
+            f"The UNet's cross-attention is {config['cross_attention_dim']} wide, but the guidance "
+            f"is {guidance.semantic.shape[-1]}."
+        )
+    pooled = guidance.pooled.shape[-1]
+    embedding = config["projection_class_embeddings_input_dim"]
+    time_ids = 6 * config["addition_time_embed_dim"]
+    if embedding != pooled + time_ids:
+        raise GoTError(
+            f"The UNet's added embedding is {embedding} wide, but the guidance gives {pooled + time_ids}: "
+            f"{pooled} pooled + {time_ids} time ids."
+        )

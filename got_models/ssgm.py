@@ -1,0 +1,99 @@
+"""The Semantic-Spatial Guidance Module: hidden states, coloured boxes and a source picture become guidance.
+
+Shape letters as in `guidance.py`. Training and inference both go through these functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor, nn
+
+from .chain import Region
+
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+
+class Projector(nn.Module):
+    """One linear layer, stored under the published key `<name>.projector.*`."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.projector = nn.Linear(in_features, out_features)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        projected: Tensor = self.projector(hidden)
+        return projected
+
+
+class SemanticSpatialGuidance(nn.Module):
+    """The two projectors from the MLLM's hidden width to the UNet's cross-attention and pooled widths."""
+
+    def __init__(self, hidden: int, cross_attention: int, pooled: int) -> None:
+        super().__init__()
+        self.output_projector = Projector(hidden, cross_attention)
+        self.output_projector_add = Projector(hidden, pooled)
+
+    def semantic(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Hidden states [b, 64, hidden] -> (semantic [b, 64, Dc], null semantic [b, 64, Dc], pooled [b, Dp]).
+
+        The null semantic guidance is the projection of zeros, that is the bias alone. The pooled embedding is
+        the mean over the image tokens; it is never nulled.
+        """
+        semantic = self.output_projector(hidden)
+        null_semantic = self.output_projector(torch.zeros_like(hidden))
+        pooled = self.output_projector_add(hidden).mean(dim=1)
+        return semantic, null_semantic, pooled
+
+
+def draw_region_masks(regions: Sequence[Region], size: tuple[int, int]) -> list[Image.Image]:
+    """For each region its own black picture of size (H, W) with the box filled in the region's colour.
+
+    No region: one black picture.
+    """
+    height, width = size
+    if not regions:
+        return [Image.new("RGB", (width, height))]
+    pictures = []
+    for region in regions:
+        picture = Image.new("RGB", (width, height))
+        left, top, right, bottom = region.box.to_pixels(width, height)
+        ImageDraw.Draw(picture).rectangle((left, top, right - 1, bottom - 1), fill=region.color)
+        pictures.append(picture)
+    return pictures
+
+
+def pictures_to_tensor(
+    pictures: Sequence[Image.Image], device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """RGB pictures of one size -> [n, 3, H, W] in -1..1."""
+    pixels = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])  # [n, H, W, 3] in 0..255
+    tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device=device, dtype=torch.float32)
+    return (tensor / 127.5 - 1.0).to(dtype).contiguous()
+
+
+def encode_unscaled(vae: AutoencoderKL, pixels: Tensor) -> Tensor:
+    """Pixels [n, 3, H, W] in -1..1 -> the mode of their latent distribution [n, 4, h, w], not scaled."""
+    latents: Tensor = vae.encode(pixels).latent_dist.mode()
+    return latents
+
+
+def spatial_latents(vae: AutoencoderKL, regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
+    """Spatial guidance [1, 4, h, w]: the mean of the regions' masks, encoded one by one to save memory."""
+    masks = draw_region_masks(regions, size)
+    latents = [encode_unscaled(vae, pictures_to_tensor([mask], vae.device, vae.dtype)) for mask in masks]
+    return torch.cat(latents).mean(dim=0, keepdim=True)
+
+
+def reference_latents(vae: AutoencoderKL, picture: Image.Image | None, size: tuple[int, int]) -> Tensor:
+    """Reference guidance [1, 4, h, w]: the source picture, or a black one if None, resized to (H, W)."""
+    height, width = size
+    if picture is None:
+        picture = Image.new("RGB", (width, height))
+    resized = picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+    return encode_unscaled(vae, pictures_to_tensor([resized], vae.device, vae.dtype))

@@ -1,0 +1,191 @@
+"""The denoising loop, on a small UNet of the real class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from diffusers import DDPMScheduler, UNet2DConditionModel
+from torch import Tensor
+
+from got_models.errors import GoTError, Interrupted
+from got_models.guidance import BRANCHES, Guidance, GuidanceScales, branch_inputs
+from got_models.sampler import SCHEDULERS, Step, denoise, make_scheduler
+
+CONFIG: dict[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "epsilon",
+    "clip_sample": False,
+    "timestep_spacing": "leading",
+    "steps_offset": 1,
+}
+SCALES = GuidanceScales(4.0, 3.0, 1.5)
+
+
+def make_unet(**changes: Any) -> UNet2DConditionModel:
+    torch.manual_seed(0)
+    config = {
+        "in_channels": 12,
+        "out_channels": 4,
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+        "block_out_channels": (32, 32),
+        "layers_per_block": 1,
+        "attention_head_dim": 1,
+        "cross_attention_dim": 32,
+        "use_linear_projection": True,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256,
+        "projection_class_embeddings_input_dim": 16 + 6 * 256,
+    }
+    return UNet2DConditionModel(**(config | changes)).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def unet() -> UNet2DConditionModel:
+    return make_unet()
+
+
+@pytest.fixture(scope="module")
+def guidance() -> Guidance:
+    generator = torch.Generator().manual_seed(1)
+    return Guidance(
+        semantic=torch.randn(1, 64, 32, generator=generator),
+        null_semantic=torch.randn(1, 64, 32, generator=generator),
+        pooled=torch.randn(1, 16, generator=generator),
+        spatial=torch.randn(1, 4, 8, 12, generator=generator),
+        reference=torch.randn(1, 4, 8, 12, generator=generator),
+        size=(64, 96),
+        task="edit",
+    )
+
+
+def all_four_branches(unet: UNet2DConditionModel, guidance: Guidance, scales: GuidanceScales) -> Tensor:
+    """Three DDPM steps with every branch in a call of its own, summed as paper eq. 1 prints it."""
+    schedule = DDPMScheduler(**CONFIG)
+    schedule.set_timesteps(3)
+    generator = torch.Generator().manual_seed(5)
+    latents = torch.randn((1, 4, 8, 12), generator=generator)
+    height, width = guidance.size
+    added = {
+        "text_embeds": guidance.pooled,
+        "time_ids": torch.tensor([[height, width, 0, 0, height, width]], dtype=torch.float32),
+    }
+    for time in schedule.timesteps:
+        e = {}
+        for branch in BRANCHES:
+            states, spatial, reference = branch_inputs(guidance, branch)
+            stacked = torch.cat([latents, reference, spatial], dim=1)
+            e[branch] = unet(stacked, time, encoder_hidden_states=states, added_cond_kwargs=added).sample
+        noise = (
+            e["null"]
+            + scales.semantic * (e["semantic"] - e["reference"])
+            + scales.spatial * (e["full"] - e["semantic"])
+            + scales.reference * (e["reference"] - e["null"])
+        )
+        latents = schedule.step(noise, time, latents, generator=generator).prev_sample
+    return latents
+
+
+@pytest.mark.parametrize(
+    ("scales", "evaluations"),
+    [((4.0, 3.0, 1.5), 4), ((7.5, 4.0, 1.0), 3), ((4.0, 4.0, 1.0), 2), ((1, 1, 1), 1)],
+)
+def test_leaving_out_zero_branches_changes_nothing(
+    unet: UNet2DConditionModel, guidance: Guidance, scales: tuple[float, float, float], evaluations: int
+) -> None:
+    rows: list[int] = []
+    hook = unet.register_forward_pre_hook(lambda _, inputs: rows.append(inputs[0].shape[0]))
+    latents = denoise(unet, CONFIG, guidance, GuidanceScales(*scales), seed=5, steps=3)
+    hook.remove()
+    assert rows == [evaluations] * 3
+    assert torch.allclose(latents, all_four_branches(unet, guidance, GuidanceScales(*scales)), atol=1e-4)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_every_scheduler_is_reproducible_and_finite(
+    unet: UNet2DConditionModel, guidance: Guidance, scheduler: str
+) -> None:
+    first, second = (denoise(unet, CONFIG, guidance, SCALES, 3, 4, scheduler) for _ in range(2))
+    assert torch.equal(first, second) and torch.isfinite(first).all()
+    assert not torch.allclose(first, denoise(unet, CONFIG, guidance, SCALES, 4, 4, scheduler), atol=1e-2)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_one_step_is_enough_for_every_scheduler(
+    unet: UNet2DConditionModel, guidance: Guidance, scheduler: str
+) -> None:
+    assert torch.isfinite(denoise(unet, CONFIG, guidance, SCALES, 0, 1, scheduler)).all()
+
+
+def test_schedulers_keep_the_noise_schedule_of_the_checkpoint() -> None:
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
+    for name in SCHEDULERS:
+        scheduler = make_scheduler(CONFIG, name)
+        assert torch.allclose(scheduler.betas, betas), name
+        assert scheduler.config.prediction_type == "epsilon"
+
+
+def test_steps_are_reported_one_by_one(unet: UNet2DConditionModel, guidance: Guidance) -> None:
+    seen: list[Step] = []
+    latents = denoise(unet, CONFIG, guidance, SCALES, seed=0, steps=3, on_step=seen.append)
+    assert [(step.index, step.total) for step in seen] == [(1, 3), (2, 3), (3, 3)]
+    assert torch.equal(seen[-1].latents, latents)
+
+
+def test_interruption_is_honoured_before_the_next_step(
+    unet: UNet2DConditionModel, guidance: Guidance
+) -> None:
+    seen: list[Step] = []
+    with pytest.raises(Interrupted, match="before step 3 of 5"):
+        denoise(
+            unet,
+            CONFIG,
+            guidance,
+            SCALES,
+            seed=0,
+            steps=5,
+            on_step=seen.append,
+            should_stop=lambda: len(seen) == 2,
+        )
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "from 1 to 1000, got 0"),
+        ({"steps": 1001}, "from 1 to 1000, got 1001"),
+        ({"steps": 2.5}, "got 2.5"),
+        ({"seed": -1}, "got -1"),
+        ({"seed": 2**64}, "The seed must be"),
+        ({"scheduler": "heun"}, r"ddpm, euler, dpm\+\+2m, unipc; got 'heun'"),
+    ],
+)
+def test_unusable_settings_are_refused(
+    unet: UNet2DConditionModel, guidance: Guidance, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(GoTError, match=message):
+        denoise(unet, CONFIG, guidance, SCALES, **({"seed": 0, "steps": 2} | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"in_channels": 8}, "8 input channels.* 12: 4 noisy latents . 4 reference . 4 spatial"),
+        ({"cross_attention_dim": 64}, "cross-attention is 64 wide, but the guidance is 32"),
+        (
+            {"projection_class_embeddings_input_dim": 8 + 6 * 256},
+            "1544 wide, but the guidance gives 1552: 16 pooled . 1536 time ids",
+        ),
+    ],
+)
+def test_a_unet_of_other_widths_is_refused_with_every_contribution(
+    guidance: Guidance, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(GoTError, match=message):
+        denoise(make_unet(**change), CONFIG, guidance, SCALES, seed=0, steps=1)
