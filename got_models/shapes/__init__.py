@@ -1,0 +1,1 @@
+"""A small drawable world in which obedience to a plan can be measured."""

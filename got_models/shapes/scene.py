@@ -1,0 +1,118 @@
+"""Scenes of one to four flat shapes on a plain background, and how they are drawn."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw
+
+from ..chain import Box
+
+PICTURE_SIZE = 128
+SUPERSAMPLING = 4
+
+SHAPES = ("circle", "square", "triangle", "star")
+COLORS = {
+    "red": (230, 25, 25),
+    "green": (40, 170, 50),
+    "blue": (40, 70, 230),
+    "yellow": (250, 220, 30),
+    "purple": (140, 40, 190),
+    "orange": (250, 130, 20),
+    "cyan": (40, 210, 220),
+    "pink": (250, 130, 190),
+}
+BACKGROUNDS = {
+    "white": (255, 255, 255),
+    "light gray": (190, 190, 190),
+    "dark gray": (90, 90, 90),
+    "black": (0, 0, 0),
+}
+SIZES = {"small": 28, "medium": 36, "large": 48}
+
+HELD_OUT_PAIRS = frozenset({("purple", "star"), ("cyan", "square"), ("orange", "triangle")})
+"""Colour and shape pairs that training never shows, so that evaluation tests composition and not memory."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One shape. ``left`` and ``top``: pixels of a 128 x 128 picture; ``size``: the name of its side."""
+
+    shape: str
+    color: str
+    size: str
+    left: int
+    top: int
+
+    @property
+    def pixel_box(self) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom in pixels; right and bottom lie just outside."""
+        side = SIZES[self.size]
+        return (self.left, self.top, self.left + side, self.top + side)
+
+    @property
+    def box(self) -> Box:
+        """The same box on the chain's grid of [0, 1000)."""
+        return Box.from_pixels(*self.pixel_box, PICTURE_SIZE, PICTURE_SIZE)
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Colour and shape."""
+        return (self.color, self.shape)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A background name and the things on it, drawn in this order."""
+
+    background: str
+    things: tuple[Thing, ...]
+
+
+def outline(shape: str, box: tuple[float, float, float, float]) -> list[tuple[float, float]]:
+    """The corner points of a square, triangle or star that fills ``box`` (left, top, right, bottom)."""
+    left, top, right, bottom = box
+    if shape == "square":
+        return [(left, top), (right, top), (right, bottom), (left, bottom)]
+    if shape == "triangle":
+        return [((left + right) / 2, top), (right, bottom), (left, bottom)]
+    angles = [math.pi * (index / 5 - 0.5) for index in range(10)]
+    radii = [1.0 if index % 2 == 0 else 0.5 for index in range(10)]
+    points = [(r * math.cos(a), r * math.sin(a)) for r, a in zip(radii, angles, strict=True)]
+    low_x, high_x = min(x for x, _ in points), max(x for x, _ in points)
+    low_y, high_y = min(y for _, y in points), max(y for _, y in points)
+    return [
+        (
+            left + (x - low_x) / (high_x - low_x) * (right - left),
+            top + (y - low_y) / (high_y - low_y) * (bottom - top),
+        )
+        for x, y in points
+    ]
+
+
+def draw_shape(
+    canvas: ImageDraw.ImageDraw,
+    shape: str,
+    box: tuple[float, float, float, float],
+    fill: tuple[int, int, int] | int,
+) -> None:
+    """Draws one filled shape that touches all four sides of ``box``."""
+    left, top, right, bottom = box
+    inside = (left, top, right - 1, bottom - 1)
+    if shape == "circle":
+        canvas.ellipse(inside, fill=fill)
+    else:
+        canvas.polygon(outline(shape, inside), fill=fill)
+
+
+def draw(scene: Scene, size: int = PICTURE_SIZE) -> Image.Image:
+    """The scene as an RGB picture of ``size`` x ``size`` pixels, with smooth edges."""
+    scale = SUPERSAMPLING * size / PICTURE_SIZE
+    side = SUPERSAMPLING * size
+    picture = Image.new("RGB", (side, side), BACKGROUNDS[scene.background])
+    canvas = ImageDraw.Draw(picture)
+    for thing in scene.things:
+        left, top, right, bottom = (edge * scale for edge in thing.pixel_box)
+        draw_shape(canvas, thing.shape, (left, top, right, bottom), COLORS[thing.color])
+    return picture.resize((size, size), Image.Resampling.BOX)
