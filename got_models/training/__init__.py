@@ -1,0 +1,1 @@
+"""Training: the paper's joint objective (appendix; the authors never released their code)."""

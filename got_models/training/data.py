@@ -1,0 +1,106 @@
+"""An endless, numbered stream of shapes-world examples, and their batches as tensors.
+
+Row ``index`` depends only on the seed and the index, so a resumed run sees the rows it would have seen.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..chain import GRID
+from ..prompts import TokenIds, conversation
+from ..reasoner import picture_patches
+from ..shapes.edits import sample_edit
+from ..shapes.language import Example, sample_generation
+from ..shapes.scene import draw
+from .readout import region_targets, visual_targets
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+IGNORED = -100
+"""Label of tokens that carry no loss."""
+
+
+def generation_example(seed: int, index: int) -> Example:
+    """Row ``index`` of the generation stream."""
+    return sample_generation(random.Random(f"generate {seed} {index}"))
+
+
+def edit_example(seed: int, index: int) -> Example:
+    """Row ``index`` of the edit stream."""
+    return sample_edit(random.Random(f"edit {seed} {index}"))
+
+
+@dataclass(frozen=True)
+class ChainBatch:
+    """Examples of one task as the MLLM's inputs, padded on the right.
+
+    ``labels`` [b, length]: the chain's tokens and the <|im_gen_start|> after them; all else is ignored.
+    ``regions`` [b, 4, 7] and ``visual`` [b, visual tokens, 7] or None: targets of the readouts.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    labels: Tensor
+    pixel_values: Tensor | None
+    image_grid_thw: Tensor | None
+    regions: Tensor
+    visual: Tensor | None
+
+
+class Collator:
+    """Turns examples of one task into a ``ChainBatch``, with the prompt and picture code of inference."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, image_processor: Any, vision_size: int) -> None:
+        self.tokenizer = tokenizer
+        self.image_processor = image_processor
+        self.vision_size = vision_size
+        self.token_ids = TokenIds.of(tokenizer)
+        self.tokens_per_side = vision_size // (image_processor.patch_size * image_processor.merge_size)
+
+    def __call__(self, examples: Sequence[Example], with_image_tokens: bool = True) -> ChainBatch:
+        """Without image tokens the sequences end after the chain: enough for the chain's loss."""
+        ids = self.token_ids
+        image_tokens = ids.image_tokens if with_image_tokens else ()
+        sequences, labels, patches, grids, visual = [], [], [], [], []
+        for example in examples:
+            visual_tokens = 0
+            if example.source is not None:
+                values, grid = picture_patches(self.image_processor, draw(example.source), self.vision_size)
+                patches.append(values)
+                grids.append(grid)
+                visual_tokens = self.tokens_per_side**2
+                visual.append(visual_targets(example.source, self.tokens_per_side))
+            text = conversation(self.tokenizer, example.task, example.prompt, visual_tokens)
+            prompt = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+            answer = [
+                *self.tokenizer(example.chain.text, add_special_tokens=False)["input_ids"],
+                ids.image_start,
+            ]
+            sequences.append(torch.tensor([*prompt, *answer, *image_tokens]))
+            labels.append(torch.tensor([IGNORED] * len(prompt) + answer + [IGNORED] * len(image_tokens)))
+        pad = torch.nn.utils.rnn.pad_sequence
+        return ChainBatch(
+            input_ids=pad(sequences, batch_first=True, padding_value=ids.end_of_text),
+            attention_mask=pad([torch.ones_like(row) for row in sequences], batch_first=True),
+            labels=pad(labels, batch_first=True, padding_value=IGNORED),
+            pixel_values=torch.cat(patches) if patches else None,
+            image_grid_thw=torch.cat(grids) if grids else None,
+            regions=torch.stack([self.regions(example) for example in examples]),
+            visual=torch.stack(visual) if visual else None,
+        )
+
+    def regions(self, example: Example) -> Tensor:
+        """The readout's targets [4, 7] for one example."""
+        boxes = [
+            (box.x1 / GRID, box.y1 / GRID, box.x2 / GRID, box.y2 / GRID)
+            for box in (region.box for region in example.chain.regions)
+        ]
+        return region_targets(example.contents, boxes, example.target.background)

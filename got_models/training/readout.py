@@ -1,0 +1,87 @@
+"""Auxiliary readouts that teach a model built from nothing what its features must hold.
+
+The paper starts from a pretrained MLLM and UNet; the bundled model starts from random weights. Two linear
+readouts, thrown away after training, shorten the way: one reads each region's content from the semantic
+guidance, the other reads from the MLLM's visual tokens what the picture shows there.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..shapes.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, Scene
+
+SLOTS = 4
+"""Regions told apart by the readout: the 64 image tokens are shared out evenly among the first four boxes."""
+
+COLOR_NAMES = tuple(COLORS)
+BACKGROUND_NAMES = tuple(BACKGROUNDS)
+NO_COLOR, ABSENT_COLOR = len(COLOR_NAMES), len(COLOR_NAMES) + 1
+NO_SHAPE, ABSENT_SHAPE = len(SHAPES), len(SHAPES) + 1
+
+
+class ContentReadout(nn.Module):
+    """Linear heads on features [..., width]: colour, shape, box and background of what it stands for.
+
+    Targets are one tensor [..., 7]: colour class, shape class, background class, then x1, y1, x2, y2 in 0..1.
+    Classes beyond the names mean "nothing there" and "no such region".
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.color = nn.Linear(width, len(COLOR_NAMES) + 2)
+        self.shape = nn.Linear(width, len(SHAPES) + 2)
+        self.background = nn.Linear(width, len(BACKGROUND_NAMES))
+        self.box = nn.Linear(width, 4)
+
+    def forward(self, features: Tensor, targets: Tensor) -> Tensor:
+        """The sum of the heads' mean losses: cross-entropy for classes, four times L1 for boxes."""
+        features, targets = features.flatten(0, -2), targets.flatten(0, -2)
+        classes = targets[:, :3].long()
+        present = classes[:, 1] != ABSENT_SHAPE
+        box_distance = (self.box(features) - targets[:, 3:]).abs().mean(dim=1)
+        return (
+            functional.cross_entropy(self.color(features), classes[:, 0])
+            + functional.cross_entropy(self.shape(features), classes[:, 1])
+            + functional.cross_entropy(self.background(features), classes[:, 2])
+            + 4.0 * (box_distance * present).sum() / present.sum().clamp(min=1)
+        )
+
+
+def region_targets(
+    contents: tuple[tuple[str, str] | None, ...],
+    boxes: list[tuple[float, float, float, float]],
+    background: str,
+) -> Tensor:
+    """Targets [4, 7] of one chain's first four regions. ``boxes`` in 0..1."""
+    back = float(BACKGROUND_NAMES.index(background))
+    targets = torch.tensor([[ABSENT_COLOR, ABSENT_SHAPE, back, 0.0, 0.0, 0.0, 0.0]]).repeat(SLOTS, 1)
+    for slot, (content, box) in enumerate(zip(contents, boxes, strict=True)):
+        color, shape = (NO_COLOR, NO_SHAPE) if content is None else pair_classes(content)
+        targets[slot] = torch.tensor([color, shape, back, *box])
+    return targets
+
+
+def visual_targets(scene: Scene, tokens_per_side: int) -> Tensor:
+    """Targets [tokens_per_side squared, 7]: for each visual token the thing on most of its square."""
+    back = float(BACKGROUND_NAMES.index(scene.background))
+    targets = torch.tensor([[NO_COLOR, ABSENT_SHAPE, back, 0.0, 0.0, 0.0, 0.0]]).repeat(tokens_per_side**2, 1)
+    side = PICTURE_SIZE / tokens_per_side
+    for thing in scene.things:
+        left, top, right, bottom = thing.pixel_box
+        box = [edge / PICTURE_SIZE for edge in thing.pixel_box]
+        for row in range(tokens_per_side):
+            for column in range(tokens_per_side):
+                width = min(right, (column + 1) * side) - max(left, column * side)
+                height = min(bottom, (row + 1) * side) - max(top, row * side)
+                if width > 0 and height > 0 and width * height >= 0.25 * side * side:
+                    values = [*pair_classes(thing.pair), back, *box]
+                    targets[row * tokens_per_side + column] = torch.tensor(values)
+    return targets
+
+
+def pair_classes(pair: tuple[str, str]) -> tuple[int, int]:
+    """The classes of a colour and a shape."""
+    return COLOR_NAMES.index(pair[0]), SHAPES.index(pair[1])
