@@ -1,0 +1,116 @@
+"""The walk that ``generate``, ``edit`` and ``demo`` share: a chain, then its guidance, then a picture."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from typing import TYPE_CHECKING
+
+from PIL import Image
+from tqdm import tqdm
+
+from ..chain import ReasoningChain
+from ..prompts import check_prompt
+from .inputs import read_chain
+from .options import load_model
+from .outputs import Drawing, check_writable, write_files
+
+if TYPE_CHECKING:
+    from ..guidance import GuidanceScales
+    from ..model import GoTModel
+    from ..sampler import Step
+
+MOST_WARNINGS = 5
+
+
+def run_drawing(
+    arguments: argparse.Namespace, task: str, prompt: str, source: Image.Image | None = None
+) -> None:
+    """Check all input, draw one picture with the options of ``add_drawing_options``, write all results."""
+    check_prompt(prompt)
+    check_writable(arguments.out)
+    chain = read_chain(arguments.chain, task, prompt) if arguments.chain else None
+    model = load_model(arguments)
+    if arguments.size:
+        model.check_size(arguments.size)
+    chain = chain or reason(model, prompt, source)
+    given = {name: getattr(arguments, f"{name}_scale") for name in ("semantic", "spatial", "reference")}
+    scales = dataclasses.replace(
+        model.default_scales(task), **{name: scale for name, scale in given.items() if scale is not None}
+    )
+    drawing = draw(
+        model,
+        chain,
+        source,
+        scales=scales,
+        seed=arguments.seed,
+        steps=arguments.steps,
+        scheduler=arguments.scheduler,
+        size=arguments.size,
+    )
+    files = drawing.files()
+    write_files(arguments.out, files)
+    print(chain.text)
+    for name in files:
+        print(arguments.out / name)
+
+
+def reason(model: GoTModel, prompt: str, source: Image.Image | None = None) -> ReasoningChain:
+    """The chain that the model writes; its progress, and what is wrong with it, on stderr."""
+    with tqdm(desc="reasoning", unit=" tokens", leave=False) as bar:
+
+        def on_text(text: str) -> None:
+            bar.update()
+
+        chain = model.reason(prompt, source, on_text=on_text)
+    print_warnings(chain)
+    return chain
+
+
+def print_warnings(chain: ReasoningChain) -> None:
+    """What the model wrote that could not be used, on stderr; a model gone astray must not flood it."""
+    for warning in chain.warnings[:MOST_WARNINGS]:
+        print(f"warning: {warning}", file=sys.stderr)
+    if len(chain.warnings) > MOST_WARNINGS:
+        print(f"warning: {len(chain.warnings) - MOST_WARNINGS} more like these", file=sys.stderr)
+
+
+def draw(
+    model: GoTModel,
+    chain: ReasoningChain,
+    source: Image.Image | None = None,
+    *,
+    scales: GuidanceScales | None = None,
+    seed: int = 0,
+    steps: int | None = None,
+    scheduler: str = "ddpm",
+    size: tuple[int, int] | None = None,
+) -> Drawing:
+    """Draw a chain; scales, steps and size (height, width) default to the checkpoint's own for the task.
+
+    An edited picture takes the aspect of its source, with the short side of the size it was drawn at.
+    """
+    from ..model import resize_result
+
+    scales = scales or model.default_scales(chain.task)
+    steps = steps or model.settings.tasks[chain.task].steps
+    guidance = model.encode(chain, source, size)
+    height, width = guidance.size
+    with tqdm(desc="drawing", total=steps, unit=" steps", leave=False) as bar:
+
+        def on_step(step: Step) -> None:
+            bar.update()
+
+        picture = model.sample(guidance, scales, seed, steps, scheduler, on_step)
+    if source is not None:
+        picture = resize_result(picture, source.size, min(height, width))
+    settings = {
+        "seed": seed,
+        "steps": steps,
+        "scheduler": scheduler,
+        "size": f"{width}x{height}",
+        "scales": dataclasses.asdict(scales),
+        "checkpoint": model.path.name,
+    }
+    return Drawing(chain, picture, settings)

@@ -1,0 +1,24 @@
+"""``edit``: a picture and an instruction become a chain and the changed picture."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .drawing import run_drawing
+from .inputs import open_picture
+from .options import Subparsers, add_drawing_options
+
+
+def add_parser(subcommands: Subparsers) -> None:
+    parser = subcommands.add_parser(
+        "edit", help="a picture and an instruction become a chain and the changed picture"
+    )
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="the picture to change")
+    parser.add_argument("instruction", metavar="INSTRUCTION", help='such as "make the blue square green"')
+    add_drawing_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    run_drawing(arguments, "edit", arguments.instruction, open_picture(arguments.image))

@@ -1,0 +1,19 @@
+"""``generate``: a prompt becomes a chain and a picture."""
+
+from __future__ import annotations
+
+import argparse
+
+from .drawing import run_drawing
+from .options import Subparsers, add_drawing_options
+
+
+def add_parser(subcommands: Subparsers) -> None:
+    parser = subcommands.add_parser("generate", help="a prompt becomes a chain and a picture")
+    parser.add_argument("prompt", metavar="PROMPT", help='such as "a red circle above a blue square"')
+    add_drawing_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    run_drawing(arguments, "generate", arguments.prompt)

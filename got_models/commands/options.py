@@ -1,0 +1,118 @@
+"""Options that several commands share, and what turns their text into values."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..model import GoTModel
+
+BUNDLED_CHECKPOINT = Path(__file__).resolve().parent.parent / "tiny"
+SCHEDULERS = ("ddpm", "euler", "dpm++2m", "unipc")
+
+Subparsers = (
+    argparse._SubParsersAction
+)  # the type that argparse's add_subparsers() returns has no public name
+
+
+def positive_integer(text: str) -> int:
+    """An integer of at least 1."""
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, received {text!r}")
+    return number
+
+
+def seed(text: str) -> int:
+    """A seed that torch.Generator takes on every device: 0 to 2**63 - 1."""
+    number = int(text) if text.isdecimal() else -1
+    if not 0 <= number < 2**63:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to 2**63 - 1, received {text!r}")
+    return number
+
+
+def scale(text: str) -> float:
+    """A finite guidance scale."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"expected a finite number such as 4.0, received {text!r}")
+    return number
+
+
+def size(text: str) -> tuple[int, int]:
+    """``WIDTHxHEIGHT`` in pixels -> (height, width), the order of tensors."""
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) % 8 == 0 for side in sides):
+        raise argparse.ArgumentTypeError(
+            f"expected WIDTHxHEIGHT in multiples of 8 pixels, such as 128x128, received {text!r}"
+        )
+    width, height = sides
+    return int(height), int(width)
+
+
+def add_out_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        default=BUNDLED_CHECKPOINT,
+        metavar="DIR",
+        help="default: the bundled checkpoint",
+    )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="auto takes the GPU where there is one",
+    )
+
+
+def add_drawing_options(parser: argparse.ArgumentParser) -> None:
+    """What ``generate`` and ``edit`` share. What is left out comes from the checkpoint's settings."""
+    add_out_option(parser)
+    add_model_options(parser)
+    parser.add_argument(
+        "--seed", type=seed, default=0, help="the same seed gives the same picture (default 0)"
+    )
+    parser.add_argument("--steps", type=positive_integer, help="denoising steps")
+    parser.add_argument("--scheduler", choices=SCHEDULERS, default="ddpm", help="default: ddpm")
+    parser.add_argument("--size", type=size, metavar="WxH", help="size to draw at, in pixels, multiples of 8")
+    parser.add_argument("--semantic-scale", type=scale, metavar="S", help="how closely to follow the words")
+    parser.add_argument("--spatial-scale", type=scale, metavar="S", help="how closely to follow the boxes")
+    parser.add_argument(
+        "--reference-scale", type=scale, metavar="S", help="how closely to keep to the source picture"
+    )
+    parser.add_argument(
+        "--chain", type=Path, metavar="FILE", help="use this chain.txt or chain.json and skip the reasoning"
+    )
+
+
+def load_model(arguments: argparse.Namespace) -> GoTModel:
+    """The checkpoint that the options name, on the device that they name.
+
+    Raises:
+        GoTError: the checkpoint is missing, damaged or does not fit together, or there is no such device.
+    """
+    print(f"loading {arguments.checkpoint}", file=sys.stderr)
+    import torch
+    from transformers.utils import logging
+
+    from ..errors import GoTError
+    from ..model import GoTModel
+
+    logging.disable_progress_bar()
+    cuda = torch.cuda.is_available()
+    if arguments.device == "cuda" and not cuda:
+        raise GoTError("There is no CUDA device here. Use --device cpu.")
+    device = ("cuda" if cuda else "cpu") if arguments.device == "auto" else arguments.device
+    return GoTModel.from_pretrained(arguments.checkpoint, device=device)

@@ -1,0 +1,28 @@
+"""``reason``: the chain alone, on stdout as it is written."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..prompts import check_prompt
+from .drawing import print_warnings
+from .inputs import open_picture
+from .options import Subparsers, add_model_options, load_model
+
+
+def add_parser(subcommands: Subparsers) -> None:
+    parser = subcommands.add_parser("reason", help="the chain alone, printed as it is written")
+    parser.add_argument("prompt", metavar="PROMPT", help="a caption, or with --image an editing instruction")
+    parser.add_argument("--image", type=Path, metavar="IMAGE", help="the picture to edit")
+    add_model_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    check_prompt(arguments.prompt)
+    source = open_picture(arguments.image) if arguments.image else None
+    model = load_model(arguments)
+    chain = model.reason(arguments.prompt, source, on_text=lambda text: print(text, end="", flush=True))
+    print()
+    print_warnings(chain)

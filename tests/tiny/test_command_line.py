@@ -1,0 +1,260 @@
+"""The command line: what it writes, and that unusable input is told from a bug and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from got_models.__main__ import main
+from got_models.chain import ReasoningChain
+from got_models.commands.options import SCHEDULERS
+
+ROOT = Path(__file__).parents[2]
+PROMPT = "a red circle above a blue square"
+CHAIN = "A red circle ((300, 100), (600, 400)) above a blue square (300,500),(600,800) on white."
+MANY_BOXES = " and ".join(f"a dot ({10 * n},0),({10 * n + 5},9)" for n in range(65))
+RESULTS = ["chain.json", "chain.txt", "image.png", "layout.png"]
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refused:
+    """Runs a command that must end with exit code 2 and nothing written; returns the message."""
+
+    def run(*arguments: object) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        try:
+            code: object = main([str(argument) for argument in arguments])
+        except SystemExit as exit_by_argparse:
+            code = exit_by_argparse.code
+        output = capsys.readouterr()
+        assert code == 2
+        assert output.out == ""
+        assert sorted(tmp_path.rglob("*")) == before
+        message = output.err.strip().splitlines()[-1]
+        assert "error: " in message
+        return message
+
+    return run
+
+
+def test_help_comes_without_the_heavy_libraries() -> None:
+    code = (
+        "import sys, got_models.__main__ as command_line\n"
+        "command_line.build_parser().format_help()\n"
+        "sys.exit(' '.join({'torch', 'transformers', 'diffusers', 'numpy'} & set(sys.modules)) or None)"
+    )
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+
+
+def test_the_schedulers_offered_are_those_of_the_sampler() -> None:
+    from got_models import sampler
+
+    assert SCHEDULERS == sampler.SCHEDULERS
+
+
+def test_a_user_mistake_ends_a_real_process_with_2_and_without_a_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "got_models", "generate", " ", "--out", str(tmp_path / "out")]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 2
+    assert process.stderr.startswith("error: The prompt is empty")
+    assert "Traceback" not in process.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_ctrl_c_ends_a_real_process_with_130_and_one_line(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "chain.txt")  # reading it waits, which gives the time to interrupt
+    command = [sys.executable, "-m", "got_models", "generate", PROMPT]
+    options = ["--chain", str(tmp_path / "chain.txt"), "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command + options, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    with open(tmp_path / "chain.txt", "w"):  # returns when the process has opened its end
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip() == "stopped"
+    assert os.listdir(tmp_path) == ["chain.txt"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--size", "130x128"], "multiples of 8"),
+        (["--size", "128"], "multiples of 8"),
+        (["--size", "128x"], "multiples of 8"),
+        (["--size", "-128x128"], "multiples of 8"),
+        (["--steps", "0"], "at least 1"),
+        (["--steps", "-3"], "at least 1"),
+        (["--steps", "2.5"], "at least 1"),
+        (["--seed", "-1"], "from 0"),
+        (["--seed", str(2**63)], "from 0"),
+        (["--semantic-scale", "nan"], "finite"),
+        (["--spatial-scale", "inf"], "finite"),
+        (["--reference-scale", "much"], "finite"),
+        (["--scheduler", "heun"], "invalid choice"),
+        (["--checkpoint", "/nowhere"], "There is no checkpoint folder /nowhere"),
+    ],
+)
+def test_unusable_options_are_refused(
+    options: list[str], message: str, refused: Refused, tmp_path: Path
+) -> None:
+    assert message in refused("generate", PROMPT, "--out", tmp_path / "out", *options)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [("", "empty"), (" \n", "empty"), ("red " * 25_000, "100000"), ("\udcff", "special")],
+)
+def test_unusable_prompts_are_refused(prompt: str, message: str, refused: Refused, tmp_path: Path) -> None:
+    assert message in refused("generate", prompt, "--out", tmp_path / "out")
+    assert message in refused("reason", prompt)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("chain.txt", b"a circle <|box_start|>(1,2),(3<|box_end|>", "character 9"),
+        ("chain.txt", b"a circle (100,100),(400,1000)", "0 to 999"),
+        ("chain.txt", b"a circle (100,100),(100,400)", "no area"),
+        ("chain.txt", b"a circle (400,400),(100,100)", "swapped"),
+        ("chain.txt", b"a circle <|box_start|>(1,1),(40,40)<|box_end|> (blurple)", "blurple"),
+        ("chain.txt", MANY_BOXES.encode(), "64"),
+        ("chain.txt", b"a gr\xf6\xdfe circle (100,100),(400,400)", "UTF-8"),
+        ("chain.txt", b" " * 1_000_001, "1000001"),
+        ("chain.json", b"[" * 100_000, "not a chain"),
+        ("chain.json", b'{"version": 99}', "version"),
+        ("other.txt", b"", "Cannot read"),
+    ],
+)
+def test_unusable_chains_are_refused(
+    name: str, content: bytes, message: str, refused: Refused, tmp_path: Path
+) -> None:
+    (tmp_path / name.replace("other", "another")).write_bytes(content)
+    assert message in refused("generate", PROMPT, "--chain", tmp_path / name, "--out", tmp_path / "out")
+
+
+def test_a_chain_for_the_other_task_is_refused(refused: Refused, tmp_path: Path) -> None:
+    chain = ReasoningChain.parse(CHAIN, "edit", "move the circle")
+    (tmp_path / "chain.json").write_text(json.dumps(chain.to_json()), encoding="utf-8")
+    message = refused("generate", PROMPT, "--chain", tmp_path / "chain.json", "--out", tmp_path / "out")
+    assert "'edit'" in message and "'generate'" in message
+
+
+def test_a_file_that_is_no_picture_is_refused(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "picture.png").write_text("no picture")
+    for picture in (tmp_path / "picture.png", tmp_path / "missing.png", tmp_path):
+        assert "cannot open" in refused("edit", picture, "make it red", "--out", tmp_path / "out")
+        assert "cannot open" in refused("reason", "make it red", "--image", picture)
+
+
+@pytest.mark.parametrize("command", [["generate", PROMPT], ["evaluate"], ["train"], ["demo"]])
+def test_an_unwritable_folder_is_found_out_before_the_work(
+    command: list[str], refused: Refused, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert "cannot be written to" in refused(*command, "--out", tmp_path / "file")
+    assert "cannot be written to" in refused(*command, "--out", tmp_path / "file/out")
+
+
+@pytest.fixture
+def damaged(checkpoint: Path, tmp_path: Path) -> Path:
+    """A copy of the checkpoint for a test to damage."""
+    return Path(shutil.copytree(checkpoint, tmp_path / "damaged"))
+
+
+def test_a_checkpoint_with_a_part_missing_is_refused(damaged: Path, refused: Refused, tmp_path: Path) -> None:
+    shutil.rmtree(damaged / "vae")
+    assert "vae/config.json" in refused(
+        "generate", PROMPT, "--checkpoint", damaged, "--out", tmp_path / "out"
+    )
+
+
+def test_a_truncated_checkpoint_is_refused(damaged: Path, refused: Refused, tmp_path: Path) -> None:
+    weights = damaged / "unet/diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    assert str(weights) in refused("generate", PROMPT, "--checkpoint", damaged, "--out", tmp_path / "out")
+
+
+def test_a_wrong_width_is_named_with_both_shapes(damaged: Path, refused: Refused, tmp_path: Path) -> None:
+    tensors = load_file(damaged / "projectors.safetensors")
+    key = "output_projector.projector.weight"
+    right = list(tensors[key].shape)
+    tensors[key] = tensors[key][:, :-1].contiguous()
+    save_file(tensors, damaged / "projectors.safetensors")
+    message = refused("generate", PROMPT, "--checkpoint", damaged, "--out", tmp_path / "out")
+    assert key in message and str(right) in message and str(list(tensors[key].shape)) in message
+
+
+def test_what_only_the_checkpoint_can_refuse_is_refused(
+    checkpoint: Path, refused: Refused, tmp_path: Path
+) -> None:
+    (tmp_path / "chain.txt").write_text(CHAIN)
+    options = ["--chain", tmp_path / "chain.txt", "--checkpoint", checkpoint, "--out", tmp_path / "out"]
+    assert "multiple of 32" in refused("generate", PROMPT, *options, "--size", "104x128")
+    assert "1001" in refused("generate", PROMPT, *options, "--steps", "1001")
+
+
+def test_generate_writes_the_same_four_files_for_the_same_seed(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "chain.txt").write_text(CHAIN)
+    options = ["--checkpoint", checkpoint, "--chain", tmp_path / "chain.txt", "--steps", 2, "--size", "64x96"]
+    chosen = [*options, "--scheduler", "euler", "--spatial-scale", "2.5"]
+    for seed, out in (3, "first"), (3, "second"), (4, "other"):
+        command = ["generate", PROMPT, *chosen, "--seed", seed, "--out", tmp_path / out]
+        assert main([str(argument) for argument in command]) == 0
+    first, second, other = tmp_path / "first", tmp_path / "second", tmp_path / "other"
+    assert sorted(os.listdir(first)) == RESULTS
+    for name in RESULTS:
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+    picture = Image.open(first / "image.png")
+    assert picture.size == (64, 96)
+    assert picture.tobytes() != Image.open(other / "image.png").tobytes()
+    settings = json.loads(picture.info["got_settings"])
+    scales = settings.pop("scales")
+    assert settings == {
+        "seed": 3,
+        "steps": 2,
+        "scheduler": "euler",
+        "size": "64x96",
+        "checkpoint": checkpoint.name,
+    }
+    task = json.loads((checkpoint / "got.json").read_text())["tasks"]["generate"]
+    assert scales == {"semantic": task["semantic"], "spatial": 2.5, "reference": task["reference"]}
+    chain = ReasoningChain.load(first / "chain.json")
+    assert chain == ReasoningChain.parse(CHAIN, "generate", PROMPT)
+    output = capsys.readouterr().out
+    assert chain.text in output and str(first / "image.png") in output
+
+
+def test_edit_gives_the_result_the_aspect_of_its_source(checkpoint: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (200, 100), "red").save(tmp_path / "source.png")
+    (tmp_path / "chain.txt").write_text("Nothing to outline.")  # a chain without a box is allowed
+    options = ["--checkpoint", checkpoint, "--chain", tmp_path / "chain.txt", "--steps", 1, "--size", "64x64"]
+    command = ["edit", tmp_path / "source.png", "make it red", *options, "--out", tmp_path / "out"]
+    assert main([str(argument) for argument in command]) == 0
+    assert Image.open(tmp_path / "out/image.png").size == (128, 64)
+    chain = ReasoningChain.load(tmp_path / "out/chain.json")
+    assert (chain.task, chain.prompt, chain.regions) == ("edit", "make it red", ())
+
+
+def test_reason_prints_what_the_model_writes(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from got_models.model import GoTModel
+
+    written: list[str] = []
+    GoTModel.from_pretrained(checkpoint).reason(PROMPT, on_text=written.append)
+    assert main(["reason", PROMPT, "--checkpoint", str(checkpoint)]) == 0
+    assert capsys.readouterr().out == "".join(written) + "\n"
