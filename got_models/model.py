@@ -245,16 +245,12 @@ class GoTModel:
         return GuidanceScales(defaults.semantic, defaults.spatial, defaults.reference)
 
     def check_size(self, size: tuple[int, int]) -> None:
-        """Raises GoTError unless (height, width) suits the VAE and the UNet of this checkpoint."""
-        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-
-        levels = len(UNet2DConditionModel.load_config(self.path / "unet")["block_out_channels"])
-        multiple = VAE_FACTOR * 2 ** (levels - 1)
+        """Raises GoTError unless (height, width) is a size in pixels that the VAE and the UNet can draw at."""
         for name, side in zip(("height", "width"), size, strict=True):
-            if side % multiple or not SMALLEST_SIDE <= side <= LARGEST_SIDE:
+            if side % VAE_FACTOR or not SMALLEST_SIDE <= side <= LARGEST_SIDE:
                 raise GoTError(
-                    f"The {name} must be a multiple of {multiple} ({VAE_FACTOR} for the VAE times "
-                    f"{2 ** (levels - 1)} for the UNet) from {SMALLEST_SIDE} to {LARGEST_SIDE}, got {side}."
+                    f"The {name} must be a multiple of {VAE_FACTOR} from {SMALLEST_SIDE} to {LARGEST_SIDE}, "
+                    f"got {side}."
                 )
 
     def _load(self, part_class: Any, name: str, dtype: torch.dtype) -> Any:

@@ -24,7 +24,7 @@ from ..guidance import Guidance, GuidanceScales
 from ..layout import beside, contact_sheet, draw_layout
 from ..model import GoTModel
 from .edits import sample_edit
-from .language import MARGIN, Example, sample_generation
+from .language import GAP, Example, sample_generation
 from .scene import HELD_OUT_PAIRS, PICTURE_SIZE, draw
 from .scoring import (
     FOUND_IOU,
@@ -311,7 +311,7 @@ def sample_move(rng: random.Random, chain: ReasoningChain) -> Move | None:
 
     Free: clear of all other boxes, and hardly overlapping the old place.
     """
-    gap = math.ceil(2 * MARGIN * GRID / PICTURE_SIZE)
+    gap = math.ceil(GAP * GRID / PICTURE_SIZE)
     for index in rng.sample(range(len(chain.regions)), len(chain.regions)):
         old = chain.regions[index].box
         width, height = old.x2 - old.x1, old.y2 - old.y1

@@ -13,8 +13,12 @@ from dataclasses import dataclass, replace
 from ..chain import MASK_COLORS, Box, ReasoningChain
 from .scene import BACKGROUNDS, COLORS, HELD_OUT_PAIRS, PICTURE_SIZE, SHAPES, SIZES, Scene, Thing
 
-MARGIN = 4
-GRID_STEP = 4
+GAP = 8
+"""Pixels that stay free on the right of each cell and below: no two things touch."""
+
+GRID_STEP = 8
+"""Things start at multiples of this many pixels: one latent cell, and one patch of the vision tower."""
+
 HALF = PICTURE_SIZE // 2
 COUNT_WORDS = ("one", "two", "three", "four")
 RELATION_WORDS = {
@@ -121,12 +125,12 @@ def random_pair(rng: random.Random, held_out_pair: bool = False) -> tuple[str, s
 
 
 def place(rng: random.Random, size: str, cell: Cell) -> tuple[int, int]:
-    """Left and top, on a 4-pixel grid, of an object of this size anywhere inside ``cell``."""
+    """Left and top, on the grid, of an object of this size anywhere inside ``cell``."""
     left, top, right, bottom = cell
     side = SIZES[size]
     return (
-        rng.randrange(left + MARGIN, right - MARGIN - side + 1, GRID_STEP),
-        rng.randrange(top + MARGIN, bottom - MARGIN - side + 1, GRID_STEP),
+        rng.randrange(left, right - GAP - side + 1, GRID_STEP),
+        rng.randrange(top, bottom - GAP - side + 1, GRID_STEP),
     )
 
 

@@ -29,7 +29,7 @@ BACKGROUNDS = {
     "dark gray": (90, 90, 90),
     "black": (0, 0, 0),
 }
-SIZES = {"small": 28, "medium": 36, "large": 48}
+SIZES = {"small": 32, "medium": 40, "large": 48}
 
 HELD_OUT_PAIRS = frozenset({("purple", "star"), ("cyan", "square"), ("orange", "triangle")})
 """Colour and shape pairs that training never shows, so that evaluation tests composition and not memory."""

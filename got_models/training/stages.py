@@ -110,7 +110,7 @@ def tile(rng: random.Random, side: int) -> Image.Image:
     canvas = ImageDraw.Draw(picture)
     for _ in range(rng.randint(0, 2)):
         size = rng.choice(list(SIZES.values()))
-        left, top = (rng.randrange(-size // 8 * 4, side - size // 4, GRID_STEP) for _ in range(2))
+        left, top = (rng.randrange(-size // 16 * 8, side - 8, GRID_STEP) for _ in range(2))
         box = (2 * left, 2 * top, 2 * (left + size), 2 * (top + size))
         draw_shape(canvas, rng.choice(SHAPES), box, rng.choice(list(COLORS.values())))
     return picture.resize((side, side), Image.Resampling.BOX)

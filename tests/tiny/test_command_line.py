@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from got_models.__main__ import main
 from got_models.chain import ReasoningChain
-from got_models.commands.options import SCHEDULERS
+from got_models.commands.options import BUNDLED_CHECKPOINT, SCHEDULERS
 
 ROOT = Path(__file__).parents[2]
 PROMPT = "a red circle above a blue square"
@@ -75,6 +75,7 @@ def test_a_user_mistake_ends_a_real_process_with_2_and_without_a_traceback(tmp_p
 
 
 def test_ctrl_c_ends_a_real_process_with_130_and_one_line(tmp_path: Path) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
     os.mkfifo(tmp_path / "chain.txt")  # reading it waits, which gives the time to interrupt
     command = [sys.executable, "-m", "got_models", "generate", PROMPT]
     options = ["--chain", str(tmp_path / "chain.txt"), "--out", str(tmp_path / "out")]
@@ -93,7 +94,7 @@ def test_ctrl_c_ends_a_real_process_with_130_and_one_line(tmp_path: Path) -> Non
         (["--size", "130x128"], "multiples of 8"),
         (["--size", "128"], "multiples of 8"),
         (["--size", "128x"], "multiples of 8"),
-        (["--size", "-128x128"], "multiples of 8"),
+        (["--size=-128x128"], "multiples of 8"),
         (["--steps", "0"], "at least 1"),
         (["--steps", "-3"], "at least 1"),
         (["--steps", "2.5"], "at least 1"),
@@ -201,7 +202,7 @@ def test_what_only_the_checkpoint_can_refuse_is_refused(
 ) -> None:
     (tmp_path / "chain.txt").write_text(CHAIN)
     options = ["--chain", tmp_path / "chain.txt", "--checkpoint", checkpoint, "--out", tmp_path / "out"]
-    assert "multiple of 32" in refused("generate", PROMPT, *options, "--size", "104x128")
+    assert "multiple of 8" in refused("generate", PROMPT, *options, "--size", "32x128")
     assert "1001" in refused("generate", PROMPT, *options, "--steps", "1001")
 
 
@@ -258,3 +259,20 @@ def test_reason_prints_what_the_model_writes(
     GoTModel.from_pretrained(checkpoint).reason(PROMPT, on_text=written.append)
     assert main(["reason", PROMPT, "--checkpoint", str(checkpoint)]) == 0
     assert capsys.readouterr().out == "".join(written) + "\n"
+
+
+@pytest.mark.skipif(not (BUNDLED_CHECKPOINT / "got.json").is_file(), reason="needs the trained checkpoint")
+def test_the_demo_generates_moves_and_edits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
+    output = capsys.readouterr().out
+    chains = {}
+    for name in ("generated", "moved", "edited"):
+        assert sorted(os.listdir(tmp_path / "demo" / name)) == RESULTS
+        assert str(tmp_path / "demo" / name / "image.png") in output
+        chains[name] = ReasoningChain.load(tmp_path / "demo" / name / "chain.json")
+        assert chains[name].text in output
+    assert str(tmp_path / "demo/contact_sheet.png") in output
+    before, after = chains["generated"].regions, chains["moved"].regions
+    assert before[0].box.iou(after[0].box) == 0
+    assert [region.box for region in before[1:]] == [region.box for region in after[1:]]
+    assert chains["edited"].task == "edit"

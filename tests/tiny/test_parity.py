@@ -33,7 +33,7 @@ def source_picture() -> Image.Image:
 CASES: dict[str, tuple[str, str, Image.Image | None, tuple[int, int], tuple[float, float, float]]] = {
     "generation": ("generate", TWO_BOXES, None, (128, 128), SCALES),
     "generation without the null branch": ("generate", TWO_BOXES, None, (128, 128), (3.0, 2.0, 1.0)),
-    "a picture wider than high": ("generate", TWO_BOXES, None, (96, 160), SCALES),
+    "a picture wider than high": ("generate", TWO_BOXES, None, (104, 160), SCALES),
     "editing": ("edit", "1. " + TWO_BOXES, source_picture(), (128, 128), SCALES),
     "no boxes": ("generate", "A plain white picture.", None, (128, 128), SCALES),
 }
