@@ -245,7 +245,7 @@ class GoTModel:
         return GuidanceScales(defaults.semantic, defaults.spatial, defaults.reference)
 
     def check_size(self, size: tuple[int, int]) -> None:
-        """Raises GoTError unless (height, width) is a size in pixels that the VAE and the UNet can draw at."""
+        """Raises GoTError unless (height, width), in pixels, is a size that the model can draw at."""
         for name, side in zip(("height", "width"), size, strict=True):
             if side % VAE_FACTOR or not SMALLEST_SIDE <= side <= LARGEST_SIDE:
                 raise GoTError(
