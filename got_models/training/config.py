@@ -13,6 +13,7 @@ class VaeSettings:
     learning_rate: float = 1e-4
     warmup_steps: int = 40
     latent_noise: float = 0.03
+    ema_decay: float = 0.99
 
 
 @dataclass(frozen=True)

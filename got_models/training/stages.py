@@ -53,7 +53,8 @@ class VaeStage:
         self.module = GoTModel.from_pretrained(folder).vae.requires_grad_(True)
         self.steps, self.warmup_steps = self.settings.steps, self.settings.warmup_steps
         self.parameter_groups = [(list(self.module.parameters()), self.settings.learning_rate)]
-        self.averaged: list[nn.Parameter] = []
+        self.averaged = list(self.module.parameters())
+        self.ema_decay = self.settings.ema_decay
 
     def losses(self, module: nn.Module, step: int) -> dict[str, Tensor]:
         """L1 plus squared error of the decoded picture, and a small pull of the latents towards zero."""
