@@ -41,6 +41,7 @@ class JointSettings:
     rows: int = 1000
     noise_offset: float = 0.1
     dropout: float = 0.05
+    largest_noise_weight: float = 5.0
     ema_decay: float = 0.998
 
 

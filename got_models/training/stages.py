@@ -273,6 +273,7 @@ class JointStage:
             repeats=settings.timesteps_per_picture,
             noise_offset=settings.noise_offset,
             dropout=settings.dropout,
+            largest_weight=settings.largest_noise_weight,
             generator=torch.Generator().manual_seed(step_seed(config.seed, self.name, step)),
         )
         return {
