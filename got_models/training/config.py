@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 class VaeSettings:
     """The VAE on collages and whole pictures, one a step."""
 
-    steps: int = 1400
+    steps: int = 1500
     learning_rate: float = 1e-4
     warmup_steps: int = 40
     latent_noise: float = 0.03
@@ -20,7 +20,7 @@ class VaeSettings:
 class LanguageSettings:
     """The MLLM writes chains and its image tokens learn to hold the regions' contents."""
 
-    steps: int = 1000
+    steps: int = 4000
     learning_rate: float = 1.5e-3
     warmup_steps: int = 60
     generations_per_batch: int = 12
@@ -31,7 +31,7 @@ class LanguageSettings:
 class JointSettings:
     """The paper's joint objective, end to end through the semantic guidance."""
 
-    steps: int = 3000
+    steps: int = 4000
     learning_rate: float = 1e-3
     mllm_learning_rate_share: float = 0.5
     warmup_steps: int = 100
