@@ -1,12 +1,14 @@
 """The command line: ``python -m got_models <command>``.
 
-Exit codes: 0 done, 2 unusable input (one line on stderr, nothing written), 130 stopped with Ctrl-C.
+Exit codes: 0 done, 2 unusable input (one line on stderr, nothing written), 130 stopped with Ctrl-C, 141 when
+nobody reads the output any more.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -42,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader of stdout, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     return 0
 
 
