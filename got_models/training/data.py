@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -53,6 +53,14 @@ class ChainBatch:
     image_grid_thw: Tensor | None
     regions: Tensor
     visual: Tensor | None
+
+    def to(self, device: torch.device | str) -> ChainBatch:
+        """The same batch with every tensor on ``device``."""
+        moved: dict[str, Any] = {
+            field.name: None if getattr(self, field.name) is None else getattr(self, field.name).to(device)
+            for field in fields(self)
+        }
+        return ChainBatch(**moved)
 
 
 class Collator:

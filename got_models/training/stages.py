@@ -1,4 +1,4 @@
-"""The three stages that make the bundled model from nothing: VAE, chain language, then everything together.
+"""The three stages that make the bundled model from nothing: chain language, VAE, then everything together.
 
 A stage owns its modules and says what one step's losses are; ``trainer.py`` runs it. All randomness of a step
 comes from the seed, the stage's name and the step's number, so that a resumed run continues bit for bit.
@@ -62,16 +62,13 @@ class VaeStage:
         rng = random.Random(f"vae {self.config.seed} {step}")
         generator = torch.Generator().manual_seed(step_seed(self.config.seed, self.name, step))
         pictures = [whole_picture(rng) if step % 4 == 0 else collage(rng)]
-        pixels = pictures_to_tensor(pictures, self.device(module))
+        pixels = pictures_to_tensor(pictures, next(module.parameters()).device)
         decoded, latents = autoencode(module, pixels, settings.latent_noise, generator)
         error = decoded - pixels
         return {
             "picture": error.abs().mean() + error.square().mean(),
             "latents": 1e-3 * latents.square().mean(),
         }
-
-    def device(self, module: nn.Module) -> torch.device:
-        return next(module.parameters()).device
 
     def save(self, folder: Path) -> None:
         """Writes the VAE with the scaling factor that gives scenes' latents a standard deviation of 1."""
@@ -80,7 +77,10 @@ class VaeStage:
         self.module.eval()
         with torch.no_grad():
             latents = torch.cat(
-                [encode_unscaled(self.module, pictures_to_tensor([picture])) for picture in pictures]
+                [
+                    encode_unscaled(self.module, pictures_to_tensor([picture], self.module.device))
+                    for picture in pictures
+                ]
             )
         self.module.register_to_config(scaling_factor=float(1 / latents.std()))
         self.module.save_pretrained(folder / "vae")
@@ -193,7 +193,7 @@ class LanguageStage:
             return {"chain": config.chain_weight * chains_loss(module, self.collate, rows)}
         chain, readout = [], []
         for examples in rows:
-            batch = self.collate(examples)
+            batch = self.collate(examples).to(module.mllm.device)
             hidden = module.hidden_states(batch)
             selected = select_image_tokens(hidden, batch.input_ids, ids.image_tokens)
             chain.append(module.chain_loss(hidden, batch))
@@ -247,7 +247,8 @@ class JointStage:
         readout, hidden, latents = [], [], []
         for task, count in zip(("generate", "edit"), counts, strict=True):
             rows = self.rows(task, count, step)
-            batch = self.collate([example_of(task, config.seed, row) for row in rows])
+            examples = [example_of(task, config.seed, row) for row in rows]
+            batch = self.collate(examples).to(module.language.mllm.device)
             states = module.language.hidden_states(batch)
             hidden.append(select_image_tokens(states, batch.input_ids, ids.image_tokens))
             readout.append(module.language.readout_loss(states, hidden[-1], batch, ids.image_pad))
@@ -324,7 +325,7 @@ def chains_loss(module: LanguageModules, collate: Collator, rows: list[list[Exam
         ordered = sorted(examples, key=lambda example: len(example.chain.text))
         for half in (ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]):
             if half:
-                batch = collate(half, with_image_tokens=False)
+                batch = collate(half, with_image_tokens=False).to(module.mllm.device)
                 losses.append(module.chain_loss(module.hidden_states(batch), batch))
     return mean(losses)
 
