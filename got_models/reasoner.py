@@ -145,14 +145,14 @@ def picture_patches(image_processor: Any, image: Image.Image, vision_size: int) 
     return patches["pixel_values"], patches["image_grid_thw"]
 
 
-def last_hidden_states(
+def hidden_states(
     mllm: Qwen2_5_VLForConditionalGeneration,
     input_ids: Tensor,
     attention_mask: Tensor,
     pixel_values: Tensor | None,
     image_grid_thw: Tensor | None,
-) -> Tensor:
-    """Hidden states [b, length, hidden] after the final norm, for padded sequences (input_ids [b, length]).
+) -> tuple[Tensor, ...]:
+    """Hidden states [b, length, hidden] before each layer and after the final norm, for padded input_ids.
 
     pixel_values and image_grid_thw hold the patches of the batch's pictures in order; None without pictures.
     """
@@ -162,10 +162,11 @@ def last_hidden_states(
         pixel_values=pixel_values,
         image_grid_thw=image_grid_thw,
         use_cache=False,
+        output_hidden_states=True,
         **_modality_ids(mllm, input_ids),
     )
-    hidden: Tensor = outputs.last_hidden_state
-    return hidden
+    states: tuple[Tensor, ...] = outputs.hidden_states
+    return states
 
 
 def select_image_tokens(hidden: Tensor, input_ids: Tensor, image_tokens: Sequence[int]) -> Tensor:
@@ -194,8 +195,8 @@ def read_hidden(
     image_tokens: Sequence[int],
 ) -> Tensor:
     """One pass through the MLLM -> hidden states [b, 64, hidden] at the image tokens; also for training."""
-    hidden = last_hidden_states(mllm, input_ids, attention_mask, pixel_values, image_grid_thw)
-    return select_image_tokens(hidden, input_ids, image_tokens)
+    states = hidden_states(mllm, input_ids, attention_mask, pixel_values, image_grid_thw)
+    return select_image_tokens(states[-1], input_ids, image_tokens)
 
 
 def _modality_ids(mllm: Qwen2_5_VLForConditionalGeneration, input_ids: Tensor) -> dict[str, Tensor]:

@@ -135,7 +135,7 @@ def place(rng: random.Random, size: str, cell: Cell) -> tuple[int, int]:
 
 
 def cells_for(rng: random.Random, count: int, relation: str | None) -> list[Cell]:
-    """Disjoint cells for ``count`` objects; with a relation the first two lie on its two sides."""
+    """Disjoint cells for ``count`` objects: on the two sides of a relation, otherwise in reading order."""
     whole = PICTURE_SIZE
     left_right: list[Cell] = [(0, 0, HALF, whole), (HALF, 0, whole, whole)]
     top_bottom: list[Cell] = [(0, 0, whole, HALF), (0, HALF, whole, whole)]
@@ -145,9 +145,8 @@ def cells_for(rng: random.Random, count: int, relation: str | None) -> list[Cell
     if count == 1:
         return [(0, 0, whole, whole)]
     if count == 2:
-        cells = rng.choice([left_right, top_bottom])
-        return rng.sample(cells, 2)
-    return rng.sample(QUADRANTS, count)
+        return rng.choice([left_right, top_bottom])
+    return [QUADRANTS[index] for index in sorted(rng.sample(range(len(QUADRANTS)), count))]
 
 
 def sample_request(rng: random.Random, unseen: bool) -> tuple[str, str, Request]:

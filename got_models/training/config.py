@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 class VaeSettings:
     """The VAE on collages and whole pictures, one a step."""
 
-    steps: int = 1500
+    steps: int = 5000
     learning_rate: float = 1e-4
     warmup_steps: int = 40
     latent_noise: float = 0.03
@@ -17,10 +17,20 @@ class VaeSettings:
 
 
 @dataclass(frozen=True)
+class VisionSettings:
+    """The MLLM's vision tower alone, before it has to serve chains."""
+
+    steps: int = 1500
+    learning_rate: float = 1.5e-3
+    warmup_steps: int = 60
+    pictures_per_batch: int = 16
+
+
+@dataclass(frozen=True)
 class LanguageSettings:
     """The MLLM writes chains and its image tokens learn to hold the regions' contents."""
 
-    steps: int = 4000
+    steps: int = 3200
     learning_rate: float = 1.5e-3
     warmup_steps: int = 60
     generations_per_batch: int = 12
@@ -28,20 +38,38 @@ class LanguageSettings:
 
 
 @dataclass(frozen=True)
+class NoiseSettings:
+    """The diffusion loss; offset and dropout (per branch) are the paper's."""
+
+    offset: float = 0.1
+    dropout: float = 0.05
+    largest_weight: float = 5.0
+
+
+@dataclass(frozen=True)
+class UnetSettings:
+    """The UNet and the projectors, under the image tokens of a frozen MLLM."""
+
+    steps: int = 2000
+    learning_rate: float = 1e-3
+    warmup_steps: int = 60
+    generations_per_batch: int = 7
+    edits_per_batch: int = 5
+    timesteps_per_picture: int = 3
+    ema_decay: float = 0.995
+
+
+@dataclass(frozen=True)
 class JointSettings:
     """The paper's joint objective, end to end through the semantic guidance."""
 
-    steps: int = 4000
-    learning_rate: float = 1e-3
-    mllm_learning_rate_share: float = 0.5
+    steps: int = 3000
+    learning_rate: float = 7e-4
+    mllm_learning_rate_share: float = 0.7
     warmup_steps: int = 100
     generations_per_batch: int = 4
-    edits_per_batch: int = 3
-    timesteps_per_picture: int = 5
-    rows: int = 1000
-    noise_offset: float = 0.1
-    dropout: float = 0.05
-    largest_noise_weight: float = 5.0
+    edits_per_batch: int = 4
+    timesteps_per_picture: int = 4
     ema_decay: float = 0.998
 
 
@@ -58,9 +86,14 @@ class TrainingConfig:
     chain_weight: float = 1.0
     diffusion_weight: float = 1.0
     readout_weight: float = 0.5
+    half_precision_stages: tuple[str, ...] = ("vision", "language", "unet", "joint")
+    encoded_rows: int = 2500
+    noise: NoiseSettings = field(default_factory=NoiseSettings)
     save_every_steps: int = 250
     vae: VaeSettings = field(default_factory=VaeSettings)
+    vision: VisionSettings = field(default_factory=VisionSettings)
     language: LanguageSettings = field(default_factory=LanguageSettings)
+    unet: UnetSettings = field(default_factory=UnetSettings)
     joint: JointSettings = field(default_factory=JointSettings)
 
 

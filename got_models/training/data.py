@@ -18,7 +18,7 @@ from ..prompts import TokenIds, conversation
 from ..reasoner import picture_patches
 from ..shapes.edits import sample_edit
 from ..shapes.language import Example, sample_generation
-from ..shapes.scene import draw
+from ..shapes.scene import Scene, draw
 from .readout import region_targets, visual_targets
 
 if TYPE_CHECKING:
@@ -77,15 +77,9 @@ class Collator:
         """Without image tokens the sequences end after the chain: enough for the chain's loss."""
         ids = self.token_ids
         image_tokens = ids.image_tokens if with_image_tokens else ()
-        sequences, labels, patches, grids, visual = [], [], [], [], []
+        sequences, labels = [], []
         for example in examples:
-            visual_tokens = 0
-            if example.source is not None:
-                values, grid = picture_patches(self.image_processor, draw(example.source), self.vision_size)
-                patches.append(values)
-                grids.append(grid)
-                visual_tokens = self.tokens_per_side**2
-                visual.append(visual_targets(example.source, self.tokens_per_side))
+            visual_tokens = 0 if example.source is None else self.tokens_per_side**2
             text = conversation(self.tokenizer, example.task, example.prompt, visual_tokens)
             prompt = self.tokenizer(text, add_special_tokens=False)["input_ids"]
             answer = [
@@ -94,16 +88,25 @@ class Collator:
             ]
             sequences.append(torch.tensor([*prompt, *answer, *image_tokens]))
             labels.append(torch.tensor([IGNORED] * len(prompt) + answer + [IGNORED] * len(image_tokens)))
+        sources = [example.source for example in examples if example.source is not None]
+        pixel_values, image_grid_thw, visual = self.pictures(sources) if sources else (None, None, None)
         pad = torch.nn.utils.rnn.pad_sequence
         return ChainBatch(
             input_ids=pad(sequences, batch_first=True, padding_value=ids.end_of_text),
             attention_mask=pad([torch.ones_like(row) for row in sequences], batch_first=True),
             labels=pad(labels, batch_first=True, padding_value=IGNORED),
-            pixel_values=torch.cat(patches) if patches else None,
-            image_grid_thw=torch.cat(grids) if grids else None,
+            pixel_values=pixel_values,
+            image_grid_thw=image_grid_thw,
             regions=torch.stack([self.regions(example) for example in examples]),
-            visual=torch.stack(visual) if visual else None,
+            visual=visual,
         )
+
+    def pictures(self, scenes: Sequence[Scene]) -> tuple[Tensor, Tensor, Tensor]:
+        """Scenes as patches and grids for the vision tower, and readout targets [b, visual tokens, 7]."""
+        drawn = [picture_patches(self.image_processor, draw(scene), self.vision_size) for scene in scenes]
+        patches, grids = zip(*drawn, strict=True)
+        targets = [visual_targets(scene, self.tokens_per_side) for scene in scenes]
+        return torch.cat(patches), torch.cat(grids), torch.stack(targets)
 
     def regions(self, example: Example) -> Tensor:
         """The readout's targets [4, 7] for one example."""

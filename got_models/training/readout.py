@@ -11,10 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..shapes.language import GRID_STEP
 from ..shapes.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, Scene
 
 SLOTS = 4
 """Regions told apart by the readout: the 64 image tokens are shared out evenly among the first four boxes."""
+
+GRID_LINES = PICTURE_SIZE // GRID_STEP
+"""Things lie between these lines, 0 to 16 in each direction."""
 
 COLOR_NAMES = tuple(COLORS)
 BACKGROUND_NAMES = tuple(BACKGROUNDS)
@@ -48,6 +52,25 @@ class ContentReadout(nn.Module):
             + functional.cross_entropy(self.background(features), classes[:, 2])
             + 4.0 * (box_distance * present).sum() / present.sum().clamp(min=1)
         )
+
+
+class PlaceReadout(nn.Module):
+    """A linear head on features [..., width]: the grid line of each edge of the thing that stands there.
+
+    Targets as in ``ContentReadout``. Classes, unlike distances, are close to the digits that a chain needs.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.edges = nn.Linear(width, 4 * (GRID_LINES + 1))
+
+    def forward(self, features: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy over the edges of things; 0 where nothing stands."""
+        features, targets = features.flatten(0, -2), targets.flatten(0, -2)
+        present = targets[:, 1] != ABSENT_SHAPE
+        lines = (targets[present][:, 3:] * GRID_LINES).round().long()
+        logits = self.edges(features[present]).unflatten(-1, (4, -1))
+        return functional.cross_entropy(logits.flatten(0, 1).float(), lines.flatten())
 
 
 def region_targets(

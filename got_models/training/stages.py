@@ -1,4 +1,4 @@
-"""The three stages that make the bundled model from nothing: chain language, VAE, then everything together.
+"""The stages that make the bundled model from nothing: sight, chains, VAE, UNet, then all of it together.
 
 A stage owns its modules and says what one step's losses are; ``trainer.py`` runs it. All randomness of a step
 comes from the seed, the stage's name and the step's number, so that a resumed run continues bit for bit.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ..chain import Box
 from ..checkpoint import PROJECTORS_FILE
 from ..model import GoTModel
-from ..reasoner import last_hidden_states, select_image_tokens
+from ..reasoner import hidden_states, select_image_tokens
+from ..shapes.edits import sample_source
 from ..shapes.language import GRID_STEP, sample_generation
-from ..shapes.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, SIZES, Scene, draw, draw_shape
+from ..shapes.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, SIZES, draw, draw_shape
 from ..ssgm import draw_region_masks, encode_unscaled, pictures_to_tensor
-from .config import TrainingConfig
+from .config import JointSettings, TrainingConfig, UnetSettings
 from .data import ChainBatch, Collator, Example, edit_example, generation_example
 from .losses import DiffusionTargets, chain_loss, diffusion_loss
-from .readout import ContentReadout
+from .readout import ContentReadout, PlaceReadout
 
 READOUTS_FILE = "readouts.safetensors"
 LATENTS_FILE = "latents.safetensors"
@@ -71,19 +72,28 @@ class VaeStage:
         }
 
     def save(self, folder: Path) -> None:
-        """Writes the VAE with the scaling factor that gives scenes' latents a standard deviation of 1."""
+        """Writes the VAE with latents that have mean 0 and standard deviation 1 in every channel."""
         rng = random.Random(f"vae scaling {self.config.seed}")
-        pictures = [draw(sample_generation(rng).target) for _ in range(64)]
         self.module.eval()
-        with torch.no_grad():
-            latents = torch.cat(
-                [
-                    encode_unscaled(self.module, pictures_to_tensor([picture], self.module.device))
-                    for picture in pictures
-                ]
-            )
-        self.module.register_to_config(scaling_factor=float(1 / latents.std()))
+        pictures = [draw(sample_generation(rng).target) for _ in range(64)]
+        normalize_latents(self.module, torch.cat([encode_pictures(self.module, [one]) for one in pictures]))
+        self.module.register_to_config(scaling_factor=1.0)
         self.module.save_pretrained(folder / "vae")
+
+
+@torch.no_grad()
+def normalize_latents(vae: Any, latents: Tensor) -> None:
+    """Shifts and scales each latent channel by those of ``latents`` [n, 4, h, w]; pictures stay the same.
+
+    The last layer of the encoder and the first of the decoder are 1 x 1 convolutions that take it up exactly.
+    """
+    mean, deviation = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))  # [4]
+    channels = len(mean)
+    after, before = vae.quant_conv, vae.post_quant_conv
+    after.weight[:channels] /= deviation.view(-1, 1, 1, 1)
+    after.bias[:channels] = (after.bias[:channels] - mean) / deviation
+    before.bias += (before.weight[:, :, 0, 0] @ mean.unsqueeze(1)).squeeze(1)
+    before.weight *= deviation.view(1, -1, 1, 1)
 
 
 def autoencode(
@@ -125,6 +135,64 @@ def whole_picture(rng: random.Random) -> Image.Image:
     return draw(example.target)
 
 
+class VisionModules(nn.Module):
+    """The MLLM's vision tower, and a readout of what it sees."""
+
+    def __init__(self, model: GoTModel) -> None:
+        super().__init__()
+        self.mllm = model.reasoner.mllm.requires_grad_(False)
+        self.mllm.model.visual.requires_grad_(True)
+        self.readout = ContentReadout(model.settings.sizes.hidden)
+
+    def visual_tokens(self, pixel_values: Tensor, image_grid_thw: Tensor) -> Tensor:
+        """[pictures * visual tokens, hidden]"""
+        features = self.mllm.model.get_image_features(pixel_values, image_grid_thw)
+        return torch.cat(getattr(features, "pooler_output", features))
+
+
+class VisionStage:
+    """The vision tower learns to tell what stands on each visual token, and how far it reaches from there."""
+
+    name = "vision"
+
+    def __init__(self, folder: Path, config: TrainingConfig) -> None:
+        self.config = config
+        self.settings = config.vision
+        model = GoTModel.from_pretrained(folder)
+        self.module = VisionModules(model)
+        self.collate = collator(model)
+        self.steps, self.warmup_steps = self.settings.steps, self.settings.warmup_steps
+        trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        self.parameter_groups = [(trained, self.settings.learning_rate)]
+        self.averaged: list[nn.Parameter] = []
+
+    def losses(self, module: VisionModules, step: int) -> dict[str, Tensor]:
+        """The readout's, on scenes that no earlier step has seen."""
+        rng = random.Random(f"vision {self.config.seed} {step}")
+        scenes = [
+            sample_source(rng) if row % 2 else sample_generation(rng).target
+            for row in range(self.settings.pictures_per_batch)
+        ]
+        pixel_values, grids, targets = self.collate.pictures(scenes)
+        device = module.mllm.device
+        features = module.visual_tokens(pixel_values.to(device), grids.to(device))
+        side = self.collate.tokens_per_side
+        targets = targets.to(device)
+        targets[..., 3:] -= token_corners(side).to(device)
+        return {"readout": module.readout(features, targets.flatten(0, 1))}
+
+    def save(self, folder: Path) -> None:
+        """Writes mllm/."""
+        self.module.mllm.save_pretrained(folder / "mllm")
+
+
+def token_corners(tokens_per_side: int) -> Tensor:
+    """[tokens, 4]: left, top, left, top of each visual token in 0..1; the tower knows only distances."""
+    edges = torch.arange(tokens_per_side) / tokens_per_side
+    top, left = torch.meshgrid(edges, edges, indexing="ij")
+    return torch.stack([left, top, left, top], dim=-1).flatten(0, 1)
+
+
 class LanguageModules(nn.Module):
     """The MLLM, the SSGM's projectors and the readouts: everything that the language stage trains."""
 
@@ -135,16 +203,19 @@ class LanguageModules(nn.Module):
         self.ssgm = model.ssgm.requires_grad_(True)
         self.region_readout = ContentReadout(sizes.cross_attention)
         self.visual_readout = ContentReadout(sizes.hidden)
+        self.place_readout = PlaceReadout(sizes.hidden)
         if (folder / READOUTS_FILE).exists():
             self.readouts.load_state_dict(load_file(folder / READOUTS_FILE))
 
     @property
     def readouts(self) -> nn.ModuleDict:
-        return nn.ModuleDict({"region": self.region_readout, "visual": self.visual_readout})
+        return nn.ModuleDict(
+            {"region": self.region_readout, "visual": self.visual_readout, "place": self.place_readout}
+        )
 
-    def hidden_states(self, batch: ChainBatch) -> Tensor:
-        """[b, length, hidden] after the final norm."""
-        return last_hidden_states(
+    def hidden_states(self, batch: ChainBatch) -> tuple[Tensor, ...]:
+        """[b, length, hidden] before each layer; the last are those after the final norm."""
+        return hidden_states(
             self.mllm, batch.input_ids, batch.attention_mask, batch.pixel_values, batch.image_grid_thw
         )
 
@@ -152,15 +223,23 @@ class LanguageModules(nn.Module):
         """Cross-entropy of the chains."""
         return chain_loss(self.mllm, hidden, batch.labels)
 
-    def readout_loss(self, hidden: Tensor, selected: Tensor, batch: ChainBatch, image_pad: int) -> Tensor:
-        """Of the regions, from the semantic guidance, and of the source picture, from the visual tokens."""
+    def readout_loss(
+        self, hidden: tuple[Tensor, ...], selected: Tensor, batch: ChainBatch, image_pad: int
+    ) -> Tensor:
+        """Of the regions, from the semantic guidance, and of the source picture, from the visual tokens.
+
+        The visual tokens are read halfway through the layers: the second half has to write from them.
+        """
         semantic = self.ssgm.output_projector(selected)
         slots = semantic.unflatten(1, (batch.regions.shape[1], -1))  # [b, 4, 16, Dc]
         targets = batch.regions.unsqueeze(2).expand(-1, -1, slots.shape[2], -1)
         loss = self.region_readout(slots, targets)
         if batch.visual is not None:
-            pictured = hidden[batch.input_ids == image_pad].view(*batch.visual.shape[:2], -1)
+            pictured = hidden[len(hidden) // 2][batch.input_ids == image_pad].view(
+                *batch.visual.shape[:2], -1
+            )
             loss = loss + self.visual_readout(pictured, batch.visual)
+            loss = loss + self.place_readout(pictured, batch.visual)
         return loss
 
     def save(self, folder: Path) -> None:
@@ -186,17 +265,17 @@ class LanguageStage:
         self.averaged: list[nn.Parameter] = []
 
     def losses(self, module: LanguageModules, step: int) -> dict[str, Tensor]:
-        """Chain losses of generations and of edits; on every third step the readouts' as well."""
+        """Chain losses of generations and of edits; on every second step the readouts' as well."""
         settings, config, ids = self.settings, self.config, self.collate.token_ids
         rows = fresh_rows(config.seed, step, settings.generations_per_batch, settings.edits_per_batch)
-        if step % 3:
+        if step % 2:
             return {"chain": config.chain_weight * chains_loss(module, self.collate, rows)}
         chain, readout = [], []
         for examples in rows:
             batch = self.collate(examples).to(module.mllm.device)
             hidden = module.hidden_states(batch)
-            selected = select_image_tokens(hidden, batch.input_ids, ids.image_tokens)
-            chain.append(module.chain_loss(hidden, batch))
+            selected = select_image_tokens(hidden[-1], batch.input_ids, ids.image_tokens)
+            chain.append(module.chain_loss(hidden[-1], batch))
             readout.append(module.readout_loss(hidden, selected, batch, ids.image_pad))
         return {
             "chain": config.chain_weight * mean(chain),
@@ -216,76 +295,68 @@ class JointModules(nn.Module):
         self.unet = model.unet.requires_grad_(True)
 
 
-class JointStage:
-    """The paper's joint objective: the diffusion loss flows through the semantic guidance into the MLLM."""
+class DrawingStage:
+    """What the two stages with a UNet share: encoded rows, and the diffusion loss under their guidance."""
 
-    name = "joint"
+    name: str
 
-    def __init__(self, folder: Path, config: TrainingConfig) -> None:
+    def __init__(self, folder: Path, config: TrainingConfig, settings: UnetSettings | JointSettings) -> None:
         self.config = config
-        self.settings = config.joint
+        self.settings = settings
         model = GoTModel.from_pretrained(folder)
         self.module = JointModules(model)
         self.collate = collator(model)
         self.scheduler = DDPMScheduler.from_config(model.scheduler_config)
         self.scaling_factor: float = model.vae.config["scaling_factor"]
         self.latents = encoded_rows(model, config)
-        self.steps, self.warmup_steps = self.settings.steps, self.settings.warmup_steps
-        rate = self.settings.learning_rate
-        self.parameter_groups = [
-            (list(self.module.unet.parameters()), rate),
-            (list(self.module.language.parameters()), rate * self.settings.mllm_learning_rate_share),
-        ]
-        self.averaged = list(self.module.parameters())
-        self.ema_decay = self.settings.ema_decay
+        self.steps, self.warmup_steps = settings.steps, settings.warmup_steps
+        self.ema_decay = settings.ema_decay
 
-    def losses(self, module: JointModules, step: int) -> dict[str, Tensor]:
-        """The chain loss on new rows, the readout and the diffusion loss on encoded rows, of both tasks."""
-        settings, config, ids = self.settings, self.config, self.collate.token_ids
-        counts = (settings.generations_per_batch, settings.edits_per_batch)
-        chain = chains_loss(module.language, self.collate, fresh_rows(config.seed, LATER + step, *counts))
-        readout, hidden, latents = [], [], []
-        for task, count in zip(("generate", "edit"), counts, strict=True):
+    def batches(self, step: int) -> list[tuple[ChainBatch, dict[str, Tensor]]]:
+        """The step's encoded rows of each task: what the MLLM reads, and the latents."""
+        batches = []
+        for task, count in (
+            ("generate", self.settings.generations_per_batch),
+            ("edit", self.settings.edits_per_batch),
+        ):
             rows = self.rows(task, count, step)
-            examples = [example_of(task, config.seed, row) for row in rows]
-            batch = self.collate(examples).to(module.language.mllm.device)
-            states = module.language.hidden_states(batch)
-            hidden.append(select_image_tokens(states, batch.input_ids, ids.image_tokens))
-            readout.append(module.language.readout_loss(states, hidden[-1], batch, ids.image_pad))
-            latents.append(
-                {part: self.latents[f"{task}.{part}"][rows] for part in ("target", "reference", "spatial")}
-            )
+            batch = self.collate([example_of(task, self.config.seed, row) for row in rows])
+            parts = ("target", "reference", "spatial")
+            latents = {part: self.latents[f"{task}.{part}"][rows] for part in parts}
+            batches.append((batch.to(self.module.language.mllm.device), latents))
+        return batches
+
+    def diffusion(
+        self, module: JointModules, hidden: list[Tensor], latents: list[dict[str, Tensor]], step: int
+    ) -> Tensor:
+        """The loss on the noise, under the guidance of image tokens [b, 64, hidden] of each task."""
         semantic, null_semantic, pooled = module.language.ssgm.semantic(torch.cat(hidden))
-        device = semantic.device
-        gathered = {part: torch.cat([values[part] for values in latents]).to(device) for part in latents[0]}
-        targets = DiffusionTargets(
-            latents=gathered["target"] * self.scaling_factor,
-            reference=gathered["reference"],
-            spatial=gathered["spatial"],
-            semantic=semantic,
-            null_semantic=null_semantic,
-            pooled=pooled,
-        )
-        diffusion = diffusion_loss(
+        gathered = {
+            part: torch.cat([values[part] for values in latents]).to(semantic.device) for part in latents[0]
+        }
+        noise = self.config.noise
+        return self.config.diffusion_weight * diffusion_loss(
             module.unet,
             self.scheduler,
-            targets,
+            DiffusionTargets(
+                latents=gathered["target"] * self.scaling_factor,
+                reference=gathered["reference"],
+                spatial=gathered["spatial"],
+                semantic=semantic,
+                null_semantic=null_semantic,
+                pooled=pooled,
+            ),
             size=(PICTURE_SIZE, PICTURE_SIZE),
-            repeats=settings.timesteps_per_picture,
-            noise_offset=settings.noise_offset,
-            dropout=settings.dropout,
-            largest_weight=settings.largest_noise_weight,
-            generator=torch.Generator().manual_seed(step_seed(config.seed, self.name, step)),
+            repeats=self.settings.timesteps_per_picture,
+            noise_offset=noise.offset,
+            dropout=noise.dropout,
+            largest_weight=noise.largest_weight,
+            generator=torch.Generator().manual_seed(step_seed(self.config.seed, self.name, step)),
         )
-        return {
-            "chain": config.chain_weight * chain,
-            "readout": config.readout_weight * mean(readout),
-            "diffusion": config.diffusion_weight * diffusion,
-        }
 
     def rows(self, task: str, count: int, step: int) -> list[int]:
         """The encoded rows of one step: every row once in each pass, each pass in its own order."""
-        total = self.settings.rows
+        total = self.config.encoded_rows
         rows = []
         for position in range(step * count, (step + 1) * count):
             order = torch.randperm(
@@ -298,6 +369,61 @@ class JointStage:
     def save(self, folder: Path) -> None:
         self.module.language.save(folder)
         self.module.unet.save_pretrained(folder / "unet")
+
+
+class UnetStage(DrawingStage):
+    """The UNet and the projectors learn to draw from the image tokens of the MLLM, which stays as it is."""
+
+    name = "unet"
+
+    def __init__(self, folder: Path, config: TrainingConfig) -> None:
+        super().__init__(folder, config, config.unet)
+        self.module.language.requires_grad_(False)
+        self.module.language.ssgm.requires_grad_(True)
+        self.averaged = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        self.parameter_groups = [(self.averaged, self.settings.learning_rate)]
+
+    def losses(self, module: JointModules, step: int) -> dict[str, Tensor]:
+        hidden, latents = [], []
+        for batch, parts in self.batches(step):
+            with torch.no_grad():
+                states = module.language.hidden_states(batch)
+            image_tokens = self.collate.token_ids.image_tokens
+            hidden.append(select_image_tokens(states[-1], batch.input_ids, image_tokens))
+            latents.append(parts)
+        return {"diffusion": self.diffusion(module, hidden, latents, step)}
+
+
+class JointStage(DrawingStage):
+    """The paper's joint objective: the diffusion loss flows through the semantic guidance into the MLLM."""
+
+    name = "joint"
+
+    def __init__(self, folder: Path, config: TrainingConfig) -> None:
+        super().__init__(folder, config, config.joint)
+        rate = config.joint.learning_rate
+        self.parameter_groups = [
+            (list(self.module.unet.parameters()), rate),
+            (list(self.module.language.parameters()), rate * config.joint.mllm_learning_rate_share),
+        ]
+        self.averaged = list(self.module.parameters())
+
+    def losses(self, module: JointModules, step: int) -> dict[str, Tensor]:
+        """The chain loss on new rows, the readout and the diffusion loss on encoded rows, of both tasks."""
+        config, ids = self.config, self.collate.token_ids
+        counts = (self.settings.generations_per_batch, self.settings.edits_per_batch)
+        chain = chains_loss(module.language, self.collate, fresh_rows(config.seed, LATER + step, *counts))
+        readout, hidden, latents = [], [], []
+        for batch, parts in self.batches(step):
+            states = module.language.hidden_states(batch)
+            hidden.append(select_image_tokens(states[-1], batch.input_ids, ids.image_tokens))
+            readout.append(module.language.readout_loss(states, hidden[-1], batch, ids.image_pad))
+            latents.append(parts)
+        return {
+            "chain": config.chain_weight * chain,
+            "readout": config.readout_weight * mean(readout),
+            "diffusion": self.diffusion(module, hidden, latents, step),
+        }
 
 
 def collator(model: GoTModel) -> Collator:
@@ -326,7 +452,7 @@ def chains_loss(module: LanguageModules, collate: Collator, rows: list[list[Exam
         for half in (ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]):
             if half:
                 batch = collate(half, with_image_tokens=False).to(module.mllm.device)
-                losses.append(module.chain_loss(module.hidden_states(batch), batch))
+                losses.append(module.chain_loss(module.hidden_states(batch)[-1], batch))
     return mean(losses)
 
 
@@ -336,23 +462,25 @@ def mean(losses: list[Tensor]) -> Tensor:
 
 
 def encoded_rows(model: GoTModel, config: TrainingConfig) -> dict[str, Tensor]:
-    """Target, reference and spatial latents (unscaled) of the joint stage's rows, kept in a file."""
+    """Target, reference and spatial latents (unscaled) of the rows that are drawn, kept in a file."""
     file = model.path / LATENTS_FILE
     if not file.exists():
-        vae = model.vae
+        size = (PICTURE_SIZE, PICTURE_SIZE)
         encoded: dict[str, list[Tensor]] = {}
-        pictures: Iterator[tuple[str, int]] = (
-            (task, row) for task in ("generate", "edit") for row in range(config.joint.rows)
-        )
-        black = encode_pictures(vae, [Image.new("RGB", (PICTURE_SIZE, PICTURE_SIZE))])
-        for task, row in tqdm(pictures, total=2 * config.joint.rows, desc="encoding pictures", mininterval=5):
+        masks: dict[tuple[Box, str], Tensor] = {}  # boxes lie on a grid: most come back
+        black = encode_pictures(model.vae, [Image.new("RGB", size)])
+        rows = [(task, row) for task in ("generate", "edit") for row in range(config.encoded_rows)]
+        for task, row in tqdm(rows, desc="encoding pictures", mininterval=5):
             example = example_of(task, config.seed, row)
-            masks = draw_region_masks(example.chain.regions, (PICTURE_SIZE, PICTURE_SIZE))
-            scenes = [draw(scene) for scene in (example.target, example.source) if isinstance(scene, Scene)]
-            latents = encode_pictures(vae, [*scenes, *masks])
-            encoded.setdefault(f"{task}.target", []).append(latents[:1])
-            encoded.setdefault(f"{task}.reference", []).append(latents[1:2] if example.source else black)
-            encoded.setdefault(f"{task}.spatial", []).append(latents[len(scenes) :].mean(dim=0, keepdim=True))
+            colored_boxes = {(region.box, region.color): region for region in example.chain.regions}
+            for key, region in colored_boxes.items():
+                if key not in masks:
+                    masks[key] = encode_pictures(model.vae, draw_region_masks([region], size))
+            spatial = torch.cat([masks[key] for key in colored_boxes]).mean(dim=0, keepdim=True)
+            target = encode_pictures(model.vae, [draw(example.target)])
+            reference = encode_pictures(model.vae, [draw(example.source)]) if example.source else black
+            for part, latents in (("target", target), ("reference", reference), ("spatial", spatial)):
+                encoded.setdefault(f"{task}.{part}", []).append(latents)
         beside = file.with_suffix(".part")
         save_file({name: torch.cat(values).contiguous() for name, values in encoded.items()}, beside)
         beside.replace(file)
@@ -362,4 +490,4 @@ def encoded_rows(model: GoTModel, config: TrainingConfig) -> dict[str, Tensor]:
 @torch.no_grad()
 def encode_pictures(vae: AutoencoderKL, pictures: list[Image.Image]) -> Tensor:
     """Unscaled latents [n, 4, h, w]."""
-    return encode_unscaled(vae, pictures_to_tensor(pictures))
+    return encode_unscaled(vae, pictures_to_tensor(pictures, vae.device))

@@ -27,9 +27,9 @@ from ..errors import GoTError
 from .config import TrainingConfig
 from .export import export_checkpoint
 from .initialize import initialize_checkpoint
-from .stages import JointStage, LanguageStage, VaeStage
+from .stages import JointStage, LanguageStage, UnetStage, VaeStage, VisionStage
 
-STAGES = (LanguageStage, VaeStage, JointStage)
+STAGES = (VisionStage, LanguageStage, VaeStage, UnetStage, JointStage)
 
 
 def train(
@@ -115,7 +115,10 @@ def run_stage(stage_class: Callable[..., Any], config: TrainingConfig, out: Path
             return False
         if step > start and step % config.save_every_steps == 0:
             save_state(accelerator, out, stage.name, step)
-        losses = stage.losses(accelerator.unwrap_model(module), step)
+        with torch.autocast(
+            accelerator.device.type, torch.bfloat16, enabled=stage.name in config.half_precision_stages
+        ):
+            losses = stage.losses(accelerator.unwrap_model(module), step)
         accelerator.backward(sum(losses.values()))
         accelerator.clip_grad_norm_(module.parameters(), config.gradient_clip_norm)
         optimizer.step()

@@ -18,17 +18,27 @@ from safetensors.torch import load_file
 
 from got_models.checkpoint import check
 from got_models.errors import GoTError
-from got_models.training.config import JointSettings, LanguageSettings, TrainingConfig, VaeSettings
+from got_models.training.config import (
+    JointSettings,
+    LanguageSettings,
+    TrainingConfig,
+    UnetSettings,
+    VaeSettings,
+    VisionSettings,
+)
 from got_models.training.trainer import learning_rate_share, train
 
 ROOT = Path(__file__).parents[2]
 
 SMALL = TrainingConfig(
     save_every_steps=3,
-    language=LanguageSettings(steps=7, warmup_steps=2, generations_per_batch=2, edits_per_batch=1),
+    encoded_rows=3,
+    vision=VisionSettings(steps=3, warmup_steps=1, pictures_per_batch=2),
+    language=LanguageSettings(steps=5, warmup_steps=2, generations_per_batch=2, edits_per_batch=1),
     vae=VaeSettings(steps=4, warmup_steps=1),
+    unet=UnetSettings(steps=3, generations_per_batch=1, edits_per_batch=1, timesteps_per_picture=1),
     joint=JointSettings(
-        steps=9, warmup_steps=2, generations_per_batch=1, edits_per_batch=1, timesteps_per_picture=2, rows=3
+        steps=5, warmup_steps=2, generations_per_batch=1, edits_per_batch=1, timesteps_per_picture=2
     ),
 )
 """20 steps in all."""

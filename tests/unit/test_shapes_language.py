@@ -122,3 +122,12 @@ def test_the_same_seed_gives_the_same_rows():
         [(sample_generation(rng), sample_edit(rng)) for rng in [random.Random(9)] * 3] for _ in range(2)
     )
     assert first == second
+
+
+def test_without_a_relation_objects_stand_in_reading_order():
+    rng = random.Random(6)
+    for _ in range(300):
+        example = sample_generation(rng)
+        if example.request.relation is None and len(example.target.things) > 2:
+            quadrants = [quadrant_of(thing) for thing in example.target.things]
+            assert quadrants == sorted(set(quadrants))
