@@ -14,7 +14,7 @@ from .outputs import check_writable, png, write_files
 PROMPT = "a red circle to the left of a blue square on a white background"
 INSTRUCTION = "make the blue square green"
 MOVED = 0  # which region the demo moves: the first
-MARGIN, STRIDE = 40, 40  # of the spots it may move to, in chain grid units
+MARGIN, STRIDE = 40, 40  # of the spots it may move to, on the chain grid; the margin also to other boxes
 
 
 def add_parser(subcommands: Subparsers) -> None:
@@ -55,7 +55,8 @@ def free_spot(chain: ReasoningChain, index: int) -> Box:
     width, height = box.x2 - box.x1, box.y2 - box.y1
 
     def fitness(spot: Box) -> tuple[float, int]:
-        return -sum(spot.iou(other) for other in others), (spot.x1 - box.x1) ** 2 + (spot.y1 - box.y1) ** 2
+        around = Box(spot.x1 - MARGIN, spot.y1 - MARGIN, spot.x2 + MARGIN, spot.y2 + MARGIN)
+        return -sum(around.iou(other) for other in others), (spot.x1 - box.x1) ** 2 + (spot.y1 - box.y1) ** 2
 
     spots = [
         Box(left, top, left + width, top + height)

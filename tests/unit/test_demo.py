@@ -18,6 +18,12 @@ def test_the_spot_has_the_size_of_the_box_and_is_clear_of_both_boxes() -> None:
     assert spot.iou(old) == spot.iou(other) == 0
 
 
+def test_the_spot_keeps_a_distance_from_other_boxes() -> None:
+    chain = chain_of("(125,62),(375,312)", "(625,625),(875,875)")
+    spot, other = free_spot(chain, 0), chain.regions[1].box
+    assert spot.x2 + 40 <= other.x1 or spot.x1 >= other.x2 + 40 or spot.y2 + 40 <= other.y1
+
+
 def test_the_spot_is_the_far_corner_when_nothing_is_there() -> None:
     spot = free_spot(chain_of("(40,40),(240,240)"), 0)
     assert spot.x2 > 900 and spot.y2 > 900
