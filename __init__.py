@@ -1,0 +1,41 @@
+"""ComfyUI-GoT: registers the nodes. ComfyUI imports this file, and nothing heavy comes with it."""
+
+from .nodes._comfy import register
+from .nodes.guidance import GoTSSGMEncode
+from .nodes.loaders import GoTModelLoader
+from .nodes.native import GoTGuider, GoTNativeModelLoader
+from .nodes.reasoning import GoTChainFromImage, GoTChainFromText, GoTChainToMasks, GoTEditChain, GoTReason
+from .nodes.sampling import GoTSampler
+
+# Ids never change: saved workflows name them.
+NODE_CLASS_MAPPINGS = {
+    "GoTModelLoader": GoTModelLoader,
+    "GoTReason": GoTReason,
+    "GoTEditChain": GoTEditChain,
+    "GoTChainFromText": GoTChainFromText,
+    "GoTChainFromImage": GoTChainFromImage,
+    "GoTChainToMasks": GoTChainToMasks,
+    "GoTSSGMEncode": GoTSSGMEncode,
+    "GoTSampler": GoTSampler,
+    "GoTNativeModelLoader": GoTNativeModelLoader,
+    "GoTGuider": GoTGuider,
+}
+
+NODE_DISPLAY_NAME_MAPPINGS = {
+    "GoTModelLoader": "GoT Model Loader",
+    "GoTReason": "GoT Reason",
+    "GoTEditChain": "Edit Reasoning Chain",
+    "GoTChainFromText": "GoT Chain from Text",
+    "GoTChainFromImage": "GoT Chain from Image",
+    "GoTChainToMasks": "GoT Chain to Masks",
+    "GoTSSGMEncode": "SSGM Encode",
+    "GoTSampler": "GoT Sampler",
+    "GoTNativeModelLoader": "GoT Native Model Loader",
+    "GoTGuider": "GoT Guider",
+}
+
+WEB_DIRECTORY = "./web"
+
+__all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS", "WEB_DIRECTORY"]
+
+register()

@@ -1,0 +1,217 @@
+"""The adapter to ComfyUI: folders, devices, memory, progress, previews, interruption.
+
+Without ComfyUI every function still works: on the CPU, silently, with `models/got` and `input` in the working
+directory as folders.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..got_models.commands.options import BUNDLED_CHECKPOINT
+from ..got_models.errors import GoTError
+from ._png import restore_chains
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+MODEL_FOLDER = "got"
+BUNDLED_NAME = "tiny (bundled)"
+DTYPES = ["auto", "float32", "bfloat16", "float16"]
+
+
+def inside_comfyui() -> bool:
+    """Whether this process is a ComfyUI server: that has these loaded before any node pack."""
+    return "comfy.model_management" in sys.modules and "server" in sys.modules
+
+
+def register() -> None:
+    """Make `models/got` a model folder of ComfyUI's, and let saved pictures carry their chain."""
+    if not inside_comfyui():
+        return
+    import folder_paths
+    from server import PromptServer
+
+    folder_paths.add_model_folder_path(MODEL_FOLDER, os.path.join(folder_paths.models_dir, MODEL_FOLDER))
+    PromptServer.instance.add_on_prompt_handler(restore_chains)
+
+
+# Folders
+
+
+def checkpoint_names() -> list[str]:
+    """The bundled checkpoint, then every folder under the `got` model folders."""
+    return [BUNDLED_NAME, *sorted(_checkpoint_folders())]
+
+
+def checkpoint_folder(name: str) -> Path:
+    """The folder of a checkpoint by the name that `checkpoint_names` lists.
+
+    Raises:
+        GoTError: no such name; a path, such as `../other`, never is one.
+    """
+    folders = {BUNDLED_NAME: BUNDLED_CHECKPOINT, **_checkpoint_folders()}
+    if name not in folders:
+        raise GoTError(
+            f"There is no GoT checkpoint {name!r}. Put its folder, the one that holds got.json, into "
+            f"{' or '.join(_model_folders())}, then refresh the page. There now: {', '.join(folders)}."
+        )
+    return folders[name]
+
+
+def input_files(suffix: str) -> list[str]:
+    """The names of all files with this suffix (`.png`) in ComfyUI's input folder."""
+    folder = _input_folder()
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return sorted(name for name in names if name.lower().endswith(suffix))
+
+
+def input_file(name: str) -> Path:
+    """A file of ComfyUI's input folder, or of a folder in it.
+
+    Raises:
+        GoTError: it is missing or lies elsewhere.
+    """
+    folder = _input_folder()
+    path = os.path.abspath(os.path.join(folder, name))
+    if not path.startswith(folder + os.sep) or not os.path.isfile(path):
+        raise GoTError(f"There is no file {name!r} in ComfyUI's input folder. Upload it again.")
+    return Path(path)
+
+
+def _model_folders() -> list[str]:
+    if not inside_comfyui():
+        return [os.path.abspath(os.path.join("models", MODEL_FOLDER))]
+    import folder_paths
+
+    folders: list[str] = folder_paths.get_folder_paths(MODEL_FOLDER)
+    return folders
+
+
+def _checkpoint_folders() -> dict[str, Path]:
+    """Name -> folder; where two model folders hold the same name, the first one counts."""
+    found: dict[str, Path] = {}
+    for folder in _model_folders():
+        if os.path.isdir(folder):
+            for entry in Path(folder).iterdir():
+                if entry.is_dir():
+                    found.setdefault(entry.name, entry)
+    return found
+
+
+def _input_folder() -> str:
+    if not inside_comfyui():
+        return os.path.abspath("input")
+    import folder_paths
+
+    return os.path.abspath(folder_paths.get_input_directory())
+
+
+# Devices and memory
+
+
+def choose_dtype(name: str) -> torch.dtype:
+    """One of DTYPES as a torch type; `auto` is the smallest one that the device computes well with."""
+    import torch
+
+    if name != "auto":
+        dtype: torch.dtype = getattr(torch, name)
+        return dtype
+    if inside_comfyui():
+        import comfy.model_management as management
+
+        device = management.get_torch_device()
+        if management.should_use_bf16(device):
+            return torch.bfloat16
+        if management.should_use_fp16(device):
+            return torch.float16
+    return torch.float32
+
+
+def result_device() -> torch.device:
+    """Where results wait on the wires between nodes."""
+    import torch
+
+    if not inside_comfyui():
+        return torch.device("cpu")
+    import comfy.model_management as management
+
+    device: torch.device = management.intermediate_device()
+    return device
+
+
+def managed(module: nn.Module, part: str) -> Any:
+    """A part ("language", "unet" or "vae") under ComfyUI's memory management: a ModelPatcher, else None."""
+    if not inside_comfyui():
+        return None
+    import comfy.model_management as management
+    from comfy.model_patcher import ModelPatcher
+    from torch import nn
+
+    device, rest = {
+        "language": (management.text_encoder_device, management.text_encoder_offload_device),
+        "unet": (management.get_torch_device, management.unet_offload_device),
+        "vae": (management.vae_device, management.vae_offload_device),
+    }[part]
+    # In a list, because ModelPatcher sets `device` on the module, which the libraries' own classes forbid.
+    return ModelPatcher(nn.ModuleList([module]), device(), rest())
+
+
+def bring(patcher: Any, working_memory: int) -> None:
+    """Bring a part to its device whole, with room for `working_memory` bytes; other models may have to go."""
+    if patcher is None:
+        return
+    import comfy.model_management as management
+
+    stop_if_interrupted()
+    management.load_models_gpu([patcher], memory_required=working_memory, force_full_load=True)
+
+
+# What the user sees, and the way to stop
+
+
+def stop_if_interrupted() -> bool:
+    """Raises ComfyUI's own exception if the user pressed stop; else False, to serve as a `should_stop`."""
+    if inside_comfyui():
+        import comfy.model_management as management
+
+        management.throw_exception_if_processing_interrupted()
+    return False
+
+
+def show_text(text: str, node_id: str | None) -> None:
+    """Show text on a node while it works."""
+    if node_id is None or not inside_comfyui():
+        return
+    from server import PromptServer
+
+    PromptServer.instance.send_progress_text(text, node_id)
+
+
+def progress_bar(total: int) -> Callable[[int, Any], None]:
+    """The progress bar of the node at work: a function of how much of `total` is done, and of a preview."""
+    if not inside_comfyui():
+        return lambda done, preview: None
+    import comfy.utils
+
+    bar = comfy.utils.ProgressBar(total)
+    return lambda done, preview: bar.update_absolute(done, total, preview)
+
+
+def latent_previews() -> Callable[[Tensor], Any]:
+    """A function from scaled latents [b, 4, h, w] to what `progress_bar` shows; None if previews are off."""
+    if not inside_comfyui():
+        return lambda latents: None
+    import comfy.latent_formats
+    import comfy.model_management as management
+    import latent_preview
+
+    previewer = latent_preview.get_previewer(management.get_torch_device(), comfy.latent_formats.SDXL())
+    if previewer is None:
+        return lambda latents: None
+    return lambda latents: previewer.decode_latent_to_preview_image("JPEG", latents)

@@ -1,0 +1,100 @@
+"""Pictures as ComfyUI's tensors, and what is kept of a picture that is edited. Pure functions.
+
+IMAGE is [b, H, W, 3] in 0..1, MASK [b, H, W] in 0..1, LATENT's samples are unscaled [b, 4, h, w].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..got_models.chain import Region
+from ..got_models.commands.inputs import LARGEST_ASPECT
+from ..got_models.errors import GoTError
+from ..got_models.guidance import VAE_FACTOR
+
+FEATHER = 1 / 64  # of the picture's short side
+
+
+def image_to_pictures(image: Tensor) -> list[Image.Image]:
+    """Each picture of an IMAGE batch; transparency (a fourth channel) is dropped.
+
+    Raises:
+        GoTError: an empty batch, another shape, values that are no numbers, or an extremely long picture.
+    """
+    if image.ndim != 4 or image.shape[-1] not in (3, 4):
+        raise GoTError(
+            f"An IMAGE must be [batch, height, width, 3 colours], got {list(image.shape)}. Connect a picture."
+        )
+    if 0 in image.shape:
+        raise GoTError("The image batch is empty. Connect at least one picture.")
+    height, width = image.shape[1:3]
+    if max(height, width) > LARGEST_ASPECT * min(height, width):
+        raise GoTError(
+            f"A picture may be at most {LARGEST_ASPECT} times as long as it is wide, got {width} x {height} "
+            "pixels. Crop it."
+        )
+    if not torch.isfinite(image).all():
+        raise GoTError("The image holds NaN or infinite values; the node before it went wrong.")
+    levels = (image[..., :3].float() * 255.0).round().clamp(0, 255).to(torch.uint8)
+    return [Image.fromarray(picture) for picture in levels.cpu().numpy()]
+
+
+def pictures_to_image(pictures: Sequence[Image.Image]) -> Tensor:
+    """Pictures of one size -> IMAGE [b, H, W, 3]."""
+    levels = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
+    return torch.from_numpy(levels.astype(np.float32) / 255.0)
+
+
+def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """An IMAGE at size (H, W); untouched, bit for bit, where it has that size."""
+    height, width = size
+    if tuple(image.shape[1:3]) == size:
+        return image
+    pictures = image_to_pictures(image)
+    return pictures_to_image(
+        [picture.resize((width, height), Image.Resampling.LANCZOS) for picture in pictures]
+    )
+
+
+def box_masks(regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
+    """One MASK for each region [n, H, W] at size (H, W); one empty mask if there is none."""
+    height, width = size
+    masks = torch.zeros(max(1, len(regions)), height, width)
+    for mask, region in zip(masks, regions, strict=False):
+        left, top, right, bottom = region.box.to_pixels(width, height)
+        mask[top:bottom, left:right] = 1.0
+    return masks
+
+
+def edited_area(regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
+    """Where an edit may change a picture of size (H, W): [H, W], 1 in the boxes, falling to 0 around them.
+
+    A chain without boxes is about the whole picture.
+    """
+    height, width = size
+    if not regions:
+        return torch.ones(height, width)
+    feather = max(1, round(FEATHER * min(height, width)))
+    y, x = torch.arange(height)[:, None], torch.arange(width)[None, :]
+    area = torch.zeros(height, width)
+    for region in regions:
+        left, top, right, bottom = region.box.to_pixels(width, height)
+        beside = torch.maximum(left - x, x - (right - 1)).clamp(min=0)  # pixels outside the box
+        above = torch.maximum(top - y, y - (bottom - 1)).clamp(min=0)
+        area = torch.maximum(area, 1.0 - torch.maximum(beside, above) / (feather + 1))
+    return area.clamp(min=0.0)
+
+
+def paste(drawn: Tensor, source: Tensor, area: Tensor) -> Tensor:
+    """`drawn` inside the area, `source` outside it: IMAGEs [b, H, W, 3] and an area [H, W]."""
+    return torch.lerp(source, drawn, area[None, :, :, None])
+
+
+def paste_latents(drawn: Tensor, source: Tensor, area: Tensor) -> Tensor:
+    """The same for latents [b, 4, h, w] and an area [H, W]."""
+    return torch.lerp(source, drawn, torch.nn.functional.avg_pool2d(area[None, None], VAE_FACTOR))

@@ -1,0 +1,65 @@
+"""GOT_MODEL: a checkpoint whose parts ComfyUI moves between devices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..got_models.checkpoint import CheckpointSettings
+from ..got_models.model import GoTModel
+from . import _comfy
+
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    from ..got_models.reasoner import Reasoner
+    from ..got_models.ssgm import SemanticSpatialGuidance
+
+# What a part needs besides its weights: values per pixel of the picture, as ComfyUI reckons for SDXL.
+WORKING_VALUES = {"language": 0, "unet": 530, "vae": 2178}
+
+
+class ManagedModel(GoTModel):
+    """A GoTModel whose parts are brought to their device whenever they are asked for.
+
+    Nothing else keeps them there: ComfyUI takes a part off the card when another model needs the room, for
+    instance the MLLM while the UNet draws.
+    """
+
+    def __init__(
+        self, path: Path, settings: CheckpointSettings, device: torch.device | str, dtype: torch.dtype
+    ) -> None:
+        super().__init__(path, settings, device, dtype)
+        self._patchers: dict[str, Any] = {}
+        self._pixels = 0
+
+    def make_room_for(self, size: tuple[int, int]) -> None:
+        """Say at which (height, width), in pixels, the parts will work next."""
+        self._pixels = size[0] * size[1]
+
+    @property
+    def reasoner(self) -> Reasoner:
+        reasoner = super().reasoner
+        self._bring("reasoner", "language", reasoner.mllm)
+        return reasoner
+
+    @property
+    def ssgm(self) -> SemanticSpatialGuidance:
+        return self._bring("ssgm", "language", super().ssgm)
+
+    @property
+    def unet(self) -> UNet2DConditionModel:
+        return self._bring("unet", "unet", super().unet)
+
+    @property
+    def vae(self) -> AutoencoderKL:
+        return self._bring("vae", "vae", super().vae)
+
+    def _bring(self, name: str, part: str, module: Any) -> Any:
+        if name not in self._patchers:
+            self._patchers[name] = _comfy.managed(module, part)
+        _comfy.bring(self._patchers[name], WORKING_VALUES[part] * self._pixels * self.dtype.itemsize)
+        return module

@@ -1,0 +1,403 @@
+"""ComfyUI's SDXL classes holding a GoT checkpoint. Imported by `native.py` when its nodes run in ComfyUI.
+
+Shape letters as in the library's `guidance.py`: b batch, h = H/8, w = W/8, Dc cross-attention, Dp pooled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import comfy.diffusers_convert
+import comfy.latent_formats
+import comfy.model_base
+import comfy.model_management
+import comfy.model_patcher
+import comfy.samplers
+import comfy.sd
+import comfy.supported_models
+import comfy.utils
+import torch
+from torch import Tensor
+
+from ..got_models.checkpoint import UNET_CHANNELS, CheckpointSettings, check
+from ..got_models.errors import GoTError
+from ..got_models.guidance import (
+    LATENT_CHANNELS,
+    VAE_FACTOR,
+    Guidance,
+    GuidanceScales,
+    active_branches,
+    branch_inputs,
+    combine,
+)
+from .guidance import Conditioning, conditioning
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+DTYPES = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "fp8_e4m3fn": torch.float8_e4m3fn,
+    "fp8_e5m2": torch.float8_e5m2,
+}
+# What ComfyUI's classes have built in. A key that a config lacks has this value in diffusers as well.
+UNET_NEEDS = {
+    "act_fn": "silu",
+    "addition_time_embed_dim": 256,
+    "center_input_sample": False,
+    "class_embed_type": None,
+    "dual_cross_attention": False,
+    "flip_sin_to_cos": True,
+    "freq_shift": 0,
+    "mid_block_type": "UNetMidBlock2DCrossAttn",
+    "norm_eps": 1e-5,
+    "norm_num_groups": 32,
+    "only_cross_attention": False,
+    "resnet_time_scale_shift": "default",
+    "reverse_transformer_layers_per_block": None,
+}
+VAE_NEEDS = {
+    "act_fn": "silu",
+    "mid_block_add_attention": True,
+    "norm_num_groups": 32,
+    "shift_factor": None,
+    "use_post_quant_conv": True,
+    "use_quant_conv": True,
+}
+SCHEDULE_NEEDS = {
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "epsilon",
+    "rescale_betas_zero_snr": False,
+    "trained_betas": None,
+}
+
+
+class GoTSDXL(comfy.model_base.SDXL):
+    """ComfyUI's SDXL with reference and spatial latents behind the noisy ones, and the checkpoint's settings.
+
+    A conditioning gives the latents as "got_reference" and "got_spatial", [b, 4, h, w] unscaled; where it
+    has none they are zeros, the null guidance.
+    """
+
+    def __init__(self, model_config: comfy.supported_models.SDXL, settings: CheckpointSettings) -> None:
+        super().__init__(model_config, comfy.model_base.ModelType.EPS)
+        self.settings = settings
+
+    def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
+        """ComfyUI's own, after a check that the conditioning comes from this kind of checkpoint.
+
+        Raises:
+            GoTError: cross-attention states or a pooled embedding of another width.
+        """
+        sizes = self.settings.sizes
+        for key, width in (("cross_attn", sizes.cross_attention), ("pooled_output", sizes.pooled)):
+            tensor = kwargs.get(key)
+            if tensor is None or tensor.shape[-1] != width:
+                given = "none" if tensor is None else f"one that is {tensor.shape[-1]} wide"
+                raise GoTError(
+                    f"This MODEL needs a conditioning whose {key} is {width} wide, got {given}. Take it from "
+                    f"SSGM Encode, with the checkpoint that GoT Native Model Loader has."
+                )
+        conds: dict[str, Any] = super().extra_conds(**kwargs)
+        return conds
+
+    def concat_cond(self, **kwargs: Any) -> Tensor:
+        """Reference and spatial latents [b, 8, h, w], repeated to the batch of the noise.
+
+        Raises:
+            GoTError: the guidance was made for a picture of another size.
+        """
+        noise = kwargs["noise"]
+        return torch.cat([self._latents(noise, kwargs, name) for name in ("reference", "spatial")], dim=1).to(
+            kwargs["device"]
+        )
+
+    def _latents(self, noise: Tensor, entries: Mapping[str, Any], name: str) -> Tensor:
+        latents = entries.get(f"got_{name}")
+        if latents is None:
+            return torch.zeros_like(noise)
+        if latents.shape[1:] != noise.shape[1:]:
+            given, needed = ([VAE_FACTOR * side for side in tensor.shape[-2:]] for tensor in (latents, noise))
+            raise GoTError(
+                f"The {name} guidance is for a picture {given[0]} high and {given[1]} wide, but the latent "
+                f"is for one {needed[0]} high and {needed[1]} wide. Give SSGM Encode and the empty latent "
+                f"the same size."
+            )
+        repeated: Tensor = comfy.utils.repeat_to_batch_size(latents.to(noise), noise.shape[0])
+        return repeated
+
+
+class MultiGuidance(comfy.samplers.CFGGuider):
+    """Paper eq. 1 over predicted x0. Branches whose coefficient is zero are not evaluated."""
+
+    def __init__(
+        self, model: comfy.model_patcher.ModelPatcher, guidance: Guidance, scales: GuidanceScales
+    ) -> None:
+        super().__init__(model)
+        self.scales = scales
+        self.set_cfg(scales.semantic)
+        self.branches = active_branches(scales)
+        self.inner_set_conds({branch: branch_conditioning(guidance, branch) for branch in self.branches})
+
+    def predict_noise(
+        self, x: Tensor, timestep: Tensor, model_options: Mapping[str, Any], seed: int | None = None
+    ) -> Tensor:
+        """Noisy latents x [b, 4, h, w] -> predicted x0. ComfyUI batches the branches as memory allows."""
+        conds = [self.conds[branch] for branch in self.branches]
+        predictions = comfy.samplers.calc_cond_batch(self.inner_model, conds, x, timestep, model_options)
+        combined = combine(dict(zip(self.branches, predictions, strict=True)), self.scales)
+        # As ComfyUI does after its own guidance: the CFG++ samplers and some model patches come in here.
+        # Their "uncond" is the least guided branch that was evaluated.
+        for change in model_options.get("sampler_post_cfg_function", []):
+            combined = change(
+                {
+                    "denoised": combined,
+                    "cond": conds[0],
+                    "uncond": conds[-1],
+                    "cond_scale": self.cfg,
+                    "model": self.inner_model,
+                    "cond_denoised": predictions[0],
+                    "uncond_denoised": predictions[-1],
+                    "sigma": timestep,
+                    "model_options": model_options,
+                    "input": x,
+                }
+            )
+        return combined
+
+
+def make_guider(
+    model: comfy.model_patcher.ModelPatcher, guidance: Guidance, scales: GuidanceScales
+) -> MultiGuidance:
+    """The guider of a GoT MODEL.
+
+    Raises:
+        GoTError: a MODEL that is not GoT's.
+    """
+    if not isinstance(model.model, GoTSDXL):
+        raise GoTError(
+            f"GoT Guider needs the MODEL of GoT Native Model Loader, got a MODEL of the kind "
+            f"{type(model.model).__name__}. Other models take neither boxes nor a reference picture."
+        )
+    return MultiGuidance(model, guidance, scales)
+
+
+def branch_conditioning(guidance: Guidance, branch: str) -> Conditioning:
+    """What one branch sees, in the form in which SSGM Encode gives the full and the null branch."""
+    semantic, spatial, reference = branch_inputs(guidance, branch)
+    positive, _ = conditioning(guidance)
+    return [[semantic, {**positive[0][1], "got_reference": reference, "got_spatial": spatial}]]
+
+
+def load(folder: Path, weight_dtype: str) -> tuple[comfy.model_patcher.ModelPatcher, comfy.sd.VAE]:
+    """A checkpoint folder's UNet and VAE in ComfyUI's classes.
+
+    Args:
+        weight_dtype: a key of `DTYPES`, or "default" for what ComfyUI chooses.
+
+    Raises:
+        GoTError: a folder that is incomplete, whose tensors are not what its configs say, or whose configs
+            ask for something that ComfyUI's SDXL does not have.
+    """
+    model = load_model(folder, check(folder), DTYPES.get(weight_dtype))
+    vae = load_vae(folder / "vae")
+    latent_format = model.model.latent_format
+    if latent_format.scale_factor != comfy.latent_formats.SDXL.scale_factor:
+        fit_previews(latent_format, vae)
+    return model, vae
+
+
+def load_model(
+    folder: Path, settings: CheckpointSettings, dtype: torch.dtype | None
+) -> comfy.model_patcher.ModelPatcher:
+    """The UNet under ComfyUI's memory management, with weights of `dtype` or of what ComfyUI chooses."""
+    # 1. ComfyUI's config, from the checkpoint's.
+    vae = _read_config(folder / "vae" / "config.json", VAE_NEEDS)
+    schedule = _read_config(folder / "scheduler" / "scheduler_config.json", SCHEDULE_NEEDS)
+    config = comfy.supported_models.SDXL({})
+    config.unet_config = unet_config(folder / "unet" / "config.json")
+    config.latent_format.scale_factor = vae["scaling_factor"]
+    config.sampling_settings = {
+        "linear_start": schedule["beta_start"],
+        "linear_end": schedule["beta_end"],
+        "timesteps": schedule["num_train_timesteps"],
+    }
+
+    # 2. An empty UNet, in the type and place that ComfyUI wants.
+    tensors = _read_tensors(folder / "unet")
+    management = comfy.model_management
+    device, offload_device = management.get_torch_device(), management.unet_offload_device()
+    supported = config.supported_inference_dtypes
+    dtype = dtype or management.unet_dtype(
+        model_params=comfy.utils.calculate_parameters(tensors),
+        supported_dtypes=supported,
+        weight_dtype=comfy.utils.weight_dtype(tensors),
+    )
+    config.set_inference_dtype(dtype, management.unet_manual_cast(dtype, device, supported))
+    model = GoTSDXL(config, settings).to(offload_device)
+
+    # 3. Its weights, under ComfyUI's names.
+    unet = model.diffusion_model
+    slots = unet.state_dict()
+    names = {
+        name: slot
+        for name, slot in comfy.utils.unet_to_diffusers(config.unet_config).items()
+        if slot in slots and not name.startswith("class_embedding.")  # SDXL's is called add_embedding
+    }
+    _check_tensors(folder / "unet", tensors, {name: slots[slot] for name, slot in names.items()})
+    unet.load_state_dict({slot: tensors[name] for name, slot in names.items()})
+    return comfy.model_patcher.ModelPatcher(model, load_device=device, offload_device=offload_device)
+
+
+def load_vae(folder: Path) -> comfy.sd.VAE:
+    """The VAE under ComfyUI's memory management."""
+    config = _read_config(folder / "config.json", VAE_NEEDS)
+    base, multipliers = _widths(folder / "config.json", config)
+    architecture = {
+        "double_z": True,
+        "z_channels": LATENT_CHANNELS,
+        "resolution": 256,
+        "in_channels": 3,
+        "out_ch": 3,
+        "ch": base,
+        "ch_mult": multipliers,
+        "num_res_blocks": config["layers_per_block"],
+        "attn_resolutions": [],
+        "dropout": 0.0,
+    }
+    tensors = comfy.diffusers_convert.convert_vae_state_dict(_read_tensors(folder))
+    parameters = {"ddconfig": architecture, "embed_dim": LATENT_CHANNELS}
+    vae = comfy.sd.VAE(sd=tensors, config={"params": parameters})
+    _check_tensors(folder, tensors, vae.first_stage_model.state_dict())
+    return vae
+
+
+def fit_previews(latent_format: comfy.latent_formats.SDXL, vae: comfy.sd.VAE) -> None:
+    """Give previews the colours of a VAE that is not SDXL's: a least-squares fit to coloured squares."""
+    colors = torch.rand(32, 32, 3, generator=torch.Generator().manual_seed(0))
+    pixels = colors.repeat_interleave(VAE_FACTOR, dim=0).repeat_interleave(VAE_FACTOR, dim=1)
+    latents = latent_format.process_in(vae.encode(pixels[None]))[0]  # [4, 32, 32]
+    known = torch.cat([latents.float().cpu(), torch.ones(1, 32, 32)]).flatten(1).T  # [1024, 5]
+    *factors, bias = torch.linalg.lstsq(known, colors.view(-1, 3) * 2 - 1).solution.tolist()
+    latent_format.latent_rgb_factors, latent_format.latent_rgb_factors_bias = factors, bias
+    latent_format.taesd_decoder_name = None
+
+
+def unet_config(file: Path) -> dict[str, Any]:
+    """The arguments of ComfyUI's UNetModel for the config.json of a diffusers UNet of SDXL's kind.
+
+    Raises:
+        GoTError: the config asks for something that ComfyUI's UNet does not have.
+    """
+    config = _read_config(file, UNET_NEEDS)
+    base, multipliers = _widths(file, config)
+    levels = len(multipliers)
+    resnets = _per_level(config["layers_per_block"], levels)
+    depths = _per_level(config["transformer_layers_per_block"], levels)
+    heads = _per_level(config.get("num_attention_heads") or config["attention_head_dim"], levels)
+    attends_down = _attends(file, config["down_block_types"], "DownBlock2D")
+    attends_up = _attends(file, config["up_block_types"][::-1], "UpBlock2D")
+    widths = config["block_out_channels"]
+    head_widths = {
+        width / count
+        for width, count, attends in zip(widths, heads, [*attends_down[:-1], True], strict=True)
+        if attends
+    }
+    if len(head_widths) != 1:
+        raise GoTError(
+            f"{file}: ComfyUI's SDXL needs attention heads of one width on all levels, got "
+            f"{', '.join(f'{width:g}' for width in sorted(head_widths))}."
+        )
+    # One entry per residual block; the upward half has one block more on each level.
+    down, up = [], []
+    for count, depth, in_down, in_up in zip(resnets, depths, attends_down, attends_up, strict=True):
+        down += [depth if in_down else 0] * count
+        up += [depth if in_up else 0] * (count + 1)
+    return {
+        "image_size": 32,
+        "in_channels": UNET_CHANNELS,
+        "out_channels": LATENT_CHANNELS,
+        "model_channels": base,
+        "channel_mult": multipliers,
+        "num_res_blocks": resnets,
+        "transformer_depth": down,
+        "transformer_depth_middle": depths[-1],
+        "transformer_depth_output": up,
+        "num_heads": -1,
+        "num_head_channels": int(head_widths.pop()),
+        "context_dim": config["cross_attention_dim"],
+        "adm_in_channels": config["projection_class_embeddings_input_dim"],
+        "num_classes": "sequential",
+        "use_spatial_transformer": True,
+        "use_linear_in_transformer": config["use_linear_projection"],
+        "use_temporal_attention": False,
+        "use_temporal_resblock": False,
+        "legacy": False,
+    }
+
+
+def _read_config(file: Path, needs: Mapping[str, object]) -> dict[str, Any]:
+    """A diffusers config; an entry other than what ComfyUI's classes have built in is an error."""
+    try:
+        config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise GoTError(f"{file} is not valid JSON: {error}.") from error
+    for key, needed in needs.items():
+        if config.get(key, needed) != needed:
+            raise GoTError(
+                f"{file}: {key} is {config[key]!r}, but ComfyUI's SDXL has {needed!r}. "
+                f"Use this checkpoint with GoT Model Loader and GoT Sampler."
+            )
+    return config
+
+
+def _widths(file: Path, config: Mapping[str, Any]) -> tuple[int, list[int]]:
+    """The first level's width, and each level's width as a multiple of it."""
+    base, *_ = widths = config["block_out_channels"]
+    if any(width % base for width in widths):
+        raise GoTError(f"{file}: ComfyUI needs levels whose widths are multiples of the first, got {widths}.")
+    return base, [width // base for width in widths]
+
+
+def _per_level(value: int | list[int], levels: int) -> list[int]:
+    return value if isinstance(value, list) else [value] * levels
+
+
+def _attends(file: Path, blocks: list[str], plain: str) -> list[bool]:
+    """For each level, whether its blocks have attention."""
+    unknown = set(blocks) - {plain, f"CrossAttn{plain}"}
+    if unknown:
+        raise GoTError(f"{file}: ComfyUI's SDXL has no blocks of the kind {', '.join(sorted(unknown))}.")
+    return [block != plain for block in blocks]
+
+
+def _read_tensors(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a diffusers part, from its one file or its shards."""
+    index = folder / f"{WEIGHTS}.index.json"
+    files = sorted(set(_read_config(index, {})["weight_map"].values())) if index.is_file() else [WEIGHTS]
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        tensors |= comfy.utils.load_torch_file(str(folder / file), safe_load=True)
+    return tensors
+
+
+def _check_tensors(folder: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    missing, unexpected = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
+    if missing or unexpected:
+        raise GoTError(
+            f"{folder} does not hold the weights that its config.json describes; "
+            f"missing: {_first(missing)}; unexpected: {_first(unexpected)}. Copy the folder again."
+        )
+    for name, tensor in expected.items():
+        if tensors[name].shape != tensor.shape:
+            raise GoTError(
+                f"{folder}: {name} has shape {list(tensors[name].shape)}, but its config.json asks for "
+                f"{list(tensor.shape)}."
+            )
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "") or "none"

@@ -1,0 +1,89 @@
+"""The chain in a saved picture: how it gets into the PNG, also when nodes are cached, and is read back.
+
+ComfyUI's save nodes write whatever stands in the hidden EXTRA_PNGINFO into the file. That dictionary is new
+for every run, but a node whose inputs did not change is not run again and cannot fill it. So the chains of
+earlier runs are remembered, and put in when a prompt with the same node and the same inputs is queued.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..got_models.chain import ReasoningChain
+from ..got_models.errors import GoTError
+
+CHAIN_KEY = "got_chain"
+MOST_REMEMBERED = 100
+
+_remembered: dict[str, dict[str, Any]] = {}
+
+
+def store_chain(chain: ReasoningChain, extra_pnginfo: dict[str, Any] | None) -> None:
+    """Let the pictures saved in this run carry the chain."""
+    if extra_pnginfo is not None:
+        extra_pnginfo[CHAIN_KEY] = chain.to_json()
+
+
+def remember_chain(chain: ReasoningChain, prompt: dict[str, Any] | None, node_id: str | None) -> None:
+    """Keep what a node made, for later runs in which it comes from the cache."""
+    if prompt is not None and node_id in prompt:
+        _remembered[_recipe(prompt, node_id)] = chain.to_json()
+        if len(_remembered) > MOST_REMEMBERED:
+            del _remembered[next(iter(_remembered))]
+
+
+def restore_chains(request: dict[str, Any]) -> dict[str, Any]:
+    """Called by ComfyUI with every prompt that is queued: puts in the chain that its nodes made before."""
+    prompt = request.get("prompt", {})
+    information = request.setdefault("extra_data", {}).setdefault("extra_pnginfo", {})
+    for node_id in prompt:
+        chain = _remembered.get(_recipe(prompt, node_id))
+        if chain is not None:
+            information[CHAIN_KEY] = chain
+    return request
+
+
+def read_chain(path: Path) -> ReasoningChain:
+    """The chain in a PNG that ComfyUI or this library's command line saved.
+
+    Raises:
+        GoTError: the file is no picture, or holds no chain that can be read.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            text = picture.info.get(CHAIN_KEY)
+    except Exception as error:  # decoders raise many kinds on damaged files
+        raise GoTError(f"Expected a picture, cannot open {path.name}: {error}") from error
+    if text is None:
+        raise GoTError(
+            f"{path.name} holds no reasoning chain. PNGs that a workflow with SSGM Encode saved do, unless "
+            "another program has rewritten them."
+        )
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise GoTError(f"The reasoning chain in {path.name} is not readable: {error}") from error
+    return ReasoningChain.from_json(data)
+
+
+def _recipe(prompt: dict[str, Any], node_id: str) -> str:
+    """All that a node's result depends on: the node and everything upstream, as text."""
+    nodes: dict[str, Any] = {}
+    pending = [node_id]
+    while pending:
+        name = pending.pop()
+        if name in nodes or name not in prompt:
+            continue
+        inputs = prompt[name]["inputs"]
+        nodes[name] = [prompt[name]["class_type"], {key: _plain(value) for key, value in inputs.items()}]
+        pending += [value[0] for value in inputs.values() if isinstance(value, list)]
+    return json.dumps(nodes, sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    """ComfyUI turns a 4 from the page into 4.0 before it runs a node; both must read the same."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,190 @@
+"""SSGM Encode: a chain, and for editing a picture, become guidance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ..got_models.chain import ReasoningChain
+from ._comfy import progress_bar, result_device
+from ._png import remember_chain, store_chain
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..got_models.guidance import Guidance, GuidanceScales
+    from ._model import ManagedModel
+
+Conditioning = list[list[Any]]
+
+TENSORS = ("semantic", "null_semantic", "pooled", "spatial", "reference")
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedPlan:
+    """GOT_GUIDANCE: guidance, and what it was made from.
+
+    `source` is the IMAGE [b, H, W, 3] to be edited, at its own size; None when generating. `default_scales`
+    are the checkpoint's for the task.
+    """
+
+    guidance: Guidance
+    chain: ReasoningChain
+    source: Tensor | None
+    default_scales: GuidanceScales
+
+    def scales(self, semantic: float, spatial: float, reference: float) -> GuidanceScales:
+        """What the three widgets mean: a negative scale stands for the task's default."""
+        given = {"semantic": semantic, "spatial": spatial, "reference": reference}
+        return replace(self.default_scales, **{name: scale for name, scale in given.items() if scale >= 0})
+
+
+def scale_widgets() -> dict[str, Any]:
+    """The three guidance scales, as GoT Sampler and GoT Guider show them."""
+    return {
+        "semantic_scale": _scale(
+            "How strongly the words pull.",
+            "not at all. The boxes still steer with their own scale; their pull is measured with the words "
+            "in view.",
+        ),
+        "spatial_scale": _scale("How strongly objects are held in their boxes.", "the boxes are ignored."),
+        "reference_scale": _scale(
+            "How strongly an edit keeps to its source; when generating, to a black picture.",
+            "it does not pull. Words and boxes are still measured with it in view.",
+        ),
+    }
+
+
+class GoTSSGMEncode:
+    DESCRIPTION = (
+        "The Semantic-Spatial Guidance Module. The model reads the chain again: its words become semantic "
+        "guidance, its boxes spatial guidance, and the picture to edit reference guidance."
+    )
+    CATEGORY = "GoT"
+    RETURN_TYPES = ("GOT_GUIDANCE", "CONDITIONING", "CONDITIONING", "IMAGE")
+    RETURN_NAMES = ("guidance", "positive", "negative", "spatial_masks")
+    OUTPUT_TOOLTIPS = (
+        "All three kinds of guidance, for GoT Sampler or GoT Guider.",
+        "Full guidance, for KSampler with the MODEL of GoT Native Model Loader.",
+        "No guidance, the counterpart for KSampler.",
+        "What the model sees of the boxes: one black picture per box, the box filled with its colour.",
+    )
+    FUNCTION = "encode"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        side = {"default": 0, "min": 0, "max": 2048, "step": 8}
+        return {
+            "required": {
+                "model": ("GOT_MODEL", {"tooltip": "The checkpoint, from GoT Model Loader."}),
+                "chain": ("GOT_CHAIN", {"tooltip": "The plan, from GoT Reason or Edit Reasoning Chain."}),
+                "width": (
+                    "INT",
+                    {
+                        **side,
+                        "tooltip": "Width to draw at, in pixels: a multiple of 8, at least 64. "
+                        "0: the checkpoint's own for the task, at which it draws best.",
+                    },
+                ),
+                "height": (
+                    "INT",
+                    {
+                        **side,
+                        "tooltip": "Height to draw at, in pixels: a multiple of 8, at least 64. "
+                        "0: the checkpoint's own for the task, at which it draws best.",
+                    },
+                ),
+            },
+            "optional": {
+                "reference": (
+                    "IMAGE",
+                    {
+                        "tooltip": "The picture to edit; needed when the chain's task is edit. The model "
+                        "sees it squeezed to width x height. A batch gives a batch of guidance."
+                    },
+                ),
+            },
+            "hidden": {"prompt": "PROMPT", "unique_id": "UNIQUE_ID", "extra_pnginfo": "EXTRA_PNGINFO"},
+        }
+
+    def encode(
+        self,
+        model: ManagedModel,
+        chain: ReasoningChain,
+        width: int,
+        height: int,
+        reference: Tensor | None = None,
+        prompt: dict[str, Any] | None = None,
+        unique_id: str | None = None,
+        extra_pnginfo: dict[str, Any] | None = None,
+    ) -> tuple[EncodedPlan, Conditioning, Conditioning, Tensor]:
+        from ..got_models.ssgm import draw_region_masks
+        from ._images import image_to_pictures, pictures_to_image
+
+        defaults = model.settings.tasks[chain.task]
+        size = (height or defaults.height, width or defaults.width)
+        model.check_size(size)
+        model.make_room_for(size)
+        pictures = [None] if reference is None else image_to_pictures(reference)
+        update = progress_bar(len(pictures))
+        encoded = []
+        for picture in pictures:
+            encoded.append(model.encode(chain, picture, size))
+            update(len(encoded), None)
+        guidance = join(encoded)
+        store_chain(chain, extra_pnginfo)
+        remember_chain(chain, prompt, unique_id)
+        source = None if reference is None else reference[..., :3].float().cpu()
+        plan = EncodedPlan(guidance, chain, source, model.default_scales(chain.task))
+        masks = pictures_to_image(draw_region_masks(chain.regions, size))
+        return plan, *conditioning(guidance), masks
+
+
+def join(parts: Sequence[Guidance]) -> Guidance:
+    """Guidance for several pictures of one size as one batch, in float32, where results wait."""
+    import torch
+
+    device = result_device()
+    joined: dict[str, Any] = {
+        name: torch.cat([getattr(part, name) for part in parts]).to(device, torch.float32) for name in TENSORS
+    }
+    return replace(parts[0], **joined)
+
+
+def split(guidance: Guidance) -> list[Guidance]:
+    """The inverse of `join`: guidance for each picture of a batch."""
+    return [
+        replace(guidance, **{name: getattr(guidance, name)[row : row + 1] for name in TENSORS})
+        for row in range(guidance.semantic.shape[0])
+    ]
+
+
+def conditioning(guidance: Guidance) -> tuple[Conditioning, Conditioning]:
+    """Positive (the full branch) and negative (the null branch), as ComfyUI's samplers take them.
+
+    `got_reference` and `got_spatial` are unscaled latents [b, 4, h, w], which the native MODEL stacks under
+    the noisy ones; for the null branch they are zeros. The pooled embedding is the same for both.
+    """
+    import torch
+
+    height, width = guidance.size
+    positive = {
+        "pooled_output": guidance.pooled,
+        "width": width,
+        "height": height,
+        "target_width": width,
+        "target_height": height,
+        "crop_w": 0,
+        "crop_h": 0,
+        "got_reference": guidance.reference,
+        "got_spatial": guidance.spatial,
+    }
+    nothing = torch.zeros_like(guidance.spatial)
+    negative = {**positive, "got_reference": nothing, "got_spatial": nothing}
+    return [[guidance.semantic, positive]], [[guidance.null_semantic, negative]]
+
+
+def _scale(effect: str, off: str) -> tuple[str, dict[str, Any]]:
+    number = {"default": -1.0, "min": -1.0, "max": 30.0, "step": 0.1}
+    return "FLOAT", {**number, "tooltip": f"{effect} -1: the checkpoint's default for the task. 0: {off}"}

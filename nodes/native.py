@@ -1,0 +1,104 @@
+"""GoT with ComfyUI's own samplers: the UNet as a MODEL, the VAE as a VAE, the multi-guidance as a GUIDER.
+
+What needs ComfyUI is in `_native.py`, imported when a node runs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..got_models.errors import GoTError
+from ._comfy import checkpoint_folder, checkpoint_names
+from .guidance import EncodedPlan, scale_widgets
+
+WEIGHT_DTYPES = ("default", "float32", "float16", "bfloat16", "fp8_e4m3fn", "fp8_e5m2")
+
+
+class GoTNativeModelLoader:
+    """A checkpoint's UNet and VAE, in ComfyUI's own classes."""
+
+    CATEGORY = "GoT/native"
+    DESCRIPTION = (
+        "Loads a GoT checkpoint's UNet and VAE the way ComfyUI loads SDXL, so that its samplers, schedulers, "
+        "LoRA loaders and previews work with them. Draw with GoT Guider and SamplerCustomAdvanced, "
+        "or with KSampler and the conditioning of SSGM Encode."
+    )
+    RETURN_TYPES = ("MODEL", "VAE")
+    RETURN_NAMES = ("model", "vae")
+    OUTPUT_TOOLTIPS = (
+        "The UNet: for LoRA loaders, GoT Guider and any sampler.",
+        "The VAE: for VAE Decode and VAE Encode.",
+    )
+    FUNCTION = "load"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "checkpoint": (
+                    checkpoint_names(),
+                    {"tooltip": "A folder in models/got, or the small model that comes with the pack."},
+                ),
+                "weight_dtype": (
+                    list(WEIGHT_DTYPES),
+                    {
+                        "default": WEIGHT_DTYPES[0],
+                        "tooltip": "How the UNet's weights are kept in memory. default: what ComfyUI finds "
+                        "best for this card. The fp8 types need half the memory of float16 and cost a "
+                        "little quality.",
+                    },
+                ),
+            }
+        }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, checkpoint: str | None) -> bool | str:
+        try:
+            if checkpoint is not None:  # None: it comes from another node and is not known yet
+                checkpoint_folder(checkpoint)
+        except GoTError as error:
+            return str(error)
+        return True
+
+    def load(self, checkpoint: str, weight_dtype: str) -> tuple[Any, Any]:
+        from ._native import load
+
+        return load(checkpoint_folder(checkpoint), weight_dtype)
+
+
+class GoTGuider:
+    """The four branches of GoT's multi-guidance, for ComfyUI's custom samplers."""
+
+    CATEGORY = "GoT/native"
+    DESCRIPTION = (
+        "Guides ComfyUI's custom samplers by the plan's meaning, by its boxes and by the reference picture, "
+        "each with a strength of its own. Only what the strengths need is computed. "
+        "Wire it into SamplerCustomAdvanced."
+    )
+    RETURN_TYPES = ("GUIDER",)
+    RETURN_NAMES = ("guider",)
+    OUTPUT_TOOLTIPS = ("For SamplerCustomAdvanced.",)
+    FUNCTION = "guide"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "model": ("MODEL", {"tooltip": "From GoT Native Model Loader; LoRAs may come in between."}),
+                "guidance": ("GOT_GUIDANCE", {"tooltip": "From SSGM Encode, of the same checkpoint."}),
+                **scale_widgets(),
+            }
+        }
+
+    def guide(
+        self,
+        model: Any,
+        guidance: EncodedPlan,
+        semantic_scale: float,
+        spatial_scale: float,
+        reference_scale: float,
+    ) -> tuple[Any]:
+        from ._native import make_guider
+
+        scales = guidance.scales(semantic_scale, spatial_scale, reference_scale)
+        return (make_guider(model, guidance.guidance, scales),)

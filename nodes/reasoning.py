@@ -1,0 +1,384 @@
+"""The chain: written by the MLLM, edited, typed in, read from a picture, turned into masks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from ..got_models.chain import TASKS, ChainError, ReasoningChain
+from ..got_models.errors import GoTError
+from ..got_models.layout import draw_layout
+from ..got_models.prompts import check_prompt
+from ._comfy import input_file, input_files, progress_bar, show_text, stop_if_interrupted
+from ._png import read_chain
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ._model import ManagedModel
+
+KEEP_MINE, TAKE_NEW = "keep mine", "take new"
+LAYOUT_SIZE = (512, 512)
+
+CHAIN_TOOLTIP = "The reasoning chain: the plan of the picture, in words and boxes."
+TEXT_TOOLTIP = "The chain's text, each box as <|box_start|>(x1,y1),(x2,y2)<|box_end|> (colour)."
+
+
+class GoTReason:
+    DESCRIPTION = (
+        "Lets the model think before it draws: a prompt becomes a reasoning chain, prose in which every "
+        "important object is followed by a box. The words appear on the node as they are written."
+    )
+    CATEGORY = "GoT"
+    RETURN_TYPES = ("GOT_CHAIN", "STRING")
+    RETURN_NAMES = ("chain", "text")
+    OUTPUT_TOOLTIPS = (CHAIN_TOOLTIP, TEXT_TOOLTIP)
+    FUNCTION = "reason"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "model": ("GOT_MODEL", {"tooltip": "The checkpoint, from GoT Model Loader."}),
+                "prompt": (
+                    "STRING",
+                    {
+                        "multiline": True,
+                        "default": "a red circle to the left of a blue square",
+                        "tooltip": "What the picture should show or, with a picture connected, how it should "
+                        "change. The bundled model knows circles, squares, triangles and stars.",
+                    },
+                ),
+                "task": (
+                    ["auto", *TASKS],
+                    {"tooltip": "auto: edit when a picture is connected, else generate."},
+                ),
+                "max_new_tokens": (
+                    "INT",
+                    {
+                        "default": 0,
+                        "min": 0,
+                        "max": 4096,
+                        "tooltip": "Longest chain, in tokens (a few letters each). "
+                        "0: the checkpoint's own limit.",
+                    },
+                ),
+                "temperature": (
+                    "FLOAT",
+                    {
+                        "default": -1.0,
+                        "min": -1.0,
+                        "max": 2.0,
+                        "step": 0.05,
+                        "tooltip": "-1: write as the checkpoint's own settings say. 0: always the likeliest "
+                        "word. Higher: more varied plans, another one for each seed.",
+                    },
+                ),
+                "top_p": (
+                    "FLOAT",
+                    {
+                        "default": 1.0,
+                        "min": 0.01,
+                        "max": 1.0,
+                        "step": 0.01,
+                        "tooltip": "With a temperature above 0: choose only among the likeliest words that "
+                        "together have this probability. Lower is safer, 1 allows every word.",
+                    },
+                ),
+                "seed": (
+                    "INT",
+                    {
+                        "default": 0,
+                        "min": 0,
+                        "max": 0xFFFFFFFFFFFFFFFF,
+                        "control_after_generate": False,
+                        "tooltip": "With a temperature above 0, another seed gives another plan; else it has "
+                        "no effect.",
+                    },
+                ),
+            },
+            "optional": {
+                "image": (
+                    "IMAGE",
+                    {
+                        "tooltip": "The picture to edit. Of a batch the first one is looked at: there is one "
+                        "plan, which SSGM Encode can apply to the whole batch."
+                    },
+                ),
+            },
+            "hidden": {"unique_id": "UNIQUE_ID"},
+        }
+
+    def reason(
+        self,
+        model: ManagedModel,
+        prompt: str,
+        task: str,
+        max_new_tokens: int,
+        temperature: float,
+        top_p: float,
+        seed: int,
+        image: Tensor | None = None,
+        unique_id: str | None = None,
+    ) -> dict[str, Any]:
+        from ._images import image_to_pictures
+
+        check_prompt(prompt)  # before the weights load
+        picture = None if image is None else image_to_pictures(image)[0]
+        if task == "auto":
+            task = "generate" if picture is None else "edit"
+        if task == "edit" and picture is None:
+            raise GoTError("The task is 'edit', but no picture is connected to 'image'. Connect one.")
+        if task == "generate" and picture is not None:
+            raise GoTError(
+                "A picture is connected, but the task is 'generate'. Disconnect it or set the task to 'auto'."
+            )
+        limit = max_new_tokens or model.settings.max_new_tokens
+        update = progress_bar(limit)
+        pieces: list[str] = []
+
+        def on_text(piece: str) -> None:
+            pieces.append(piece)
+            show_text("".join(pieces), unique_id)
+            update(len(pieces), None)
+
+        sampled = temperature >= 0
+        chain = model.reason(
+            prompt,
+            picture,
+            task,
+            max_new_tokens=limit,
+            temperature=temperature if sampled else None,
+            top_p=top_p if sampled else None,
+            seed=seed,
+            on_text=on_text,
+            should_stop=stop_if_interrupted,
+        )
+        update(limit, None)
+        report = "\n".join([chain.text, *(f"Warning: {warning}" for warning in chain.warnings)])
+        show_text(report, unique_id)
+        return {"ui": {"text": (report,)}, "result": (chain, chain.text)}
+
+
+class GoTEditChain:
+    DESCRIPTION = (
+        "Holds your changes to a reasoning chain: moved boxes, other words. Without changes the chain passes "
+        "through."
+    )
+    CATEGORY = "GoT"
+    RETURN_TYPES = ("GOT_CHAIN", "STRING", "IMAGE")
+    RETURN_NAMES = ("chain", "text", "layout")
+    OUTPUT_TOOLTIPS = (
+        "The chain with your changes.",
+        TEXT_TOOLTIP,
+        "The boxes with their words, on an empty ground.",
+    )
+    FUNCTION = "edit"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "chain": ("GOT_CHAIN", {"tooltip": "The chain to change, usually from GoT Reason."}),
+                "edited_chain": (
+                    "STRING",
+                    {
+                        "default": "",
+                        "multiline": True,
+                        "tooltip": "Your version, written by the editor: JSON that holds the chain and the "
+                        "text of the chain it was made from. Empty it to start again from the incoming one.",
+                    },
+                ),
+                "when_upstream_changes": (
+                    [KEEP_MINE, TAKE_NEW],
+                    {
+                        "tooltip": "What to use once the incoming chain is no longer the one you changed. "
+                        "keep mine: your version. take new: the incoming chain, until you change that one.",
+                    },
+                ),
+            }
+        }
+
+    def edit(self, chain: ReasoningChain, edited_chain: str, when_upstream_changes: str) -> dict[str, Any]:
+        from ._images import pictures_to_image
+
+        chosen = choose_chain(chain, edited_chain, when_upstream_changes)
+        layout = pictures_to_image([draw_layout(chosen, None, LAYOUT_SIZE)])
+        return {
+            # What the editor shows: the incoming chain, and the one that goes on.
+            "ui": {
+                "text": (chosen.text,),
+                "upstream_chain": (chain.to_json(),),
+                "chain": (chosen.to_json(),),
+            },
+            "result": (chosen, chosen.text, layout),
+        }
+
+
+def choose_chain(upstream: ReasoningChain, edited: str, when_upstream_changes: str) -> ReasoningChain:
+    """The edited chain or the upstream one.
+
+    Args:
+        edited: empty, or a JSON object: "upstream" is the text of the chain that was edited, "chain" the
+            result as `ReasoningChain.to_json` gives it.
+        when_upstream_changes: which of the two counts when the upstream text is another by now.
+
+    Raises:
+        ChainError: the edited chain cannot be read, or was made for another task and is to be kept.
+    """
+    if not edited.strip():
+        return upstream
+    remedy = "Mend the edited chain, or empty it to start again from the incoming one."
+    try:
+        data = json.loads(edited)
+    except (ValueError, RecursionError) as error:
+        raise ChainError(f"The edited chain is not readable as JSON ({error}). {remedy}") from error
+    if not isinstance(data, dict) or not isinstance(data.get("upstream"), str):
+        raise ChainError(
+            f'The edited chain must be JSON with "upstream" and "chain", got {edited!r:.60}. {remedy}'
+        )
+    if data["upstream"] != upstream.text and when_upstream_changes == TAKE_NEW:
+        return upstream
+    try:
+        mine = ReasoningChain.from_json(data.get("chain"))
+    except ChainError as error:
+        raise ChainError(f"{error} {remedy}") from error
+    if mine.task != upstream.task:
+        raise ChainError(
+            f"The edited chain was made to {mine.task}, but the incoming one is to {upstream.task}. Choose "
+            f"'{TAKE_NEW}', or empty the edited chain."
+        )
+    return mine
+
+
+class GoTChainFromText:
+    DESCRIPTION = (
+        "A reasoning chain that you write yourself. Put a box after the words it belongs to, as its top left "
+        "and bottom right corner in thousandths of the picture: a red circle (100,200),(400,500)."
+    )
+    CATEGORY = "GoT"
+    RETURN_TYPES = ("GOT_CHAIN",)
+    RETURN_NAMES = ("chain",)
+    OUTPUT_TOOLTIPS = (CHAIN_TOOLTIP,)
+    FUNCTION = "parse"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "task": (
+                    list(TASKS),
+                    {"tooltip": "generate: a new picture. edit: a change of a picture given to SSGM Encode."},
+                ),
+                "prompt": (
+                    "STRING",
+                    {
+                        "multiline": True,
+                        "default": "a red circle",
+                        "tooltip": "The sentence that the chain explains; the model reads both.",
+                    },
+                ),
+                "text": (
+                    "STRING",
+                    {
+                        "multiline": True,
+                        "default": "On a white background there is a large red circle (250,250),(750,750).",
+                        "tooltip": "The chain. Corners are whole numbers from 0 to 999, x before y; a mask "
+                        "colour in brackets may follow a box, such as (red).",
+                    },
+                ),
+            }
+        }
+
+    def parse(self, task: str, prompt: str, text: str) -> tuple[ReasoningChain]:
+        check_prompt(prompt)
+        if not text.strip():
+            raise GoTError("The chain's text is empty. Describe the picture, with a box after each object.")
+        return (ReasoningChain.parse(text, task, prompt),)
+
+
+class GoTChainFromImage:
+    DESCRIPTION = (
+        "Reads the reasoning chain from a PNG that was saved by a workflow with SSGM Encode, or by this "
+        "pack's command line."
+    )
+    CATEGORY = "GoT"
+    RETURN_TYPES = ("GOT_CHAIN", "STRING")
+    RETURN_NAMES = ("chain", "text")
+    OUTPUT_TOOLTIPS = ("The chain that the picture was made from.", TEXT_TOOLTIP)
+    FUNCTION = "read"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "image": (
+                    input_files(".png"),
+                    {
+                        "image_upload": True,
+                        "tooltip": "A PNG in ComfyUI's input folder. Upload the saved file itself: a copy "
+                        "made by another program may have lost the chain.",
+                    },
+                ),
+            }
+        }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, image: str | None) -> bool | str:
+        try:
+            if image is not None:  # None: it comes from another node and is not known yet
+                input_file(image)
+        except GoTError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def IS_CHANGED(cls, image: str) -> str:
+        return hashlib.sha256(input_file(image).read_bytes()).hexdigest()
+
+    def read(self, image: str) -> tuple[ReasoningChain, str]:
+        chain = read_chain(input_file(image))
+        return chain, chain.text
+
+
+class GoTChainToMasks:
+    DESCRIPTION = (
+        "The boxes of a chain for the rest of ComfyUI: as masks, as pixel boxes, and with their words."
+    )
+    CATEGORY = "GoT"
+    RETURN_TYPES = ("MASK", "BOUNDING_BOX", "STRING", "IMAGE")
+    RETURN_NAMES = ("masks", "boxes", "phrases", "layout")
+    OUTPUT_IS_LIST = (False, False, True, False)
+    OUTPUT_TOOLTIPS = (
+        "One mask per box, in the chain's order. A chain without boxes gives one empty mask.",
+        "All boxes of the picture in pixels: x and y of the top left corner, width, height.",
+        "The words of each box, as a list. A chain without boxes gives one empty text.",
+        "The boxes with their words, on an empty ground.",
+    )
+    FUNCTION = "convert"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        side = {"default": 1024, "min": 8, "max": 16384, "step": 8}
+        return {
+            "required": {
+                "chain": ("GOT_CHAIN", {"tooltip": CHAIN_TOOLTIP}),
+                "width": ("INT", {**side, "tooltip": "Width of the masks, in pixels."}),
+                "height": ("INT", {**side, "tooltip": "Height of the masks, in pixels."}),
+            }
+        }
+
+    def convert(
+        self, chain: ReasoningChain, width: int, height: int
+    ) -> tuple[Tensor, list[list[dict[str, int]]], list[str], Tensor]:
+        from ._images import box_masks, pictures_to_image
+
+        corners = [region.box.to_pixels(width, height) for region in chain.regions]
+        boxes = [
+            {"x": left, "y": top, "width": right - left, "height": bottom - top}
+            for left, top, right, bottom in corners
+        ]
+        phrases = [region.phrase for region in chain.regions] or [""]
+        layout = pictures_to_image([draw_layout(chain, None, (width, height))])
+        return box_masks(chain.regions, (height, width)), [boxes], phrases, layout

@@ -1,0 +1,167 @@
+"""GoT Sampler: guidance becomes a picture, with the library's own denoising loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..got_models.commands.options import SCHEDULERS
+from ._comfy import latent_previews, progress_bar, result_device, stop_if_interrupted
+from ._png import store_chain
+from .guidance import EncodedPlan, scale_widgets, split
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+    from ..got_models.sampler import Step
+    from ._model import ManagedModel
+
+MOST_PICTURES = 64
+
+
+class GoTSampler:
+    DESCRIPTION = (
+        "Draws the picture. An edited picture gets the shape of its source, with the short side of the size "
+        "that was drawn."
+    )
+    CATEGORY = "GoT"
+    RETURN_TYPES = ("LATENT", "IMAGE")
+    RETURN_NAMES = ("latent", "image")
+    OUTPUT_TOOLTIPS = (
+        "The picture as latents, at the size that was drawn: before an edit is brought to its source's "
+        "shape. With keep_outside_boxes the source's latents surround the boxes here too.",
+        "The finished pictures: for each picture that is edited, batch_size results.",
+    )
+    FUNCTION = "sample"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "model": ("GOT_MODEL", {"tooltip": "The checkpoint that made the guidance."}),
+                "guidance": ("GOT_GUIDANCE", {"tooltip": "What to draw, from SSGM Encode."}),
+                "seed": (
+                    "INT",
+                    {
+                        "default": 0,
+                        "min": 0,
+                        "max": 0xFFFFFFFFFFFFFFFF,
+                        "tooltip": "The same seed gives the same picture. In a batch each picture has its "
+                        "own: seed, seed + 1, seed + 2 and so on.",
+                    },
+                ),
+                "steps": (
+                    "INT",
+                    {
+                        "default": 0,
+                        "min": 0,
+                        "max": 1000,
+                        "tooltip": "Denoising steps; more take longer and draw cleaner. "
+                        "0: the checkpoint's own for the task.",
+                    },
+                ),
+                "scheduler": (
+                    list(SCHEDULERS),
+                    {
+                        "tooltip": "How noise is removed. ddpm is what GoT was made with and wants about 50 "
+                        "steps; euler, dpm++2m and unipc manage with 20 to 30."
+                    },
+                ),
+                **scale_widgets(),
+                "keep_outside_boxes": (
+                    "BOOLEAN",
+                    {
+                        "default": True,
+                        "tooltip": "When editing: everything outside the chain's boxes is taken from the "
+                        "source, with a soft edge. Without boxes, or when generating, it has no effect.",
+                    },
+                ),
+                "batch_size": (
+                    "INT",
+                    {
+                        "default": 1,
+                        "min": 1,
+                        "max": MOST_PICTURES,
+                        "tooltip": "Pictures to draw from the same guidance. Picture number k, counted from "
+                        "0, is the one that seed + k gives alone.",
+                    },
+                ),
+            },
+            "hidden": {"extra_pnginfo": "EXTRA_PNGINFO"},
+        }
+
+    def sample(
+        self,
+        model: ManagedModel,
+        guidance: EncodedPlan,
+        seed: int,
+        steps: int,
+        scheduler: str,
+        semantic_scale: float,
+        spatial_scale: float,
+        reference_scale: float,
+        keep_outside_boxes: bool,
+        batch_size: int = 1,
+        extra_pnginfo: dict[str, Any] | None = None,
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        import torch
+
+        plan = guidance
+        model.make_room_for(plan.guidance.size)
+        scales = plan.scales(semantic_scale, spatial_scale, reference_scale)
+        steps = steps or model.settings.tasks[plan.chain.task].steps
+
+        # 1. Denoise, one picture after the other: each has its own seed and can be drawn again alone.
+        rows = [row for row in split(plan.guidance) for _ in range(batch_size)]
+        update, preview = progress_bar(len(rows) * steps), latent_previews()
+        drawn = []
+        for index, row in enumerate(rows):
+
+            def on_step(step: Step, done: int = index * steps) -> None:
+                update(done + step.index, preview(step.latents))
+
+            latents = model.sample_latents(
+                row, scales, (seed + index) % 2**64, steps, scheduler, on_step, stop_if_interrupted
+            )
+            drawn.append(latents.to(result_device(), torch.float32))  # [1, 4, h, w]
+
+        # 2. Decode, after all sampling, so that UNet and VAE need not share the card.
+        pictures = [model.decode(latents) for latents in drawn]
+        samples = torch.cat(drawn) / model.vae.config["scaling_factor"]
+
+        # 3. Bring an edit to the shape of its source, and put back what was not to change.
+        samples, image = finish(plan, samples, pictures, batch_size, keep_outside_boxes)
+        store_chain(plan.chain, extra_pnginfo)
+        return {"samples": samples}, image
+
+
+def finish(
+    plan: EncodedPlan,
+    samples: Tensor,
+    pictures: list[Image.Image],
+    repeats: int,
+    keep_outside_boxes: bool,
+) -> tuple[Tensor, Tensor]:
+    """The unscaled latents [n, 4, h, w] and the IMAGE that leave the sampler.
+
+    A generated picture stays as it is. An edited one takes its source's aspect; outside the chain's boxes,
+    image and latents are the source's if that is wished. Each source has `repeats` pictures in a row.
+    """
+    from ..got_models.model import resize_result
+    from ._images import edited_area, paste, paste_latents, pictures_to_image, resize_image
+
+    if plan.source is None:
+        return samples, pictures_to_image(pictures)
+    height, width = plan.source.shape[1:3]
+    image = pictures_to_image(
+        [resize_result(picture, (width, height), min(picture.size)) for picture in pictures]
+    )
+    if not keep_outside_boxes:
+        return samples, image
+    regions = plan.chain.regions
+    size = (image.shape[1], image.shape[2])
+    source = resize_image(plan.source, size).repeat_interleave(repeats, dim=0)
+    image = paste(image, source, edited_area(regions, size))
+    reference = plan.guidance.reference.repeat_interleave(repeats, dim=0)
+    samples = paste_latents(samples, reference, edited_area(regions, plan.guidance.size))
+    return samples, image

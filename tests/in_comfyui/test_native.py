@@ -1,0 +1,149 @@
+"""The native nodes in ComfyUI: the same pictures as the library's, with all that ComfyUI's SDXL can do.
+
+The measurements are made once, by ComfyUI's own Python, in `native_probe.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from got_models.training.initialize import initialize_checkpoint
+
+from .place import ComfyUI, find_comfyui
+
+BUNDLED = Path(__file__).parents[2] / "got_models" / "tiny"
+PROBE = Path(__file__).with_name("native_probe.py")
+NOT_FOUND = "no ComfyUI: set COMFYUI_PATH to its folder, which holds main.py"
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    place = find_comfyui()
+    if place is None:
+        pytest.skip(NOT_FOUND)
+    return measure(place, tmp_path_factory.mktemp("native"))
+
+
+def measure(place: ComfyUI, folder: Path) -> dict[str, Any]:
+    checkpoint = BUNDLED
+    if not (checkpoint / "got.json").is_file():
+        checkpoint = folder / "random"
+        initialize_checkpoint(checkpoint)
+    written = folder / "facts.json"
+    command = [place.python, PROBE, place.folder, checkpoint, written]
+    result = subprocess.run(
+        list(map(str, command)), cwd=folder, capture_output=True, text=True, timeout=1800, check=False
+    )
+    assert result.returncode == 0, result.stderr[-4000:]
+    measured: dict[str, Any] = json.loads(written.read_text(encoding="utf-8"))
+    return measured
+
+
+def test_one_evaluation_of_the_unet_is_the_librarys(facts: dict[str, Any]) -> None:
+    assert facts["forward"]["difference"] < 1e-5 * max(1.0, facts["forward"]["largest"])
+
+
+def test_the_vae_encodes_as_the_library_does(facts: dict[str, Any]) -> None:
+    assert facts["vae"]["difference"] < 1e-4 * max(1.0, facts["vae"]["largest"])
+
+
+@pytest.mark.parametrize("task", ["generate", "edit"])
+def test_the_picture_is_the_librarys_from_the_same_seed_with_euler(facts: dict[str, Any], task: str) -> None:
+    assert facts["parity"][task]["psnr"] >= 40
+
+
+@pytest.mark.parametrize("task", ["generate", "edit"])
+def test_the_latents_are_the_librarys_from_the_same_start(facts: dict[str, Any], task: str) -> None:
+    assert facts["parity"][task]["latents from the same start"] < 1e-4
+
+
+@pytest.mark.parametrize("task", ["generate", "edit"])
+def test_that_comparison_is_not_blind(facts: dict[str, Any], task: str) -> None:
+    assert facts["parity"][task]["psnr of another seed"] < 30
+
+
+def test_only_branches_with_a_coefficient_are_evaluated_and_all_in_one_batch(facts: dict[str, Any]) -> None:
+    assert facts["branches"] == {
+        "all four": [4, 4, 4],
+        "reference 1": [3, 3, 3],
+        "semantic and reference 1": [2, 2, 2],
+        "all 1": [1, 1, 1],
+        "generation by default, two pictures": [6, 6],
+    }
+
+
+def test_plain_ksampler_draws_full_guidance_against_none(facts: dict[str, Any]) -> None:
+    assert facts["ksampler"]["difference"] < 1e-4
+    assert facts["ksampler"]["absent latents are zeros"]
+
+
+def test_a_batch_of_guidance_is_dealt_out_in_turn(facts: dict[str, Any]) -> None:
+    assert facts["batch"]["first and third"] < 1e-4
+    assert facts["batch"]["second and fourth"] < 1e-4
+    assert facts["batch"]["first and second"] > 1e-2
+
+
+def test_an_sdxl_lora_works_and_leaves_no_trace(facts: dict[str, Any]) -> None:
+    assert facts["lora"]["psnr against the merged weights"] >= 40
+    assert facts["lora"]["psnr against no LoRA"] < 40
+    assert facts["lora"]["bytes differ while it is applied"]
+    assert facts["lora"]["bytes are restored"]
+    assert facts["lora"]["picture is restored"]
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "bar"),
+    [
+        ("default", "torch.float32", 40),
+        ("float32", "torch.float32", 40),
+        ("float16", "torch.float16", 40),
+        ("bfloat16", "torch.bfloat16", 40),
+        ("fp8_e4m3fn", "torch.float8_e4m3fn", 30),
+        ("fp8_e5m2", "torch.float8_e5m2", 25),
+    ],
+)
+def test_weights_are_stored_as_asked(facts: dict[str, Any], name: str, stored: str, bar: float) -> None:
+    assert facts["weight types"][name]["stored as"] == stored
+    assert facts["weight types"][name]["psnr"] >= bar
+
+
+def test_previews_show_the_pictures_colours(facts: dict[str, Any]) -> None:
+    assert facts["preview"]["size"] == [20, 13]
+    assert facts["preview"]["difference"] < 0.1
+
+
+def test_every_sampler_and_scheduler_of_comfyui_works(facts: dict[str, Any]) -> None:
+    assert facts["failed"] == {"samplers": [], "schedulers": []}
+
+
+@pytest.mark.parametrize(
+    ("mistake", "words"),
+    [
+        ("another MODEL", ["GoT Native Model Loader", "SDXL"]),
+        ("another size", ["104 high and 160 wide", "128 high and 128 wide"]),
+        ("another checkpoint's guidance", ["cross_attn", "2048"]),
+        ("a path as name", ["../../etc", "models"]),
+        ("a UNet tensor is missing", ["unet", "missing: down_blocks.1", "attn1.to_out.0.weight"]),
+        ("a UNet tensor too many", ["unet", "unexpected: extra"]),
+        ("a UNet tensor of another shape", ["attn1.to_out.0.weight", "[2, 2]"]),
+        ("a VAE tensor is missing", ["vae", "missing: quant_conv.weight"]),
+        ("another activation", ["unet/config.json", "act_fn", "'gelu'", "'silu'"]),
+        ("heads of two widths", ["unet/config.json", "heads"]),
+        ("another prediction", ["scheduler_config.json", "v_prediction"]),
+    ],
+)
+def test_a_mistake_is_named(facts: dict[str, Any], mistake: str, words: list[str]) -> None:
+    message = facts["messages"][mistake]
+    assert [word for word in words if word not in message] == [], message
+
+
+def test_an_sdxl_sized_checkpoint_fits_comfyuis_classes(facts: dict[str, Any]) -> None:
+    assert facts["sdxl size"] == {
+        "every tensor has its place": True,
+        "differs from ComfyUI's SDXL in": ["in_channels"],
+    }

@@ -1,0 +1,275 @@
+"""The nodes one after the other, as a workflow runs them, on a small checkpoint and without ComfyUI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from got_pack.got_models.chain import ReasoningChain
+from got_pack.got_models.errors import GoTError
+from got_pack.got_models.guidance import GuidanceScales
+from got_pack.nodes._images import edited_area, pictures_to_image
+from got_pack.nodes._model import ManagedModel
+from got_pack.nodes.guidance import EncodedPlan, GoTSSGMEncode
+from got_pack.nodes.loaders import GoTModelLoader
+from got_pack.nodes.reasoning import GoTReason
+from got_pack.nodes.sampling import GoTSampler
+
+PROMPT = "a red circle to the left of a blue square"
+TEXT = "A red circle (250,250),(500,500) on a white background."
+CHAIN = ReasoningChain.parse(TEXT, "generate", PROMPT)
+EDIT = ReasoningChain.parse(TEXT, "edit", "make it green")
+
+
+@pytest.fixture(scope="module")
+def got(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> ManagedModel:
+    """GOT_MODEL from the loader: the checkpoint lies in models/got of the working directory."""
+    place = tmp_path_factory.mktemp("comfyui")
+    (place / "models" / "got").mkdir(parents=True)
+    (place / "models" / "got" / "small").symlink_to(checkpoint, target_is_directory=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        (model,) = GoTModelLoader().load("small", "auto")
+    return model
+
+
+def pictures(count: int, height: int = 96, width: int = 96) -> torch.Tensor:
+    levels = torch.randint(0, 256, (count, height, width, 3), generator=torch.Generator().manual_seed(1))
+    return levels.float() / 255
+
+
+def reason(got: ManagedModel, image: torch.Tensor | None = None, **changes: Any) -> dict[str, Any]:
+    widgets = {"task": "auto", "max_new_tokens": 4, "temperature": -1.0, "top_p": 1.0, "seed": 0}
+    return GoTReason().reason(got, **{"prompt": PROMPT, **widgets, **changes}, image=image)
+
+
+def encode(
+    got: ManagedModel, chain: ReasoningChain = CHAIN, reference: torch.Tensor | None = None, **changes: Any
+) -> tuple[EncodedPlan, Any, Any, torch.Tensor]:
+    return GoTSSGMEncode().encode(got, chain, **{"width": 64, "height": 64, **changes}, reference=reference)
+
+
+def sample(got: ManagedModel, plan: EncodedPlan, **changes: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    widgets = {"seed": 3, "steps": 2, "scheduler": "euler", "keep_outside_boxes": True, "batch_size": 1}
+    scales = {"semantic_scale": -1.0, "spatial_scale": -1.0, "reference_scale": -1.0}
+    latent, image = GoTSampler().sample(got, plan, **{**widgets, **scales, **changes})
+    return latent["samples"], image
+
+
+def test_parts_load_when_they_are_first_used(got: ManagedModel) -> None:
+    fresh = ManagedModel.from_pretrained(got.path)
+    assert "unet" not in vars(fresh)
+    assert fresh.unet is fresh.unet
+    assert "reasoner" not in vars(fresh)
+
+
+# Reason
+
+
+def test_reasoning_gives_a_chain_its_text_and_text_on_the_node(got: ManagedModel) -> None:
+    answer = reason(got)
+    chain, text = answer["result"]
+    assert (chain.task, chain.prompt) == ("generate", PROMPT)
+    assert text == chain.text
+    assert answer["ui"]["text"][0].startswith(text)
+
+
+def test_the_library_alone_writes_the_same(got: ManagedModel) -> None:
+    chain = reason(got, temperature=1.5, top_p=0.9, seed=4, max_new_tokens=12)["result"][0]
+    assert chain == got.reason(PROMPT, temperature=1.5, top_p=0.9, seed=4, max_new_tokens=12)
+
+
+def test_a_picture_makes_it_an_edit_and_of_a_batch_the_first_counts(got: ManagedModel) -> None:
+    batch = pictures(2)
+    chain = reason(got, batch)["result"][0]
+    assert chain.task == "edit"
+    assert chain == reason(got, batch[:1])["result"][0]
+
+
+@pytest.mark.parametrize(
+    ("image", "changes", "message"),
+    [
+        (None, {"prompt": " "}, "prompt is empty"),
+        (None, {"task": "edit"}, "no picture is connected"),
+        (pictures(1), {"task": "generate"}, "Disconnect it"),
+        (torch.zeros(0, 8, 8, 3), {}, "batch is empty"),
+        (None, {"temperature": 1.0, "top_p": 2.0}, "top_p"),
+    ],
+)
+def test_what_reason_cannot_use_is_said(
+    got: ManagedModel, image: torch.Tensor | None, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(GoTError, match=message):
+        reason(got, image, **changes)
+
+
+# Encode
+
+
+def test_guidance_is_what_the_library_makes(got: ManagedModel) -> None:
+    plan, *_ = encode(got)
+    expected = got.encode(CHAIN, size=(64, 64))
+    assert torch.equal(plan.guidance.semantic, expected.semantic)
+    assert torch.equal(plan.guidance.spatial, expected.spatial)
+    assert plan.guidance.size == (64, 64)
+
+
+def test_size_zero_is_the_checkpoints_own(got: ManagedModel) -> None:
+    defaults = got.settings.tasks["generate"]
+    plan, *_ = encode(got, width=0, height=0)
+    assert plan.guidance.size == (defaults.height, defaults.width)
+
+
+def test_conditioning_is_full_against_null_with_a_shared_pooled_embedding(got: ManagedModel) -> None:
+    plan, positive, negative, _ = encode(got, EDIT, pictures(1), width=96, height=64)
+    (states, entries), (null_states, null_entries) = positive[0], negative[0]
+    assert torch.equal(states, plan.guidance.semantic)
+    assert torch.equal(null_states, plan.guidance.null_semantic)
+    assert entries["got_reference"].shape == entries["got_spatial"].shape == (1, 4, 8, 12)
+    assert torch.equal(entries["got_reference"], plan.guidance.reference)
+    assert torch.equal(entries["got_spatial"], plan.guidance.spatial)
+    assert null_entries["got_reference"].abs().max() == null_entries["got_spatial"].abs().max() == 0
+    assert null_entries["pooled_output"] is entries["pooled_output"]
+    sizes = {"width": 96, "height": 64, "target_width": 96, "target_height": 64, "crop_w": 0, "crop_h": 0}
+    assert {key: entries[key] for key in sizes} == sizes
+
+
+def test_spatial_masks_show_each_box_in_its_colour(got: ManagedModel) -> None:
+    *_, masks = encode(got)
+    assert masks.shape == (1, 64, 64, 3)
+    assert masks[0, 24, 24].tolist() == [1, 0, 0]
+    assert masks[0, 8, 8].tolist() == [0, 0, 0]
+
+
+def test_a_batch_of_pictures_gives_each_its_own_guidance(got: ManagedModel) -> None:
+    batch = pictures(2)
+    plan, *_ = encode(got, EDIT, batch)
+    alone, *_ = encode(got, EDIT, batch[1:])
+    assert plan.guidance.semantic.shape[0] == plan.guidance.reference.shape[0] == 2
+    assert torch.equal(plan.guidance.semantic[1:], alone.guidance.semantic)
+    assert torch.equal(plan.guidance.reference[1:], alone.guidance.reference)
+
+
+@pytest.mark.parametrize(
+    ("chain", "reference", "changes", "message"),
+    [
+        (EDIT, None, {}, "Editing needs the picture"),
+        (CHAIN, pictures(1), {}, "leave it out"),
+        (EDIT, torch.zeros(0, 8, 8, 3), {}, "batch is empty"),
+        (CHAIN, None, {"width": 100}, "width must be a multiple of 8"),
+        (CHAIN, None, {"height": 16}, "height must be"),
+    ],
+)
+def test_what_encode_cannot_use_is_said(
+    got: ManagedModel,
+    chain: ReasoningChain,
+    reference: torch.Tensor | None,
+    changes: dict[str, Any],
+    message: str,
+) -> None:
+    with pytest.raises(GoTError, match=message):
+        encode(got, chain, reference, **changes)
+
+
+def test_the_chain_goes_into_the_pictures_of_the_run(got: ManagedModel) -> None:
+    information: dict[str, Any] = {"workflow": {}}
+    plan, *_ = encode(got, extra_pnginfo=information)
+    assert information["got_chain"] == CHAIN.to_json()
+    information.clear()
+    sample(got, plan, steps=1, extra_pnginfo=information)
+    assert information["got_chain"] == CHAIN.to_json()
+
+
+# Sample
+
+
+def test_the_picture_is_the_librarys_and_the_latent_is_unscaled(got: ManagedModel) -> None:
+    plan, *_ = encode(got)
+    samples, image = sample(got, plan)
+    latents = got.sample_latents(plan.guidance, seed=3, steps=2, scheduler="euler")
+    assert torch.equal(samples, latents / got.vae.config["scaling_factor"])
+    assert torch.equal(image, pictures_to_image([got.decode(latents)]))
+
+
+def test_pictures_of_a_batch_can_be_drawn_again_alone(got: ManagedModel) -> None:
+    plan, *_ = encode(got)
+    samples, image = sample(got, plan, batch_size=3)
+    assert image.shape == (3, 64, 64, 3)
+    alone_samples, alone = sample(got, plan, seed=5)
+    assert torch.equal(samples[2:], alone_samples)
+    assert torch.equal(image[2:], alone)
+    assert not torch.equal(samples[0], samples[1])
+
+
+def test_the_largest_seed_is_followed_by_zero(got: ManagedModel) -> None:
+    plan, *_ = encode(got)
+    samples, _ = sample(got, plan, seed=2**64 - 1, batch_size=2)
+    assert torch.equal(samples[1:], sample(got, plan, seed=0)[0])
+
+
+def test_minus_one_is_the_default_of_the_task_and_zero_switches_off(got: ManagedModel) -> None:
+    plan, *_ = encode(got)
+    defaults = got.default_scales("generate")
+    assert plan.scales(-1, -1, -1) == defaults
+    assert plan.scales(0, -1, 2.5) == GuidanceScales(0, defaults.spatial, 2.5)
+
+
+def test_without_spatial_guidance_the_boxes_change_nothing(got: ManagedModel) -> None:
+    """The same guidance but for its boxes."""
+    plan, *_ = encode(got)
+    other, *_ = encode(got, ReasoningChain.parse(TEXT.replace("500", "900"), "generate", PROMPT))
+    moved = EncodedPlan(
+        type(plan.guidance)(**{**vars(plan.guidance), "spatial": other.guidance.spatial}),
+        CHAIN,
+        None,
+        plan.default_scales,
+    )
+    assert torch.equal(sample(got, plan, spatial_scale=0.0)[0], sample(got, moved, spatial_scale=0.0)[0])
+    assert not torch.equal(sample(got, plan)[0], sample(got, moved)[0])
+
+
+def test_outside_its_boxes_an_edit_keeps_the_source_in_picture_and_latent(got: ManagedModel) -> None:
+    source = pictures(1, 64, 64)
+    plan, *_ = encode(got, EDIT, source)
+    samples, image = sample(got, plan)
+    outside = edited_area(EDIT.regions, (64, 64)) == 0
+    assert torch.equal(image[:, outside], source[:, outside])
+    assert torch.equal(samples[..., :1, :], plan.guidance.reference[..., :1, :])
+    drawn_samples, drawn = sample(got, plan, keep_outside_boxes=False)
+    inside = edited_area(EDIT.regions, (64, 64)) == 1
+    assert torch.equal(image[:, inside], drawn[:, inside])
+    assert not torch.allclose(image[:, outside], drawn[:, outside], atol=0.01)
+    assert torch.equal(samples[..., 2:4, 2:4], drawn_samples[..., 2:4, 2:4])
+
+
+def test_an_edit_has_the_shape_of_its_source(got: ManagedModel) -> None:
+    source = pictures(1, 60, 90)
+    plan, *_ = encode(got, EDIT, source)
+    samples, image = sample(got, plan, steps=1)
+    assert image.shape == (1, 64, 96, 3)
+    assert samples.shape == (1, 4, 8, 8)
+
+
+def test_each_picture_of_a_batch_is_edited_and_keeps_its_own_surroundings(got: ManagedModel) -> None:
+    batch = pictures(2, 64, 64)
+    plan, *_ = encode(got, EDIT, batch)
+    samples, image = sample(got, plan, steps=1, batch_size=2)
+    assert image.shape[0] == samples.shape[0] == 4
+    assert torch.equal(image[:, 0, 0], batch[[0, 0, 1, 1], 0, 0])
+
+
+def test_an_edited_picture_can_be_edited_again(got: ManagedModel) -> None:
+    plan, *_ = encode(got, EDIT, pictures(1, 60, 90))
+    _, first = sample(got, plan, steps=1)
+    again, *_ = encode(got, EDIT, first)
+    _, second = sample(got, again, steps=1)
+    assert second.shape == first.shape
+
+
+@pytest.mark.parametrize("changes", [{"scheduler": "magic"}, {"steps": 5000}])
+def test_what_the_sampler_cannot_use_is_said(got: ManagedModel, changes: dict[str, Any]) -> None:
+    plan, *_ = encode(got)
+    with pytest.raises(GoTError, match=next(iter(changes))):
+        sample(got, plan, **changes)

@@ -1,0 +1,219 @@
+"""The chain nodes: what a person changed is kept or left as asked, and what cannot be used is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from got_pack.got_models.chain import Box, ReasoningChain
+from got_pack.got_models.commands.outputs import Drawing
+from got_pack.got_models.errors import GoTError
+from got_pack.nodes._png import remember_chain, restore_chains, store_chain
+from got_pack.nodes.reasoning import (
+    KEEP_MINE,
+    TAKE_NEW,
+    GoTChainFromImage,
+    GoTChainFromText,
+    GoTChainToMasks,
+    GoTEditChain,
+)
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+TEXT = "A red circle (100,200),(400,500) and a blue square (600,600),(900,900)."
+UPSTREAM = ReasoningChain.parse(TEXT, "generate", "a red circle and a blue square")
+MINE = UPSTREAM.move_box(0, Box(0, 0, 300, 300))
+NEWER = ReasoningChain.parse("A star (1,2),(300,400).", "generate", "a star")
+
+
+def edited(chain: ReasoningChain = MINE, upstream: ReasoningChain = UPSTREAM) -> str:
+    return json.dumps({"upstream": upstream.text, "chain": chain.to_json()})
+
+
+def edit(chain: ReasoningChain, text: str, choice: str = KEEP_MINE) -> ReasoningChain:
+    result: ReasoningChain = GoTEditChain().edit(chain, text, choice)["result"][0]
+    return result
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_without_changes_the_chain_passes_through(text: str) -> None:
+    assert edit(UPSTREAM, text) == UPSTREAM
+
+
+@pytest.mark.parametrize("choice", [KEEP_MINE, TAKE_NEW])
+def test_my_changes_count_while_the_incoming_chain_is_the_one_i_changed(choice: str) -> None:
+    assert edit(UPSTREAM, edited(), choice) == MINE
+
+
+def test_when_the_incoming_chain_is_another_the_choice_decides() -> None:
+    assert edit(NEWER, edited(), KEEP_MINE) == MINE
+    assert edit(NEWER, edited(), TAKE_NEW) == NEWER
+
+
+def test_the_edit_node_gives_the_text_a_layout_and_what_its_editor_shows() -> None:
+    answer = GoTEditChain().edit(UPSTREAM, edited(), KEEP_MINE)
+    chain, text, layout = answer["result"]
+    assert text == chain.text
+    assert layout.ndim == 4
+    assert 0 <= layout.min() < layout.max() <= 1
+    assert json.loads(json.dumps(answer["ui"])) == {
+        "text": [MINE.text],
+        "upstream_chain": [UPSTREAM.to_json()],
+        "chain": [MINE.to_json()],
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nonsense", "not readable as JSON"),
+        ("[" * 100_000, "not readable as JSON"),
+        ("[]", '"upstream"'),
+        (json.dumps({"chain": MINE.to_json()}), '"upstream"'),
+        (json.dumps({"upstream": UPSTREAM.text}), "must be an object"),
+        (json.dumps({"upstream": UPSTREAM.text, "chain": {**MINE.to_json(), "regions": []}}), "do not agree"),
+        (
+            json.dumps({"upstream": UPSTREAM.text, "chain": {**MINE.to_json(), "text": "A (5,5),(1,1)"}}),
+            "swapped",
+        ),
+    ],
+)
+def test_an_edited_chain_that_is_nonsense_is_refused_with_a_remedy(text: str, message: str) -> None:
+    with pytest.raises(GoTError, match=message) as error:
+        edit(UPSTREAM, text)
+    assert "empty it to start again" in str(error.value)
+
+
+def test_a_chain_edited_for_another_task_is_not_kept_silently() -> None:
+    other = ReasoningChain.parse(TEXT, "edit", "x")
+    with pytest.raises(GoTError, match="made to generate, but the incoming one is to edit"):
+        edit(other, edited())
+
+
+def test_a_chain_typed_in_is_read_strictly() -> None:
+    (chain,) = GoTChainFromText().parse("generate", "a circle", "A circle (100,200),(400,500).")
+    assert chain.regions[0].box == Box(100, 200, 400, 500)
+    with pytest.raises(GoTError, match=r"0 to 999.*character 9"):
+        GoTChainFromText().parse("generate", "a circle", "A circle (100,200),(400,5000).")
+    with pytest.raises(GoTError, match="text is empty"):
+        GoTChainFromText().parse("generate", "a circle", " ")
+    with pytest.raises(GoTError, match="prompt is empty"):
+        GoTChainFromText().parse("generate", "", TEXT)
+
+
+def test_masks_and_boxes_are_where_the_chain_says() -> None:
+    masks, boxes, phrases, layout = GoTChainToMasks().convert(UPSTREAM, 200, 100)
+    assert masks.shape == (2, 100, 200)
+    assert boxes == [
+        [{"x": 20, "y": 20, "width": 60, "height": 30}, {"x": 120, "y": 60, "width": 60, "height": 30}]
+    ]
+    assert masks[0, 20:50, 20:80].min() == 1
+    assert masks[0].sum() == 60 * 30
+    assert phrases == ["A red circle", "a blue square"]
+    assert layout.shape[2] == 2 * layout.shape[1]
+
+
+def test_a_chain_without_boxes_gives_one_empty_mask_and_phrase() -> None:
+    plain = ReasoningChain.parse("Just mist.", "generate", "mist")
+    masks, boxes, phrases, _ = GoTChainToMasks().convert(plain, 64, 64)
+    assert masks.shape == (1, 64, 64)
+    assert masks.sum() == 0
+    assert (boxes, phrases) == ([[]], [""])
+
+
+# The chain in a PNG
+
+
+@pytest.fixture
+def input_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """ComfyUI's input folder: without ComfyUI, the one in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "input").mkdir()
+    return tmp_path / "input"
+
+
+def save_like_comfyui(path: Path, extra_pnginfo: dict[str, Any]) -> None:
+    information = PngInfo()
+    for key, value in extra_pnginfo.items():
+        information.add_text(key, json.dumps(value))
+    Image.new("RGB", (8, 8)).save(path, pnginfo=information)
+
+
+def test_the_chain_travels_in_a_picture_that_comfyui_saved(input_folder: Path) -> None:
+    extra_pnginfo: dict[str, Any] = {"workflow": {}}
+    store_chain(MINE, extra_pnginfo)
+    save_like_comfyui(input_folder / "saved.png", extra_pnginfo)
+    assert GoTChainFromImage.INPUT_TYPES()["required"]["image"][0] == ["saved.png"]
+    assert GoTChainFromImage.VALIDATE_INPUTS("saved.png") is True
+    assert GoTChainFromImage().read("saved.png") == (MINE, MINE.text)
+
+
+def test_the_chain_travels_in_a_picture_of_the_command_line(input_folder: Path) -> None:
+    files = Drawing(MINE, Image.new("RGB", (8, 8)), {}).files()
+    (input_folder / "image.png").write_bytes(files["image.png"])
+    assert GoTChainFromImage().read("image.png")[0] == MINE
+
+
+def test_another_picture_under_the_same_name_is_noticed(input_folder: Path) -> None:
+    save_like_comfyui(input_folder / "a.png", {"got_chain": MINE.to_json()})
+    before = GoTChainFromImage.IS_CHANGED("a.png")
+    assert GoTChainFromImage.IS_CHANGED("a.png") == before
+    save_like_comfyui(input_folder / "a.png", {"got_chain": UPSTREAM.to_json()})
+    assert GoTChainFromImage.IS_CHANGED("a.png") != before
+
+
+def test_pictures_without_a_readable_chain_are_refused_by_name(input_folder: Path) -> None:
+    save_like_comfyui(input_folder / "plain.png", {})
+    save_like_comfyui(input_folder / "odd.png", {"got_chain": [1]})
+    (input_folder / "text.png").write_text("no picture")
+    with pytest.raises(GoTError, match=r"plain\.png holds no reasoning chain"):
+        GoTChainFromImage().read("plain.png")
+    with pytest.raises(GoTError, match="must be an object"):
+        GoTChainFromImage().read("odd.png")
+    with pytest.raises(GoTError, match=r"cannot open text\.png"):
+        GoTChainFromImage().read("text.png")
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "missing.png", "/etc/passwd", "", "."])
+def test_only_files_of_the_input_folder_are_read(input_folder: Path, name: str) -> None:
+    (input_folder.parent / "secret.png").write_bytes(b"")
+    assert "There is no file" in str(GoTChainFromImage.VALIDATE_INPUTS(name))
+    with pytest.raises(GoTError, match="There is no file"):
+        GoTChainFromImage().read(name)
+
+
+# A cached node is not run again: its chain is remembered for the next run
+
+
+def workflow(seed: Any = 1) -> dict[str, Any]:
+    return {
+        "1": {"class_type": "GoTReason", "inputs": {"prompt": "a circle", "seed": seed}},
+        "2": {"class_type": "GoTSSGMEncode", "inputs": {"chain": ["1", 0], "width": 0}},
+        "3": {"class_type": "KSampler", "inputs": {"positive": ["2", 1], "seed": 7}},
+    }
+
+
+def queued(prompt: Any) -> Any:
+    """What EXTRA_PNGINFO holds when ComfyUI has queued a prompt."""
+    return restore_chains({"prompt": prompt})["extra_data"]["extra_pnginfo"]
+
+
+def test_a_cached_chain_is_put_in_again_while_everything_before_it_is_the_same() -> None:
+    remember_chain(MINE, workflow(), "2")
+    again = workflow()
+    again["3"]["inputs"]["seed"] = 8
+    assert queued(again) == {"got_chain": MINE.to_json()}
+    assert queued(workflow(seed=2)) == {}
+
+
+def test_whole_numbers_are_the_same_whether_the_page_or_comfyui_wrote_them() -> None:
+    remember_chain(MINE, workflow(seed=5.0), "2")
+    assert queued(workflow(seed=5)) == {"got_chain": MINE.to_json()}
+
+
+def test_what_a_client_sent_stays_and_a_loop_or_missing_node_does_no_harm() -> None:
+    loop = {"1": {"class_type": "A", "inputs": {"a": ["1", 0], "b": ["9", 0]}}}
+    request = {"prompt": loop, "extra_data": {"extra_pnginfo": {"workflow": {"nodes": []}}}}
+    assert restore_chains(request)["extra_data"] == {"extra_pnginfo": {"workflow": {"nodes": []}}}

@@ -1,0 +1,112 @@
+"""What ComfyUI sees when it loads the pack: names, tooltips, and an import that costs nothing."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import got_pack
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NODES = sorted((ROOT / "nodes").glob("*.py"))
+COMFYUI = {
+    "comfy",
+    "comfy_api",
+    "comfy_execution",
+    "comfy_extras",
+    "folder_paths",
+    "latent_preview",
+    "server",
+}
+HEAVY = {"accelerate", "diffusers", "numpy", "peft", "torch", "transformers"}
+SLOWEST_IMPORT = 0.3  # seconds
+
+IMPORT_LIKE_COMFYUI = f"""
+import importlib.util, sys, time
+start = time.process_time()
+spec = importlib.util.spec_from_file_location(
+    "/somewhere/ComfyUI-GoT", "__init__.py", submodule_search_locations=["."]
+)
+sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+for node in module.NODE_CLASS_MAPPINGS.values():
+    node.INPUT_TYPES()
+print(time.process_time() - start, *sorted({HEAVY!r} & set(sys.modules)))
+"""
+
+every_node = pytest.mark.parametrize("name", sorted(got_pack.NODE_CLASS_MAPPINGS))
+
+
+def inputs(node: Any) -> dict[str, Any]:
+    types = node.INPUT_TYPES()
+    return {**types["required"], **types.get("optional", {})}
+
+
+def test_the_ids_are_the_ones_that_saved_workflows_name() -> None:
+    assert set(got_pack.NODE_CLASS_MAPPINGS) == {
+        "GoTModelLoader",
+        "GoTReason",
+        "GoTEditChain",
+        "GoTChainFromText",
+        "GoTChainFromImage",
+        "GoTChainToMasks",
+        "GoTSSGMEncode",
+        "GoTSampler",
+        "GoTNativeModelLoader",
+        "GoTGuider",
+    }
+    assert got_pack.NODE_DISPLAY_NAME_MAPPINGS.keys() == got_pack.NODE_CLASS_MAPPINGS.keys()
+
+
+@every_node
+def test_every_input_and_output_has_a_tooltip_and_every_node_a_description(name: str) -> None:
+    node = got_pack.NODE_CLASS_MAPPINGS[name]
+    assert [key for key, (_, options) in inputs(node).items() if not options.get("tooltip")] == []
+    assert len(node.OUTPUT_TOOLTIPS) == len(node.RETURN_TYPES) == len(node.RETURN_NAMES)
+    assert all(node.OUTPUT_TOOLTIPS)
+    assert node.DESCRIPTION
+    assert node.CATEGORY in {"GoT", "GoT/native"}
+
+
+@every_node
+def test_the_function_takes_exactly_the_inputs_that_the_node_declares(name: str) -> None:
+    node = got_pack.NODE_CLASS_MAPPINGS[name]
+    function = getattr(node, node.FUNCTION).__code__
+    parameters = set(function.co_varnames[1 : function.co_argcount])
+    assert parameters == {*inputs(node), *node.INPUT_TYPES().get("hidden", {})}
+
+
+def test_importing_the_pack_is_quick_and_brings_in_nothing_heavy() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", IMPORT_LIKE_COMFYUI],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    seconds, *heavy = result.stdout.split()
+    assert heavy == []
+    assert float(seconds) < SLOWEST_IMPORT
+
+
+@pytest.mark.parametrize("file", NODES, ids=lambda file: file.name)
+def test_comfyui_is_imported_by_its_adapters_only(file: Path) -> None:
+    if file.name in {"_comfy.py", "_native.py"}:
+        return
+    tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    names = [name.name for node in tree if isinstance(node, ast.Import) for name in node.names]
+    tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    names += [str(node.module) for node in tree if isinstance(node, ast.ImportFrom) and not node.level]
+    assert [name for name in names if name.split(".")[0] in COMFYUI] == []
+
+
+@pytest.mark.parametrize("file", NODES, ids=lambda file: file.name)
+def test_inside_the_pack_imports_are_relative_because_comfyui_gives_it_another_name(file: Path) -> None:
+    tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    names = [str(node.module) for node in tree if isinstance(node, ast.ImportFrom) and not node.level]
+    assert [name for name in names if name.split(".")[0] in {"got_models", "nodes"}] == []
