@@ -36,7 +36,8 @@ from ..got_models.guidance import (
 from .guidance import Conditioning, conditioning
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-DTYPES = {
+DTYPES: dict[str, torch.dtype | None] = {
+    "default": None,
     "float32": torch.float32,
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
@@ -196,13 +197,13 @@ def load(folder: Path, weight_dtype: str) -> tuple[comfy.model_patcher.ModelPatc
     """A checkpoint folder's UNet and VAE in ComfyUI's classes.
 
     Args:
-        weight_dtype: a key of `DTYPES`, or "default" for what ComfyUI chooses.
+        weight_dtype: a key of `DTYPES`; "default" is what ComfyUI chooses.
 
     Raises:
         GoTError: a folder that is incomplete, whose tensors are not what its configs say, or whose configs
             ask for something that ComfyUI's SDXL does not have.
     """
-    model = load_model(folder, check(folder), DTYPES.get(weight_dtype))
+    model = load_model(folder, check(folder), DTYPES[weight_dtype])
     vae = load_vae(folder / "vae")
     latent_format = model.model.latent_format
     if latent_format.scale_factor != comfy.latent_formats.SDXL.scale_factor:
@@ -277,12 +278,13 @@ def load_vae(folder: Path) -> comfy.sd.VAE:
 
 def fit_previews(latent_format: comfy.latent_formats.SDXL, vae: comfy.sd.VAE) -> None:
     """Give previews the colours of a VAE that is not SDXL's: a least-squares fit to coloured squares."""
-    colors = torch.rand(32, 32, 3, generator=torch.Generator().manual_seed(0))
-    pixels = colors.repeat_interleave(VAE_FACTOR, dim=0).repeat_interleave(VAE_FACTOR, dim=1)
-    latents = latent_format.process_in(vae.encode(pixels[None]))[0]  # [4, 32, 32]
-    known = torch.cat([latents.float().cpu(), torch.ones(1, 32, 32)]).flatten(1).T  # [1024, 5]
-    *factors, bias = torch.linalg.lstsq(known, colors.view(-1, 3) * 2 - 1).solution.tolist()
-    latent_format.latent_rgb_factors, latent_format.latent_rgb_factors_bias = factors, bias
+    colors = torch.rand(8, 4, 4, 3, generator=torch.Generator().manual_seed(0))
+    squares = colors.repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)  # [8, 16, 16, 3]
+    pixels = squares.repeat_interleave(VAE_FACTOR, dim=1).repeat_interleave(VAE_FACTOR, dim=2)
+    latents = latent_format.process_in(vae.encode(pixels)).float().cpu().movedim(1, -1)  # [8, 16, 16, 4]
+    known = torch.cat([latents, torch.ones(8, 16, 16, 1)], dim=-1)
+    solution = torch.linalg.lstsq(known.flatten(0, 2), squares.flatten(0, 2) * 2 - 1).solution  # [5, 3]
+    *latent_format.latent_rgb_factors, latent_format.latent_rgb_factors_bias = solution.tolist()
     latent_format.taesd_decoder_name = None
 
 

@@ -34,6 +34,8 @@ def export_checkpoint(work: Path, target: Path) -> Path:
         save_file(tensors, file, metadata={"format": "pt"})
     rewrite(beside / "processor" / "tokenizer_config.json", without_token_list)
     rewrite(beside / "mllm" / "config.json", with_older_rope_names)
+    for part in ("unet", "vae"):
+        rewrite(beside / part / "config.json", without_path)
     check(beside)
     if target.exists():
         shutil.rmtree(target)
@@ -46,6 +48,11 @@ def rewrite(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
     values = json.loads(file.read_text(encoding="utf-8"))
     change(values)
     file.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def without_path(config: dict[str, Any]) -> None:
+    """diffusers notes the folder that a part was loaded from; that is nobody else's business."""
+    config.pop("_name_or_path", None)
 
 
 def without_token_list(config: dict[str, Any]) -> None:

@@ -114,6 +114,11 @@ def test_the_result_is_a_checkpoint_in_half_precision(straight_run):
     assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
 
 
+def test_the_result_names_no_folder_of_the_machine_it_was_made_on(straight_run):
+    for config in (straight_run / "checkpoint").rglob("*.json"):
+        assert str(straight_run) not in config.read_text(encoding="utf-8")
+
+
 def test_the_diffusion_loss_alone_moves_the_mllm(straight_run, tmp_path):
     from got_models.training.stages import JointStage
 
