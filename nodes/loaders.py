@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..got_models.errors import GoTError
-from ._comfy import DTYPES, checkpoint_folder, checkpoint_names, choose_dtype
+from ._comfy import DTYPES, checkpoint_folder, checkpoint_names, choose_dtype, validate_checkpoint
 
 if TYPE_CHECKING:
     from ._model import ManagedModel
@@ -47,12 +46,7 @@ class GoTModelLoader:
 
     @classmethod
     def VALIDATE_INPUTS(cls, checkpoint: str | None) -> bool | str:
-        try:
-            if checkpoint is not None:  # None: it comes from another node and is not known yet
-                checkpoint_folder(checkpoint)
-        except GoTError as error:
-            return str(error)
-        return True
+        return validate_checkpoint(checkpoint)
 
     def load(self, checkpoint: str, dtype: str) -> tuple[ManagedModel]:
         folder = checkpoint_folder(checkpoint)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..got_models.errors import GoTError
-from ._comfy import checkpoint_folder, checkpoint_names
+from ._comfy import checkpoint_folder, checkpoint_names, validate_checkpoint
 from .guidance import EncodedPlan, scale_widgets
 
 WEIGHT_DTYPES = ("default", "float32", "float16", "bfloat16", "fp8_e4m3fn", "fp8_e5m2")
@@ -53,12 +52,7 @@ class GoTNativeModelLoader:
 
     @classmethod
     def VALIDATE_INPUTS(cls, checkpoint: str | None) -> bool | str:
-        try:
-            if checkpoint is not None:  # None: it comes from another node and is not known yet
-                checkpoint_folder(checkpoint)
-        except GoTError as error:
-            return str(error)
-        return True
+        return validate_checkpoint(checkpoint)
 
     def load(self, checkpoint: str, weight_dtype: str) -> tuple[Any, Any]:
         from ._native import load

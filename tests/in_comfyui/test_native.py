@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from got_models.training.initialize import initialize_checkpoint
+
 from .place import ComfyUI, find_comfyui
 
 BUNDLED = Path(__file__).parents[2] / "got_models" / "tiny"
@@ -29,7 +31,11 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def measure(place: ComfyUI, folder: Path) -> dict[str, Any]:
     written = folder / "facts.json"
-    command = [place.python, PROBE, place.folder, BUNDLED, written]
+    checkpoint = BUNDLED
+    if not (checkpoint / "got.json").is_file():
+        checkpoint = folder / "random"
+        initialize_checkpoint(checkpoint)
+    command = [place.python, PROBE, place.folder, checkpoint, written]
     result = subprocess.run(
         list(map(str, command)), cwd=folder, capture_output=True, text=True, timeout=1800, check=False
     )
