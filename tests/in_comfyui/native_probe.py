@@ -31,6 +31,7 @@ comfy.cli_args.args.preview_method = comfy.cli_args.LatentPreviewMethod.Latent2R
 importlib.import_module("utils.install_util")  # before nodes.py hides this folder behind comfy/utils.py
 importlib.import_module("server")  # by this the pack sees that it is in ComfyUI
 
+import comfy.latent_formats  # noqa: E402
 import comfy.model_base  # noqa: E402
 import comfy.model_detection  # noqa: E402
 import comfy.model_management  # noqa: E402
@@ -354,9 +355,16 @@ def previews(model: Any, vae: Any) -> dict[str, Any]:
     image = source_picture().resize((SIZE[1], SIZE[0]))
     encoded = comfy_nodes.VAEEncode().encode(vae, pixels(image)[None])[0]["samples"]
     previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
-    _, shown, _ = previewer.decode_latent_to_preview_image("JPEG", model.model.process_latent_in(encoded))
-    small = image.resize(shown.size, Image.Resampling.BOX)
-    return {"size": list(shown.size), "difference": float((pixels(shown) - pixels(small)).abs().mean())}
+    plain = latent_preview.get_previewer(model.load_device, comfy.latent_formats.SDXL())
+    latents = model.model.process_latent_in(encoded)
+    _, shown, _ = previewer.decode_latent_to_preview_image("JPEG", latents)
+    _, unfitted, _ = plain.decode_latent_to_preview_image("JPEG", latents)
+    small = pixels(image.resize(shown.size, Image.Resampling.BOX))
+    return {
+        "size": list(shown.size),
+        "difference": float((pixels(shown) - small).abs().mean()),
+        "difference in SDXL's colours": float((pixels(unfitted) - small).abs().mean()),
+    }
 
 
 def messages(got: Any, model: Any) -> dict[str, str]:

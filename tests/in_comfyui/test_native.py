@@ -114,7 +114,7 @@ def test_weights_are_stored_as_asked(facts: dict[str, Any], name: str, stored: s
 
 def test_previews_show_the_pictures_colours(facts: dict[str, Any]) -> None:
     assert facts["preview"]["size"] == [20, 13]
-    assert facts["preview"]["difference"] < 0.05
+    assert facts["preview"]["difference"] < 0.5 * facts["preview"]["difference in SDXL's colours"]
 
 
 def test_every_sampler_and_scheduler_of_comfyui_works(facts: dict[str, Any]) -> None:
@@ -127,7 +127,7 @@ def test_every_sampler_and_scheduler_of_comfyui_works(facts: dict[str, Any]) -> 
         ("another MODEL", ["GoT Native Model Loader", "SDXL"]),
         ("another size", ["104 high and 160 wide", "128 high and 128 wide"]),
         ("another checkpoint's guidance", ["cross_attn", "2048"]),
-        ("a path as name", ["../../etc", "models"]),
+        ("a path as name", ["../../etc", "There is no GoT checkpoint"]),
         ("a UNet tensor is missing", ["unet", "missing: down_blocks.1", "attn1.to_out.0.weight"]),
         ("a UNet tensor too many", ["unet", "unexpected: extra"]),
         ("a UNet tensor of another shape", ["attn1.to_out.0.weight", "[2, 2]"]),
