@@ -21,11 +21,15 @@ SCHEDULERS = ("ddpm", "euler", "dpm++2m", "unipc")
 
 @dataclass(frozen=True)
 class Step:
-    """One finished denoising step: `index` counts from 1 to `total`, latents [b, 4, h, w] are scaled."""
+    """One finished denoising step: `index` counts from 1 to `total`.
+
+    `latents` [b, 4, h, w] are scaled and still noisy; `predicted` is what the step took the picture to be.
+    """
 
     index: int
     total: int
     latents: Tensor
+    predicted: Tensor
 
 
 def make_scheduler(config: Mapping[str, Any], name: str) -> Any:
@@ -127,7 +131,9 @@ def denoise(
         combined = combine(dict(zip(branches, prediction.chunk(len(branches)), strict=True)), scales)
         latents = schedule.step(combined, timestep, latents, **step_arguments)[0]
         if on_step is not None:
-            on_step(Step(index, steps, latents))
+            kept = schedule.alphas_cumprod[int(timestep)]
+            predicted = (noisy[: len(latents)] - (1 - kept).sqrt() * combined) / kept.sqrt()
+            on_step(Step(index, steps, latents, predicted))
     return latents
 
 

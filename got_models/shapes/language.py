@@ -239,6 +239,18 @@ def sample_generation(rng: random.Random, pairs: str = "seen", evaluation: bool 
     return Example("generate", kind, caption, chain, scene, request, contents)
 
 
+def nudged(rng: random.Random, example: Example) -> Example:
+    """The same caption with every object up to ``GAP`` - 1 pixels off the grid, as after a drag."""
+    things = tuple(
+        moved(thing, thing.left + rng.randrange(GAP), thing.top + rng.randrange(GAP))
+        for thing in example.target.things
+    )
+    scene = replace(example.target, things=things)
+    text = generation_text(scene, example.request)
+    chain = ReasoningChain.parse(text, task=example.task, prompt=example.prompt)
+    return replace(example, chain=chain, target=scene)
+
+
 def moved(thing: Thing, left: int, top: int) -> Thing:
     """The same object with its top left corner elsewhere (pixels)."""
     return replace(thing, left=left, top=top)

@@ -20,7 +20,7 @@ class VaeSettings:
 class VisionSettings:
     """The MLLM's vision tower alone, before it has to serve chains."""
 
-    steps: int = 1500
+    steps: int = 3000
     learning_rate: float = 1.5e-3
     warmup_steps: int = 60
     pictures_per_batch: int = 16
@@ -30,11 +30,11 @@ class VisionSettings:
 class LanguageSettings:
     """The MLLM writes chains and its image tokens learn to hold the regions' contents."""
 
-    steps: int = 3200
+    steps: int = 2400
     learning_rate: float = 1.5e-3
     warmup_steps: int = 60
-    generations_per_batch: int = 12
-    edits_per_batch: int = 8
+    generations_per_batch: int = 8
+    edits_per_batch: int = 12
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class NoiseSettings:
 class UnetSettings:
     """The UNet and the projectors, under the image tokens of a frozen MLLM."""
 
-    steps: int = 2000
+    steps: int = 1500
     learning_rate: float = 1e-3
     warmup_steps: int = 60
     generations_per_batch: int = 7

@@ -186,7 +186,7 @@ def build_mllm(tokenizer: Qwen2TokenizerFast) -> Qwen2_5_VLForConditionalGenerat
             "num_key_value_heads": 2,
             "max_position_embeddings": 4096,
             "rope_theta": 10000.0,
-            "rope_scaling": {"rope_type": "default", "type": "mrope", "mrope_section": [4, 6, 6]},
+            "rope_scaling": {"rope_type": "default", "type": "mrope", "mrope_section": [1] * 14 + [2]},
             "tie_word_embeddings": True,
             "use_sliding_window": False,
             "bos_token_id": ids.end_of_text,

@@ -57,18 +57,19 @@ class ContentReadout(nn.Module):
 class PlaceReadout(nn.Module):
     """A linear head on features [..., width]: the grid line of each edge of the thing that stands there.
 
-    Targets as in ``ContentReadout``. Classes, unlike distances, are close to the digits that a chain needs.
+    Targets as in ``ContentReadout``; with boxes from the picture's corner, or from that of the token itself.
+    Classes, unlike distances, are close to the digits that a chain needs, and ask for the exact line.
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.edges = nn.Linear(width, 4 * (GRID_LINES + 1))
+        self.edges = nn.Linear(width, 4 * (2 * GRID_LINES + 1))
 
     def forward(self, features: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy over the edges of things; 0 where nothing stands."""
         features, targets = features.flatten(0, -2), targets.flatten(0, -2)
         present = targets[:, 1] != ABSENT_SHAPE
-        lines = (targets[present][:, 3:] * GRID_LINES).round().long()
+        lines = (targets[present][:, 3:] * GRID_LINES).round().long() + GRID_LINES
         logits = self.edges(features[present]).unflatten(-1, (4, -1))
         return functional.cross_entropy(logits.flatten(0, 1).float(), lines.flatten())
 
