@@ -213,15 +213,26 @@ def progress_bar(total: int) -> Callable[[int, Any], None]:
     return lambda done, preview: bar.update_absolute(done, total, preview)
 
 
-def latent_previews() -> Callable[[Tensor], Any]:
-    """A function from scaled latents [b, 4, h, w] to what `progress_bar` shows; None if previews are off."""
+def latent_previews(encode: Callable[[Tensor], Tensor], scaling_factor: float) -> Callable[[Tensor], Any]:
+    """A function from scaled latents [b, 4, h, w] to what `progress_bar` shows; None if previews are off.
+
+    Args:
+        encode: IMAGE -> scaled latents on the CPU, asked for the colours of a VAE that is not SDXL's.
+        scaling_factor: the VAE's; by it ComfyUI's SDXL is told from other VAEs.
+    """
     if not inside_comfyui():
         return lambda latents: None
     import comfy.latent_formats
     import comfy.model_management as management
     import latent_preview
 
-    previewer = latent_preview.get_previewer(management.get_torch_device(), comfy.latent_formats.SDXL())
+    from ._images import fit_preview_colors
+
+    latent_format = comfy.latent_formats.SDXL()
+    if latent_format.scale_factor != scaling_factor:
+        latent_format.latent_rgb_factors, latent_format.latent_rgb_factors_bias = fit_preview_colors(encode)
+        latent_format.taesd_decoder_name = None
+    previewer = latent_preview.get_previewer(management.get_torch_device(), latent_format)
     if previewer is None:
         return lambda latents: None
     return lambda latents: previewer.decode_latent_to_preview_image("JPEG", latents)

@@ -5,7 +5,7 @@ IMAGE is [b, H, W, 3] in 0..1, MASK [b, H, W] in 0..1, LATENT's samples are unsc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -98,3 +98,21 @@ def paste(drawn: Tensor, source: Tensor, area: Tensor) -> Tensor:
 def paste_latents(drawn: Tensor, source: Tensor, area: Tensor) -> Tensor:
     """The same for latents [b, 4, h, w] and an area [H, W]."""
     return torch.lerp(source, drawn, torch.nn.functional.avg_pool2d(area[None, None], VAE_FACTOR))
+
+
+def fit_preview_colors(encode: Callable[[Tensor], Tensor]) -> tuple[list[list[float]], list[float]]:
+    """Colours for fast previews of a VAE that ComfyUI does not know: a least-squares fit to coloured squares.
+
+    Args:
+        encode: IMAGE -> scaled latents [b, 4, h, w] on the CPU.
+
+    Returns:
+        One row of red, green and blue for each latent channel, and the bias; colours in -1..1.
+    """
+    colors = torch.rand(8, 4, 4, 3, generator=torch.Generator().manual_seed(0))
+    squares = colors.repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)  # [8, 16, 16, 3]
+    pixels = squares.repeat_interleave(VAE_FACTOR, dim=1).repeat_interleave(VAE_FACTOR, dim=2)
+    latents = encode(pixels).float().movedim(1, -1)  # [8, 16, 16, 4]
+    known = torch.cat([latents, torch.ones(8, 16, 16, 1)], dim=-1)
+    *factors, bias = torch.linalg.lstsq(known.flatten(0, 2), squares.flatten(0, 2) * 2 - 1).solution.tolist()
+    return factors, bias

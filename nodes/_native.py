@@ -33,6 +33,7 @@ from ..got_models.guidance import (
     branch_inputs,
     combine,
 )
+from ._images import fit_preview_colors
 from .guidance import Conditioning, conditioning
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -277,14 +278,10 @@ def load_vae(folder: Path) -> comfy.sd.VAE:
 
 
 def fit_previews(latent_format: comfy.latent_formats.SDXL, vae: comfy.sd.VAE) -> None:
-    """Give previews the colours of a VAE that is not SDXL's: a least-squares fit to coloured squares."""
-    colors = torch.rand(8, 4, 4, 3, generator=torch.Generator().manual_seed(0))
-    squares = colors.repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)  # [8, 16, 16, 3]
-    pixels = squares.repeat_interleave(VAE_FACTOR, dim=1).repeat_interleave(VAE_FACTOR, dim=2)
-    latents = latent_format.process_in(vae.encode(pixels)).float().cpu().movedim(1, -1)  # [8, 16, 16, 4]
-    known = torch.cat([latents, torch.ones(8, 16, 16, 1)], dim=-1)
-    solution = torch.linalg.lstsq(known.flatten(0, 2), squares.flatten(0, 2) * 2 - 1).solution  # [5, 3]
-    *latent_format.latent_rgb_factors, latent_format.latent_rgb_factors_bias = solution.tolist()
+    """Give previews the colours of a VAE that is not SDXL's."""
+    latent_format.latent_rgb_factors, latent_format.latent_rgb_factors_bias = fit_preview_colors(
+        lambda pixels: latent_format.process_in(vae.encode(pixels)).cpu()
+    )
     latent_format.taesd_decoder_name = None
 
 

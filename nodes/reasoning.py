@@ -22,7 +22,7 @@ KEEP_MINE, TAKE_NEW = "keep mine", "take new"
 LAYOUT_SIZE = (512, 512)
 
 CHAIN_TOOLTIP = "The reasoning chain: the plan of the picture, in words and boxes."
-TEXT_TOOLTIP = "The chain's text, each box as <|box_start|>(x1,y1),(x2,y2)<|box_end|> (colour)."
+TEXT_TOOLTIP = "The chain's text, with each box right behind the words it belongs to."
 
 
 class GoTReason:
@@ -283,7 +283,7 @@ class GoTChainFromText:
                     "STRING",
                     {
                         "multiline": True,
-                        "default": "On a white background there is a large red circle (250,250),(750,750).",
+                        "default": "On a white background there is a large red circle (312,312),(688,688).",
                         "tooltip": "The chain. Corners are whole numbers from 0 to 999, x before y; a mask "
                         "colour in brackets may follow a box, such as (red).",
                     },

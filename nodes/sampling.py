@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.commands.options import SCHEDULERS
@@ -113,12 +114,12 @@ class GoTSampler:
 
         # 1. Denoise, one picture after the other: each has its own seed and can be drawn again alone.
         rows = [row for row in split(plan.guidance) for _ in range(batch_size)]
-        update, preview = progress_bar(len(rows) * steps), latent_previews()
+        update, preview = progress_bar(len(rows) * steps), previews(model)
         drawn = []
         for index, row in enumerate(rows):
 
             def on_step(step: Step, done: int = index * steps) -> None:
-                update(done + step.index, preview(step.latents))
+                update(done + step.index, preview(step.predicted))
 
             latents = model.sample_latents(
                 row, scales, (seed + index) % 2**64, steps, scheduler, on_step, stop_if_interrupted
@@ -133,6 +134,20 @@ class GoTSampler:
         samples, image = finish(plan, samples, pictures, batch_size, keep_outside_boxes)
         store_chain(plan.chain, extra_pnginfo)
         return {"samples": samples}, image
+
+
+def previews(model: ManagedModel) -> Callable[[Tensor], Any]:
+    """A function from scaled latents to a small picture for the progress bar."""
+    from ..got_models.ssgm import encode_unscaled
+
+    vae = model.vae
+    factor = vae.config["scaling_factor"]
+
+    def encode(image: Tensor) -> Tensor:
+        pixels = image.movedim(-1, 1).to(vae.device, vae.dtype) * 2 - 1
+        return encode_unscaled(vae, pixels).float().cpu() * factor
+
+    return latent_previews(encode, factor)
 
 
 def finish(

@@ -137,6 +137,16 @@ def test_steps_are_reported_one_by_one(unet: UNet2DConditionModel, guidance: Gui
     assert torch.equal(seen[-1].latents, latents)
 
 
+@pytest.mark.parametrize("scheduler", ["euler", "dpm++2m", "unipc"])
+def test_the_picture_predicted_by_the_last_step_is_the_result(
+    unet: UNet2DConditionModel, guidance: Guidance, scheduler: str
+) -> None:
+    steps: list[Step] = []
+    latents = denoise(unet, CONFIG, guidance, SCALES, 5, 4, scheduler, on_step=steps.append)
+    torch.testing.assert_close(steps[-1].predicted, latents, rtol=1e-2, atol=1e-2)
+    assert (steps[0].predicted - steps[0].latents).abs().max() > 0.5
+
+
 def test_interruption_is_honoured_before_the_next_step(
     unet: UNet2DConditionModel, guidance: Guidance
 ) -> None:
