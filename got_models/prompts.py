@@ -35,6 +35,7 @@ class TokenIds:
     image_start: int
     image_end: int
     image_tokens: tuple[int, ...]
+    box_start: int
     vision_start: int
     image_pad: int
     end_of_text: int
@@ -57,6 +58,7 @@ class TokenIds:
             image_start=vocabulary[IMAGE_START],
             image_end=vocabulary[IMAGE_END],
             image_tokens=tuple(vocabulary[token] for token in IMAGE_TOKENS),
+            box_start=vocabulary[BOX_START],
             vision_start=vocabulary[VISION_START],
             image_pad=vocabulary[IMAGE_PAD],
             end_of_text=vocabulary[END_OF_TEXT],

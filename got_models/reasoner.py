@@ -148,7 +148,7 @@ def picture_patches(image_processor: Any, image: Image.Image, vision_size: int) 
 def hidden_states(
     mllm: Qwen2_5_VLForConditionalGeneration,
     input_ids: Tensor,
-    attention_mask: Tensor,
+    attention_mask: Tensor | None,
     pixel_values: Tensor | None,
     image_grid_thw: Tensor | None,
 ) -> tuple[Tensor, ...]:

@@ -30,7 +30,7 @@ class VisionSettings:
 class LanguageSettings:
     """The MLLM writes chains and its image tokens learn to hold the regions' contents."""
 
-    steps: int = 2400
+    steps: int = 5000
     learning_rate: float = 1.5e-3
     warmup_steps: int = 60
     generations_per_batch: int = 8
@@ -50,7 +50,7 @@ class NoiseSettings:
 class UnetSettings:
     """The UNet and the projectors, under the image tokens of a frozen MLLM."""
 
-    steps: int = 1500
+    steps: int = 1600
     learning_rate: float = 1e-3
     warmup_steps: int = 60
     generations_per_batch: int = 7
@@ -63,7 +63,7 @@ class UnetSettings:
 class JointSettings:
     """The paper's joint objective, end to end through the semantic guidance."""
 
-    steps: int = 3000
+    steps: int = 2500
     learning_rate: float = 7e-4
     mllm_learning_rate_share: float = 0.7
     warmup_steps: int = 100

@@ -19,7 +19,7 @@ from ..reasoner import picture_patches
 from ..shapes.edits import sample_edit
 from ..shapes.language import Example, sample_generation
 from ..shapes.scene import Scene, draw
-from .readout import region_targets, visual_targets
+from .readout import ABSENT_SHAPE, SLOTS, region_targets, visual_targets
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -43,15 +43,16 @@ class ChainBatch:
     """Examples of one task as the MLLM's inputs, padded on the right.
 
     ``labels`` [b, length]: the chain's tokens and the <|im_gen_start|> after them; all else is ignored.
-    ``regions`` [b, 4, 7] and ``visual`` [b, visual tokens, 7] or None: targets of the readouts.
+    ``regions`` [b, 4, 7] and ``visual`` [b, visual tokens, 7] or None: targets of the readouts. ``seen`` is
+    ``regions`` with only those that stand in the source picture; where a box starts, the MLLM must know them.
     """
 
     input_ids: Tensor
-    attention_mask: Tensor
     labels: Tensor
     pixel_values: Tensor | None
     image_grid_thw: Tensor | None
     regions: Tensor
+    seen: Tensor
     visual: Tensor | None
 
     def to(self, device: torch.device | str) -> ChainBatch:
@@ -90,14 +91,15 @@ class Collator:
             labels.append(torch.tensor([IGNORED] * len(prompt) + answer + [IGNORED] * len(image_tokens)))
         sources = [example.source for example in examples if example.source is not None]
         pixel_values, image_grid_thw, visual = self.pictures(sources) if sources else (None, None, None)
+        regions = torch.stack([self.regions(example) for example in examples])
         pad = torch.nn.utils.rnn.pad_sequence
         return ChainBatch(
             input_ids=pad(sequences, batch_first=True, padding_value=ids.end_of_text),
-            attention_mask=pad([torch.ones_like(row) for row in sequences], batch_first=True),
             labels=pad(labels, batch_first=True, padding_value=IGNORED),
             pixel_values=pixel_values,
             image_grid_thw=image_grid_thw,
-            regions=torch.stack([self.regions(example) for example in examples]),
+            regions=regions,
+            seen=self.seen(examples, regions),
             visual=visual,
         )
 
@@ -115,3 +117,14 @@ class Collator:
             for box in (region.box for region in example.chain.regions)
         ]
         return region_targets(example.contents, boxes, example.target.background)
+
+    def seen(self, examples: Sequence[Example], regions: Tensor) -> Tensor:
+        """``regions`` [b, 4, 7] with "no such region" for every box around nothing of the source picture."""
+        seen = regions.clone()
+        for row, example in enumerate(examples):
+            pictured = set() if example.source is None else {thing.box for thing in example.source.things}
+            for slot in range(SLOTS):
+                placed = example.chain.regions[slot : slot + 1]
+                if not placed or placed[0].box not in pictured:
+                    seen[row, slot, 1] = ABSENT_SHAPE
+        return seen

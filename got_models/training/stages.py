@@ -23,6 +23,7 @@ from tqdm import tqdm
 from ..chain import Box
 from ..checkpoint import PROJECTORS_FILE
 from ..model import GoTModel
+from ..prompts import TokenIds
 from ..reasoner import hidden_states, select_image_tokens
 from ..shapes.edits import sample_source
 from ..shapes.language import GRID_STEP, nudged, sample_generation
@@ -31,7 +32,7 @@ from ..ssgm import draw_region_masks, encode_unscaled, pictures_to_tensor
 from .config import JointSettings, TrainingConfig, UnetSettings
 from .data import ChainBatch, Collator, Example, edit_example, generation_example
 from .losses import DiffusionTargets, chain_loss, diffusion_loss
-from .readout import ContentReadout, PlaceReadout
+from .readout import ContentReadout, PlaceReadout, PointReadout
 
 READOUTS_FILE = "readouts.safetensors"
 LATENTS_FILE = "latents.safetensors"
@@ -220,18 +221,24 @@ def from_token(targets: Tensor) -> Tensor:
 
 
 class LanguageModules(nn.Module):
-    """The MLLM, the SSGM's projectors and the readouts: everything that the language stage trains."""
+    """The MLLM, the SSGM's projectors and the readouts: everything that the language stage trains.
+
+    The vision tower stays as its own stage left it.
+    """
 
     def __init__(self, model: GoTModel) -> None:
         super().__init__()
         sizes, folder = model.settings.sizes, model.path
-        self.mllm = model.reasoner.mllm.requires_grad_(True)
-        self.mllm.model.visual.patch_embed = LinearPatches(self.mllm.model.visual.patch_embed)
+        self.mllm = model.reasoner.mllm
+        self.mllm.requires_grad_(True).model.visual.requires_grad_(False)
+        # On a CPU, and at lengths like these, eager attention is faster than sdpa: above all backwards.
+        self.mllm.set_attn_implementation({"text_config": "eager", "vision_config": "sdpa"})
         self.ssgm = model.ssgm.requires_grad_(True)
         self.region_readout = ContentReadout(sizes.cross_attention)
         self.visual_readout = ContentReadout(sizes.hidden)
         self.place_readout = PlaceReadout(sizes.hidden)
-        self.tower_readout = PlaceReadout(sizes.hidden)
+        self.start_readout = PlaceReadout(sizes.hidden)
+        self.point_readout = PointReadout(sizes.hidden)
         if (folder / READOUTS_FILE).exists():
             self.readouts.load_state_dict(load_file(folder / READOUTS_FILE))
 
@@ -242,40 +249,43 @@ class LanguageModules(nn.Module):
                 "region": self.region_readout,
                 "visual": self.visual_readout,
                 "place": self.place_readout,
-                "tower": self.tower_readout,
+                "start": self.start_readout,
+                "point": self.point_readout,
             }
         )
 
     def hidden_states(self, batch: ChainBatch) -> tuple[Tensor, ...]:
-        """[b, length, hidden] before each layer; the last are those after the final norm."""
-        return hidden_states(
-            self.mllm, batch.input_ids, batch.attention_mask, batch.pixel_values, batch.image_grid_thw
-        )
+        """[b, length, hidden] before each layer; the last are those after the final norm.
+
+        Without a mask: padding stands on the right, where causal attention never looks.
+        """
+        return hidden_states(self.mllm, batch.input_ids, None, batch.pixel_values, batch.image_grid_thw)
 
     def chain_loss(self, hidden: Tensor, batch: ChainBatch) -> Tensor:
         """Cross-entropy of the chains."""
         return chain_loss(self.mllm, hidden, batch.labels)
 
     def readout_loss(
-        self, hidden: tuple[Tensor, ...], selected: Tensor, batch: ChainBatch, image_pad: int
+        self, hidden: tuple[Tensor, ...], selected: Tensor, batch: ChainBatch, ids: TokenIds
     ) -> Tensor:
         """Of the regions, from the semantic guidance, and of the source picture, from the visual tokens.
 
-        The visual tokens are read as they leave the vision tower, and halfway through the layers: the second
-        half has to write from them.
+        The visual tokens are read halfway through the layers: the second half has to write from them. Where
+        the box of a thing in the picture starts, the MLLM has to point at the thing's tokens halfway, and to
+        know its place before the last layer, which has to write the digits.
         """
         semantic = self.ssgm.output_projector(selected)
         slots = semantic.unflatten(1, (batch.regions.shape[1], -1))  # [b, 4, 16, Dc]
         targets = batch.regions.unsqueeze(2).expand(-1, -1, slots.shape[2], -1)
         loss = self.region_readout(slots, targets)
         if batch.visual is not None:
-            seen, pictured = (
-                states[batch.input_ids == image_pad].view(*batch.visual.shape[:2], -1)
-                for states in (hidden[0], hidden[len(hidden) // 2])
-            )
-            loss = loss + self.tower_readout(seen, from_token(batch.visual))
+            middle = hidden[len(hidden) // 2]
+            pictured = middle[batch.input_ids == ids.image_pad].view(*batch.visual.shape[:2], -1)
             loss = loss + self.visual_readout(pictured, batch.visual)
             loss = loss + self.place_readout(pictured, batch.visual)
+            starts, boxes, rows = box_starts(batch, ids.box_start)
+            loss = loss + self.start_readout(hidden[-2][starts], boxes)
+            loss = loss + self.point_readout(middle[starts], boxes, pictured[rows], batch.visual[rows])
         return loss
 
     def save(self, folder: Path) -> None:
@@ -283,6 +293,16 @@ class LanguageModules(nn.Module):
         self.mllm.save_pretrained(folder / "mllm")
         save_file(self.ssgm.state_dict(), folder / PROJECTORS_FILE)
         save_file(self.readouts.state_dict(), folder / READOUTS_FILE)
+
+
+def box_starts(batch: ChainBatch, box_start: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Where each chain's first four boxes start: positions [b, length] as booleans, and in their order the
+    readout's targets [boxes, 7] and the rows [boxes] of the batch."""
+    starts = batch.input_ids == box_start
+    starts &= starts.cumsum(dim=1) <= batch.seen.shape[1]
+    rows = starts.nonzero()[:, 0]
+    slots = starts.cumsum(dim=1)[starts] - 1  # which of its chain's boxes each one is
+    return starts, batch.seen[rows, slots], rows
 
 
 class LanguageStage:
@@ -312,7 +332,7 @@ class LanguageStage:
             hidden = module.hidden_states(batch)
             selected = select_image_tokens(hidden[-1], batch.input_ids, ids.image_tokens)
             chain.append(module.chain_loss(hidden[-1], batch))
-            readout.append(module.readout_loss(hidden, selected, batch, ids.image_pad))
+            readout.append(module.readout_loss(hidden, selected, batch, ids))
         return {
             "chain": config.chain_weight * mean(chain),
             "readout": config.readout_weight * mean(readout),
@@ -453,7 +473,7 @@ class JointStage(DrawingStage):
         for batch, parts in self.batches(step):
             states = module.language.hidden_states(batch)
             hidden.append(select_image_tokens(states[-1], batch.input_ids, ids.image_tokens))
-            readout.append(module.language.readout_loss(states, hidden[-1], batch, ids.image_pad))
+            readout.append(module.language.readout_loss(states, hidden[-1], batch, ids))
             latents.append(parts)
         return {
             "chain": config.chain_weight * chain,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from itertools import combinations
 
 import pytest
 
 from got_models.chain import ReasoningChain
 from got_models.shapes.edits import EDIT_KINDS, quadrant_of, sample_edit
-from got_models.shapes.language import COUNT_WORDS, held_out, sample_generation
+from got_models.shapes.language import COUNT_WORDS, GAP, GRID_STEP, held_out, nudged, sample_generation
 from got_models.shapes.scene import COLORS, HELD_OUT_PAIRS, SHAPES
 
 
@@ -131,3 +132,19 @@ def test_without_a_relation_objects_stand_in_reading_order():
         if example.request.relation is None and len(example.target.things) > 2:
             quadrants = [quadrant_of(thing) for thing in example.target.things]
             assert quadrants == sorted(set(quadrants))
+
+
+def test_nudged_examples_keep_their_caption_and_never_touch_one_another():
+    aligned = 0
+    for row in range(200):
+        rng = random.Random(row)
+        before = sample_generation(rng)
+        after = nudged(rng, before)
+        assert after.prompt == before.prompt and after.contents == before.contents
+        assert [region.box for region in after.chain.regions] == [thing.box for thing in after.target.things]
+        for old, new in zip(before.target.things, after.target.things, strict=True):
+            assert 0 <= new.left - old.left < GAP and 0 <= new.top - old.top < GAP
+            aligned += new.left % GRID_STEP == 0 and new.top % GRID_STEP == 0
+        boxes = [thing.box for thing in after.target.things]
+        assert not any(overlap(one, other) for one, other in combinations(boxes, 2))
+    assert aligned < 50
