@@ -1,0 +1,74 @@
+"""The processor folder: Qwen's tokenizer with GoT's tokens, its chat template and its image processor."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from ..checkpoint import _read_json
+from ..errors import GoTError
+from ..prompts import SPECIAL_TOKENS
+
+
+@dataclass(frozen=True)
+class Processor:
+    """Qwen's folder, read: `tokenizer` already has GoT's 66 tokens at its end."""
+
+    folder: Path
+    tokenizer: Tokenizer
+    chat_template: str
+
+    @property
+    def vocabulary_size(self) -> int:
+        size: int = self.tokenizer.get_vocab_size(with_added_tokens=True)
+        return size
+
+    def write(self, target: Path) -> None:
+        """As transformers 4.51 to 5.x all read it: the template goes into tokenizer_config.json."""
+        target.mkdir(parents=True, exist_ok=True)
+        (target / "tokenizer.json").write_text(self.tokenizer.to_str(pretty=True), encoding="utf-8")
+        config = _read_json(self.folder / "tokenizer_config.json") | {"chat_template": self.chat_template}
+        (target / "tokenizer_config.json").write_text(
+            json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        shutil.copyfile(self.folder / "preprocessor_config.json", target / "preprocessor_config.json")
+
+
+def read_processor(folder: Path) -> Processor:
+    """
+    Raises:
+        GoTError: a file is damaged, or the folder has no chat template.
+    """
+    file = folder / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises nothing more special
+        raise GoTError(f"{file} is not a tokenizer: {error}. Download it again.") from error
+    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+    _read_json(folder / "preprocessor_config.json")
+    return Processor(folder, tokenizer, _chat_template(folder))
+
+
+def _chat_template(folder: Path) -> str:
+    """transformers has kept the template in three places over time; the newest comes first."""
+    if (folder / "chat_template.jinja").is_file():
+        return _read_text(folder / "chat_template.jinja")
+    for name in ("chat_template.json", "tokenizer_config.json"):
+        if (folder / name).is_file():
+            template = _read_json(folder / name).get("chat_template")
+            if isinstance(template, str):
+                return template
+    raise GoTError(
+        f"{folder} has no chat template: expected chat_template.json, or one in tokenizer_config.json."
+    )
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GoTError(f"{file} cannot be read: {error}. Download it again.") from error

@@ -1,0 +1,120 @@
+"""Reading published weights: one file or many, safetensors or pickles, mapped into memory and never run."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ..checkpoint import Shapes, _read_json
+from ..errors import GoTError
+
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # or their shards, which "<name>.index.json" lists
+
+
+class PublishedWeights:
+    """The tensors of a folder, over all its files; one file is open at a time, a tensor is read when used.
+
+    Attributes:
+        files: the weight files.
+        shapes: published name -> shape, in the order in which the files hold them.
+
+    Raises:
+        GoTError: a file is missing, damaged, or holds anything but tensors; two files hold the same tensor.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.files = find_weight_files(folder)
+        self.shapes: Shapes = {}
+        self._file_of: dict[str, Path] = {}
+        self._open: tuple[Path | None, dict[str, Tensor]] = (None, {})
+        for file in self.files:
+            for key, tensor in self._tensors(file).items():
+                if key in self.shapes:
+                    raise GoTError(
+                        f"Both {self._file_of[key]} and {file} hold {key}. Download {folder} again."
+                    )
+                self.shapes[key] = tuple(tensor.shape)
+                self._file_of[key] = file
+
+    def tensor(self, key: str) -> Tensor:
+        """The tensor of a published name, a view into its file: pages are read as they are touched."""
+        return self._tensors(self._file_of[key])[key]
+
+    def _tensors(self, file: Path) -> dict[str, Tensor]:
+        if self._open[0] != file:
+            self._open = (None, {})  # lets the last file go before the next one is mapped
+            self._open = (file, open_weights(file))
+        return self._open[1]
+
+
+def find_weight_files(folder: Path) -> list[Path]:
+    """The files of the folder's weights; safetensors where there are both kinds.
+
+    Raises:
+        GoTError: no weights, an index that cannot be used, or one that names files that are not there.
+    """
+    for name in WEIGHT_FILES:
+        index = folder / f"{name}.index.json"
+        if index.is_file():
+            return _indexed_files(index)
+        if (folder / name).is_file():
+            return [folder / name]
+    raise GoTError(
+        f"{folder} has no weights: expected one of"
+        f" {', '.join(f'{name}, {name}.index.json with its shards' for name in WEIGHT_FILES)}."
+    )
+
+
+def _indexed_files(index: Path) -> list[Path]:
+    weight_map = _read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+        raise GoTError(f"{index} must hold a 'weight_map' from tensors to files. Download it again.")
+    names = sorted(set(weight_map.values()))
+    outside = [name for name in names if Path(name).name != name]
+    if outside:
+        raise GoTError(f"{index} names files outside its folder: {', '.join(outside)}. Do not trust it.")
+    missing = [name for name in names if not (index.parent / name).is_file()]
+    if missing:
+        raise GoTError(
+            f"{index} names {len(names)} files, of which {len(missing)} are not there: {', '.join(missing)}."
+            " Download them into the same folder, under these names."
+        )
+    return [index.parent / name for name in names]
+
+
+def open_weights(file: Path) -> dict[str, Tensor]:
+    """A weight file mapped into memory: name -> tensor. Pickles are read with `weights_only` and never else.
+
+    Raises:
+        GoTError: the file is damaged, or holds anything but dense floating-point tensors by name.
+    """
+    pickled = file.suffix != ".safetensors"
+    if pickled and not zipfile.is_zipfile(file):  # torch.save writes an archive, whose directory comes last
+        raise GoTError(f"{file} is truncated or not a weight file. Download it again.")
+    try:
+        if pickled:
+            tensors = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+        else:
+            tensors = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise GoTError(f"{file} is truncated or not a weight file: {error}. Download it again.") from error
+    except Exception as error:  # whatever a hostile or broken pickle provokes
+        raise GoTError(
+            f"{file} was refused, and nothing in it was run: it holds more than tensors, which could run"
+            " code, or is damaged. Download it again, from its publisher."
+        ) from error
+    if not isinstance(tensors, dict):
+        raise GoTError(f"{file} must hold tensors by name, got {type(tensors).__name__}.")
+    for key, tensor in tensors.items():
+        if not isinstance(key, str) or not _is_plain(tensor):
+            raise GoTError(f"{file} must hold dense floating-point tensors by name, but {key!r} is none.")
+    return {key: tensor.detach() for key, tensor in tensors.items()}
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, Tensor) and value.layout == torch.strided and value.is_floating_point()
