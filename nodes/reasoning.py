@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain import TASKS, ChainError, ReasoningChain
@@ -137,11 +138,15 @@ class GoTReason:
         limit = max_new_tokens or model.settings.max_new_tokens
         update = progress_bar(limit)
         pieces: list[str] = []
+        tokens = count(1)
 
         def on_text(piece: str) -> None:
             pieces.append(piece)
             show_text("".join(pieces), unique_id)
-            update(len(pieces), None)
+
+        def after_token() -> bool:
+            update(next(tokens), None)
+            return stop_if_interrupted()
 
         sampled = temperature >= 0
         chain = model.reason(
@@ -153,7 +158,7 @@ class GoTReason:
             top_p=top_p if sampled else None,
             seed=seed,
             on_text=on_text,
-            should_stop=stop_if_interrupted,
+            should_stop=after_token,
         )
         update(limit, None)
         report = "\n".join([chain.text, *(f"Warning: {warning}" for warning in chain.warnings)])
@@ -174,6 +179,7 @@ class GoTEditChain:
         TEXT_TOOLTIP,
         "The boxes with their words, on an empty ground.",
     )
+    OUTPUT_NODE = True  # so that every run tells the editor its chain, also when all else is cached
     FUNCTION = "edit"
 
     @classmethod

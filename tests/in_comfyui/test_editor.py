@@ -1,0 +1,360 @@
+"""The chain editor in ComfyUI's own frontend: in the classic canvas, in a newer one, and in Nodes 2.0."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from got_models.chain import MAX_REGIONS, Box, ReasoningChain
+
+from .browser import Frontend
+from .conftest import NEWER, SERVED
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator
+
+PLAN = (
+    "On a white background there is a large red circle (120,312),(496,688) to the left of "
+    "a blue square (560,400),(900,740)."
+)
+OTHER_PLAN = "There is a large red circle (0,0),(300,300) above a green triangle (400,500),(800,900)."
+SQUARE = "560,400,900,740"
+VIEWPORT = {"width": 1500, "height": 1000}
+ADDED_AND_REMOVED = 200
+FRAMES = 60
+ANSWER = 20_000  # milliseconds that the page may take, also on a busy machine
+
+UNDO_GRAPH = "() => app.extensionManager.workflow.activeWorkflow.changeTracker.undo()"
+EDITOR_VALUE = """() => app.graph.nodes.find(({ type }) => type === 'GoTEditChain').widgets
+    .find(({ name }) => name === 'edited_chain').value"""
+SET_EDITOR_VALUE = """(value) => { app.graph.nodes.find(({ type }) => type === 'GoTEditChain').widgets
+    .find(({ name }) => name === 'edited_chain').value = value; }"""
+SET_PLAN = """(text) => { app.graph.nodes.find(({ type }) => type === 'GoTChainFromText').widgets
+    .find(({ name }) => name === 'text').value = text; }"""
+STREAM = """([text, done]) => {
+    app.api.dispatchCustomEvent('progress_text', { nodeId: '1', text });
+    if (done) app.api.dispatchCustomEvent('execution_interrupted', {});
+}"""
+COPY_EDITOR = """() => {
+    const original = app.graph.nodes.find(({ type }) => type === 'GoTEditChain');
+    app.canvas.selectNode(original);
+    app.canvas.copyToClipboard();
+    app.canvas.pasteFromClipboard({ position: [1000, 60] });
+}"""
+ADD_AND_REMOVE = """async (times) => {
+    for (let count = 0; count < times; count += 1) {
+        const node = LiteGraph.createNode('GoTEditChain');
+        app.graph.add(node);
+        await new Promise(requestAnimationFrame);
+        app.graph.remove(node);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 500));
+}"""
+
+
+class EditorPage:
+    """A page that shows one editor at a scale of 1."""
+
+    def __init__(self, frontend: Frontend) -> None:
+        self.frontend = frontend
+        self.page = frontend.page
+        self.page.set_default_timeout(ANSWER)
+
+    def open(self, plan: str = PLAN, edited: str = "") -> None:
+        assert self.frontend.load(workflow(plan, edited)) == []
+        self.page.evaluate("() => { app.canvas.ds.scale = 1; app.canvas.ds.offset = [0, 0]; }")
+        self.root.wait_for()
+
+    def open_and_run(self, plan: str = PLAN, edited: str = "") -> None:
+        self.open(plan, edited)
+        assert self.run()
+        self.boxes.first.wait_for()
+
+    def run(self) -> list[dict[str, Any]]:
+        """Press Run -> the regions that leave the editor's node."""
+        run = self.frontend.run()
+        assert run.succeeded, run.error
+        regions: list[dict[str, Any]] = run.outputs["2"]["chain"][0]["regions"]
+        return regions
+
+    @property
+    def root(self) -> Locator:
+        return self.page.get_by_test_id("got-chain-editor").first
+
+    @property
+    def boxes(self) -> Locator:
+        return self.root.get_by_test_id("got-box")
+
+    @property
+    def text(self) -> Locator:
+        return self.root.get_by_test_id("got-chain-text")
+
+    def box(self, phrase: str) -> Locator:
+        return self.root.locator(f'[data-testid=got-box][data-phrase="{phrase}"]')
+
+    def shown(self) -> dict[str, str]:
+        boxes: dict[str, str] = self.boxes.evaluate_all(
+            "(boxes) => Object.fromEntries(boxes.map(({ dataset }) => [dataset.phrase, dataset.box]))"
+        )
+        return boxes
+
+    def drag(
+        self, target: Locator, right: float, down: float, grip: tuple[float, float] = (0.5, 0.5)
+    ) -> None:
+        """Drag by parts of the picture's width and height, without snapping."""
+        place, canvas = target.bounding_box(), self.root.locator(".got-canvas").bounding_box()
+        assert place and canvas
+        x, y = place["x"] + grip[0] * place["width"], place["y"] + grip[1] * place["height"]
+        self.page.keyboard.down("Alt")
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        self.page.mouse.move(x + right * canvas["width"], y + down * canvas["height"], steps=4)
+        self.page.mouse.up()
+        self.page.keyboard.up("Alt")
+
+
+def workflow(plan: str, edited: str) -> dict[str, Any]:
+    return {
+        "last_node_id": 2,
+        "last_link_id": 1,
+        "nodes": [
+            {
+                "id": 1,
+                "type": "GoTChainFromText",
+                "pos": [80, 120],
+                "size": [380, 320],
+                "outputs": [{"name": "chain", "type": "GOT_CHAIN", "links": [1]}],
+                "widgets_values": ["generate", "shapes", plan],
+            },
+            {
+                "id": 2,
+                "type": "GoTEditChain",
+                "pos": [500, 120],
+                "size": [470, 760],
+                "inputs": [{"name": "chain", "type": "GOT_CHAIN", "link": 1}],
+                "outputs": [
+                    {"name": name, "type": kind, "links": []}
+                    for name, kind in [("chain", "GOT_CHAIN"), ("text", "STRING"), ("layout", "IMAGE")]
+                ],
+                "widgets_values": [edited, "keep mine"],
+            },
+        ],
+        "links": [[1, 1, 0, 2, 0, "GOT_CHAIN"]],
+        "groups": [],
+        "config": {},
+        "extra": {},
+        "version": 0.4,
+    }
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(SERVED, False), (NEWER, False), (NEWER, True)],
+    ids=["served, classic", "newer, classic", "newer, Nodes 2.0"],
+)
+def editor(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[EditorPage]:
+    frontend, nodes_2 = request.param
+    server = request.getfixturevalue("server" if frontend == SERVED else "newer_server")
+    server.post("/settings/Comfy.VueNodes.Enabled", nodes_2)
+    page = chromium.new_page(viewport=VIEWPORT)
+    yield EditorPage(Frontend(page, server))
+    page.close()
+    server.post("/settings/Comfy.VueNodes.Enabled", False)
+
+
+def test_the_plan_that_leaves_follows_every_edit(editor: EditorPage) -> None:
+    editor.open_and_run()
+    assert editor.shown() == {"a large red circle": "120,312,496,688", "a blue square": SQUARE}
+
+    editor.drag(editor.box("a blue square"), -0.2, 0.1)
+    x1, y1, x2, y2 = map(int, editor.shown()["a blue square"].split(","))
+    assert (x2 - x1, y2 - y1) == (340, 340)
+    assert abs(x1 - 360) <= 4
+    assert abs(y1 - 500) <= 4
+
+    editor.drag(editor.page.locator("[data-handle=nw]"), 0.1, -0.1)
+    left, top, right, bottom = map(int, editor.shown()["a blue square"].split(","))
+    assert (right, bottom) == (x2, y2)
+    assert abs(left - x1 - 100) <= 4
+    assert abs(top - y1 + 100) <= 4
+
+    editor.box("a blue square").dblclick()
+    editor.page.keyboard.type("a purple square")
+    editor.page.keyboard.press("Enter")
+    assert "a purple square" in editor.shown()
+
+    editor.drag(editor.root.locator(".got-canvas"), 0.2, 0.2, grip=(0.05, 0.05))
+    editor.page.keyboard.type("a star")
+    editor.page.keyboard.press("Enter")
+    editor.box("a large red circle").focus()
+    editor.page.keyboard.press("Delete")
+    shown = editor.shown()
+    assert sorted(shown) == ["a purple square", "a star"]
+    regions = editor.run()
+    assert {region["phrase"]: ",".join(map(str, region["box"])) for region in regions} == shown
+
+    saved = editor.frontend.save()
+    assert editor.frontend.load(saved) == []
+    editor.boxes.first.wait_for()
+    assert editor.shown() == shown
+    assert editor.run() == regions
+
+
+def test_undo_in_the_editor_is_not_undo_in_the_graph(editor: EditorPage) -> None:
+    editor.open_and_run()
+    editor.box("a blue square").focus()
+    editor.page.keyboard.press("Shift+ArrowLeft")
+    editor.page.keyboard.press("ArrowUp")
+    assert editor.shown()["a blue square"] == "550,399,890,739"
+    editor.page.keyboard.press("Control+z")
+    editor.page.wait_for_timeout(500)  # for a shortcut that must not come
+    assert editor.shown()["a blue square"] == SQUARE
+    assert editor.page.evaluate(EDITOR_VALUE) == ""
+    editor.page.keyboard.press("Control+y")
+    assert editor.shown()["a blue square"] == "550,399,890,739"
+    editor.root.get_by_test_id("got-undo").click()
+    assert editor.shown()["a blue square"] == SQUARE
+    editor.root.get_by_test_id("got-redo").click()
+
+    editor.page.evaluate(UNDO_GRAPH)
+    editor.boxes.first.wait_for()
+    assert editor.page.evaluate(EDITOR_VALUE) == ""
+    assert editor.shown()["a blue square"] == SQUARE
+    assert editor.page.evaluate("() => app.graph.nodes.length") == 2
+
+
+def test_prose_and_boxes_are_one(editor: EditorPage) -> None:
+    editor.open_and_run()
+    editor.text.locator(".got-phrase").last.click()
+    assert "got-selected" in (editor.box("a blue square").get_attribute("class") or "")
+    editor.text.press("Control+End")
+    editor.page.keyboard.type(" Above it shines a star (100,50),(200,150)!")
+    assert editor.shown()["a star"] == "100,50,200,150"
+    editor.page.keyboard.type(" And a moon (5,5),(2,2)")
+    assert "moon" not in str(editor.shown())
+    assert "swapped" in editor.root.locator(".got-message").inner_text()
+    assert [region["phrase"] for region in editor.run()] == ["a large red circle", "a blue square", "a star"]
+    for _ in range(len(" And a moon (5,5),(2,2)")):
+        editor.page.keyboard.press("Backspace")
+    editor.page.keyboard.press("Backspace")  # the exclamation mark
+    editor.page.keyboard.press("Backspace")  # the chip
+    assert "a star" not in editor.shown()
+
+
+def test_a_locked_box_stays_and_a_changed_plan_can_be_merged(editor: EditorPage) -> None:
+    editor.open_and_run()
+    editor.box("a blue square").focus()
+    editor.page.keyboard.press("l")
+    editor.page.keyboard.press("ArrowLeft")
+    assert editor.shown()["a blue square"] == SQUARE
+    assert "locked" in editor.root.locator(".got-message").inner_text()
+
+    editor.page.evaluate(SET_PLAN, OTHER_PLAN)
+    assert [region["phrase"] for region in editor.run()] == ["a large red circle", "a blue square"]
+    editor.root.get_by_test_id("got-merge").click()
+    assert editor.shown() == {
+        "a large red circle": "0,0,300,300",
+        "a green triangle": "400,500,800,900",
+        "a blue square": SQUARE,
+    }
+    assert editor.root.locator(".got-bar").is_hidden()
+    assert len(editor.run()) == 3
+
+
+def test_boxes_land_while_the_plan_is_written(editor: EditorPage) -> None:
+    editor.open()
+    text = ReasoningChain.parse(PLAN, "generate", "").text
+    counts = []
+    for end in range(0, len(text), 8):
+        editor.page.evaluate(STREAM, [text[:end], False])
+        counts.append(editor.boxes.count())
+    assert counts == sorted(counts)
+    assert set(counts) == {0, 1, 2}
+    editor.page.evaluate(STREAM, [text, True])
+    assert editor.boxes.count() == 0  # the run was stopped: there is no plan
+
+
+def test_what_cannot_be_used_is_said_and_shown_as_text(editor: EditorPage) -> None:
+    editor.open_and_run("Here is a <img src=x onerror='pwned=1'> cat (1,2),(300,400).")
+    assert editor.root.locator("img[onerror]").count() == 0
+    assert not editor.page.evaluate("() => window.pwned")
+    assert "onerror" in next(iter(editor.shown()))
+
+    newer = {"upstream": "", "chain": {"version": 99}}
+    for value in ("{broken", json.dumps(newer)):
+        editor.open(PLAN, value)
+        editor.root.locator(".got-bar").wait_for()
+        assert "cannot be read" in editor.root.locator(".got-bar").inner_text()
+        assert editor.page.evaluate(EDITOR_VALUE) == value
+        editor.root.get_by_test_id("got-take-new").click()
+        assert editor.page.evaluate(EDITOR_VALUE) == ""
+        assert editor.run()
+
+
+def test_a_copy_is_an_editor_of_its_own(editor: EditorPage) -> None:
+    editor.open_and_run()
+    editor.drag(editor.box("a blue square"), -0.2, 0.1)
+    edited = editor.shown()
+    editor.page.evaluate(COPY_EDITOR)
+    copy = editor.page.get_by_test_id("got-chain-editor").nth(1)
+    copy.get_by_test_id("got-box").first.wait_for()
+    copy.get_by_test_id("got-box").first.focus()
+    editor.page.keyboard.press("Delete")
+    assert copy.get_by_test_id("got-box").count() == 1
+    assert editor.shown() == edited
+
+
+def test_nothing_stays_when_the_node_goes(editor: EditorPage) -> None:
+    editor.open()
+    session = editor.page.context.new_cdp_session(editor.page)
+    session.send("Performance.enable")
+
+    def measure() -> dict[str, float]:
+        session.send("HeapProfiler.collectGarbage")
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return {
+            metric["name"]: metric["value"]
+            for metric in metrics
+            if metric["name"] in ("Nodes", "JSEventListeners", "JSHeapUsedSize")
+        }
+
+    editor.page.evaluate(ADD_AND_REMOVE, 20)  # what is made once stays
+    before = measure()
+    editor.page.evaluate(ADD_AND_REMOVE, ADDED_AND_REMOVED)
+    after = measure()
+    for name, count in before.items():
+        assert after[name] <= count * 1.05, (name, before, after)
+
+
+def test_dragging_one_of_64_boxes_is_smooth(editor: EditorPage) -> None:
+    chain = ReasoningChain.parse("", "generate", "")
+    for index in range(MAX_REGIONS):
+        x, y = 120 * (index % 8), 120 * (index // 8)
+        chain = chain.add(f"a shape {index}", Box(x, y, x + 100, y + 100))
+    editor.open_and_run(chain.text)
+    session = editor.page.context.new_cdp_session(editor.page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})  # not what other programs take
+
+    def busy() -> float:
+        """Milliseconds of scripting and layout so far, of the processor's time."""
+        metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+        return 1000 * sum(metrics[f"{name}Duration"] for name in ("Script", "Layout", "RecalcStyle"))
+
+    place = editor.box("a shape 27").bounding_box()
+    assert place
+    x, y = place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
+    editor.page.mouse.move(x, y)
+    editor.page.mouse.down()
+    frames = []
+    for frame in range(FRAMES):
+        start = busy()
+        editor.page.mouse.move(x + frame, y + frame / 2)
+        editor.page.evaluate("() => new Promise(requestAnimationFrame)")
+        frames.append(busy() - start)
+    editor.page.mouse.up()
+    assert statistics.median(frames) <= 8, frames
+    assert max(frames) <= 33, frames

@@ -1,0 +1,39 @@
+/** Reads and edits the texts on standard input; `test_web.py` compares the answers with Python's. */
+
+import { readFileSync } from "node:fs";
+
+import {
+    addRegion, ChainError, chainToJson, moveBox, parseChain, readChain, removeRegion, renameRegion,
+} from "../../web/chain_editor/chain.js";
+
+function answer({ text, phrase, box, index }) {
+    const chain = readChain(text, "generate", "");
+    return {
+        problem: problem(text),
+        read: chainToJson(chain),
+        move: result(() => moveBox(chain, index, box)),
+        rename: result(() => renameRegion(chain, index, phrase)),
+        remove: result(() => removeRegion(chain, index)),
+        add: result(() => addRegion(chain, phrase, box)),
+    };
+}
+
+function problem(text) {
+    try {
+        parseChain(text, "generate", "");
+        return null;
+    } catch (error) {
+        return error.start;
+    }
+}
+
+function result(edit) {
+    try {
+        return chainToJson(edit());
+    } catch (error) {
+        if (error instanceof ChainError) return null;
+        throw error;
+    }
+}
+
+process.stdout.write(JSON.stringify(JSON.parse(readFileSync(0, "utf8")).map(answer)));

@@ -1,0 +1,281 @@
+/** The model behind the editor: edits, locks, undo, and what happens when the incoming chain changes. */
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+import { ChainError, chainFromJson, chainToJson, parseChain } from "../../web/chain_editor/chain.js";
+import { ChainModel } from "../../web/chain_editor/model.js";
+import { seeded } from "./random.mjs";
+
+const VECTORS = JSON.parse(readFileSync(new URL("../fixtures/chains.json", import.meta.url), "utf8"));
+const TEXT = "A red circle <|box_start|>(100,200),(400,500)<|box_end|> (red) is left of"
+    + " a blue square <|box_start|>(600,200),(900,500)<|box_end|> (green).";
+const OTHER = "A red circle (1,2),(300,400) (blue) is above a star (10,500),(200,900) (red).";
+
+const json = (text, task = "generate") => chainToJson(parseChain(text, task, "a prompt"));
+
+function modelOf(text, task) {
+    const model = new ChainModel(() => {});
+    model.receive(json(text, task));
+    return model;
+}
+
+function assertConsistent(model) {
+    const { chain } = model;
+    const read = parseChain(chain.text, chain.task, chain.prompt);
+    assert.deepEqual(read, chain, "text and boxes agree");
+    if (model.value) {
+        const saved = JSON.parse(model.value);
+        assert.deepEqual(chainFromJson(saved.chain), model.edit.chain);
+        const copy = new ChainModel(() => {});
+        copy.value = model.value;
+        assert.deepEqual(copy.edit, model.edit, "what is saved can be loaded");
+    }
+}
+
+test("without an edit the incoming chain passes through", () => {
+    const model = modelOf(TEXT);
+    assert.equal(model.value, "");
+    assert.equal(model.chain.text, TEXT);
+    assert.equal(model.canUndo, false);
+});
+
+test("a moved box is in the text, and the value says what was edited", () => {
+    const model = modelOf(TEXT);
+    model.move("red", [0, 0, 300, 300]);
+    assert(model.chain.text.includes("A red circle <|box_start|>(0,0),(300,300)<|box_end|> (red)"));
+    const saved = JSON.parse(model.value);
+    assert.equal(saved.upstream, TEXT);
+    assert.deepEqual(saved.chain, chainToJson(model.chain));
+    model.undo();
+    assert.equal(model.value, "");
+    model.redo();
+    assert.deepEqual(JSON.parse(model.value), saved);
+});
+
+test("edits of one kind are one step of undo", () => {
+    const model = modelOf(TEXT);
+    model.move("red", [101, 200, 401, 500], "nudge red");
+    model.move("red", [102, 200, 402, 500], "nudge red");
+    model.undo();
+    assert.equal(model.value, "");
+    model.move("red", [101, 200, 401, 500], "nudge red");
+    model.seal();
+    model.move("red", [102, 200, 402, 500], "nudge red");
+    model.undo();
+    assert.deepEqual(model.region("red").box, [101, 200, 401, 500]);
+});
+
+test("an edit that changes nothing is no step of undo", () => {
+    const model = modelOf(TEXT);
+    model.move("red", [0, 0, 9, 9]);
+    model.move("red", [0, 0, 9, 9]);
+    model.undo();
+    assert.equal(model.value, "");
+});
+
+test("add, duplicate, rename, remove", () => {
+    const model = modelOf(TEXT);
+    const added = model.add([1, 2, 300, 400]);
+    assert.equal(added, "blue");
+    model.rename(added, "a small dog");
+    assert.equal(model.region(added).phrase, "a small dog");
+    const copy = model.duplicate("red");
+    assert.deepEqual([model.region(copy).phrase, model.region(copy).box], ["A red circle", [140, 240, 440, 540]]);
+    model.remove("red");
+    assert.equal(model.region("red"), null);
+    assert(model.chain.text.startsWith("A red circle is left of"));
+    assert.throws(() => model.rename("green", "no, not this"), ChainError);
+});
+
+test("text that is no chain yet is kept, with the reason, and the last valid plan counts", () => {
+    const model = modelOf(TEXT);
+    const typed = TEXT.replace("(100,200)", "(100,2000)");
+    model.write(typed);
+    assert.equal(model.chain.text, TEXT);
+    assert.equal(model.draft.text, typed);
+    assert(model.draft.message.includes("0 to 999"));
+    assert.equal(typed.slice(model.draft.start, model.draft.end), "<|box_start|>(100,2000),(400,500)<|box_end|> (red)");
+    assertConsistent(model);
+    model.write(TEXT.replace("left", "right"));
+    assert.equal(model.draft, null);
+    assert(model.chain.text.includes("is right of"));
+});
+
+test("a locked region withstands every edit", () => {
+    const model = modelOf(TEXT);
+    model.toggleLock("red");
+    const before = model.value;
+    for (const edit of [
+        () => model.move("red", [0, 0, 9, 9]),
+        () => model.rename("red", "a cat"),
+        () => model.remove("red"),
+    ]) assert.throws(edit, /locked/);
+    assert.equal(model.value, before);
+    model.write(TEXT.replace("red circle", "cat"));
+    assert(model.draft.message.includes("locked"));
+    model.move("green", [0, 0, 9, 9]);
+    model.toggleLock("red");
+    model.move("red", [0, 0, 9, 9]);
+});
+
+test("removing a box may not change the words of a locked one", () => {
+    const model = modelOf("cat (0,0),(9,9) and dog (1,1),(9,9)");
+    model.toggleLock("green");
+    assert.throws(() => model.remove("red"), /locked/);
+});
+
+test("when the incoming chain changes: keep mine", () => {
+    const model = modelOf(TEXT);
+    model.move("red", [0, 0, 9, 9]);
+    model.receive(json(OTHER));
+    assert(model.upstreamChanged);
+    assert.deepEqual(model.region("red").box, [0, 0, 9, 9]);
+    model.keepMine();
+    assert(!model.upstreamChanged);
+    assert.equal(JSON.parse(model.value).upstream, model.incoming.text);
+});
+
+test("when the incoming chain changes: take new, and back", () => {
+    const model = modelOf(TEXT);
+    model.move("red", [0, 0, 9, 9]);
+    model.receive(json(OTHER));
+    model.takeNew();
+    assert.equal(model.value, "");
+    assert.equal(model.chain, model.incoming);
+    model.undo();
+    assert.deepEqual(model.region("red").box, [0, 0, 9, 9]);
+});
+
+test("when the incoming chain changes: merge keeps the locked regions", () => {
+    const model = modelOf(TEXT);
+    model.toggleLock("red");
+    model.toggleLock("green");
+    model.receive(json(OTHER));
+    model.merge();
+    const regions = model.chain.regions.map(({ phrase, box }) => [phrase, box]);
+    assert.deepEqual(regions, [
+        ["A red circle", [100, 200, 400, 500]],
+        ["a star", [10, 500, 200, 900]],
+        ["a blue square", [600, 200, 900, 500]],
+    ]);
+    assert.deepEqual(model.chain.regions.map(({ color }) => model.isLocked(color)), [true, false, true]);
+    assert(!model.upstreamChanged);
+});
+
+test("a merge makes room where the new chain is full", () => {
+    const model = modelOf("a tall tree (1,1),(2,2)");
+    model.toggleLock("red");
+    model.receive(json("a cat (1,2),(3,4), ".repeat(64)));
+    model.merge();
+    assert.equal(model.chain.regions.length, 64);
+    assert.equal(model.chain.regions.at(-1).phrase, "a tall tree");
+    assertConsistent(model);
+});
+
+test("'take new' shows the incoming chain until that one is edited", () => {
+    const model = modelOf(TEXT);
+    model.takesNew = true;
+    model.move("red", [0, 0, 9, 9]);
+    const mine = model.value;
+    model.receive(json(OTHER));
+    assert.equal(model.chain, model.incoming);
+    assert.equal(model.value, mine, "in case the old chain comes back");
+    model.move("red", [0, 0, 8, 8]);
+    assert.equal(JSON.parse(model.value).upstream, model.incoming.text);
+    assert.equal(model.region("red").phrase, "a star");
+});
+
+test("a version made for another task cannot be kept", () => {
+    const model = modelOf(TEXT);
+    model.move("red", [0, 0, 9, 9]);
+    model.receive(json(TEXT, "edit"));
+    assert(!model.fitsIncoming);
+});
+
+test("while the model writes, each box lands when it is complete", () => {
+    const model = modelOf(OTHER);
+    model.move("red", [0, 0, 9, 9]);
+    const counts = [];
+    for (let end = 1; end <= TEXT.length; end += 1) {
+        model.stream(TEXT.slice(0, end));
+        counts.push(model.chain.regions.length);
+    }
+    const complete = TEXT.indexOf("(400,500)") + "(400,500)".length;
+    assert.deepEqual(counts.slice(complete - 2, complete), [0, 1]);
+    assert.equal(counts.at(-1), 2);
+    assert.throws(() => model.move("red", [0, 0, 8, 8]), ChainError);
+    model.stream(null);
+    assert.deepEqual(model.region("red").box, [0, 0, 9, 9]);
+});
+
+for (const value of ["{", "[]", "null", '"text"', "{}", JSON.stringify({ upstream: "", chain: { ...json(TEXT), version: 9 } })]) {
+    test(`a saved value that cannot be used is shown and kept: ${value.slice(0, 30)}`, () => {
+        const model = modelOf(TEXT);
+        model.value = value;
+        assert(model.unreadable.message);
+        assert.equal(model.value, value);
+        assert(!model.editable);
+        model.takeNew();
+        assert.equal(model.value, "");
+        assert(model.editable);
+    });
+}
+
+test("10,000 random sequences of edits: text and boxes agree, and undoing all is the start", () => {
+    const words = ["a cat", "the old dog", "some <b>bold</b> words", "a, b", "", "an owl 🎈", "  two  stars ", "x<|y|>"];
+    const scraps = ["(1,2),(3,4)", " and ", "<|box_end|>", "a fox (5,5),(90,90)", "\n", "(red)", ".", "🎈", "the "];
+    let edits = 0;
+    for (let seed = 0; seed < 10_000; seed += 1) {
+        const random = seeded(seed);
+        const below = (count) => Math.floor(random() * count);
+        const pick = (list) => list[below(list.length)];
+        const box = () => {
+            const [x, y] = [below(998), below(998)];
+            return [x, y, x + 1 + below(999 - x), y + 1 + below(999 - y)];
+        };
+        const color = () => pick(model.chain.regions)?.color ?? "red";
+        const actions = [
+            () => model.move(color(), box(), pick([null, "nudge"])),
+            () => model.rename(color(), pick(words)),
+            () => model.remove(color()),
+            () => model.add(box(), pick(words)),
+            () => model.duplicate(color()),
+            () => model.toggleLock(color()),
+            () => {
+                const { text } = model.draft ?? model.chain;
+                const at = below(text.length + 1);
+                model.write(text.slice(0, at) + pick(["", pick(scraps)]) + text.slice(at + below(4)));
+            },
+            () => model.seal(),
+        ];
+        const steps = [() => model.undo(), () => model.redo(), () => model.merge()];
+        const model = modelOf(pick(VECTORS.parses).canonical);
+        const start = model.chain;
+        for (let length = 1 + below(12); length > 0; length -= 1) {
+            const before = model.value;
+            const action = pick(random() < 0.8 ? actions : steps);
+            const locked = model.chain.regions.filter(({ color }) => actions.includes(action) && model.isLocked(color));
+            try {
+                action();
+                edits += 1;
+            } catch (error) {
+                assert(error instanceof ChainError, error);
+                assert.equal(model.value, before, "a refused edit changes nothing");
+            }
+            assertConsistent(model);
+            for (const { color: name, phrase, box: corners } of locked) {
+                if (model.isLocked(name)) assert.deepEqual([model.region(name).phrase, model.region(name).box], [phrase, corners]);
+            }
+        }
+        const end = model.value;
+        let undone = 0;
+        for (; model.canUndo; undone += 1) model.undo();
+        assert.equal(model.value, "");
+        assert.deepEqual(model.chain, start);
+        for (; undone > 0; undone -= 1) model.redo();
+        assert.equal(model.value, end);
+    }
+    assert(edits > 40_000, `${edits} edits`);
+});

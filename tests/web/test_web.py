@@ -1,0 +1,97 @@
+"""The editor's own tests, by node, and the same chain in both languages for more texts than the vectors."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from got_models.chain import Box, ChainError, ReasoningChain
+
+HERE = Path(__file__).parent
+CASES = 2000
+# fmt: off
+FRAGMENTS = [
+    "<|box_start|>", "<|box_end|>", "<|obj_start|>", "<|obj_end|>", "<|im_end|>", "<|", "|>", "<", "end",
+    "(", ")", "((", "))", ",", ", ", ".", ":", "\n", "\t", " ", "  ", "(1,2)", "(5,9)", "(30,40)",
+    "(1000,-3)", "(1,2),(3,4)", "((1, 2), (3, 4))", "(9,9),(1,1)", "(5,5),(5,5)", "(0.5,1),(7,8)",
+    "(1.5,2.5),(7,8)", "(-0,1),(7,8)",
+    "<|box_start|>(1,2),(3,4)<|box_end|>", "<|box_start|>((10, 20), (30, 40))<|box_end|>",
+    "<|box_start|>(7,7),(7,7)<|box_end|> (red)", "<|obj_start|>a man<|obj_end|> (1,2),(3,4)",
+    "<|obj_start|>a man in a hat<|obj_end|> <|box_start|>(1,2),(3,4)<|box_end|>",
+    " (red)", " (Red)", "(green)", " (aqua)", " (cyan)", " (darkGrey)", " (bleu)", " (dark blue)", "(black)",
+    "a ", "The ", "cat", " dog ", "é", "🎈", "\u00a0", "\r", "\x1c", "\x85", "\ufeff", "\ud800", "7", "-",
+    "a cat (1,2),(3,4)", " and ", " it's ", "one ",
+]
+# fmt: on
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    path = shutil.which("node")
+    if path is None:
+        warnings.warn("skipped: no node, which the tests of the editor need", stacklevel=2)
+        pytest.skip("no node")
+    return path
+
+
+def test_editor_modules(node: str) -> None:
+    tests = sorted(map(str, HERE.glob("*.test.mjs")))
+    result = subprocess.run([node, "--test", *tests], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
+
+
+def test_both_languages_read_and_edit_every_text_alike(node: str) -> None:
+    cases = [random_case(random.Random(seed)) for seed in range(CASES)]
+    result = subprocess.run(
+        [node, str(HERE / "chain_in_javascript.mjs")],
+        input=json.dumps(cases),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for case, answer in zip(cases, json.loads(result.stdout), strict=True):
+        assert answer == in_python(case), case
+
+
+def random_case(chance: random.Random) -> dict[str, Any]:
+    return {
+        "text": "".join(chance.choices(FRAGMENTS, k=chance.randint(0, 16))),
+        "phrase": "".join(chance.choices(FRAGMENTS, k=chance.randint(0, 4))),
+        "box": [*(chance.randint(0, 400) for _ in "xy"), *(chance.randint(401, 999) for _ in "xy")],
+        "index": chance.randint(0, 3),
+    }
+
+
+def in_python(case: dict[str, Any]) -> dict[str, Any]:
+    """What each way to read or edit gives, and where strict reading fails, in JavaScript's units of text."""
+    text, phrase, index = case["text"], case["phrase"], case["index"]
+    box = Box(*case["box"])
+    chain = ReasoningChain.read(text, "generate", "")
+    problem = None
+    try:
+        ReasoningChain.parse(text, "generate", "")
+    except ChainError as error:
+        problem = len(text[: error.position].encode("utf-16-le", "surrogatepass")) // 2
+    return {
+        "problem": problem,
+        "read": chain.to_json(),
+        "move": result(lambda: chain.move_box(index, box)),
+        "rename": result(lambda: chain.rename(index, phrase)),
+        "remove": result(lambda: chain.remove(index)),
+        "add": result(lambda: chain.add(phrase, box)),
+    }
+
+
+def result(edit: Callable[[], ReasoningChain]) -> dict[str, Any] | None:
+    try:
+        return edit().to_json()
+    except ChainError:
+        return None

@@ -1,0 +1,106 @@
+/** Questions to ComfyUI's graph, seen through reroutes and the borders of subgraphs. */
+
+/**
+ * Nodes, graphs and links are ComfyUI's own, which come without types.
+ * @typedef {any} GraphNode
+ * @typedef {any} Graph
+ *
+ * The output that feeds an input, and the type of what passes.
+ * @typedef {{node: GraphNode, slot: number, type: string}} Source
+ */
+
+const SUBGRAPH_INPUT = -10;
+const CHAIN_OUTPUT = 0;
+// A picture that comes from a chain over one of these was drawn after it; others only show its layout.
+const GUIDANCE = new Set(["GOT_GUIDANCE", "CONDITIONING", "GUIDER"]);
+
+/**
+ * @param {GraphNode} node
+ * @param {string} name
+ * @returns {Source | null}
+ */
+export function sourceOfInput(node, name) {
+    return sourceOf(node, node.inputs?.findIndex((/** @type {any} */ input) => input.name === name));
+}
+
+/**
+ * Whether a node's pictures are drawn after the chain of `editor`.
+ * @param {GraphNode} node
+ * @param {GraphNode} editor
+ */
+export function drawsAfter(node, editor, guided = false, seen = new Set()) {
+    const key = `${node.graph?.id}:${node.id}:${guided}`;
+    if (seen.has(key)) return false;
+    seen.add(key);
+    return (node.inputs ?? []).some((/** @type {any} */ _, /** @type {number} */ slot) => {
+        const source = sourceOf(node, slot);
+        if (!source) return false;
+        if (source.node === editor) return guided && source.slot === CHAIN_OUTPUT;
+        return drawsAfter(source.node, editor, guided || GUIDANCE.has(source.type), seen);
+    });
+}
+
+/**
+ * The nodes that an output is connected to.
+ * @param {GraphNode} node
+ * @param {number} slot
+ * @returns {GraphNode[]}
+ */
+export function targetsOf(node, slot) {
+    const links = [...(node.outputs?.[slot]?.links ?? [])].map((id) => node.graph?.getLink(id));
+    return links.map((link) => link && node.graph.getNodeById(link.target_id)).filter(Boolean);
+}
+
+/**
+ * The node that the server calls `12:5`: node 5 in the subgraph that is node 12.
+ * @param {Graph} root
+ * @param {unknown} identity
+ * @returns {GraphNode | null}
+ */
+export function nodeAt(root, identity) {
+    return String(identity).split(":").reduce(
+        (/** @type {GraphNode} */ host, part) => (host?.subgraph ?? host)?.getNodeById?.(part) ?? null, root,
+    );
+}
+
+/**
+ * @param {GraphNode} node
+ * @param {number} slot
+ * @returns {Source | null}
+ */
+function sourceOf(node, slot) {
+    return originOf(node.graph, node.inputs?.[slot]?.link);
+}
+
+/**
+ * @param {Graph} graph
+ * @param {unknown} linkId
+ * @returns {Source | null}
+ */
+function originOf(graph, linkId) {
+    const link = linkId == null ? null : graph?.getLink(linkId);
+    if (!link) return null;
+    if (Number(link.origin_id) === SUBGRAPH_INPUT) {
+        const host = hostOf(graph);
+        return host && sourceOf(host, link.origin_slot);
+    }
+    const node = graph.getNodeById(link.origin_id);
+    if (!node) return null;
+    if (node.subgraph) return originOf(node.subgraph, node.subgraph.outputs[link.origin_slot]?.linkIds[0]);
+    if (node.type === "Reroute") return sourceOf(node, 0);
+    return { node, slot: link.origin_slot, type: link.type };
+}
+
+/**
+ * The node that a subgraph is in the graph around it.
+ * @param {Graph} subgraph
+ * @returns {GraphNode | null}
+ */
+function hostOf(subgraph) {
+    const root = subgraph.rootGraph;
+    for (const graph of [root, ...(root?.subgraphs?.values() ?? [])]) {
+        const host = graph?.nodes.find((/** @type {GraphNode} */ node) => node.subgraph === subgraph);
+        if (host) return host;
+    }
+    return null;
+}

@@ -1,0 +1,175 @@
+/**
+ * Puts the chain editor on Edit Reasoning Chain, and takes it away with the node.
+ * @typedef {import("./chain_editor/graph.js").GraphNode} GraphNode
+ */
+
+import { api } from "../../scripts/api.js";
+import { app } from "../../scripts/app.js";
+import { drawsAfter, nodeAt, sourceOfInput, targetsOf } from "./chain_editor/graph.js";
+import { ChainEditor } from "./chain_editor/widget.js";
+
+const NODE = "GoTEditChain";
+const SAVED = "edited_chain";
+const MODE = "when_upstream_changes";
+const TAKE_NEW = "take new";
+const MIN_HEIGHT = 440;
+const SIZE = [460, 680];
+
+// The incoming chains by graph and node, because ComfyUI's undo and its tabs make each node anew.
+/** @type {Map<string, unknown>} */
+const incomingChains = new Map();
+// Where removed editors stood, by node: Nodes 2.0 keeps that place for the node that takes over the number, and leaves
+// it empty.
+/** @type {Map<unknown, WeakRef<Element>>} */
+const leftPlaces = new Map();
+
+app.registerExtension({
+    name: "GoT.ChainEditor",
+    init() {
+        const style = document.createElement("link");
+        style.rel = "stylesheet";
+        style.href = new URL("./chain_editor/style.css", import.meta.url).href;
+        document.head.append(style);
+    },
+    /** @param {GraphNode} node */
+    nodeCreated(node) {
+        if (node.comfyClass === NODE) addEditor(node);
+    },
+});
+
+/** @param {GraphNode} node */
+function addEditor(node) {
+    const saved = widgetOf(node, SAVED);
+    const mode = widgetOf(node, MODE);
+    const editor = new ChainEditor((value) => inGraphHistory(() => (saved.value = value)));
+    const listeners = new AbortController();
+
+    saved.hidden = true;
+    const widget = node.addDOMWidget("chain_editor", "got_chain_editor", editor.element, {
+        serialize: false,
+        hideOnZoom: false,
+        getMinHeight: () => MIN_HEIGHT,
+    });
+    widget.serialize = false;
+    node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
+
+    const readWidgets = () => {
+        editor.load(saved.value, mode.value === TAKE_NEW);
+        lookAround();
+    };
+    const lookAround = () => {
+        editor.setAspect(pictureAspect(node));
+        editor.setPicture("reference", referenceUrl(node));
+    };
+    const key = () => `${node.graph?.id}:${node.id}`;
+
+    chainCallback(saved, "callback", readWidgets);
+    chainCallback(mode, "callback", readWidgets);
+    chainCallback(node, "onConnectionsChange", lookAround);
+    chainCallback(node, "onConfigure", () => {
+        const place = leftPlaces.get(node.id)?.deref();
+        if (place?.isConnected && !place.hasChildNodes()) place.append(editor.element);
+        const [width, height] = node.computeSize();
+        node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], height)]);
+        if (incomingChains.has(key())) editor.receive(incomingChains.get(key()));
+        readWidgets();
+    });
+    chainCallback(node, "onExecuted", (output) => {
+        if (!output?.upstream_chain) return;
+        incomingChains.set(key(), output.upstream_chain[0]);
+        editor.receive(output.upstream_chain[0]);
+        lookAround();
+    });
+    // Not before it is in the graph: ComfyUI makes nodes for its clipboard that never are, and are never removed.
+    chainCallback(node, "onAdded", () => listen(listeners.signal));
+    chainCallback(node, "onRemoved", () => {
+        listeners.abort();
+        if (editor.element.parentElement) leftPlaces.set(node.id, new WeakRef(editor.element.parentElement));
+        editor.dispose();
+    });
+
+    /** @param {AbortSignal} signal */
+    function listen(signal) {
+        /** @type {(type: string, listener: (event: any) => void) => void} */
+        const on = (type, listener) => api.addEventListener(type, listener, { signal });
+        on("progress_text", ({ detail: { nodeId, text } }) => {
+            const writer = sourceOfInput(node, "chain")?.node;
+            if (writer && writer === nodeAt(rootGraph(), nodeId)) editor.stream(text);
+        });
+        for (const type of ["execution_success", "execution_error", "execution_interrupted", "reconnecting"]) {
+            on(type, () => editor.stream(null));
+        }
+        on("executed", ({ detail }) => {
+            const image = detail.output?.images?.at(-1);
+            const from = image && nodeAt(rootGraph(), detail.display_node ?? detail.node);
+            if (from && drawsAfter(from, node)) editor.setPicture("generated", viewUrl(image));
+        });
+    }
+}
+
+/**
+ * One step of the graph's own undo, so that ComfyUI knows at once that the workflow has changed.
+ * @param {() => void} change
+ */
+function inGraphHistory(change) {
+    app.canvas?.emitBeforeChange();
+    change();
+    app.canvas?.emitAfterChange();
+}
+
+/**
+ * @param {any} target
+ * @param {string} name
+ * @param {(...values: any[]) => void} callback is called after what is there already
+ */
+function chainCallback(target, name, callback) {
+    const before = target[name];
+    target[name] = function (/** @type {any[]} */ ...values) {
+        const result = before?.apply(this, values);
+        callback(...values);
+        return result;
+    };
+}
+
+function rootGraph() {
+    return app.rootGraph ?? app.graph;
+}
+
+/**
+ * The aspect of the picture to be, from SSGM Encode; 0: not known.
+ * @param {GraphNode} node
+ */
+function pictureAspect(node) {
+    const encode = targetsOf(node, 0).find(({ type }) => type === "GoTSSGMEncode");
+    const [width, height] = ["width", "height"].map((name) => widgetOf(encode, name)?.value);
+    return width > 0 && height > 0 ? width / height : 0;
+}
+
+/**
+ * The picture that the plan is about: the one that GoT Reason or SSGM Encode gets from Load Image.
+ * @param {GraphNode} node
+ */
+function referenceUrl(node) {
+    const reason = sourceOfInput(node, "chain")?.node;
+    const sources = [reason, ...targetsOf(node, 0)].flatMap((reader) =>
+        ["image", "reference"].map((name) => reader && sourceOfInput(reader, name)?.node));
+    const names = sources.map((source) => widgetOf(source, "image")?.value);
+    const name = names.find((value) => typeof value === "string");
+    if (!name) return "";
+    const [, path, type = "input"] = /^(.*?)(?: \[(input|output|temp)\])?$/.exec(name) ?? [];
+    const slash = path.lastIndexOf("/");
+    return viewUrl({ filename: path.slice(slash + 1), subfolder: path.slice(0, Math.max(slash, 0)), type });
+}
+
+/**
+ * @param {GraphNode} node
+ * @param {string} name
+ */
+function widgetOf(node, name) {
+    return node?.widgets?.find((/** @type {any} */ widget) => widget.name === name);
+}
+
+/** @param {{filename: string, subfolder?: string, type?: string}} file as the server names it */
+function viewUrl({ filename, subfolder = "", type = "output" }) {
+    return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
+}
