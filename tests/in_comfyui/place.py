@@ -1,12 +1,25 @@
-"""Where ComfyUI is."""
+"""Where ComfyUI, its frontends and a browser are; what is missing is fetched if the network allows."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
-CACHED = Path("~/.cache/comfyui-got/ComfyUI")
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CACHE = Path("~/.cache/comfyui-got").expanduser()
+CACHED = CACHE / "ComfyUI"
+REPOSITORY = "https://github.com/comfyanonymous/ComfyUI"
+VERSION = "v0.3.64"
+NEWER_FRONTEND = "1.58.1"
+CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 
 
 @dataclass(frozen=True)
@@ -27,3 +40,57 @@ def find_comfyui() -> ComfyUI | None:
             if python.is_file():
                 return ComfyUI(folder, python)
     return None
+
+
+def require_comfyui() -> ComfyUI:
+    """ComfyUI, cloned and installed into the cache if there is none; skips where that fails."""
+    if find_comfyui() is None and "COMFYUI_PATH" not in os.environ:
+        install_comfyui()
+    place = find_comfyui()
+    if place is None:
+        skip_loudly("no ComfyUI: set COMFYUI_PATH to its folder, which holds main.py and .venv")
+    return place
+
+
+def install_comfyui() -> None:
+    """ComfyUI and a virtual environment with all that it and this pack need. Takes minutes."""
+    unfinished = CACHE / "unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    if not succeeds("git", "clone", "--depth=1", f"--branch={VERSION}", REPOSITORY, unfinished):
+        return
+    succeeds(sys.executable, "-m", "venv", unfinished / "venv")
+    python = unfinished / "venv" / "bin" / "python"
+    requirements = ("-r", unfinished / "requirements.txt", "-r", ROOT / "requirements.txt")
+    if succeeds(python, "-m", "pip", "install", "--extra-index-url", CPU_WHEELS, *requirements):
+        unfinished.rename(CACHED)
+
+
+def newer_frontend() -> Path:
+    """The folder of a newer frontend than the one that ComfyUI asks for."""
+    folder = CACHE / f"frontend-{NEWER_FRONTEND}"
+    static = folder / "comfyui_frontend_package" / "static"
+    package = f"comfyui_frontend_package=={NEWER_FRONTEND}"
+    pip = (sys.executable, "-m", "pip", "install", "--no-deps", "--target", folder, package)
+    if not static.is_dir() and not succeeds(*pip):
+        skip_loudly(f"{package} is neither in {folder} nor can it be installed")
+    return static
+
+
+def find_chromium() -> str:
+    """A Chromium that playwright can drive."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    skip_loudly("no Chromium: install your system's package of it")
+
+
+def succeeds(*command: str | Path) -> bool:
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+    result = subprocess.run(list(map(str, command)), env=environment, capture_output=True, check=False)
+    return result.returncode == 0
+
+
+def skip_loudly(reason: str) -> NoReturn:
+    """Skip, and say so in pytest's summary of warnings, which is always printed."""
+    warnings.warn(f"skipped: {reason}", stacklevel=2)
+    pytest.skip(reason)

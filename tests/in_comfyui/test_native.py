@@ -12,30 +12,19 @@ from typing import Any
 
 import pytest
 
-from got_models.training.initialize import initialize_checkpoint
+from .conftest import Checkpoint
+from .place import ComfyUI
 
-from .place import ComfyUI, find_comfyui
-
-BUNDLED = Path(__file__).parents[2] / "got_models" / "tiny"
 PROBE = Path(__file__).with_name("native_probe.py")
-NOT_FOUND = "no ComfyUI: set COMFYUI_PATH to its folder, which holds main.py"
 
 
 @pytest.fixture(scope="module")
-def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    place = find_comfyui()
-    if place is None:
-        pytest.skip(NOT_FOUND)
-    return measure(place, tmp_path_factory.mktemp("native"))
-
-
-def measure(place: ComfyUI, folder: Path) -> dict[str, Any]:
+def facts(
+    comfyui: ComfyUI, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("native")
     written = folder / "facts.json"
-    checkpoint = BUNDLED
-    if not (checkpoint / "got.json").is_file():
-        checkpoint = folder / "random"
-        initialize_checkpoint(checkpoint)
-    command = [place.python, PROBE, place.folder, checkpoint, written]
+    command = [comfyui.python, PROBE, comfyui.folder, checkpoint.folder, written]
     result = subprocess.run(
         list(map(str, command)), cwd=folder, capture_output=True, text=True, timeout=1800, check=False
     )

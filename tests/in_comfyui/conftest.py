@@ -1,0 +1,104 @@
+"""The checkpoint, the servers and the pages that all tests here share, each made once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from got_pack.nodes._comfy import BUNDLED_NAME
+
+from got_models.commands.options import BUNDLED_CHECKPOINT
+from got_models.model import GoTModel
+from got_models.training.initialize import initialize_checkpoint
+
+from .browser import ARGUMENTS, Frontend
+from .place import ComfyUI, find_chromium, newer_frontend, require_comfyui, skip_loudly
+from .server import Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+STRANGERS = Path(__file__).with_name("strangers.py")
+SERVED, NEWER = "served frontend", "newer frontend"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The name that the loaders list it by, its folder, and whether it has learnt anything."""
+
+    name: str
+    folder: Path
+    trained: bool
+
+
+@pytest.fixture(scope="session")
+def comfyui() -> ComfyUI:
+    return require_comfyui()
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """The bundled checkpoint; where it is missing, one with random weights in `models/got`."""
+    if (BUNDLED_CHECKPOINT / "got.json").is_file():
+        return Checkpoint(BUNDLED_NAME, BUNDLED_CHECKPOINT, trained=True)
+    folder = tmp_path_factory.mktemp("checkpoint") / "random"
+    initialize_checkpoint(folder)
+    return Checkpoint(folder.name, folder, trained=False)
+
+
+@pytest.fixture(scope="session")
+def library(checkpoint: Checkpoint) -> GoTModel:
+    """The same checkpoint without ComfyUI, to compare with."""
+    return GoTModel.from_pretrained(checkpoint.folder)
+
+
+@pytest.fixture(scope="session")
+def server(
+    comfyui: ComfyUI, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    server = Server(comfyui, prepared(tmp_path_factory.mktemp("served"), checkpoint))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def newer_server(
+    comfyui: ComfyUI, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    folder = prepared(tmp_path_factory.mktemp("newer"), checkpoint)
+    server = Server(comfyui, folder, "--front-end-root", str(newer_frontend()))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        skip_loudly("no playwright: pip install playwright")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session", params=[SERVED, NEWER])
+def frontend(request: pytest.FixtureRequest, chromium: Browser) -> Frontend:
+    """A page with the frontend that ComfyUI asks for, and one with a newer frontend."""
+    server = request.getfixturevalue("server" if request.param == SERVED else "newer_server")
+    return Frontend(chromium.new_page(), server)
+
+
+def prepared(folder: Path, checkpoint: Checkpoint) -> Path:
+    """ComfyUI's base directory with the checkpoint, an unfinished one, and nodes that misbehave."""
+    (folder / "custom_nodes").mkdir()
+    (folder / "custom_nodes" / STRANGERS.name).symlink_to(STRANGERS)
+    models = folder / "models" / "got"
+    (models / "unfinished").mkdir(parents=True)
+    if not checkpoint.trained:
+        (models / checkpoint.name).symlink_to(checkpoint.folder, target_is_directory=True)
+    return folder

@@ -1,0 +1,44 @@
+"""What did not change is not computed again, and pictures saved from the cache still carry their plan."""
+
+from __future__ import annotations
+
+import json
+
+from got_models.chain import ReasoningChain
+
+from .conftest import Checkpoint
+from .prompts import CHAIN, MOVED, changed, everything
+from .server import Run, Server
+
+
+def edited(chain: ReasoningChain) -> str:
+    return json.dumps({"upstream": CHAIN.text, "chain": chain.to_json()})
+
+
+def saved_chain(server: Server, run: Run) -> str:
+    (picture,) = server.pictures(run, "save")
+    text: str = json.loads(picture.info["got_chain"])["text"]
+    return text
+
+
+def test_a_moved_box_runs_only_what_comes_after_it(server: Server, checkpoint: Checkpoint) -> None:
+    first = everything(checkpoint.name, edited_chain=edited(CHAIN))
+    assert server.run(first).succeeded
+    run = server.run(changed(first, "plan", edited_chain=edited(MOVED)))
+    assert run.succeeded
+    assert run.cached == {"loader", "reason", "shown"}
+    assert saved_chain(server, run) == MOVED.text
+
+
+def test_the_same_inputs_run_nothing(server: Server, checkpoint: Checkpoint) -> None:
+    prompt = everything(checkpoint.name, edited_chain=edited(CHAIN))
+    server.run(prompt)
+    assert server.run(prompt).cached == set(prompt)
+
+
+def test_a_picture_saved_from_the_cache_carries_its_chain(server: Server, checkpoint: Checkpoint) -> None:
+    prompt = everything(checkpoint.name, edited_chain=edited(CHAIN))
+    server.run(prompt)
+    run = server.run(changed(prompt, "save", filename_prefix="again"))
+    assert run.cached == set(prompt) - {"save"}
+    assert saved_chain(server, run) == CHAIN.text

@@ -1,0 +1,79 @@
+"""Whatever is wired or typed in wrongly: the node says what is wrong, and the server lives on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from .conftest import Checkpoint
+from .prompts import Prompt, changed, drawing, everything, loading, native, node
+from .server import Server
+
+NO_CHECKPOINT = ["There is no GoT checkpoint", "models", "refresh"]
+
+
+def complaint(server: Server, prompt: Prompt) -> tuple[str, str]:
+    """The node that is at fault and its message, whether the prompt was refused or the run failed."""
+    answer = server.post("/prompt", {"prompt": prompt})
+    if "prompt_id" in answer:
+        return server.wait(answer["prompt_id"]).error
+    name, found = next(iter(answer["node_errors"].items()))
+    return name, " ".join(error["details"] for error in found["errors"])
+
+
+MISTAKES: dict[str, tuple[Callable[[str], Prompt], str, list[str]]] = {
+    "a checkpoint that is gone": (lambda _: drawing("gone"), "loader", ["'gone'", *NO_CHECKPOINT]),
+    "a path as checkpoint": (lambda _: drawing("../../etc"), "loader", ["'../../etc'", *NO_CHECKPOINT]),
+    "a path as native checkpoint": (
+        lambda name: changed(native(name), "native", checkpoint="../../etc"),
+        "native",
+        ["'../../etc'", *NO_CHECKPOINT],
+    ),
+    "an unfinished checkpoint": (lambda _: drawing("unfinished"), "loader", ["unfinished", "got.json"]),
+    "an edited chain that is no JSON": (
+        lambda name: everything(name, edited_chain="{move it left"),
+        "plan",
+        ["not readable as JSON", "empty it"],
+    ),
+    "an edited chain of another kind": (
+        lambda name: everything(name, edited_chain='{"boxes": []}'),
+        "plan",
+        ['"upstream" and "chain"', "empty it"],
+    ),
+    "a box turned inside out": (
+        lambda name: changed(drawing(name), "plan", text="a red circle (900,900),(100,100)"),
+        "plan",
+        ["900", "100"],
+    ),
+    "a latent of another size than the guidance": (
+        lambda name: native(name, size=128, latent_size=64),
+        "draw",
+        ["128 high and 128 wide", "64 high and 64 wide"],
+    ),
+    "another MODEL in the guider": (
+        lambda name: {**changed(native(name), "guider", model=["odd", 0]), "odd": node("StrangeModel")},
+        "guider",
+        ["GoT Native Model Loader", "Linear"],
+    ),
+    "an empty batch of pictures": (
+        lambda name: {**changed(drawing(name), "encode", reference=["odd", 0]), "odd": node("EmptyBatch")},
+        "encode",
+        ["image batch is empty"],
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_the_node_says_what_is_wrong_and_the_server_lives_on(
+    server: Server, checkpoint: Checkpoint, mistake: str
+) -> None:
+    build, name, words = MISTAKES[mistake]
+    at_fault, message = complaint(server, build(checkpoint.name))
+    assert at_fault == name, message
+    assert [word for word in words if word not in message] == [], message
+    assert server.run(surviving(checkpoint.name)).succeeded
+
+
+def surviving(checkpoint: str) -> Prompt:
+    return {**loading(checkpoint), "shown": node("PreviewAny", source=["loader", 0])}
