@@ -75,36 +75,6 @@ class PlaceReadout(nn.Module):
         return losses / lines.numel() if len(lines) else losses
 
 
-class PointReadout(nn.Module):
-    """Where a box starts, the MLLM must have found its thing among the picture's visual tokens.
-
-    Linear queries from the states at the boxes' starts, linear keys from the visual tokens: what an attention
-    head has to learn to bring the thing's place along.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-
-    def forward(self, starts: Tensor, boxes: Tensor, visual: Tensor, visual_targets: Tensor) -> Tensor:
-        """Mean cross-entropy of pointing at any token of the thing; 0 if no thing has a token.
-
-        Args:
-            starts: states [boxes, width] where boxes start.
-            boxes: their readout targets [boxes, 7].
-            visual: states [boxes, tokens, width] of the picture of each box's chain.
-            visual_targets: their readout targets [boxes, tokens, 7].
-        """
-        wanted = (visual_targets[..., 3:] == boxes[:, None, 3:]).all(dim=-1)  # [boxes, tokens]
-        wanted &= (visual_targets[..., 1] != ABSENT_SHAPE) & (boxes[:, None, 1] != ABSENT_SHAPE)
-        found = wanted.any(dim=1)
-        queries, keys = self.query(starts[found]), self.key(visual[found])
-        scores = (keys @ queries.unsqueeze(-1)).squeeze(-1).float() / keys.shape[-1] ** 0.5
-        shares = scores.log_softmax(dim=-1).masked_fill(~wanted[found], float("-inf"))
-        return -shares.logsumexp(dim=-1).sum() / found.sum().clamp(min=1)
-
-
 def region_targets(
     contents: tuple[tuple[str, str] | None, ...],
     boxes: list[tuple[float, float, float, float]],

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from PIL import Image, ImageDraw
@@ -32,7 +33,7 @@ from ..ssgm import draw_region_masks, encode_unscaled, pictures_to_tensor
 from .config import JointSettings, TrainingConfig, UnetSettings
 from .data import ChainBatch, Collator, Example, edit_example, generation_example
 from .losses import DiffusionTargets, chain_loss, diffusion_loss
-from .readout import ContentReadout, PlaceReadout, PointReadout
+from .readout import ContentReadout, PlaceReadout
 
 READOUTS_FILE = "readouts.safetensors"
 LATENTS_FILE = "latents.safetensors"
@@ -238,7 +239,6 @@ class LanguageModules(nn.Module):
         self.visual_readout = ContentReadout(sizes.hidden)
         self.place_readout = PlaceReadout(sizes.hidden)
         self.start_readout = PlaceReadout(sizes.hidden)
-        self.point_readout = PointReadout(sizes.hidden)
         if (folder / READOUTS_FILE).exists():
             self.readouts.load_state_dict(load_file(folder / READOUTS_FILE))
 
@@ -250,7 +250,6 @@ class LanguageModules(nn.Module):
                 "visual": self.visual_readout,
                 "place": self.place_readout,
                 "start": self.start_readout,
-                "point": self.point_readout,
             }
         )
 
@@ -271,21 +270,20 @@ class LanguageModules(nn.Module):
         """Of the regions, from the semantic guidance, and of the source picture, from the visual tokens.
 
         The visual tokens are read halfway through the layers: the second half has to write from them. Where
-        the box of a thing in the picture starts, the MLLM has to point at the thing's tokens halfway, and to
-        know its place before the last layer, which has to write the digits.
+        the box of a thing in the picture starts, its place is read before the last layer, which has to write
+        the digits.
         """
         semantic = self.ssgm.output_projector(selected)
         slots = semantic.unflatten(1, (batch.regions.shape[1], -1))  # [b, 4, 16, Dc]
         targets = batch.regions.unsqueeze(2).expand(-1, -1, slots.shape[2], -1)
         loss = self.region_readout(slots, targets)
         if batch.visual is not None:
-            middle = hidden[len(hidden) // 2]
-            pictured = middle[batch.input_ids == ids.image_pad].view(*batch.visual.shape[:2], -1)
+            pictured = hidden[len(hidden) // 2][batch.input_ids == ids.image_pad]
+            pictured = pictured.view(*batch.visual.shape[:2], -1)
             loss = loss + self.visual_readout(pictured, batch.visual)
             loss = loss + self.place_readout(pictured, batch.visual)
-            starts, boxes, rows = box_starts(batch, ids.box_start)
+            starts, boxes = box_starts(batch, ids.box_start)
             loss = loss + self.start_readout(hidden[-2][starts], boxes)
-            loss = loss + self.point_readout(middle[starts], boxes, pictured[rows], batch.visual[rows])
         return loss
 
     def save(self, folder: Path) -> None:
@@ -295,14 +293,13 @@ class LanguageModules(nn.Module):
         save_file(self.readouts.state_dict(), folder / READOUTS_FILE)
 
 
-def box_starts(batch: ChainBatch, box_start: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Where each chain's first four boxes start: positions [b, length] as booleans, and in their order the
-    readout's targets [boxes, 7] and the rows [boxes] of the batch."""
+def box_starts(batch: ChainBatch, box_start: int) -> tuple[Tensor, Tensor]:
+    """Where each chain's first four boxes start, as booleans [b, length], and in their order the readout's
+    targets [boxes, 7]."""
     starts = batch.input_ids == box_start
     starts &= starts.cumsum(dim=1) <= batch.seen.shape[1]
-    rows = starts.nonzero()[:, 0]
     slots = starts.cumsum(dim=1)[starts] - 1  # which of its chain's boxes each one is
-    return starts, batch.seen[rows, slots], rows
+    return starts, batch.seen[starts.nonzero()[:, 0], slots]
 
 
 class LanguageStage:
@@ -349,6 +346,7 @@ class JointModules(nn.Module):
         super().__init__()
         self.language = LanguageModules(model)
         self.unet = model.unet.requires_grad_(True)
+        self.unet.set_attn_processor(AttnProcessor())  # as for the MLLM: faster on a CPU, above all backwards
 
 
 class DrawingStage:

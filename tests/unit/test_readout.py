@@ -14,7 +14,7 @@ from got_models.model import GoTModel
 from got_models.shapes.scene import SHAPES, Scene, Thing
 from got_models.training.data import Collator, edit_example, generation_example
 from got_models.training.initialize import initialize_checkpoint
-from got_models.training.readout import ABSENT_SHAPE, GRID_LINES, PlaceReadout, PointReadout, visual_targets
+from got_models.training.readout import ABSENT_SHAPE, GRID_LINES, PlaceReadout, visual_targets
 from got_models.training.stages import LinearPatches, box_starts, collator, from_token
 
 TOKENS_PER_SIDE = 8
@@ -60,33 +60,13 @@ def test_the_patch_embedding_as_a_product_is_the_convolution() -> None:
     assert list(product.state_dict()) == ["proj.weight"]
 
 
-def test_pointing_costs_nothing_at_the_things_tokens_and_is_not_asked_where_nothing_is_shown() -> None:
-    scene = Scene("white", (Thing("square", "red", "small", 48, 80),))
-    tokens = visual_targets(scene, TOKENS_PER_SIDE)  # [64, 7]
-    box = tokens[5 * TOKENS_PER_SIDE + 4]
-    readout = PointReadout(1)
-    nn.init.ones_(readout.query.weight)
-    nn.init.ones_(readout.key.weight)
-    nn.init.zeros_(readout.query.bias)
-    nn.init.zeros_(readout.key.bias)
-    shown = (tokens[:, 1] != ABSENT_SHAPE).float().view(1, -1, 1)
-
-    def loss(start: float, box: torch.Tensor, states: torch.Tensor) -> float:
-        return float(readout(torch.tensor([[start]]), box[None], states, tokens[None]).detach())
-
-    assert loss(50.0, box, shown) == pytest.approx(0.0, abs=1e-6)
-    assert loss(0.0, box, shown) == pytest.approx(math.log(64 / int(shown.sum())))
-    nowhere = box.clone()
-    nowhere[1] = ABSENT_SHAPE
-    assert loss(0.0, nowhere, shown) == 0.0
-
-
 def test_where_a_box_starts_the_place_of_what_the_source_shows_is_asked_and_nothing_else(
     collate: Collator,
 ) -> None:
     examples = [edit_example(0, row) for row in range(40)]
     batch = collate(examples)
-    starts, targets, rows = box_starts(batch, collate.token_ids.box_start)
+    starts, targets = box_starts(batch, collate.token_ids.box_start)
+    rows = starts.nonzero()[:, 0]
     regions = [(row, region) for row, example in enumerate(examples) for region in example.chain.regions]
     assert int(starts.sum()) == len(rows) == len(targets) == len(regions)
     for row, target, (expected_row, region) in zip(rows.tolist(), targets, regions, strict=True):
