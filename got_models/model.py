@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .chain import ReasoningChain
+from .chain import ReasoningChain, Region
 from .checkpoint import PROJECTORS_FILE, CheckpointSettings, check
 from .errors import GoTError
 from .guidance import VAE_FACTOR, Guidance, GuidanceScales
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from .ssgm import SemanticSpatialGuidance
 
 SMALLEST_SIDE, LARGEST_SIDE = 64, 2048
+MASKS_KEPT = 128
+"""How many encoded masks a model remembers: those of the two largest chains; 256 kB each at 1024 x 1024."""
 
 
 class GoTModel:
@@ -40,6 +43,7 @@ class GoTModel:
         self.settings = settings
         self.device = torch.device(device)
         self.dtype = dtype
+        self._mask_latents = lru_cache(MASKS_KEPT)(self._encode_mask)
 
     @classmethod
     def from_pretrained(
@@ -92,11 +96,11 @@ class GoTModel:
 
     @cached_property
     def vae(self) -> AutoencoderKL:
-        """The VAE. One that says so (SDXL's does) stays in float32 where float16 would overflow."""
+        """The VAE. Unless its config says otherwise, it stays in float32 where float16 would overflow."""
         from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
         overflows = self.dtype == torch.float16 and AutoencoderKL.load_config(self.path / "vae").get(
-            "force_upcast"
+            "force_upcast", True
         )
         return self._load(AutoencoderKL, "vae", torch.float32 if overflows else self.dtype)
 
@@ -118,6 +122,7 @@ class GoTModel:
         temperature: float | None = None,
         top_p: float | None = None,
         seed: int | None = None,
+        locked: Sequence[Region] = (),
         on_text: Callable[[str], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> ReasoningChain:
@@ -140,6 +145,7 @@ class GoTModel:
             temperature=temperature,
             top_p=top_p,
             seed=seed,
+            locked=locked,
             on_text=on_text,
             should_stop=should_stop,
         )
@@ -158,7 +164,7 @@ class GoTModel:
         Raises:
             GoTError: a size that does not fit, or editing without a picture.
         """
-        from .ssgm import reference_latents, spatial_latents
+        from .ssgm import reference_latents
 
         defaults = self.settings.tasks[chain.task]
         size = (defaults.height, defaults.width) if size is None else size
@@ -167,19 +173,24 @@ class GoTModel:
             raise GoTError("Editing needs the picture that is to be edited as the reference; none was given.")
         if chain.task == "generate" and reference is not None:
             raise GoTError("A reference picture was given, but the chain's task is 'generate'; leave it out.")
-        # 1. Semantic guidance: prompt, chain and image tokens, read in one pass.
+        # 1. Semantic guidance: prompt, chain and image tokens; what the MLLM has just read is not read again.
         hidden = self.reasoner.read(chain, reference)
         weight = self.ssgm.output_projector.projector.weight
         semantic, null_semantic, pooled = self.ssgm.semantic(hidden.to(weight.device, weight.dtype))
         # 2. Spatial and reference guidance: boxes and source picture as unscaled latents.
-        spatial = spatial_latents(self.vae, chain.regions, size)
-        source = reference_latents(self.vae, reference, size)
+        masks: list[Region | None] = [replace(region, phrase="", span=(0, 0)) for region in chain.regions]
+        latents = [self._mask_latents(mask, size) for mask in masks or [None]]
+        spatial = torch.cat(latents).mean(dim=0, keepdim=True)
+        if reference is None:
+            source = self._mask_latents(None, size)
+        else:
+            source = reference_latents(self.vae, reference, size)
         return Guidance(
             semantic,
             null_semantic,
             pooled,
             spatial.to(semantic),
-            source.to(semantic),
+            source.to(semantic, copy=True),
             size,
             chain.task,
         )
@@ -252,6 +263,12 @@ class GoTModel:
                     f"The {name} must be a multiple of {VAE_FACTOR} from {SMALLEST_SIDE} to {LARGEST_SIDE}, "
                     f"got {side}."
                 )
+
+    def _encode_mask(self, region: Region | None, size: tuple[int, int]) -> Tensor:
+        """The latents [1, 4, h, w] of one region's mask, or of a black picture, on the CPU."""
+        from .ssgm import spatial_latents
+
+        return spatial_latents(self.vae, [region] if region else [], size).cpu()
 
     def _load(self, part_class: Any, name: str, dtype: torch.dtype) -> Any:
         """Load one part whole: a missing tensor or one of another shape is an error, not a random start."""

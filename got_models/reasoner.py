@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers.generation.stopping_criteria import StoppingCriteria, StoppingCriteriaList
 
-from .chain import ReasoningChain
+from .chain import ReasoningChain, Region
+from .decoding import Decoding
 from .errors import GoTError, Interrupted
+from .locks import LockedRegions
 from .prompts import TokenIds, conversation
+from .reading import PrefixCache, modality_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
@@ -40,12 +41,13 @@ class Reasoner:
         vision_size: int,
         max_new_tokens: int,
     ) -> None:
-        self.mllm: Any = mllm  # Any: transformers' hint for generate() refuses its own models
+        self.mllm: Any = mllm
         self.tokenizer = tokenizer
         self.image_processor = image_processor
         self.vision_size = vision_size
         self.max_new_tokens = max_new_tokens
         self.token_ids = TokenIds.of(tokenizer)
+        self.cache = PrefixCache(mllm)
 
     @torch.no_grad()
     def write(
@@ -58,6 +60,7 @@ class Reasoner:
         temperature: float | None = None,
         top_p: float | None = None,
         seed: int | None = None,
+        locked: Sequence[Region] = (),
         on_text: Callable[[str], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> str:
@@ -65,38 +68,61 @@ class Reasoner:
 
         Decoding follows the MLLM's own generation config. `temperature` 0 means greedy; another `temperature`
         (> 0) or a `top_p` (in (0, 1]) means plain sampling with these two, which `seed` makes reproducible.
-        `on_text` receives each new piece of text, `should_stop` is asked after every token.
+        Of `locked` regions the text holds each phrase with its box exactly once (see `locks`).
+        `on_text` receives each new piece of text, and with locked regions only what will stay; `should_stop`
+        is asked after every token.
 
         Raises:
-            GoTError: an unusable prompt, picture or decoding setting.
+            GoTError: an unusable prompt, picture or decoding setting; more locked regions than tokens.
             Interrupted: `should_stop` said so.
         """
         length = self.max_new_tokens if max_new_tokens is None else max_new_tokens
         if length < 1:
             raise GoTError(f"max_new_tokens must be at least 1, got {length}.")
-        decoding = _decoding_settings(temperature, top_p)
-        inputs = self._inputs(task, prompt, image)
+        decoding = Decoding(self.mllm.generation_config, temperature, top_p)
+        locks = LockedRegions(self.tokenizer, locked, length)
+        sequence = _Sequence(self.mllm, self.cache, self._inputs(task, prompt, image))
         ids = self.token_ids
         stop_ids = (ids.image_start, ids.vision_start, ids.end_of_text)
-        watcher = _Watcher(self.tokenizer, inputs["input_ids"].shape[1], stop_ids, on_text, should_stop)
+        stream = _Stream(on_text)
         device = self.mllm.device
+        written: list[int] = []
+        text = ""
+        refused: dict[int, set[int]] = {}  # place in the chain -> tokens that may not stand there
         with torch.random.fork_rng([device] if device.type == "cuda" else [], enabled=seed is not None):
             if seed is not None:
                 torch.manual_seed(seed)
-            written = self.mllm.generate(
-                **inputs,
-                **decoding,
-                use_cache=True,
-                max_new_tokens=length,
-                eos_token_id=list(stop_ids),
-                pad_token_id=ids.end_of_text,
-                stopping_criteria=StoppingCriteriaList([watcher]),
-            )
-        return watcher.finish(written[0])
+            while True:
+                missing = locks.missing(text)
+                token = ids.end_of_text
+                if len(written) + locks.cost(missing) < length:
+                    token = sequence.next_token(written, decoding, refused.get(len(written), ()))
+                    if should_stop is not None and should_stop():
+                        raise Interrupted("Writing the reasoning chain was interrupted.")
+                if token in stop_ids and not missing:
+                    break
+                if token in stop_ids:
+                    written = locks.put_in(written, sequence.regret)
+                elif token == ids.box_start and missing:
+                    written = locks.open_box(written, token, sequence.regret)
+                else:
+                    written.append(token)
+                if locks and locks.refuses(self._decode(written)):
+                    place = sequence.least_certain(written, len(locks.without_box(written)), refused)
+                    refused.setdefault(place, set()).add(written[place])
+                    written = written[:place]
+                if locks or on_text is not None:
+                    text = self._decode(written)
+                    stream.show(locks.certain(written) if locks else text)
+        text = self._decode(written)
+        stream.show(text, finished=True)
+        return text
 
     @torch.no_grad()
     def read(self, chain: ReasoningChain, image: Image.Image | None = None) -> Tensor:
         """The MLLM's last hidden states [1, 64, hidden] at the image tokens that follow prompt and chain.
+
+        What the MLLM has just written or read is not passed through it again.
 
         Raises:
             GoTError: the prompt and chain are longer than the MLLM's context; editing without a picture.
@@ -104,14 +130,16 @@ class Reasoner:
         ids = self.token_ids
         text = self.tokenizer(chain.text, add_special_tokens=False)["input_ids"]
         inputs = self._inputs(chain.task, chain.prompt, image, [*text, ids.image_start, *ids.image_tokens])
-        return read_hidden(
-            self.mllm,
-            inputs["input_ids"],
-            inputs["attention_mask"],
+        hidden = self.cache.read(
+            inputs["input_ids"][0].tolist(),
             inputs.get("pixel_values"),
             inputs.get("image_grid_thw"),
-            ids.image_tokens,
+            last=len(ids.image_tokens),
         )
+        return hidden
+
+    def _decode(self, tokens: list[int]) -> str:
+        return str(self.tokenizer.decode(tokens, clean_up_tokenization_spaces=False))
 
     def _inputs(
         self, task: str, prompt: str, image: Image.Image | None, tail: Sequence[int] = ()
@@ -131,7 +159,7 @@ class Reasoner:
             raise GoTError(f"Prompt and chain are {len(ids)} tokens, the MLLM takes {context}; shorten them.")
         input_ids = torch.tensor([ids], device=device)
         inputs |= {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
-        return inputs | _modality_ids(self.mllm, input_ids)
+        return inputs | modality_ids(self.mllm, input_ids)
 
 
 def picture_patches(image_processor: Any, image: Image.Image, vision_size: int) -> tuple[Tensor, Tensor]:
@@ -163,7 +191,7 @@ def hidden_states(
         image_grid_thw=image_grid_thw,
         use_cache=False,
         output_hidden_states=True,
-        **_modality_ids(mllm, input_ids),
+        **modality_ids(mllm, input_ids),
     )
     states: tuple[Tensor, ...] = outputs.hidden_states
     return states
@@ -199,68 +227,55 @@ def read_hidden(
     return select_image_tokens(states[-1], input_ids, image_tokens)
 
 
-def _modality_ids(mllm: Qwen2_5_VLForConditionalGeneration, input_ids: Tensor) -> dict[str, Tensor]:
-    """transformers 5 wants token types (0 text, 1 picture) for the 3D positions; 4.5x finds them itself."""
-    if "mm_token_type_ids" not in inspect.signature(mllm.model.get_rope_index).parameters:
-        return {}
-    return {"mm_token_type_ids": (input_ids == mllm.config.image_token_id).int()}
+class _Sequence:
+    """A conversation that the MLLM continues. Tokens are those of the chain, without the prompt."""
+
+    def __init__(self, mllm: Any, cache: PrefixCache, inputs: dict[str, Tensor]) -> None:
+        self.mllm = mllm
+        self.cache = cache
+        self.prompt: list[int] = inputs["input_ids"][0].tolist()
+        self.picture = inputs.get("pixel_values"), inputs.get("image_grid_thw")
+
+    def next_token(self, tokens: list[int], decoding: Decoding, forbidden: Collection[int]) -> int:
+        """What the MLLM writes after tokens."""
+        ids = [*self.prompt, *tokens]
+        hidden = self.cache.read(ids, *self.picture)
+        token_ids = torch.tensor([ids], device=hidden.device)
+        return decoding.choose(token_ids, self.mllm.lm_head(hidden[:, -1]), forbidden)
+
+    def regret(self, tokens: list[int], following: list[int]) -> float:
+        """By how much the likeliest tokens beat `following` in their places: see `locks.Regret`."""
+        scores = self._scores(tokens, following)
+        chosen = scores[torch.arange(len(following)), following]
+        return float((scores.amax(dim=-1) - chosen).sum())
+
+    def least_certain(self, tokens: list[int], start: int, refused: dict[int, set[int]]) -> int:
+        """The place of tokens, from `start` on, where another token not refused would come closest."""
+        following = tokens[start:]
+        scores = self._scores(tokens[:start], following)
+        chosen = scores[torch.arange(len(following)), following]
+        for place, token in enumerate(following):
+            scores[place, [token, *refused.get(start + place, ())]] = -torch.inf
+        return start + int((scores.amax(dim=-1) - chosen).argmax())
+
+    def _scores(self, tokens: list[int], following: list[int]) -> Tensor:
+        """Logarithms of the probabilities [following, vocabulary] in the places of `following`."""
+        ids = [*self.prompt, *tokens, *following]
+        hidden = self.cache.read(ids, *self.picture, last=len(following) + 1)
+        scores: Tensor = self.mllm.lm_head(hidden[0, :-1]).float().log_softmax(dim=-1)
+        return scores
 
 
-def _decoding_settings(temperature: float | None, top_p: float | None) -> dict[str, Any]:
-    """What replaces the generation config's sampling settings in `generate`; nothing when both are None."""
-    if temperature is not None and not 0.0 <= temperature < float("inf"):
-        raise GoTError(f"The temperature must be a finite number of at least 0, got {temperature}.")
-    if top_p is not None and not 0.0 < top_p <= 1.0:
-        raise GoTError(f"top_p must be greater than 0 and at most 1, got {top_p}.")
-    if temperature is None and top_p is None:
-        return {}
-    if temperature == 0.0:
-        return {"do_sample": False}
-    return {
-        "do_sample": True,
-        "temperature": 1.0 if temperature is None else temperature,
-        "top_p": 1.0 if top_p is None else top_p,
-        "top_k": 0,
-    }
+class _Stream:
+    """Passes on what is new in a growing text, in whole characters."""
 
-
-class _Watcher(StoppingCriteria):
-    """Sees every new token: passes new text on, and raises Interrupted when asked to stop."""
-
-    def __init__(
-        self,
-        tokenizer: PreTrainedTokenizerBase,
-        prompt_length: int,
-        stop_ids: Sequence[int],
-        on_text: Callable[[str], None] | None,
-        should_stop: Callable[[], bool] | None,
-    ) -> None:
-        self.tokenizer = tokenizer
-        self.prompt_length = prompt_length
-        self.stop_ids = frozenset(stop_ids)
+    def __init__(self, on_text: Callable[[str], None] | None) -> None:
         self.on_text = on_text
-        self.should_stop = should_stop
         self.shown = 0
 
-    def text(self, ids: Tensor) -> str:
-        """The text written so far in ids [length] (prompt included), up to the token that ends it."""
-        written = ids[self.prompt_length :].tolist()
-        end = next((index for index, token in enumerate(written) if token in self.stop_ids), len(written))
-        return str(self.tokenizer.decode(written[:end], clean_up_tokenization_spaces=False))
-
-    def finish(self, ids: Tensor) -> str:
-        """The whole text; what has not been passed on yet is passed on now."""
-        text = self.text(ids)
-        if self.on_text is not None and len(text) > self.shown:
+    def show(self, text: str, finished: bool = False) -> None:
+        if self.on_text is None or len(text) <= self.shown:
+            return
+        if finished or not text.endswith(HALF_CHARACTER):
             self.on_text(text[self.shown :])
-        return text
-
-    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
-        if self.should_stop is not None and self.should_stop():
-            raise Interrupted("Writing the reasoning chain was interrupted.")
-        if self.on_text is not None:
-            text = self.text(input_ids[0])
-            if len(text) > self.shown and not text.endswith(HALF_CHARACTER):
-                self.on_text(text[self.shown :])
-                self.shown = len(text)
-        return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+            self.shown = len(text)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .errors import GoTError, Interrupted
 from .guidance import LATENT_CHANNELS, Guidance, GuidanceScales, active_branches, branch_inputs, combine
@@ -117,24 +118,53 @@ def denoise(
         step_arguments["generator"] = generator
 
     # 4. Denoise.
-    for index, timestep in enumerate(schedule.timesteps, start=1):
-        if should_stop is not None and should_stop():
-            raise Interrupted(f"Sampling was interrupted before step {index} of {steps}.")
-        noisy = schedule.scale_model_input(latents, timestep).repeat(len(branches), 1, 1, 1)
-        prediction = unet(
-            torch.cat([noisy, reference, spatial], dim=1),
-            timestep,
-            encoder_hidden_states=semantic,
-            added_cond_kwargs=added,
-            return_dict=False,
-        )[0]
-        combined = combine(dict(zip(branches, prediction.chunk(len(branches)), strict=True)), scales)
-        latents = schedule.step(combined, timestep, latents, **step_arguments)[0]
-        if on_step is not None:
-            kept = schedule.alphas_cumprod[int(timestep)]
-            predicted = (noisy[: len(latents)] - (1 - kept).sqrt() * combined) / kept.sqrt()
-            on_step(Step(index, steps, latents, predicted))
+    with _keys_and_values_once(unet):
+        for index, timestep in enumerate(schedule.timesteps, start=1):
+            if should_stop is not None and should_stop():
+                raise Interrupted(f"Sampling was interrupted before step {index} of {steps}.")
+            noisy = schedule.scale_model_input(latents, timestep).repeat(len(branches), 1, 1, 1)
+            prediction = unet(
+                torch.cat([noisy, reference, spatial], dim=1),
+                timestep,
+                encoder_hidden_states=semantic,
+                added_cond_kwargs=added,
+                return_dict=False,
+            )[0]
+            combined = combine(dict(zip(branches, prediction.chunk(len(branches)), strict=True)), scales)
+            latents = schedule.step(combined, timestep, latents, **step_arguments)[0]
+            if on_step is not None:
+                kept = schedule.alphas_cumprod[int(timestep)]
+                predicted = (noisy[: len(latents)] - (1 - kept).sqrt() * combined) / kept.sqrt()
+                on_step(Step(index, steps, latents, predicted))
     return latents
+
+
+@contextmanager
+def _keys_and_values_once(unet: nn.Module) -> Iterator[None]:
+    """In here cross-attention makes keys and values once: the semantic guidance is the same in every step."""
+    attentions: list[Any] = [part for part in unet.modules() if getattr(part, "is_cross_attention", False)]
+    layers = [(attention, attention.to_k, attention.to_v) for attention in attentions]
+    for attention, to_keys, to_values in layers:
+        attention.to_k, attention.to_v = _Once(to_keys), _Once(to_values)
+    try:
+        yield
+    finally:
+        for attention, to_keys, to_values in layers:
+            attention.to_k, attention.to_v = to_keys, to_values
+
+
+class _Once(nn.Module):
+    """A layer whose input stays the same: computed at the first call and remembered."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+        self.output: Tensor | None = None
+
+    def forward(self, states: Tensor) -> Tensor:
+        if self.output is None:
+            self.output = self.layer(states)
+        return self.output
 
 
 def _check_channels(unet: UNet2DConditionModel, guidance: Guidance) -> None:

@@ -7,6 +7,7 @@ directory as folders.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.commands.options import BUNDLED_CHECKPOINT
 from ..got_models.errors import GoTError
+from ..got_models.importing.folders import UNFINISHED, needs_import
 from ._png import restore_chains
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 MODEL_FOLDER = "got"
 BUNDLED_NAME = "tiny (bundled)"
+NEEDS_IMPORT = " (needs import)"
+FOLDER_NAME = re.compile(r"\w[\w .+-]*(?<![. ])")
 DTYPES = ["auto", "float32", "bfloat16", "float16"]
 
 
@@ -45,23 +49,64 @@ def register() -> None:
 
 
 def checkpoint_names() -> list[str]:
-    """The bundled checkpoint, then every folder under the `got` model folders."""
-    return [BUNDLED_NAME, *sorted(_checkpoint_folders())]
+    """The bundled checkpoint, then every folder under the `got` model folders; one to be imported says so."""
+    folders = _checkpoint_folders()
+    return [BUNDLED_NAME, *sorted(name + NEEDS_IMPORT * needs_import(folders[name]) for name in folders)]
 
 
 def checkpoint_folder(name: str) -> Path:
     """The folder of a checkpoint by the name that `checkpoint_names` lists.
 
     Raises:
-        GoTError: no such name; a path, such as `../other`, never is one.
+        GoTError: no such name (a path, such as `../other`, never is one), or it has to be imported first.
     """
     folders = {BUNDLED_NAME: BUNDLED_CHECKPOINT, **_checkpoint_folders()}
-    if name not in folders:
+    plain = name.removesuffix(NEEDS_IMPORT)
+    if plain not in folders:
         raise GoTError(
             f"There is no GoT checkpoint {name!r}. Put its folder, the one that holds got.json, into "
             f"{' or '.join(_model_folders())}, then refresh the page. There now: {', '.join(folders)}."
         )
-    return folders[name]
+    if plain.endswith(UNFINISHED):
+        raise GoTError(
+            f"{plain!r} is an import that has not ended. Run GoT Import Checkpoint again with the same "
+            "inputs: it goes on where it stopped."
+        )
+    if needs_import(folders[plain]):
+        raise GoTError(
+            f"{plain!r} holds weights as they were published, and has to be imported first. Run GoT Import "
+            f"Checkpoint with {plain!r} as its source, refresh the page, and choose the checkpoint that it "
+            "has made."
+        )
+    return folders[plain]
+
+
+def new_checkpoint_folder(name: str) -> Path:
+    """Where a checkpoint of this name is made: in the first of the `got` model folders.
+
+    Raises:
+        GoTError: it is no name for a folder.
+    """
+    if not FOLDER_NAME.fullmatch(name) or name.endswith((UNFINISHED, ".lock")):
+        raise GoTError(
+            f"{name!r} cannot be the name of a folder in models/got. Use letters, digits, spaces and "
+            f". + - _, a letter or digit first, and no dot, space or {UNFINISHED!r} at the end."
+        )
+    return Path(_model_folders()[0], name)
+
+
+def published_folder(text: str) -> Path:
+    """The folder that a user means by its name in a `got` model folder, or by a full path.
+
+    Raises:
+        GoTError: nothing was named.
+    """
+    if not text.strip():
+        raise GoTError(
+            "The source is empty. Name the folder that holds GoT-6B: in models/got, or a full path."
+        )
+    places = [Path(folder, Path(text.strip()).expanduser()) for folder in _model_folders()]
+    return next((place for place in places if place.is_dir()), places[0])
 
 
 def validate_checkpoint(name: str | None) -> bool | str:

@@ -62,4 +62,6 @@ class ManagedModel(GoTModel):
         if name not in self._patchers:
             self._patchers[name] = _comfy.managed(module, part)
         _comfy.bring(self._patchers[name], WORKING_VALUES[part] * self._pixels * self.dtype.itemsize)
+        if "reasoner" in vars(self):  # it may have had to leave the card: then what it has read goes too
+            super().reasoner.cache.release_if_moved()
         return module

@@ -15,6 +15,7 @@ from ..got_models.chain import ReasoningChain
 from ..got_models.errors import GoTError
 
 CHAIN_KEY = "got_chain"
+ENCODER = "GoTSSGMEncode"  # the node whose chains are remembered
 MOST_REMEMBERED = 100
 
 _remembered: dict[str, dict[str, Any]] = {}
@@ -38,9 +39,8 @@ def restore_chains(request: dict[str, Any]) -> dict[str, Any]:
     """Called by ComfyUI with every prompt that is queued: puts in the chain that its nodes made before."""
     prompt = request.get("prompt", {})
     information = request.setdefault("extra_data", {}).setdefault("extra_pnginfo", {})
-    for node_id in prompt:
-        chain = _remembered.get(_recipe(prompt, node_id))
-        if chain is not None:
+    for node_id, node in prompt.items():
+        if node.get("class_type") == ENCODER and (chain := _remembered.get(_recipe(prompt, node_id))):
             information[CHAIN_KEY] = chain
     return request
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain import ReasoningChain
-from ._comfy import progress_bar, result_device
+from ._comfy import progress_bar, result_device, stop_if_interrupted
 from ._png import remember_chain, store_chain
 
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ class GoTSSGMEncode:
         update = progress_bar(len(pictures))
         encoded = []
         for picture in pictures:
+            stop_if_interrupted()
             encoded.append(model.encode(chain, picture, size))
             update(len(encoded), None)
         guidance = join(encoded)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..got_models.chain import TASKS, ChainError, ReasoningChain
 from ..got_models.errors import GoTError
 from ..got_models.layout import draw_layout
+from ..got_models.locks import only_regions
 from ..got_models.prompts import check_prompt
 from ._comfy import input_file, input_files, progress_bar, show_text, stop_if_interrupted
 from ._png import read_chain
@@ -107,6 +108,14 @@ class GoTReason:
                         "plan, which SSGM Encode can apply to the whole batch."
                     },
                 ),
+                "locked": (
+                    "GOT_CHAIN",
+                    {
+                        "tooltip": "Objects that the plan must hold with exactly these words and boxes; "
+                        "the rest is planned around them. From the output 'locked' of Edit Reasoning Chain "
+                        "behind another GoT Reason, or from GoT Chain from Text."
+                    },
+                ),
             },
             "hidden": {"unique_id": "UNIQUE_ID"},
         }
@@ -121,6 +130,7 @@ class GoTReason:
         top_p: float,
         seed: int,
         image: Tensor | None = None,
+        locked: ReasoningChain | None = None,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         from ._images import image_to_pictures
@@ -134,6 +144,11 @@ class GoTReason:
         if task == "generate" and picture is not None:
             raise GoTError(
                 "A picture is connected, but the task is 'generate'. Disconnect it or set the task to 'auto'."
+            )
+        if locked is not None and locked.task != task:
+            raise GoTError(
+                f"The locked objects are from a plan to {locked.task}, but this one is to {task}. Connect "
+                "objects of a plan for the same task."
             )
         limit = max_new_tokens or model.settings.max_new_tokens
         update = progress_bar(limit)
@@ -157,6 +172,7 @@ class GoTReason:
             temperature=temperature if sampled else None,
             top_p=top_p if sampled else None,
             seed=seed,
+            locked=locked.regions if locked else (),
             on_text=on_text,
             should_stop=after_token,
         )
@@ -172,12 +188,13 @@ class GoTEditChain:
         "through."
     )
     CATEGORY = "GoT"
-    RETURN_TYPES = ("GOT_CHAIN", "STRING", "IMAGE")
-    RETURN_NAMES = ("chain", "text", "layout")
+    RETURN_TYPES = ("GOT_CHAIN", "STRING", "IMAGE", "GOT_CHAIN")
+    RETURN_NAMES = ("chain", "text", "layout", "locked")
     OUTPUT_TOOLTIPS = (
         "The chain with your changes.",
         TEXT_TOOLTIP,
         "The boxes with their words, on an empty ground.",
+        "The locked boxes with their words alone, for the input 'locked' of another GoT Reason.",
     )
     OUTPUT_NODE = True  # so that every run tells the editor its chain, also when all else is cached
     FUNCTION = "edit"
@@ -209,7 +226,7 @@ class GoTEditChain:
     def edit(self, chain: ReasoningChain, edited_chain: str, when_upstream_changes: str) -> dict[str, Any]:
         from ._images import pictures_to_image
 
-        chosen = choose_chain(chain, edited_chain, when_upstream_changes)
+        chosen, locked = choose_chain(chain, edited_chain, when_upstream_changes)
         layout = pictures_to_image([draw_layout(chosen, None, LAYOUT_SIZE)])
         return {
             # What the editor shows: the incoming chain, and the one that goes on.
@@ -218,23 +235,25 @@ class GoTEditChain:
                 "upstream_chain": (chain.to_json(),),
                 "chain": (chosen.to_json(),),
             },
-            "result": (chosen, chosen.text, layout),
+            "result": (chosen, chosen.text, layout, only_regions(chosen, locked)),
         }
 
 
-def choose_chain(upstream: ReasoningChain, edited: str, when_upstream_changes: str) -> ReasoningChain:
-    """The edited chain or the upstream one.
+def choose_chain(
+    upstream: ReasoningChain, edited: str, when_upstream_changes: str
+) -> tuple[ReasoningChain, list[str]]:
+    """The edited chain or the upstream one, and the colours of its locked boxes.
 
     Args:
         edited: empty, or a JSON object: "upstream" is the text of the chain that was edited, "chain" the
-            result as `ReasoningChain.to_json` gives it.
+            result as `ReasoningChain.to_json` gives it; "locked" may list the colours of locked boxes.
         when_upstream_changes: which of the two counts when the upstream text is another by now.
 
     Raises:
         ChainError: the edited chain cannot be read, or was made for another task and is to be kept.
     """
     if not edited.strip():
-        return upstream
+        return upstream, []
     remedy = "Mend the edited chain, or empty it to start again from the incoming one."
     try:
         data = json.loads(edited)
@@ -245,7 +264,7 @@ def choose_chain(upstream: ReasoningChain, edited: str, when_upstream_changes: s
             f'The edited chain must be JSON with "upstream" and "chain", got {edited!r:.60}. {remedy}'
         )
     if data["upstream"] != upstream.text and when_upstream_changes == TAKE_NEW:
-        return upstream
+        return upstream, []
     try:
         mine = ReasoningChain.from_json(data.get("chain"))
     except ChainError as error:
@@ -255,7 +274,10 @@ def choose_chain(upstream: ReasoningChain, edited: str, when_upstream_changes: s
             f"The edited chain was made to {mine.task}, but the incoming one is to {upstream.task}. Choose "
             f"'{TAKE_NEW}', or empty the edited chain."
         )
-    return mine
+    locked = data.get("locked", [])
+    if not isinstance(locked, list) or not all(isinstance(color, str) for color in locked):
+        raise ChainError(f'"locked" must list the colours of the locked boxes, got {locked!r:.60}. {remedy}')
+    return mine, locked
 
 
 class GoTChainFromText:

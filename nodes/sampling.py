@@ -127,7 +127,10 @@ class GoTSampler:
             drawn.append(latents.to(result_device(), torch.float32))  # [1, 4, h, w]
 
         # 2. Decode, after all sampling, so that UNet and VAE need not share the card.
-        pictures = [model.decode(latents) for latents in drawn]
+        pictures = []
+        for latents in drawn:
+            stop_if_interrupted()
+            pictures.append(model.decode(latents))
         samples = torch.cat(drawn) / model.vae.config["scaling_factor"]
 
         # 3. Bring an edit to the shape of its source, and put back what was not to change.

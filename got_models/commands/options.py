@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 BUNDLED_CHECKPOINT = Path(__file__).resolve().parent.parent / "tiny"
 SCHEDULERS = ("ddpm", "euler", "dpm++2m", "unipc")
+DEVICES = ("auto", "cpu", "cuda")
 
 Subparsers = (
     argparse._SubParsersAction
@@ -71,7 +72,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--device",
-        choices=("auto", "cpu", "cuda"),
+        choices=DEVICES,
         default="auto",
         help="auto takes the GPU where there is one",
     )
@@ -104,15 +105,25 @@ def load_model(arguments: argparse.Namespace) -> GoTModel:
         GoTError: the checkpoint is missing, damaged or does not fit together, or there is no such device.
     """
     print(f"loading {arguments.checkpoint}", file=sys.stderr)
-    import torch
     from transformers.utils import logging
 
-    from ..errors import GoTError
     from ..model import GoTModel
 
     logging.disable_progress_bar()
+    return GoTModel.from_pretrained(arguments.checkpoint, device=choose_device(arguments.device))
+
+
+def choose_device(name: str) -> str:
+    """The device that --device names, "cpu" or "cuda".
+
+    Raises:
+        GoTError: there is no GPU.
+    """
+    import torch
+
+    from ..errors import GoTError
+
     cuda = torch.cuda.is_available()
-    if arguments.device == "cuda" and not cuda:
+    if name == "cuda" and not cuda:
         raise GoTError("There is no CUDA device here. Use --device cpu.")
-    device = ("cuda" if cuda else "cpu") if arguments.device == "auto" else arguments.device
-    return GoTModel.from_pretrained(arguments.checkpoint, device=device)
+    return ("cuda" if cuda else "cpu") if name == "auto" else name

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..prompts import check_prompt
 from .drawing import print_warnings
-from .inputs import open_picture
+from .inputs import open_picture, read_chain
 from .options import Subparsers, add_model_options, load_model
 
 
@@ -15,6 +15,12 @@ def add_parser(subcommands: Subparsers) -> None:
     parser = subcommands.add_parser("reason", help="the chain alone, printed as it is written")
     parser.add_argument("prompt", metavar="PROMPT", help="a caption, or with --image an editing instruction")
     parser.add_argument("--image", type=Path, metavar="IMAGE", help="the picture to edit")
+    parser.add_argument(
+        "--locked",
+        type=Path,
+        metavar="FILE",
+        help="a chain.txt or chain.json whose phrases and boxes the chain must hold exactly",
+    )
     add_model_options(parser)
     parser.set_defaults(run=run)
 
@@ -22,7 +28,11 @@ def add_parser(subcommands: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> None:
     check_prompt(arguments.prompt)
     source = open_picture(arguments.image) if arguments.image else None
+    task = "edit" if source else "generate"
+    locked = read_chain(arguments.locked, task, arguments.prompt).regions if arguments.locked else ()
     model = load_model(arguments)
-    chain = model.reason(arguments.prompt, source, on_text=lambda text: print(text, end="", flush=True))
+    chain = model.reason(
+        arguments.prompt, source, locked=locked, on_text=lambda text: print(text, end="", flush=True)
+    )
     print()
     print_warnings(chain)

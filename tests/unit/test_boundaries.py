@@ -37,6 +37,7 @@ LIGHT = [
     "chain",
     "prompts",
     "layout",
+    "locks",
     "shapes.scene",
     "shapes.language",
     "shapes.edits",
@@ -46,12 +47,13 @@ LIGHT = [
 FLOORS = [
     {"errors"},
     {"chain"},
-    {"guidance", "layout", "prompts"},
+    {"decoding", "guidance", "layout", "locks", "prompts", "reading"},
     {"reasoner", "sampler", "ssgm"},
     {"checkpoint"},
-    {"model"},
+    {"importing", "model"},
     {"shapes"},
     {"training"},
+    {"bench"},
     {"commands", "__main__"},
 ]
 

@@ -54,7 +54,7 @@ def test_when_the_incoming_chain_is_another_the_choice_decides() -> None:
 
 def test_the_edit_node_gives_the_text_a_layout_and_what_its_editor_shows() -> None:
     answer = GoTEditChain().edit(UPSTREAM, edited(), KEEP_MINE)
-    chain, text, layout = answer["result"]
+    chain, text, layout, _ = answer["result"]
     assert text == chain.text
     assert layout.ndim == 4
     assert 0 <= layout.min() < layout.max() <= 1
@@ -65,9 +65,22 @@ def test_the_edit_node_gives_the_text_a_layout_and_what_its_editor_shows() -> No
     }
 
 
+def test_locked_boxes_leave_the_edit_node_alone_and_only_while_my_version_counts() -> None:
+    locked = json.dumps({**json.loads(edited()), "locked": ["green", "gold"]})
+
+    def held(chain: ReasoningChain, text: str, choice: str = KEEP_MINE) -> list[tuple[str, Box]]:
+        only = GoTEditChain().edit(chain, text, choice)["result"][3]
+        return [(region.phrase, region.box) for region in only.regions]
+
+    square = MINE.regions[1]
+    assert held(UPSTREAM, locked) == [(square.phrase, square.box)]
+    assert held(UPSTREAM, edited()) == held(NEWER, locked, TAKE_NEW) == []
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (json.dumps({**json.loads(edited()), "locked": "red"}), "must list the colours"),
         ("nonsense", "not readable as JSON"),
         ("[" * 100_000, "not readable as JSON"),
         ("[]", '"upstream"'),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -163,6 +164,41 @@ def test_interruption_is_honoured_before_the_next_step(
             should_stop=lambda: len(seen) == 2,
         )
     assert len(seen) == 2
+
+
+def test_keys_and_values_of_the_semantic_guidance_are_made_once(
+    unet: UNet2DConditionModel, guidance: Guidance
+) -> None:
+    made: list[str] = []
+    layers = {
+        name: layer for name, layer in unet.named_modules() if name.endswith(("attn2.to_k", "attn2.to_v"))
+    }
+    hooks = [
+        layer.register_forward_hook(lambda module, inputs, output, name=name: made.append(name))
+        for name, layer in layers.items()
+    ]
+    denoise(unet, CONFIG, guidance, SCALES, seed=0, steps=3)
+    assert sorted(made) == sorted(layers)
+    denoise(unet, CONFIG, guidance, SCALES, seed=0, steps=2)
+    assert len(made) == 2 * len(layers)
+    for hook in hooks:
+        hook.remove()
+
+
+def test_other_guidance_is_seen_by_the_next_run(unet: UNet2DConditionModel, guidance: Guidance) -> None:
+    other = replace(guidance, semantic=guidance.semantic.flip(1) * 2)
+    fresh = denoise(make_unet(), CONFIG, other, SCALES, seed=0, steps=2)
+    denoise(unet, CONFIG, guidance, SCALES, seed=0, steps=2)
+    assert torch.equal(denoise(unet, CONFIG, other, SCALES, seed=0, steps=2), fresh)
+
+
+def test_an_interrupted_run_leaves_the_unet_as_it_was(unet: UNet2DConditionModel, guidance: Guidance) -> None:
+    before = dict(unet.named_modules())
+    seen: list[Step] = []
+    with pytest.raises(Interrupted):
+        denoise(unet, CONFIG, guidance, SCALES, 0, 3, on_step=seen.append, should_stop=lambda: bool(seen))
+    assert len(seen) == 1
+    assert dict(unet.named_modules()) == before
 
 
 @pytest.mark.parametrize(

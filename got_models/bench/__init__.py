@@ -1,0 +1,1 @@
+"""Speed and memory of this library against the published order of work."""

@@ -1,0 +1,166 @@
+"""``bench``: how much faster and smaller than the published order of work, on the same weights."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import GoTError
+from .convert import DTYPES
+from .options import BUNDLED_CHECKPOINT, DEVICES, Subparsers, choose_device, positive_integer, size
+from .outputs import check_writable, write_files
+
+if TYPE_CHECKING:
+    from ..bench.measure import Comparison, Report
+    from ..model import GoTModel
+
+TINY, RANDOM = "tiny", "random-6b"
+RESULT = "bench.json"
+
+
+def add_parser(subcommands: Subparsers) -> None:
+    parser = subcommands.add_parser("bench", help="measure speed and memory against the published order")
+    parser.add_argument(
+        "--checkpoint",
+        default=TINY,
+        metavar="tiny|DIR|random-6b",
+        help="the bundled model (default), a checkpoint folder, or random weights of GoT-6B's size",
+    )
+    parser.add_argument(
+        "--device", choices=DEVICES, default="auto", help="auto takes the GPU where there is one"
+    )
+    parser.add_argument("--dtype", choices=DTYPES, help="default: bfloat16 on a GPU, float32 elsewhere")
+    parser.add_argument(
+        "--rounds", type=positive_integer, default=5, help="how often time is taken (default 5)"
+    )
+    parser.add_argument("--steps", type=positive_integer, help="denoising steps (default: the checkpoint's)")
+    parser.add_argument(
+        "--size", type=size, metavar="WxH", help="of the pictures (default: the checkpoint's)"
+    )
+    parser.add_argument(
+        "--processor-time",
+        action="store_true",
+        help="take the processor's time, which other programs disturb less; not with a GPU",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help=f"write all figures to {RESULT} in this folder"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    if arguments.out:
+        check_writable(arguments.out)
+    device = choose_device(arguments.device)
+    if arguments.processor_time and device == "cuda":
+        raise GoTError("--processor-time does not see what a GPU does. Leave it out, or add --device cpu.")
+    model = load(arguments.checkpoint, device, arguments.dtype)
+    task = model.settings.tasks["generate"]
+    height, width = arguments.size or (task.height, task.width)
+    model.check_size((height, width))
+    steps, most = arguments.steps or task.steps, model.scheduler_config["num_train_timesteps"]
+    if steps > most:
+        raise GoTError(f"--steps may be at most {most} with this checkpoint, got {steps}.")
+
+    from ..bench.measure import compare
+
+    report = compare(model, arguments.rounds, steps, (height, width), processor_time=arguments.processor_time)
+    settings = {
+        "checkpoint": arguments.checkpoint,
+        "device": device_name(device),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "size": f"{width}x{height}",
+        "steps": steps,
+        "rounds": arguments.rounds,
+        "clock": "processor time" if arguments.processor_time else "wall time",
+    }
+    print(", ".join(f"{name} {value}" for name, value in settings.items()), end="\n\n")
+    print(table(report))
+    if arguments.out:
+        write_files(
+            arguments.out, {RESULT: json.dumps(settings | figures(report), indent=2).encode() + b"\n"}
+        )
+        print(arguments.out / RESULT)
+
+
+def load(checkpoint: str, device: str, dtype: str | None) -> GoTModel:
+    """The model that --checkpoint names.
+
+    Raises:
+        GoTError: there is no such checkpoint, or too little memory for one of GoT-6B's size.
+    """
+    print(f"loading {checkpoint}", file=sys.stderr)
+    import torch
+    from transformers.utils import logging
+
+    from ..model import GoTModel
+
+    logging.disable_progress_bar()
+    number_type: torch.dtype = getattr(torch, dtype or ("bfloat16" if device == "cuda" else "float32"))
+    if checkpoint == RANDOM:
+        from ..bench.random_weights import check_room, free_memory, random_6b
+
+        check_room(free_memory(torch.device(device)), number_type)
+        return random_6b(torch.device(device), number_type)
+    folder = BUNDLED_CHECKPOINT if checkpoint == TINY else Path(checkpoint)
+    return GoTModel.from_pretrained(folder, device, number_type)
+
+
+def device_name(device: str) -> str:
+    """What JSON and table call the device: a GPU by its name, a CPU with the number of threads."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return f"cpu with {torch.get_num_threads()} thread(s)"
+
+
+def table(report: Report) -> str:
+    """Medians of both sides, and how many times less the library takes; below, whether the pictures agree."""
+    heading = f"{'':34}{'published order':>17}{'this library':>17}{'ratio':>9}"
+    lines = [heading, *(row(name, seconds, 1e3, "ms") for name, seconds in report.seconds.items())]
+    lines += [row(f"memory, {name}", memory, 1e-9, "GB") for name, memory in report.memory.items()]
+    worst = min(report.decibels)
+    agreement = "the same in every pixel" if math.isinf(worst) else f"equal to {worst:.1f} dB or more"
+    rates = tokens_per_second(report)
+    lines += ["", f"Tokens per second: {rates['published']:.1f} and {rates['library']:.1f}."]
+    lines += [f"The pictures of both sides, {len(report.decibels)} seeds, are {agreement}."]
+    if report.moving:
+        lines.append(
+            "Times are with all weights on the GPU. The library's memory is with only those that a stage"
+            f" uses; moving them took {report.moving:.1f} s."
+        )
+    return "\n".join(lines)
+
+
+def tokens_per_second(report: Report) -> dict[str, float]:
+    writing = report.seconds["writing, a token"]
+    return {
+        "published": 1.0 / statistics.median(writing.published),
+        "library": 1.0 / statistics.median(writing.library),
+    }
+
+
+def row(name: str, compared: Comparison, factor: float, unit: str) -> str:
+    published, library = (factor * statistics.median(side) for side in (compared.published, compared.library))
+    return f"{name:34}{published:14.2f} {unit}{library:14.2f} {unit}{compared.ratio:9.2f}"
+
+
+def figures(report: Report) -> dict[str, Any]:
+    """The report as JSON; decibels are null where two pictures are equal."""
+
+    def entry(compared: Comparison) -> dict[str, Any]:
+        return {"ratio": compared.ratio, "published": compared.published, "library": compared.library}
+
+    return {
+        "seconds": {name: entry(seconds) for name, seconds in report.seconds.items()},
+        "tokens_per_second": tokens_per_second(report),
+        "bytes": {name: entry(memory) for name, memory in report.memory.items()},
+        "seconds_of_moving": report.moving,
+        "decibels": [None if math.isinf(value) else value for value in report.decibels],
+    }

@@ -1,0 +1,217 @@
+"""What was read or encoded once is not computed again, and nothing of the result depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from got_models.chain import Box, ReasoningChain
+from got_models.model import GoTModel
+from got_models.reasoner import read_hidden
+
+PROMPT = "a red circle to the left of a blue square"
+TEXT = "A red circle (102,203),(398,497) is left of a blue square (570,250),(890,700) on a white background."
+SOURCE = Image.linear_gradient("L").resize((90, 60))
+SOURCES = {"generate": None, "edit": SOURCE}
+
+
+def chain(task: str) -> ReasoningChain:
+    return ReasoningChain.parse(TEXT, task, PROMPT)
+
+
+def full_pass(model: GoTModel, plan: ReasoningChain, source: Image.Image | None) -> Tensor:
+    """The hidden states of one pass through the whole sequence, without any cache."""
+    reasoner = model.reasoner
+    ids = reasoner.token_ids
+    text = reasoner.tokenizer(plan.text, add_special_tokens=False)["input_ids"]
+    inputs = reasoner._inputs(plan.task, plan.prompt, source, [*text, ids.image_start, *ids.image_tokens])
+    picture = inputs.get("pixel_values"), inputs.get("image_grid_thw")
+    with torch.no_grad():
+        return read_hidden(
+            reasoner.mllm, inputs["input_ids"], inputs["attention_mask"], *picture, ids.image_tokens
+        )
+
+
+@contextmanager
+def counted(module: Any) -> Iterator[list[int]]:
+    """How many rows (tokens, or pictures) each call of a module receives."""
+    calls: list[int] = []
+    hook = module.register_forward_pre_hook(lambda _, inputs: calls.append(inputs[0].shape[-1]))
+    try:
+        yield calls
+    finally:
+        hook.remove()
+
+
+@pytest.fixture
+def fresh(checkpoint: Path) -> GoTModel:
+    return GoTModel.from_pretrained(checkpoint)
+
+
+@pytest.mark.parametrize("task", SOURCES)
+def test_reading_back_what_was_written_passes_only_the_image_tokens(fresh: GoTModel, task: str) -> None:
+    source = SOURCES[task]
+    plan = chain(task)
+    words = fresh.reasoner.tokenizer(plan.text, add_special_tokens=False)["input_ids"]
+    remaining = iter([*words, fresh.reasoner.token_ids.end_of_text])
+
+    def dictate(module: Any, inputs: Any, logits: Tensor) -> Tensor:
+        logits = torch.zeros_like(logits)
+        logits[..., next(remaining)] = 1.0
+        return logits
+
+    hook = fresh.reasoner.mllm.lm_head.register_forward_hook(dictate)
+    text = fresh.reasoner.write(task, PROMPT, source, temperature=0)
+    hook.remove()
+    assert text == plan.text
+    with counted(fresh.reasoner.mllm.get_input_embeddings()) as calls:
+        hidden = fresh.reasoner.read(plan, source)
+    assert calls == [1 + 64]
+    assert torch.allclose(hidden, full_pass(fresh, plan, source), atol=1e-4)
+
+
+@pytest.mark.parametrize("task", SOURCES)
+def test_after_an_edit_only_what_follows_the_first_change_is_read(fresh: GoTModel, task: str) -> None:
+    source = SOURCES[task]
+    plan = chain(task)
+    moved = plan.move_box(1, Box(570, 250, 891, 701))
+    fresh.reasoner.read(plan, source)
+    behind = moved.text.partition("(570,250),(89")[2]
+    changed = fresh.reasoner.tokenizer(behind, add_special_tokens=False)["input_ids"]
+    with counted(fresh.reasoner.mllm.get_input_embeddings()) as calls:
+        hidden = fresh.reasoner.read(moved, source)
+    assert calls == [len(changed) + 1 + 64]
+    assert torch.allclose(hidden, full_pass(fresh, moved, source), atol=1e-4)
+
+
+def test_any_order_of_readings_gives_what_a_full_pass_gives(fresh: GoTModel) -> None:
+    """Other words, other pictures under the same words, from a picture to none and back."""
+    other = SOURCE.transpose(Image.Transpose.ROTATE_90)
+    walk = [("edit", SOURCE), ("edit", other), ("generate", None), ("edit", other), ("edit", SOURCE)]
+    for task, source in walk:
+        for plan in (chain(task), chain(task).remove(0), chain(task).rename(1, "a green star")):
+            hidden = fresh.reasoner.read(plan, source)
+            assert torch.allclose(hidden, full_pass(fresh, plan, source), atol=1e-4)
+
+
+def test_another_prompt_for_the_same_picture_spares_the_vision_tower(fresh: GoTModel) -> None:
+    fresh.reasoner.read(chain("edit"), SOURCE)
+    renamed = ReasoningChain.parse(TEXT, "edit", "make it green")
+    with counted(fresh.reasoner.mllm.model.visual) as calls:
+        hidden = fresh.reasoner.read(renamed, SOURCE)
+    assert calls == []
+    assert torch.allclose(hidden, full_pass(fresh, renamed, SOURCE), atol=1e-4)
+
+
+def test_a_picture_token_that_the_mllm_writes_itself_is_a_token_like_any_other(fresh: GoTModel) -> None:
+    """Random weights do; the next token is what transformers' generate makes of it."""
+    reasoner = fresh.reasoner
+    ids = reasoner.token_ids
+    remaining = iter([ids.image_pad, ids.box_start] * 2)
+    states: list[list[Tensor]] = [[], []]
+
+    def dictate(module: Any, inputs: Any, logits: Tensor) -> Tensor:
+        seen.append(inputs[0].reshape(-1))
+        logits = torch.zeros_like(logits)
+        logits[..., next(remaining)] = 1.0
+        return logits
+
+    inputs = reasoner._inputs("edit", PROMPT, SOURCE)
+    hook = reasoner.mllm.lm_head.register_forward_hook(dictate)
+    seen = states[0]
+    reasoner.write("edit", PROMPT, SOURCE, max_new_tokens=4, temperature=0)
+    remaining, seen = iter([ids.image_pad, ids.box_start] * 2), states[1]
+    reasoner.mllm.generate(**inputs, max_new_tokens=4, do_sample=False, pad_token_id=ids.end_of_text)
+    hook.remove()
+    assert torch.allclose(torch.stack(states[0]), torch.stack(states[1]), atol=1e-4)
+
+
+def test_an_mllm_that_moved_reads_everything_again(fresh: GoTModel) -> None:
+    fresh.reasoner.read(chain("generate"))
+    fresh.reasoner.mllm.to(torch.float64)
+    hidden = fresh.reasoner.read(chain("generate"))
+    assert hidden.dtype == torch.float64
+    assert torch.allclose(hidden, full_pass(fresh, chain("generate"), None), atol=1e-9)
+
+
+def test_a_reading_that_failed_leaves_nothing_half_read(fresh: GoTModel) -> None:
+    plan = chain("generate")
+    fresh.reasoner.read(plan)
+
+    def fail(module: Any, inputs: Any) -> None:
+        raise MemoryError
+
+    hook = fresh.reasoner.mllm.model.language_model.layers[1].register_forward_pre_hook(fail)
+    with pytest.raises(MemoryError):
+        fresh.reasoner.read(plan.move_box(0, Box(1, 2, 3, 4)))
+    hook.remove()
+    assert torch.allclose(fresh.reasoner.read(plan), full_pass(fresh, plan, None), atol=1e-4)
+
+
+@pytest.mark.parametrize("task", SOURCES)
+@pytest.mark.parametrize(
+    ("settings", "config"),
+    [
+        ({}, {"do_sample": False, "repetition_penalty": 1.3}),
+        ({}, {"do_sample": True, "temperature": 0.7, "top_k": 9, "top_p": 0.8}),
+        ({}, {"do_sample": True, "temperature": 2.0}),
+        ({"temperature": 1.3, "top_p": 0.9}, {"repetition_penalty": 1.2}),
+    ],
+)
+def test_the_text_is_what_transformers_own_generate_writes(
+    fresh: GoTModel, task: str, settings: dict[str, float], config: dict[str, Any]
+) -> None:
+    reasoner, source = fresh.reasoner, SOURCES[task]
+    for name, value in config.items():
+        setattr(reasoner.mllm.generation_config, name, value)
+    text = reasoner.write(task, PROMPT, source, max_new_tokens=30, seed=3, **settings)
+    inputs = reasoner._inputs(task, PROMPT, source)
+    ids = reasoner.token_ids
+    stops = [ids.image_start, ids.vision_start, ids.end_of_text]
+    own = {**settings, "do_sample": True, "top_k": 0} if settings else {}
+    torch.manual_seed(3)
+    written = reasoner.mllm.generate(
+        **inputs, **own, max_new_tokens=30, eos_token_id=stops, pad_token_id=ids.end_of_text
+    )[0, inputs["input_ids"].shape[1] :].tolist()
+    end = next((place for place, token in enumerate(written) if token in stops), len(written))
+    assert end > 3
+    assert text == reasoner.tokenizer.decode(written[:end])
+
+
+@pytest.mark.parametrize("task", SOURCES)
+def test_moving_one_box_encodes_one_mask(fresh: GoTModel, model: GoTModel, task: str) -> None:
+    plan, source = chain(task), SOURCES[task]
+    moved = plan.move_box(0, Box(1, 2, 300, 400))
+    fresh.encode(plan, source, (64, 96))
+    with counted(fresh.vae.encoder) as calls:
+        guidance = fresh.encode(moved, source, (64, 96))
+    assert len(calls) == 1 + (source is not None)
+    expected = model.encode(moved, source, (64, 96))
+    assert torch.equal(guidance.spatial, expected.spatial)
+    assert torch.equal(guidance.reference, expected.reference)
+
+
+def test_masks_of_another_size_or_colour_are_encoded_anew(fresh: GoTModel) -> None:
+    plan = ReasoningChain.parse("A circle (1,2),(300,400) (red).", "generate", "x")
+    first = fresh.encode(plan, size=(64, 96))
+    assert fresh.encode(plan, size=(96, 64)).spatial.shape != first.spatial.shape
+    blue = ReasoningChain.parse("A circle (1,2),(300,400) (blue).", "generate", "x")
+    assert not torch.allclose(fresh.encode(blue, size=(64, 96)).spatial, first.spatial, atol=1e-4)
+
+
+def test_changing_the_guidance_leaves_what_is_remembered_alone(fresh: GoTModel) -> None:
+    plan = ReasoningChain.parse("Nothing.", "generate", "x")
+    first = fresh.encode(plan, size=(64, 64))
+    expected = first.reference.clone()
+    first.reference.zero_()
+    first.spatial.zero_()
+    again = fresh.encode(plan, size=(64, 64))
+    assert torch.equal(again.reference, expected)
+    assert torch.equal(again.spatial, expected)
