@@ -2,6 +2,7 @@
 
 from .nodes._comfy import register
 from .nodes.guidance import GoTSSGMEncode
+from .nodes.importing import GoTImportCheckpoint
 from .nodes.loaders import GoTModelLoader
 from .nodes.native import GoTGuider, GoTNativeModelLoader
 from .nodes.reasoning import GoTChainFromImage, GoTChainFromText, GoTChainToMasks, GoTEditChain, GoTReason
@@ -19,6 +20,7 @@ NODE_CLASS_MAPPINGS = {
     "GoTSampler": GoTSampler,
     "GoTNativeModelLoader": GoTNativeModelLoader,
     "GoTGuider": GoTGuider,
+    "GoTImportCheckpoint": GoTImportCheckpoint,
 }
 
 NODE_DISPLAY_NAME_MAPPINGS = {
@@ -32,6 +34,7 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "GoTSampler": "GoT Sampler",
     "GoTNativeModelLoader": "GoT Native Model Loader",
     "GoTGuider": "GoT Guider",
+    "GoTImportCheckpoint": "GoT Import Checkpoint",
 }
 
 WEB_DIRECTORY = "./web"

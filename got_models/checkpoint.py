@@ -81,7 +81,7 @@ def read_settings(path: str | Path) -> CheckpointSettings:
         GoTError: missing, not JSON, a missing or unknown entry, or written by a newer version.
     """
     file = Path(path) / SETTINGS_FILE
-    values = _read_json(file)
+    values = read_json(file)
     version = values.get("format_version")
     if not isinstance(version, int) or version < 1:
         raise GoTError(f"{file}: 'format_version' must be a whole number from 1 on, got {version!r}.")
@@ -121,7 +121,7 @@ def check(path: str | Path) -> CheckpointSettings:
     _check_files(folder)
     settings = read_settings(folder)
     sizes = settings.sizes
-    mllm, unet, vae = (_read_json(folder / part / "config.json") for part in ("mllm", "unet", "vae"))
+    mllm, unet, vae = (read_json(folder / part / "config.json") for part in ("mllm", "unet", "vae"))
 
     hidden = mllm.get("text_config", mllm).get("hidden_size")
     _check_value(folder / "mllm/config.json", "hidden_size", sizes.hidden, hidden)
@@ -171,6 +171,39 @@ def check(path: str | Path) -> CheckpointSettings:
     return settings
 
 
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        GoTError: the file cannot be read, is not JSON, or holds something else than an object.
+    """
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise GoTError(f"{file} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise GoTError(f"{file} is not valid JSON: {error}.") from error
+    if not isinstance(values, dict):
+        raise GoTError(f"{file} must hold a JSON object, got {type(values).__name__}.")
+    return values
+
+
+def read_index(index: Path) -> list[str]:
+    """The names of the weight files beside an index, `<weights>.index.json`; whether they exist is not asked.
+
+    Raises:
+        GoTError: the index cannot be used, or names files outside its folder.
+    """
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+        raise GoTError(f"{index} must hold a 'weight_map' from tensors to files. Download it again.")
+    names = sorted(set(weight_map.values()))
+    outside = [name for name in names if name in ("", ".", "..") or "/" in name or "\\" in name]
+    if outside:
+        raise GoTError(f"{index} names files outside its folder: {', '.join(outside)}. Do not trust it.")
+    return names
+
+
 def read_shapes(file: Path) -> Shapes:
     """The shape of every tensor in a safetensors file, from its header. A truncated file is an error."""
     try:
@@ -208,8 +241,9 @@ def _check_files(folder: Path) -> None:
     ):
         index = folder / part / f"{stem}.safetensors.index.json"
         if index.is_file():
-            shards = sorted(set(_read_json(index).get("weight_map", {}).values()))
-            missing += [f"{part}/{shard}" for shard in shards if not (folder / part / shard).is_file()]
+            missing += [
+                f"{part}/{shard}" for shard in read_index(index) if not (index.parent / shard).is_file()
+            ]
         elif not (folder / part / f"{stem}.safetensors").is_file():
             missing.append(f"{part}/{stem}.safetensors")
     if missing:
@@ -233,18 +267,6 @@ def _check_shapes(
             raise GoTError(f"{file} lacks the tensor {key} of shape {list(shape)}.")
         if shapes[key] != shape:
             raise GoTError(f"{file}: {key} has shape {list(shapes[key])}, but {list(shape)} is needed.")
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise GoTError(f"{file} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise GoTError(f"{file} is not valid JSON: {error}.") from error
-    if not isinstance(values, dict):
-        raise GoTError(f"{file} must hold a JSON object, got {type(values).__name__}.")
-    return values
 
 
 def _numbers(kind: type[Settings], values: object, where: str) -> Settings:

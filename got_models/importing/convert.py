@@ -71,7 +71,8 @@ def import_checkpoint(
         destination: the folder to make.
         dtype: of the weights, one of DTYPES. LoRA is merged in float32 before.
         lora_alpha: numerator of LoRA's scale alpha / r; None means r, as in GoT-6B.
-        on_progress: called after each tensor with the bytes that are done and the bytes in total.
+        on_progress: called after each tensor and each file with the bytes that are done and the bytes in
+            total; what it raises ends the import.
 
     Raises:
         GoTError: what was given cannot be imported, or the destination cannot be written to; the destination
@@ -101,10 +102,12 @@ def import_checkpoint(
             # 2. Weights, file by file, except those that an earlier import has finished.
             done = 0
             for file in files:
-                if file.name not in staging.sha256:
+                if not staging.is_finished(file.name):
                     target, values = staging.folder / file.name, tensors(file, done)
                     staging.finish(file.name, write_safetensors(target, file.shapes, number_type, values))
                 done += file.bytes(number_type)
+                if on_progress:
+                    on_progress(done, total)
             # 3. Settings, a last check of the whole, and its name.
             _write_small_files(staging.folder, folders, plan, files, number_type)
             check(staging.folder)

@@ -1,4 +1,4 @@
-"""The three published folders: where they are, and which of their files an import reads."""
+"""The three published folders: where they come from, where they are, and what an import reads of them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,24 @@ QWEN_FILES = (
     "preprocessor_config.json",
 )
 SDXL_FILES = ("unet/config.json", "vae/config.json", "scheduler/scheduler_config.json")
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # or their shards, which "<name>.index.json" lists
+UNFINISHED = ".part"  # what the name of a folder ends with while an import grows in it
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A publisher's repository on huggingface.co, and what of it an import reads; `*` in place of numbers."""
+
+    name: str
+    files: tuple[str, ...]
+
+
+REPOSITORIES = {
+    GOT: Repository("LucasFang/GoT-6B", ("pytorch_model.bin.index.json", "pytorch_model-*.bin")),
+    QWEN: Repository("Qwen/Qwen2.5-VL-3B-Instruct", (*QWEN_FILES, "chat_template.json")),
+    SDXL: Repository("stabilityai/stable-diffusion-xl-base-1.0", SDXL_FILES),
+}
+"""Folder -> where it comes from."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +54,8 @@ def find_folders(source: Path, qwen: Path | None = None, sdxl: Path | None = Non
     Raises:
         GoTError: a folder or some of its files are missing; the message lists them all.
     """
-    got = source / GOT if (source / GOT).is_dir() else source
+    itself = not (source / GOT).is_dir() and (source.name == GOT or _holds_weights(source))
+    got = source if itself else source / GOT
     beside = got.absolute().parent
     folders = PublishedFolders(got, qwen or beside / QWEN, sdxl or beside / SDXL)
     missing = []
@@ -51,7 +70,28 @@ def find_folders(source: Path, qwen: Path | None = None, sdxl: Path | None = Non
             missing += [str(folder / file) for file in files if not (folder / file).is_file()]
     if missing:
         raise GoTError(
-            f"An import needs {GOT}, {QWEN} and {SDXL} side by side, or --qwen and --sdxl with where they"
-            f" are. Missing: {', '.join(missing)}."
+            f"An import needs {GOT}, {QWEN} and {SDXL} side by side, or `qwen` and `sdxl` with where these"
+            f" two are. Missing: {', '.join(missing)}. {where_from()}"
         )
     return folders
+
+
+def where_from() -> str:
+    """For people who download by hand: which files, and from where."""
+    lists = [
+        f"{folder}: {', '.join(repository.files)} (https://huggingface.co/{repository.name})"
+        for folder, repository in REPOSITORIES.items()
+    ]
+    return f"What belongs into each folder: {'; '.join(lists)}."
+
+
+def needs_import(folder: Path) -> bool:
+    """Whether it is no checkpoint yet, but published weights, or an import that has not ended."""
+    if folder.suffix == UNFINISHED:
+        return True
+    return not (folder / "got.json").is_file() and ((folder / GOT).is_dir() or _holds_weights(folder))
+
+
+def _holds_weights(folder: Path) -> bool:
+    names = [name for weights in WEIGHT_FILES for name in (weights, f"{weights}.index.json")]
+    return any((folder / name).is_file() for name in names)

@@ -12,7 +12,7 @@ import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor
 
-from ..checkpoint import TIME_IDS, UNET_CHANNELS, Shapes, Sizes, _read_json
+from ..checkpoint import TIME_IDS, UNET_CHANNELS, Shapes, Sizes, read_json
 from ..errors import GoTError
 from ..ssgm import SemanticSpatialGuidance
 from .folders import GOT, QWEN, SDXL, PublishedFolders
@@ -75,7 +75,7 @@ def make_plan(folders: PublishedFolders, weights: PublishedWeights) -> ImportPla
     for part in PARTS:
         shapes[part] = {name: shapes[part][name] for name in recipes[part]}  # in the order of the files
     schedule = folders.sdxl / "scheduler/scheduler_config.json"
-    scheduler = _build(schedule, DDPMScheduler.from_config, _read_json(schedule))
+    scheduler = _build(schedule, DDPMScheduler.from_config, read_json(schedule))
     return ImportPlan(configs, shapes, recipes, _sizes(modules[PROJECTORS]), processor, scheduler)
 
 
@@ -86,9 +86,9 @@ def _sizes(projectors: SemanticSpatialGuidance) -> Sizes:
 
 def _configs(folders: PublishedFolders) -> dict[str, Config]:
     configs = {
-        "mllm": _read_json(folders.qwen / "config.json"),
-        "unet": _read_json(folders.sdxl / "unet/config.json") | {"in_channels": UNET_CHANNELS},
-        "vae": _read_json(folders.sdxl / "vae/config.json"),
+        "mllm": read_json(folders.qwen / "config.json"),
+        "unet": read_json(folders.sdxl / "unet/config.json") | {"in_channels": UNET_CHANNELS},
+        "vae": read_json(folders.sdxl / "vae/config.json"),
     }
     inner = [configs["mllm"].get(key, {}) for key in ("text_config", "vision_config")]
     if not all(isinstance(config, dict) for config in inner):

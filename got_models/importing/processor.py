@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from ..checkpoint import _read_json
+from ..checkpoint import read_json
 from ..errors import GoTError
 from ..prompts import SPECIAL_TOKENS
 
@@ -31,7 +31,7 @@ class Processor:
         """As transformers 4.51 to 5.x all read it: the template goes into tokenizer_config.json."""
         target.mkdir(parents=True, exist_ok=True)
         (target / "tokenizer.json").write_text(self.tokenizer.to_str(pretty=True), encoding="utf-8")
-        config = _read_json(self.folder / "tokenizer_config.json") | {"chat_template": self.chat_template}
+        config = read_json(self.folder / "tokenizer_config.json") | {"chat_template": self.chat_template}
         (target / "tokenizer_config.json").write_text(
             json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
@@ -49,7 +49,7 @@ def read_processor(folder: Path) -> Processor:
     except Exception as error:  # the library raises nothing more special
         raise GoTError(f"{file} is not a tokenizer: {error}. Download it again.") from error
     tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
-    _read_json(folder / "preprocessor_config.json")
+    read_json(folder / "preprocessor_config.json")
     return Processor(folder, tokenizer, _chat_template(folder))
 
 
@@ -59,7 +59,7 @@ def _chat_template(folder: Path) -> str:
         return _read_text(folder / "chat_template.jinja")
     for name in ("chat_template.json", "tokenizer_config.json"):
         if (folder / name).is_file():
-            template = _read_json(folder / name).get("chat_template")
+            template = read_json(folder / name).get("chat_template")
             if isinstance(template, str):
                 return template
     raise GoTError(

@@ -10,10 +10,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..checkpoint import Shapes, _read_json
+from ..checkpoint import Shapes, read_index
 from ..errors import GoTError
-
-WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # or their shards, which "<name>.index.json" lists
+from .folders import WEIGHT_FILES
 
 
 class PublishedWeights:
@@ -71,13 +70,7 @@ def find_weight_files(folder: Path) -> list[Path]:
 
 
 def _indexed_files(index: Path) -> list[Path]:
-    weight_map = _read_json(index).get("weight_map")
-    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
-        raise GoTError(f"{index} must hold a 'weight_map' from tensors to files. Download it again.")
-    names = sorted(set(weight_map.values()))
-    outside = [name for name in names if Path(name).name != name]
-    if outside:
-        raise GoTError(f"{index} names files outside its folder: {', '.join(outside)}. Do not trust it.")
+    names = read_index(index)
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
         raise GoTError(

@@ -12,8 +12,9 @@ from typing import Any
 
 from huggingface_hub.utils import WeakFileLock
 
-from ..checkpoint import _read_json
+from ..checkpoint import read_json
 from ..errors import GoTError
+from .folders import UNFINISHED
 from .writing import checksum
 
 MANIFEST = "manifest.json"
@@ -35,22 +36,26 @@ class Staging:
         self.sha256: dict[str, str] = {}
 
     def open(self) -> None:
-        """Keep what an earlier import has finished in the folder, and remove the rest.
+        """Keep what an earlier import has noted as finished in the folder, and remove the rest.
 
         Raises:
             GoTError: a folder of that name stands there that no import has made.
         """
         before = self._read()
         if before.get("made_from") == self.made_from:
-            self.sha256 = {
-                name: digest
-                for name, digest in before["sha256"].items()
-                if (self.folder / name).is_file() and checksum(self.folder / name) == digest
-            }
+            self.sha256 = before["sha256"]
         for file in [file for file in self.folder.rglob("*") if not file.is_dir()]:
             if file.relative_to(self.folder).as_posix() not in {*self.sha256, MANIFEST}:
                 file.unlink()
         self._write()
+
+    def is_finished(self, name: str) -> bool:
+        """Whether an earlier import has finished a file, and nothing has changed it since."""
+        file = self.folder / name
+        if name in self.sha256 and file.is_file() and checksum(file) == self.sha256[name]:
+            return True
+        self.sha256.pop(name, None)
+        return False
 
     def finish(self, name: str, digest: str) -> None:
         """Note a file as finished."""
@@ -73,7 +78,7 @@ class Staging:
 
     def _read(self) -> dict[str, Any]:
         file = self.folder / MANIFEST
-        manifest = _read_json(file) if file.is_file() else {}
+        manifest = read_json(file) if file.is_file() else {}
         names = {file.name for file in self.folder.iterdir()}
         if not isinstance(manifest.get("sha256"), dict) and not names <= {_UNFINISHED_MANIFEST}:
             raise GoTError(
@@ -89,8 +94,16 @@ class Staging:
         os.replace(beside, self.folder / MANIFEST)
 
 
+def is_imported(folder: Path, dtype: str) -> bool:
+    """Whether an import with this dtype has made the folder."""
+    if not (folder / MANIFEST).is_file():
+        return False
+    made_from = read_json(folder / MANIFEST).get("made_from")
+    return isinstance(made_from, dict) and made_from.get("dtype") == dtype
+
+
 def staging_folder(destination: Path) -> Path:
-    return destination.with_name(destination.name + ".part")
+    return destination.with_name(destination.name + UNFINISHED)
 
 
 def check_room(destination: Path, needed: int) -> None:
@@ -108,28 +121,47 @@ def check_room(destination: Path, needed: int) -> None:
     if room < needed:
         raise GoTError(
             f"The checkpoint takes {needed / 1e9:.1f} GB, but the disk of {place} has room for"
-            f" {room / 1e9:.1f} GB. Free some, choose another destination, or a smaller --dtype."
+            f" {room / 1e9:.1f} GB. Free some, choose another destination, or a smaller dtype."
         )
+
+
+@contextmanager
+def only_one(work: str, lock: Path) -> Iterator[None]:
+    """Holds the lock file while it lasts. The system frees it when the process ends, however it ends.
+
+    Raises:
+        GoTError: another process does this work.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(WeakFileLock(lock, timeout=LOCK_SECONDS))
+        except TimeoutError as error:
+            raise GoTError(f"Another {work} is running. Wait for it to end.") from error
+        stack.callback(_remove, lock)
+        yield
+
+
+def _remove(lock: Path) -> None:
+    with suppress(OSError):  # Windows keeps files that are open
+        lock.unlink()
 
 
 @contextmanager
 def open_staging(destination: Path, made_from: dict[str, Any]) -> Iterator[Staging]:
     """The opened staging folder of a destination, for this process alone.
 
-    The system frees the lock when the process ends, however it ends.
-
     Raises:
         GoTError: another process imports into the same destination, or the folder's name is taken.
     """
     staging = Staging(destination, made_from)
     staging.folder.mkdir(parents=True, exist_ok=True)  # first, to learn whether the place can be written to
-    lock = destination.with_name(destination.name + ".lock")
     with ExitStack() as stack:
-        try:
-            stack.enter_context(WeakFileLock(lock, timeout=LOCK_SECONDS))
-        except TimeoutError as error:
-            raise GoTError(f"Another import into {destination} is running. Wait for it to end.") from error
-        stack.callback(_remove, lock)
+        lock = destination.with_name(destination.name + ".lock")
+        stack.enter_context(only_one(f"import into {destination}", lock))
+        if os.path.lexists(destination):  # an import that ended while this one waited
+            with suppress(OSError):  # not empty: some other folder
+                staging.folder.rmdir()
+            raise GoTError(f"The destination {destination} exists already. Name a new folder.")
         staging.open()
         stack.callback(staging.discard_if_empty)
         try:
@@ -137,8 +169,3 @@ def open_staging(destination: Path, made_from: dict[str, Any]) -> Iterator[Stagi
         except GoTError:  # what was given cannot be imported: nothing of it is worth going on with
             staging.sha256.clear()
             raise
-
-
-def _remove(lock: Path) -> None:
-    with suppress(OSError):  # Windows keeps files that are open
-        lock.unlink()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from got_pack.got_models.errors import GoTError
+from got_pack.nodes._comfy import BUNDLED_NAME, checkpoint_names
+from got_pack.nodes.importing import GoTImportCheckpoint
+from got_pack.nodes.loaders import GoTModelLoader
+from got_pack.nodes.native import GoTNativeModelLoader
 from peft import LoraConfig, get_peft_model
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -21,44 +24,11 @@ from got_models.checkpoint import read_settings, write_settings
 from got_models.importing.convert import VISION_SIZE, import_checkpoint
 from got_models.importing.folders import find_folders
 from got_models.model import GoTModel
-from got_models.prompts import SPECIAL_TOKENS
+
+from ..published import older, prefixed, write_stock_models
 
 PROMPT = "a red circle to the left of a blue square"
 TEXT = "A red circle <|box_start|>(100,200),(400,500)<|box_end|> (red) on a white background."
-
-State = dict[str, torch.Tensor]
-
-
-def prefixed(prefix: str, module: torch.nn.Module) -> State:
-    return {f"{prefix}{key}": value.detach().clone() for key, value in module.state_dict().items()}
-
-
-def older(state: State) -> State:
-    """The names that the older transformers gave."""
-    return {
-        key.replace("model.language_model.", "model.").replace("model.visual.", "visual."): value
-        for key, value in state.items()
-    }
-
-
-def change_json(file: Path, target: Path, **values: Any) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | values), encoding="utf-8")
-
-
-def write_stock_models(checkpoint: Path, source: Path) -> None:
-    """Beside GoT-6B: Qwen's folder, whose tokenizer has never heard of GoT, and SDXL's with four channels."""
-    qwen, sdxl = source / "Qwen2.5-VL-3B-Instruct", source / "stable-diffusion-xl-base-1.0"
-    shutil.copytree(checkpoint / "processor", qwen)
-    tokens = json.loads((qwen / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]
-    stock = [token for token in tokens if token["content"] not in SPECIAL_TOKENS]
-    assert len(tokens) - len(stock) == 66
-    change_json(qwen / "tokenizer.json", qwen / "tokenizer.json", added_tokens=stock)
-    for name in ("config.json", "generation_config.json"):
-        shutil.copy(checkpoint / "mllm" / name, qwen)
-    change_json(checkpoint / "unet/config.json", sdxl / "unet/config.json", in_channels=4)
-    change_json(checkpoint / "vae/config.json", sdxl / "vae/config.json")
-    shutil.copytree(checkpoint / "scheduler", sdxl / "scheduler")
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +84,105 @@ def test_an_imported_checkpoint_writes_and_draws_what_the_original_does(
 def test_the_lora_shows_in_the_picture(checkpoint: Path, trees: dict[str, Path]) -> None:
     """Otherwise a LoRA that is lost on the way would go unnoticed above."""
     assert words_and_picture(checkpoint, "generate") != words_and_picture(trees["itself"], "generate")
+
+
+# The node
+
+
+@pytest.fixture
+def models(trees: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder models/got with the published tree in models/got/downloads."""
+    monkeypatch.chdir(tmp_path)
+    models = tmp_path / "models/got"
+    models.mkdir(parents=True)
+    (models / "downloads").symlink_to(trees["merged, newer names, safetensors"])
+    return models
+
+
+def run_node(**inputs: object) -> str:
+    defaults = {"source": "downloads", "name": "mine", "dtype": "float32", "download": False}
+    (name,) = GoTImportCheckpoint().import_checkpoint(**defaults | inputs)
+    return name
+
+
+def test_the_node_makes_a_checkpoint_that_the_loaders_list_and_open(models: Path) -> None:
+    assert checkpoint_names() == [BUNDLED_NAME, "downloads (needs import)"]
+    assert run_node() == "mine"
+    assert checkpoint_names() == [BUNDLED_NAME, "downloads (needs import)", "mine"]
+    (model,) = GoTModelLoader().load("mine", "float32")
+    assert model.unet.config.in_channels == 12
+
+
+def test_run_again_the_node_is_done_at_once_even_without_the_source(models: Path) -> None:
+    run_node()
+    before = {file: file.stat().st_mtime_ns for file in (models / "mine").rglob("*")}
+    (models / "downloads").unlink()
+    assert run_node() == "mine"
+    assert {file: file.stat().st_mtime_ns for file in (models / "mine").rglob("*")} == before
+    assert GoTImportCheckpoint.IS_CHANGED(name="mine", dtype="float32")
+
+
+def test_another_dtype_under_the_same_name_is_refused(models: Path) -> None:
+    run_node()
+    with pytest.raises(GoTError, match="exists already"):
+        run_node(dtype="bfloat16")
+
+
+def test_folders_may_lie_anywhere(models: Path, trees: dict[str, Path], tmp_path: Path) -> None:
+    source = trees["PEFT, older names, pickles"]
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone/GoT-6B").symlink_to(source / "GoT-6B")
+    with pytest.raises(GoTError, match="Missing: the folder"):
+        run_node(source=str(tmp_path / "alone"))
+    others = {
+        "qwen": str(source / "Qwen2.5-VL-3B-Instruct"),
+        "sdxl": str(source / "stable-diffusion-xl-base-1.0"),
+    }
+    assert run_node(source=str(tmp_path / "alone"), **others) == "mine"
+
+
+@pytest.mark.parametrize("name", ["downloads", "downloads (needs import)"])
+@pytest.mark.parametrize("loader", [GoTModelLoader, GoTNativeModelLoader])
+def test_a_loader_names_the_node_for_a_folder_that_needs_importing(
+    loader: type, name: str, models: Path
+) -> None:
+    message = loader.VALIDATE_INPUTS(name)
+    assert "Run GoT Import Checkpoint with 'downloads' as its source" in message
+
+
+def test_a_loader_says_of_an_import_that_has_not_ended_how_to_go_on(models: Path) -> None:
+    (models / "mine.part").mkdir()
+    assert "mine.part (needs import)" in checkpoint_names()
+    message = GoTModelLoader.VALIDATE_INPUTS("mine.part (needs import)")
+    assert "not ended. Run GoT Import Checkpoint again with the same inputs" in str(message)
+
+
+def test_the_published_folders_directly_in_the_models_folder_are_a_source_too(
+    models: Path, trees: dict[str, Path]
+) -> None:
+    (models / "downloads").unlink()
+    for folder in trees["merged, newer names, safetensors"].iterdir():
+        (models / folder.name).symlink_to(folder)
+    assert "GoT-6B (needs import)" in checkpoint_names()
+    assert run_node(source="GoT-6B") == "mine"
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../other", "/tmp/other", "a/b", "a\\b", "mine.part", "mine. "]
+)
+def test_what_is_no_name_for_a_folder_is_refused(name: str, models: Path) -> None:
+    with pytest.raises(GoTError, match="cannot be the name of a folder"):
+        run_node(name=name)
+
+
+def test_downloads_go_nowhere_but_into_the_models_folder(models: Path, tmp_path: Path) -> None:
+    for source in (str(tmp_path / "elsewhere"), "../elsewhere"):
+        with pytest.raises(GoTError, match="cannot be the name of a folder"):
+            run_node(source=source, download=True)
+
+
+def test_an_empty_or_unknown_source_is_refused(models: Path) -> None:
+    with pytest.raises(GoTError, match="source is empty"):
+        run_node(source=" ")
+    with pytest.raises(GoTError, match=r"Missing: the folder .*unknown.GoT-6B"):
+        run_node(source="unknown")

@@ -88,10 +88,19 @@ def test_a_picture_makes_it_an_edit_and_of_a_batch_the_first_counts(got: Managed
     assert chain == reason(got, batch[:1])["result"][0]
 
 
+def test_locked_objects_are_in_the_plan(got: ManagedModel) -> None:
+    chain = reason(got, locked=CHAIN, max_new_tokens=60)["result"][0]
+    wanted = [(region.phrase, region.box) for region in CHAIN.regions]
+    assert [
+        (region.phrase, region.box) for region in chain.regions if region.phrase == wanted[0][0]
+    ] == wanted
+
+
 @pytest.mark.parametrize(
     ("image", "changes", "message"),
     [
         (None, {"prompt": " "}, "prompt is empty"),
+        (None, {"locked": EDIT}, "from a plan to edit"),
         (None, {"task": "edit"}, "no picture is connected"),
         (pictures(1), {"task": "generate"}, "Disconnect it"),
         (torch.zeros(0, 8, 8, 3), {}, "batch is empty"),

@@ -31,7 +31,7 @@ from got_models.checkpoint import check
 from got_models.commands import convert as command
 from got_models.importing import convert
 from got_models.importing.convert import import_checkpoint
-from got_models.importing.folders import PublishedFolders, find_folders
+from got_models.importing.folders import REPOSITORIES, PublishedFolders, find_folders
 from got_models.importing.names import gather
 from got_models.importing.staging import open_staging
 from got_models.importing.writing import write_safetensors
@@ -360,6 +360,24 @@ def test_every_part_of_an_imported_checkpoint_loads(imported: Path) -> None:
     assert torch.equal(bias, merged["output_projector_add.projector.bias"].bfloat16().float())
 
 
+@pytest.mark.parametrize(
+    ("entry", "kept"),
+    [
+        ({"force_upcast": True}, torch.float32),
+        ({}, torch.float32),
+        ({"force_upcast": False}, torch.float16),
+    ],
+)
+def test_a_vae_stays_in_float32_in_half_precision_unless_its_config_says_that_it_need_not(
+    entry: dict[str, bool], kept: torch.dtype, imported: Path, tmp_path: Path
+) -> None:
+    checkpoint = Path(shutil.copytree(imported, tmp_path / "copy"))
+    config = {key: value for key, value in VAE_CONFIG.items() if key != "force_upcast"}
+    (checkpoint / "vae/config.json").write_text(json.dumps(config | entry))
+    model = GoTModel.from_pretrained(checkpoint, dtype=torch.float16)
+    assert (model.unet.dtype, model.vae.dtype) == (torch.float16, kept)
+
+
 def test_the_tokenizer_is_extended_in_order_and_keeps_its_chat_template(imported: Path) -> None:
     tokenizer = GoTModel.from_pretrained(imported).reasoner.tokenizer
     first = LETTERS + len(QWEN_TOKENS)
@@ -438,6 +456,13 @@ def test_the_command_says_where_the_checkpoint_is_and_shows_progress(
     output = capsys.readouterr()
     assert output.out == f"{tmp_path / 'out'}\n"
     assert "converting" in output.err and "%|" in output.err
+
+
+def test_the_page_on_models_names_every_file_that_is_needed_and_where_it_comes_from() -> None:
+    page = (ROOT / "docs/models.md").read_text(encoding="utf-8")
+    for folder, repository in REPOSITORIES.items():
+        for words in (folder, f"(https://huggingface.co/{repository.name})", *repository.files):
+            assert words in page
 
 
 def test_the_dtypes_offered_are_those_of_the_import() -> None:
@@ -521,6 +546,18 @@ def test_an_index_that_names_files_outside_its_folder_is_refused(
 def test_an_index_that_cannot_be_used_is_named(content: str, source: Path, refused: Refused) -> None:
     (source / "GoT-6B/pytorch_model.bin.index.json").write_text(content)
     assert "pytorch_model.bin.index.json" in refused(source)
+
+
+@pytest.mark.parametrize("name", ["../outside.safetensors", "/outside.safetensors", ".."])
+def test_a_checkpoint_whose_index_names_files_outside_its_folder_is_refused(
+    name: str, imported: Path, tmp_path: Path
+) -> None:
+    checkpoint = Path(shutil.copytree(imported, tmp_path / "copy"))
+    (checkpoint / "unet/diffusion_pytorch_model.safetensors").rename(checkpoint / "outside.safetensors")
+    index = checkpoint / "unet/diffusion_pytorch_model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"conv_in.weight": name}}))
+    with pytest.raises(ValueError, match="names files outside its folder"):
+        check(checkpoint)
 
 
 def test_shards_without_their_index_are_refused_with_its_name(source: Path, refused: Refused) -> None:
@@ -655,7 +692,7 @@ def test_missing_folders_and_files_are_listed_together(source: Path, refused: Re
     message = refused(source)
     assert str(source / "stable-diffusion-xl-base-1.0") in message
     assert str(source / "Qwen2.5-VL-3B-Instruct/tokenizer.json") in message
-    assert "--sdxl" in message
+    assert "`sdxl` with where" in message and "https://huggingface.co/stabilityai/stable-diffusion" in message
 
 
 def test_a_folder_without_weights_is_refused_with_what_is_expected(source: Path, refused: Refused) -> None:
@@ -803,6 +840,18 @@ def test_a_second_import_into_the_same_folder_is_refused_while_the_first_one_run
         first.finish("a.safetensors", "0")
         assert "Another import" in refused(source)
         assert (tmp_path / "out.part/manifest.json").is_file()
+
+
+def test_of_two_imports_into_one_folder_at_once_one_succeeds_and_the_other_is_told(
+    published: Path, imported: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "got_models", "convert", str(published), str(tmp_path / "out")]
+    both = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    ends = sorted((process.wait(timeout=300), str(process.communicate()[1])) for process in both)
+    assert [code for code, _ in ends] == [0, 2]
+    assert "Another import" in ends[1][1] or "exists already" in ends[1][1]
+    assert checksums(tmp_path / "out") == checksums(imported)
+    assert os.listdir(tmp_path) == ["out"]
 
 
 def test_a_disk_that_fills_up_ends_with_a_message_and_the_next_run_goes_on(

@@ -1,0 +1,163 @@
+"""Downloading the published folders from huggingface.co, or from the mirror that HF_ENDPOINT names."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, constants, hf_hub_url
+from huggingface_hub.file_download import http_get
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils import build_hf_headers
+
+from ..errors import GoTError
+from .folders import REPOSITORIES, Repository, where_from
+from .staging import only_one
+from .writing import checksum
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file to download. `size` in bytes; `sha256` is known of large files only."""
+
+    repository: str
+    name: str
+    target: Path
+    size: int
+    sha256: str | None
+
+    @property
+    def part(self) -> Path:
+        """Where it grows until it is whole."""
+        return self.target.with_name(self.target.name + ".part")
+
+    @property
+    def received(self) -> int:
+        """How many bytes of it are here, whole or not."""
+        file = self.target if self.target.is_file() else self.part
+        return min(self.size, file.stat().st_size) if file.is_file() else 0
+
+
+def download(folder: Path, on_progress: Progress | None = None) -> None:
+    """Fetch into `folder` what it lacks of the three published folders. What was interrupted goes on.
+
+    Args:
+        on_progress: called as bytes arrive, with the bytes that are there and the bytes in total; what it
+            raises ends the download.
+
+    Raises:
+        GoTError: no network, no room, or a file that arrived damaged; the message says what to do by hand.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with only_one(f"download into {folder}", folder / ".download.lock"):
+            files = [file for name in REPOSITORIES for file in _list_files(folder / name, REPOSITORIES[name])]
+            _check_room(folder, files)
+            total, done = sum(file.size for file in files), 0
+
+            def report(size: int) -> None:
+                if on_progress:
+                    on_progress(done + size, total)
+
+            for file in files:
+                if not file.target.is_file():
+                    _fetch(file, report)
+                report(file.size)
+                done += file.size
+    except OSError as error:
+        raise GoTError(
+            f"The download into {folder} cannot be written: {error.strerror or error}. Free room on the disk"
+            " and run again: it goes on where it stopped."
+        ) from error
+
+
+def _list_files(folder: Path, repository: Repository) -> list[RemoteFile]:
+    """What an import needs of a repository, as the hub lists it."""
+    patterns = [re.escape(name).replace(r"\*", "[0-9a-z-]+") for name in repository.files]
+    wanted = re.compile("|".join(patterns))
+    with _reaching(repository.name):
+        entries = [
+            entry
+            for entry in HfApi().list_repo_tree(repository.name, recursive=True)
+            if isinstance(entry, RepoFile) and wanted.fullmatch(entry.path)
+        ]
+    return [
+        RemoteFile(
+            repository.name,
+            entry.path,
+            folder / entry.path,
+            entry.size,
+            entry.lfs.sha256 if entry.lfs else None,
+        )
+        for entry in entries
+    ]
+
+
+def _check_room(folder: Path, files: list[RemoteFile]) -> None:
+    needed = sum(file.size - file.received for file in files)
+    room = shutil.disk_usage(folder).free
+    if room < needed:
+        raise GoTError(
+            f"The download takes {needed / 1e9:.1f} GB, but the disk of {folder} has room for"
+            f" {room / 1e9:.1f} GB. Free some, or choose a folder on another disk."
+        )
+
+
+def _fetch(file: RemoteFile, on_size: Callable[[int], None]) -> None:
+    """One file, from where it stopped. A small one, of which no checksum is known, starts anew."""
+    file.part.parent.mkdir(parents=True, exist_ok=True)
+    if file.sha256 is None or (file.part.is_file() and file.part.stat().st_size > file.size):
+        file.part.unlink(missing_ok=True)
+    with _GrowingFile(file.part, on_size) as part, _reaching(file.repository, part):
+        url, headers = hf_hub_url(file.repository, file.name), build_hf_headers()
+        http_get(url, part, resume_size=part.tell(), headers=headers, expected_size=file.size)
+    if file.sha256 is not None and checksum(file.part) != file.sha256:
+        file.part.unlink()
+        raise GoTError(f"{file.target} arrived damaged and was removed. Run again to fetch it once more.")
+    os.replace(file.part, file.target)
+
+
+class _GrowingFile(io.BufferedWriter):
+    """A file, open at its end, that says after each write how large it is."""
+
+    def __init__(self, path: Path, on_size: Callable[[int], None]) -> None:
+        super().__init__(io.FileIO(path, "a"))
+        self.on_size = on_size
+        self.raised: BaseException | None = None
+
+    def write(self, content: Any) -> int:
+        try:
+            written = super().write(content)
+            self.on_size(self.tell())
+        except BaseException as error:
+            self.raised = error
+            raise
+        return written
+
+
+@contextmanager
+def _reaching(repository: str, part: _GrowingFile | None = None) -> Iterator[None]:
+    """Makes one message of all that can go wrong on the network: the errors differ with the hub's version.
+
+    What `part` raised itself, because the disk is full or the user wants to stop, is not from the network.
+    """
+    try:
+        yield
+    except Exception as error:
+        if part is not None and part.raised is error:
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise GoTError(
+            f"{repository} cannot be downloaded from {constants.ENDPOINT}: {reason}. Check the network (the"
+            " environment variable HF_ENDPOINT may name a mirror) and run again: it goes on where it stopped."
+            f" Or put the files there by hand. {where_from()}"
+        ) from error

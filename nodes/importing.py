@@ -1,0 +1,124 @@
+"""Importing the published GoT-6B: its folders, downloaded if asked for, become a checkpoint in models/got."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..got_models.commands.convert import DTYPES
+from ._comfy import new_checkpoint_folder, progress_bar, published_folder, show_text, stop_if_interrupted
+
+
+class GoTImportCheckpoint:
+    DESCRIPTION = (
+        "Makes a checkpoint of the published GoT-6B, which comes in pieces and in a layout for training. "
+        "Run it once; if it is stopped, run it again and it goes on. Then refresh the page and choose the "
+        "checkpoint in GoT Model Loader."
+    )
+    CATEGORY = "GoT"
+    RETURN_TYPES = ("STRING",)
+    RETURN_NAMES = ("checkpoint",)
+    OUTPUT_TOOLTIPS = ("The checkpoint's name, as GoT Model Loader lists it.",)
+    FUNCTION = "import_checkpoint"
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "source": (
+                    "STRING",
+                    {
+                        "default": "downloads",
+                        "tooltip": "The folder that holds GoT-6B, Qwen2.5-VL-3B-Instruct and "
+                        "stable-diffusion-xl-base-1.0: its name in models/got, or a full path.",
+                    },
+                ),
+                "name": (
+                    "STRING",
+                    {
+                        "default": "GoT-6B-imported",
+                        "tooltip": "What the checkpoint will be called: its folder in models/got.",
+                    },
+                ),
+                "dtype": (
+                    list(DTYPES),
+                    {
+                        "default": DTYPES[0],
+                        "tooltip": "Number format of the weights on disk. bfloat16 and float16: about 13 GB. "
+                        "float32: twice as much, and as published.",
+                    },
+                ),
+                "download": (
+                    "BOOLEAN",
+                    {
+                        "default": False,
+                        "tooltip": "First fetch what the source folder lacks from huggingface.co: 28 GB. "
+                        "The source must then be a name in models/got.",
+                    },
+                ),
+            },
+            "optional": {
+                "qwen": (
+                    "STRING",
+                    {
+                        "default": "",
+                        "tooltip": "Where Qwen2.5-VL-3B-Instruct is, if not in the source folder.",
+                    },
+                ),
+                "sdxl": (
+                    "STRING",
+                    {
+                        "default": "",
+                        "tooltip": "Where stable-diffusion-xl-base-1.0 is, if not in the source folder.",
+                    },
+                ),
+            },
+            "hidden": {"node_id": "UNIQUE_ID"},
+        }
+
+    @classmethod
+    def IS_CHANGED(cls, name: str, **_: Any) -> bool:
+        """A checkpoint that somebody has removed meanwhile is made again."""
+        return new_checkpoint_folder(name).is_dir()
+
+    def import_checkpoint(
+        self,
+        source: str,
+        name: str,
+        dtype: str,
+        download: bool,
+        qwen: str = "",
+        sdxl: str = "",
+        node_id: str | None = None,
+    ) -> tuple[str]:
+        destination = new_checkpoint_folder(name)
+        # A workflow may come from anywhere: what it downloads stays in the folder for models.
+        folder = new_checkpoint_folder(source) if download else published_folder(source)
+        others = [published_folder(text) if text else None for text in (qwen, sdxl)]
+        from ..got_models.importing.convert import import_checkpoint
+        from ..got_models.importing.download import download as fetch
+        from ..got_models.importing.folders import find_folders
+        from ..got_models.importing.staging import is_imported
+
+        if not is_imported(destination, dtype):
+            if download:
+                fetch(folder, _reporter("Downloading", node_id))
+            folders = find_folders(folder, *others)
+            import_checkpoint(folders, destination, dtype, on_progress=_reporter("Importing", node_id))
+        show_text(f"{name} is ready: refresh the page and choose it in GoT Model Loader.", node_id)
+        return (name,)
+
+
+def _reporter(work: str, node_id: str | None) -> Callable[[int, int], None]:
+    """Shows how many bytes are done, on the node, and stops the work when the user wants it."""
+    bar: Callable[[int, Any], None] | None = None
+
+    def report(done: int, total: int) -> None:
+        nonlocal bar
+        stop_if_interrupted()
+        bar = bar or progress_bar(total)
+        bar(done, None)
+        show_text(f"{work}: {done / 1e9:.1f} of {total / 1e9:.1f} GB", node_id)
+
+    return report
