@@ -45,6 +45,7 @@ function addEditor(node) {
     const listeners = new AbortController();
 
     saved.hidden = true;
+    saved.computeSize = () => [0, -4];  // older frontends leave room for hidden widgets; 4 is the gap behind each
     const widget = node.addDOMWidget("chain_editor", "got_chain_editor", editor.element, {
         serialize: false,
         hideOnZoom: false,

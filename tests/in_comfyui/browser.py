@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page, Response
 
 READY = "!!(window.app?.vueAppReady && window.LiteGraph?.registered_node_types.GoTReason)"
-START_LIMIT = 120_000  # milliseconds
+PAGE_LIMIT = 120_000  # milliseconds, also on a busy machine
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 # What a user would see go wrong: a dialog, a red message, a node that the frontend does not know.
@@ -21,15 +21,21 @@ COMPLAINTS = """() => [
         .map((node) => `unknown node ${node.type}`),
 ]"""
 
-# Presses stop when the progress bar reaches `value`, and keeps all that the bar shows in `window.progress`.
+# Keeps the id of the run that the page was last told to be over.
+WATCH_RUNS = """() => {
+    for (const end of ['execution_success', 'execution_error', 'execution_interrupted']) {
+        app.api.addEventListener(end, ({ detail }) => { window.finishedRun = detail.prompt_id; });
+    }
+}"""
+
+# Presses Stop when the progress bar reaches `value`.
 STOP_AT = """(value) => {
-    window.progress = [];
     const onProgress = ({ detail }) => {
-        window.progress.push(detail.value);
-        if (detail.value === value) app.api.interrupt();
+        if (detail.value !== value) return;
+        app.api.removeEventListener('progress', onProgress);
+        app.api.interrupt();
     };
     app.api.addEventListener('progress', onProgress);
-    window.stopWatching = () => app.api.removeEventListener('progress', onProgress);
 }"""
 
 
@@ -45,8 +51,10 @@ class Frontend:
         self.server = server
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(error.message))
+        page.set_default_timeout(PAGE_LIMIT)
         page.goto(server.url)
-        page.wait_for_function(READY, timeout=START_LIMIT)
+        page.wait_for_function(READY)
+        page.evaluate(WATCH_RUNS)
 
     def load(self, workflow: dict[str, Any]) -> list[str]:
         """Open a workflow -> what the user sees go wrong."""
@@ -65,18 +73,18 @@ class Frontend:
         return workflow
 
     def run(self) -> Run:
-        """Press Run and wait."""
-        return self.server.wait(self.queue())
+        """Press Run and wait, also for the messages that are still on their way to the page."""
+        identity = self.queue()
+        run = self.server.wait(identity)
+        self.page.wait_for_function("(run) => window.finishedRun === run", arg=identity)
+        return run
 
     def queue(self) -> str:
         with self.page.expect_response(is_answer_to_prompt) as response:
             self.page.evaluate("() => app.queuePrompt(0)")
         return accepted(response.value.json())
 
-    def interrupt_at(self, value: int) -> tuple[Run, list[int]]:
-        """Press Run, and Stop when the progress bar shows `value` -> the run, and what the bar showed."""
+    def interrupt_at(self, value: int) -> Run:
+        """Press Run, and Stop when the progress bar shows `value`."""
         self.page.evaluate(STOP_AT, value)
-        run = self.run()
-        self.page.wait_for_timeout(500)  # for what is still on its way
-        shown: list[int] = self.page.evaluate("() => (stopWatching(), progress)")
-        return run, shown
+        return self.run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from got_models.chain import MAX_REGIONS, Box, ReasoningChain
+from got_models.shapes.scoring import expected_objects, score_picture
 
 from .browser import Frontend
-from .conftest import NEWER, SERVED
+from .conftest import NEWER, SERVED, Checkpoint
+from .prompts import changed, everything
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator
@@ -24,8 +27,9 @@ PLAN = (
 OTHER_PLAN = "There is a large red circle (0,0),(300,300) above a green triangle (400,500),(800,900)."
 SQUARE = "560,400,900,740"
 VIEWPORT = {"width": 1500, "height": 1000}
-ADDED_AND_REMOVED = 200
-FRAMES = 60
+# GOT_ADD_AND_REMOVE=200 measures in full; what fewer leave behind would be over the bar too.
+ADDED_AND_REMOVED = int(os.environ.get("GOT_ADD_AND_REMOVE", "20"))
+FRAMES = 40
 ANSWER = 20_000  # milliseconds that the page may take, also on a busy machine
 
 UNDO_GRAPH = "() => app.extensionManager.workflow.activeWorkflow.changeTracker.undo()"
@@ -39,6 +43,31 @@ STREAM = """([text, done]) => {
     app.api.dispatchCustomEvent('progress_text', { nodeId: '1', text });
     if (done) app.api.dispatchCustomEvent('execution_interrupted', {});
 }"""
+DROP_CONNECTION = """([text]) => {
+    app.api.dispatchCustomEvent('progress_text', { nodeId: '1', text });
+    app.api.socket.close();
+}"""
+# Keeps what the editor's prose shows while the plan is written.
+WATCH_PROSE = """() => {
+    window.written = new Set();
+    const root = document.querySelector('[data-testid=got-chain-editor]');
+    new MutationObserver(() => {
+        const { textContent } = root.querySelector('.got-text');
+        if (root.classList.contains('got-streaming')) written.add(textContent);
+    }).observe(root, { subtree: true, childList: true, characterData: true });
+}"""
+SHOW_EDITOR = """() => {
+    app.canvas.ds.scale = 1;
+    app.canvas.centerOnNode(app.graph.nodes.find(({ type }) => type === 'GoTEditChain'));
+}"""
+INTO_SUBGRAPH = """() => {
+    const editor = app.graph.nodes.find(({ type }) => type === 'GoTEditChain');
+    const { node, subgraph } = app.graph.convertToSubgraph(new Set([editor]));
+    app.canvas.openSubgraph(subgraph, node);
+    app.canvas.ds.scale = 1;
+    app.canvas.centerOnNode(subgraph.nodes[0]);
+}"""
+OUT_OF_SUBGRAPH = "() => app.canvas.setGraph(app.graph)"
 COPY_EDITOR = """() => {
     const original = app.graph.nodes.find(({ type }) => type === 'GoTEditChain');
     app.canvas.selectNode(original);
@@ -117,6 +146,11 @@ class EditorPage:
         self.page.keyboard.up("Alt")
 
 
+def boxes_by_phrase(regions: list[dict[str, Any]]) -> dict[str, str]:
+    """The regions of a chain's JSON as `EditorPage.shown` gives them."""
+    return {region["phrase"]: ",".join(map(str, region["box"])) for region in regions}
+
+
 def workflow(plan: str, edited: str) -> dict[str, Any]:
     return {
         "last_node_id": 2,
@@ -127,6 +161,10 @@ def workflow(plan: str, edited: str) -> dict[str, Any]:
                 "type": "GoTChainFromText",
                 "pos": [80, 120],
                 "size": [380, 320],
+                "flags": {},
+                "order": 0,
+                "mode": 0,
+                "properties": {},
                 "outputs": [{"name": "chain", "type": "GOT_CHAIN", "links": [1]}],
                 "widgets_values": ["generate", "shapes", plan],
             },
@@ -135,10 +173,19 @@ def workflow(plan: str, edited: str) -> dict[str, Any]:
                 "type": "GoTEditChain",
                 "pos": [500, 120],
                 "size": [470, 760],
+                "flags": {},
+                "order": 1,
+                "mode": 0,
+                "properties": {},
                 "inputs": [{"name": "chain", "type": "GOT_CHAIN", "link": 1}],
                 "outputs": [
                     {"name": name, "type": kind, "links": []}
-                    for name, kind in [("chain", "GOT_CHAIN"), ("text", "STRING"), ("layout", "IMAGE")]
+                    for name, kind in [
+                        ("chain", "GOT_CHAIN"),
+                        ("text", "STRING"),
+                        ("layout", "IMAGE"),
+                        ("locked", "GOT_CHAIN"),
+                    ]
                 ],
                 "widgets_values": [edited, "keep mine"],
             },
@@ -169,6 +216,8 @@ def editor(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Editor
 def test_the_plan_that_leaves_follows_every_edit(editor: EditorPage) -> None:
     editor.open_and_run()
     assert editor.shown() == {"a large red circle": "120,312,496,688", "a blue square": SQUARE}
+    place = editor.root.bounding_box()
+    assert place and place["height"] > 600, "the hidden value takes no room"
 
     editor.drag(editor.box("a blue square"), -0.2, 0.1)
     x1, y1, x2, y2 = map(int, editor.shown()["a blue square"].split(","))
@@ -195,7 +244,7 @@ def test_the_plan_that_leaves_follows_every_edit(editor: EditorPage) -> None:
     shown = editor.shown()
     assert sorted(shown) == ["a purple square", "a star"]
     regions = editor.run()
-    assert {region["phrase"]: ",".join(map(str, region["box"])) for region in regions} == shown
+    assert boxes_by_phrase(regions) == shown
 
     saved = editor.frontend.save()
     assert editor.frontend.load(saved) == []
@@ -277,6 +326,60 @@ def test_boxes_land_while_the_plan_is_written(editor: EditorPage) -> None:
     editor.page.evaluate(STREAM, [text, True])
     assert editor.boxes.count() == 0  # the run was stopped: there is no plan
 
+    editor.page.evaluate(DROP_CONNECTION, [text])
+    editor.page.wait_for_function("() => !document.querySelector('.got-streaming')")
+    assert editor.boxes.count() == 0
+    editor.page.wait_for_function("() => app.api.socket.readyState === WebSocket.OPEN")
+    assert editor.run()
+    editor.boxes.first.wait_for()
+
+
+def test_the_picture_follows_what_the_artist_changed(editor: EditorPage, checkpoint: Checkpoint) -> None:
+    prompt = changed(everything(checkpoint.name), "reason", max_new_tokens=0 if checkpoint.trained else 24)
+    prompt["sampler"]["inputs"]["steps"] = 25 if checkpoint.trained else 1
+    editor.frontend.load_prompt(prompt)
+    editor.page.evaluate(SHOW_EDITOR)
+    editor.page.evaluate(WATCH_PROSE)
+    assert editor.frontend.run().succeeded
+    assert editor.page.evaluate("() => written.size") > 1, "the prose grows while the model writes"
+    if checkpoint.trained:
+        editor.boxes.first.focus()
+        for _ in range(12):
+            editor.page.keyboard.press("Shift+ArrowUp")
+    else:  # random weights write no boxes
+        editor.text.press("Control+End")
+        editor.page.keyboard.insert_text(" a red circle (100,100),(400,400).")
+    run = editor.frontend.run()
+    (used,) = (output["chain"][0] for output in run.outputs.values() if "chain" in output)
+    (saved,) = (node for node, output in run.outputs.items() if "images" in output)
+    (picture,) = editor.frontend.server.pictures(run, saved)
+    assert {
+        region["phrase"]: ",".join(map(str, region["box"])) for region in used["regions"]
+    } == editor.shown()
+    assert json.loads(picture.info["got_chain"]) == used
+    if checkpoint.trained:
+        expected = expected_objects(ReasoningChain.from_json(used))
+        score = score_picture(picture, expected)
+        assert expected
+        assert all(found.found for found in score.objects), (expected, score)
+
+
+def test_an_editor_in_a_subgraph_works_as_outside(editor: EditorPage) -> None:
+    editor.open()
+    editor.page.evaluate(INTO_SUBGRAPH)
+    editor.root.wait_for()
+    editor.page.evaluate(STREAM, [ReasoningChain.parse(PLAN, "generate", "").text, False])
+    assert editor.boxes.count() == 2
+    assert editor.frontend.run().succeeded
+    editor.box("a blue square").focus()
+    editor.page.keyboard.press("Shift+ArrowUp")
+    shown = editor.shown()
+    assert shown["a blue square"] == "560,390,900,730"
+    editor.page.evaluate(OUT_OF_SUBGRAPH)
+    (output,) = editor.frontend.run().outputs.values()
+    regions = output["chain"][0]["regions"]
+    assert boxes_by_phrase(regions) == shown
+
 
 def test_what_cannot_be_used_is_said_and_shown_as_text(editor: EditorPage) -> None:
     editor.open_and_run("Here is a <img src=x onerror='pwned=1'> cat (1,2),(300,400).")
@@ -326,6 +429,7 @@ def test_nothing_stays_when_the_node_goes(editor: EditorPage) -> None:
     before = measure()
     editor.page.evaluate(ADD_AND_REMOVE, ADDED_AND_REMOVED)
     after = measure()
+    print(f"{ADDED_AND_REMOVED} times added and removed: {before} -> {after}")
     for name, count in before.items():
         assert after[name] <= count * 1.05, (name, before, after)
 
@@ -356,5 +460,6 @@ def test_dragging_one_of_64_boxes_is_smooth(editor: EditorPage) -> None:
         editor.page.evaluate("() => new Promise(requestAnimationFrame)")
         frames.append(busy() - start)
     editor.page.mouse.up()
+    print(f"milliseconds per frame: median {statistics.median(frames):.1f}, longest {max(frames):.1f}")
     assert statistics.median(frames) <= 8, frames
     assert max(frames) <= 33, frames

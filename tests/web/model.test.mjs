@@ -210,7 +210,8 @@ test("while the model writes, each box lands when it is complete", () => {
     assert.deepEqual(model.region("red").box, [0, 0, 9, 9]);
 });
 
-for (const value of ["{", "[]", "null", '"text"', "{}", JSON.stringify({ upstream: "", chain: { ...json(TEXT), version: 9 } })]) {
+const lockedByWord = JSON.stringify({ locked: "red", upstream: "", chain: json(TEXT) });
+for (const value of ["{", "[]", "null", '"text"', "{}", lockedByWord, JSON.stringify({ upstream: "", chain: { ...json(TEXT), version: 9 } })]) {
     test(`a saved value that cannot be used is shown and kept: ${value.slice(0, 30)}`, () => {
         const model = modelOf(TEXT);
         model.value = value;

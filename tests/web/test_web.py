@@ -48,6 +48,15 @@ def test_editor_modules(node: str) -> None:
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
 
 
+def test_types_hold() -> None:
+    tsc = shutil.which("tsc")
+    if tsc is None:
+        warnings.warn("skipped: no tsc, which checks the editor's types", stacklevel=2)
+        pytest.skip("no tsc")
+    result = subprocess.run([tsc, "--project", str(HERE)], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+
+
 def test_both_languages_read_and_edit_every_text_alike(node: str) -> None:
     cases = [random_case(random.Random(seed)) for seed in range(CASES)]
     result = subprocess.run(

@@ -299,7 +299,8 @@ export class ChainModel {
 function editFromJson(data) {
     if (typeof data?.upstream !== "string") throw new ChainError('It must hold "upstream" and "chain".');
     const chain = chainFromJson(data.chain);
-    const locked = Array.isArray(data.locked) ? data.locked : [];
+    const { locked = [] } = data;
+    if (!Array.isArray(locked)) throw new ChainError('"locked" must list the colours of the locked boxes.');
     const edit = {
         upstream: data.upstream,
         chain,

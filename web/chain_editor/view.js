@@ -248,7 +248,7 @@ export class ChainView {
             const label = this.labelOf.get(color) ?? newLabel(color);
             this.labelOf.set(color, label);
             if (!label.isConnected) this.labels.append(label);
-            label.lastChild?.replaceWith(phrase || color);
+            label.children[1].textContent = phrase || color;
             label.classList.toggle("got-selected", color === selected);
             label.classList.toggle("got-locked", locked);
             placeLabel(label, box);
@@ -320,12 +320,17 @@ function chainPieces({ text, regions }) {
     return [...pieces, new Text(text.slice(done))];
 }
 
-/** @param {string} text */
+/**
+ * A box with something wrong stays as it was typed, so that it can be mended.
+ * @param {string} text
+ */
 function draftPieces(text) {
+    const { found, problems } = scan(text);
+    const wrong = new Set(problems.map((problem) => problem.start));
     /** @type {Node[]} */
     const pieces = [];
     let done = 0;
-    for (const { start, end, color } of scan(text).found) {
+    for (const { start, end, color } of found.filter((box) => !wrong.has(box.start))) {
         pieces.push(new Text(text.slice(done, start)), chip(color ?? "gray", text.slice(start, end)));
         done = end;
     }
@@ -415,7 +420,7 @@ function newLabel(color) {
     const label = element("div", { class: "got-label", "aria-hidden": "true" });
     const dot = element("span", { class: "got-dot" });
     dot.style.backgroundColor = color;
-    label.append(dot, new Text());
+    label.append(dot, element("span", { class: "got-words" }), icon("lock"));
     return label;
 }
 
@@ -429,13 +434,16 @@ function place(group, box) {
 }
 
 /**
+ * In the box's corner that leaves more room for words, and never off the picture.
  * @param {HTMLElement} label
  * @param {Box} box
  */
-function placeLabel(label, [x1, y1]) {
-    label.style.left = percent(x1);
-    label.style.top = percent(y1);
-    label.style.maxWidth = percent(1000 - x1);
+function placeLabel(label, [x1, y1, x2]) {
+    const leftward = x1 + x2 > 1000;
+    label.style.left = leftward ? "" : percent(x1);
+    label.style.right = leftward ? percent(1000 - x2) : "";
+    label.style.top = `min(${percent(y1)}, 100% - 28px)`;
+    label.style.maxWidth = `calc(${percent(leftward ? x2 : 1000 - x1)} - 8px)`;
 }
 
 /** @param {Box} box */
@@ -464,10 +472,15 @@ function describe(phrase, [x1, y1, x2, y2], color, locked) {
  */
 function toolButton(name, title) {
     const button = element("button", { type: "button", title, "aria-label": title, "data-testid": `got-${name}` });
-    const icon = shape("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" });
-    icon.append(shape("path", { d: ICONS[name] }));
-    button.append(icon);
+    button.append(icon(name));
     return button;
+}
+
+/** @param {keyof typeof ICONS} name */
+function icon(name) {
+    const drawing = shape("svg", { class: "got-icon", viewBox: "0 0 16 16", "aria-hidden": "true" });
+    drawing.append(shape("path", { d: ICONS[name] }));
+    return drawing;
 }
 
 /**
