@@ -38,6 +38,7 @@ LIGHT = [
     "prompts",
     "layout",
     "locks",
+    "pictures",
     "shapes.scene",
     "shapes.language",
     "shapes.edits",
@@ -47,7 +48,7 @@ LIGHT = [
 FLOORS = [
     {"errors"},
     {"chain"},
-    {"decoding", "guidance", "layout", "locks", "prompts", "reading"},
+    {"decoding", "guidance", "layout", "locks", "pictures", "prompts", "reading"},
     {"reasoner", "sampler", "ssgm"},
     {"checkpoint"},
     {"importing", "model"},
