@@ -5,6 +5,8 @@ PYTHON ?= python3
 TORCH_WHEELS ?= https://download.pytorch.org/whl/cpu/torch/
 # Compiling every installed file takes longer than installing: the first run compiles those it imports and keeps them.
 export PYTHONDONTWRITEBYTECODE :=
+# Checks the types of the chain editor's JavaScript. Without npm or its registry that test is skipped.
+TYPESCRIPT := 7.0.2
 PIP_INSTALL := .venv/bin/python -m pip install --disable-pip-version-check --no-compile -c constraints.txt
 
 .PHONY: demo test lint format clean
@@ -12,7 +14,7 @@ PIP_INSTALL := .venv/bin/python -m pip install --disable-pip-version-check --no-
 demo: .venv/installed
 	.venv/bin/python -m got_models demo --out demo_output
 
-test: lint
+test: lint $(if $(shell command -v npm),.venv/node/typescript-$(TYPESCRIPT))
 	.venv/bin/pytest
 
 lint: .venv/installed-dev
@@ -41,3 +43,6 @@ clean:
 .venv/installed-dev: requirements-dev.txt .venv/installed
 	$(PIP_INSTALL) -r requirements-dev.txt
 	touch $@
+
+.venv/node/typescript-$(TYPESCRIPT): | .venv/bin/python
+	-npm install --prefix .venv/node --no-save --no-audit --no-fund typescript@$(TYPESCRIPT) && touch $@

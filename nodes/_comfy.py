@@ -127,13 +127,18 @@ def input_files(suffix: str) -> list[str]:
 
 
 def input_file(name: str) -> Path:
-    """A file of ComfyUI's input folder, or of a folder in it.
+    """A file of ComfyUI's input folder, or of a folder in it; `name [output]` is one of the output folder.
 
     Raises:
         GoTError: it is missing or lies elsewhere.
     """
-    folder = _input_folder()
-    path = os.path.abspath(os.path.join(folder, name))
+    plain, folder = name, _input_folder()
+    if inside_comfyui():
+        import folder_paths
+
+        plain, noted = folder_paths.annotated_filepath(name)
+        folder = os.path.abspath(noted or folder)
+    path = os.path.abspath(os.path.join(folder, plain.strip()))
     if not path.startswith(folder + os.sep) or not os.path.isfile(path):
         raise GoTError(f"There is no file {name!r} in ComfyUI's input folder. Upload it again.")
     return Path(path)
@@ -163,12 +168,12 @@ def _model_folders() -> list[str]:
 
 
 def _checkpoint_folders() -> dict[str, Path]:
-    """Name -> folder; where two model folders hold the same name, the first one counts."""
+    """Name -> folder, hidden ones aside; where two model folders hold the same name, the first one counts."""
     found: dict[str, Path] = {}
     for folder in _model_folders():
         if os.path.isdir(folder):
             for entry in Path(folder).iterdir():
-                if entry.is_dir():
+                if entry.is_dir() and not entry.name.startswith("."):
                     found.setdefault(entry.name, entry)
     return found
 

@@ -92,12 +92,12 @@ def edited_area(regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
 
 def paste(drawn: Tensor, source: Tensor, area: Tensor) -> Tensor:
     """`drawn` inside the area, `source` outside it: IMAGEs [b, H, W, 3] and an area [H, W]."""
-    return torch.lerp(source, drawn, area[None, :, :, None])
+    return torch.lerp(source, drawn, area.to(drawn)[None, :, :, None])
 
 
 def paste_latents(drawn: Tensor, source: Tensor, area: Tensor) -> Tensor:
     """The same for latents [b, 4, h, w] and an area [H, W]."""
-    return torch.lerp(source, drawn, torch.nn.functional.avg_pool2d(area[None, None], VAE_FACTOR))
+    return torch.lerp(source, drawn, torch.nn.functional.avg_pool2d(area.to(drawn)[None, None], VAE_FACTOR))
 
 
 def fit_preview_colors(encode: Callable[[Tensor], Tensor]) -> tuple[list[list[float]], list[float]]:

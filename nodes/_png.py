@@ -36,12 +36,19 @@ def remember_chain(chain: ReasoningChain, prompt: dict[str, Any] | None, node_id
 
 
 def restore_chains(request: dict[str, Any]) -> dict[str, Any]:
-    """Called by ComfyUI with every prompt that is queued: puts in the chain that its nodes made before."""
-    prompt = request.get("prompt", {})
-    information = request.setdefault("extra_data", {}).setdefault("extra_pnginfo", {})
-    for node_id, node in prompt.items():
-        if node.get("class_type") == ENCODER and (chain := _remembered.get(_recipe(prompt, node_id))):
-            information[CHAIN_KEY] = chain
+    """Called by ComfyUI with every prompt that is queued: puts in the chain that its nodes made before.
+
+    That is the one which no other chain builds on, as a second edit builds on the first. Where there are
+    several, nothing tells which of them a picture from the cache shows: it carries none, not a wrong one.
+    """
+    prompt = request.get("prompt") or {}
+    data = request.setdefault("extra_data", {})
+    information = data["extra_pnginfo"] = data.get("extra_pnginfo") or {}
+    encoders = [name for name, node in prompt.items() if node.get("class_type") == ENCODER]
+    built_on = set().union(*(_upstream(prompt, name) - {name} for name in encoders))
+    last = [name for name in encoders if name not in built_on]
+    if len(last) == 1 and (chain := _remembered.get(_recipe(prompt, last[0]))):
+        information[CHAIN_KEY] = chain
     return request
 
 
@@ -72,16 +79,31 @@ def read_chain(path: Path) -> ReasoningChain:
 
 def _recipe(prompt: dict[str, Any], node_id: str) -> str:
     """All that a node's result depends on: the node and everything upstream, as text."""
-    nodes: dict[str, Any] = {}
+    nodes = {
+        name: [
+            prompt[name]["class_type"],
+            {key: _plain(value) for key, value in prompt[name]["inputs"].items()},
+        ]
+        for name in _upstream(prompt, node_id)
+    }
+    return json.dumps(nodes, sort_keys=True)
+
+
+def _upstream(prompt: dict[str, Any], node_id: str) -> set[str]:
+    """The node itself and all nodes that it takes something from, directly or not."""
+    found: set[str] = set()
     pending = [node_id]
     while pending:
         name = pending.pop()
-        if name in nodes or name not in prompt:
-            continue
-        inputs = prompt[name]["inputs"]
-        nodes[name] = [prompt[name]["class_type"], {key: _plain(value) for key, value in inputs.items()}]
-        pending += [value[0] for value in inputs.values() if isinstance(value, list)]
-    return json.dumps(nodes, sort_keys=True)
+        if name in prompt and name not in found:
+            found.add(name)
+            pending += [value[0] for value in prompt[name]["inputs"].values() if _is_link(value)]
+    return found
+
+
+def _is_link(value: Any) -> bool:
+    """Whether an input comes from another node, as [its id, which output]; widgets may hold lists as well."""
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
 
 
 def _plain(value: Any) -> Any:

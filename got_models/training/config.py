@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class VaeSettings:
-    """The VAE on collages and whole pictures, one a step."""
+    """The VAE on collages and whole pictures, one a step: first in the small, then on whole shapes."""
 
     steps: int = 5000
     learning_rate: float = 1e-4
@@ -30,11 +30,11 @@ class VisionSettings:
 class LanguageSettings:
     """The MLLM writes chains and its image tokens learn to hold the regions' contents."""
 
-    steps: int = 5000
+    steps: int = 6000
     learning_rate: float = 1.5e-3
     warmup_steps: int = 60
-    generations_per_batch: int = 8
-    edits_per_batch: int = 12
+    generations_per_batch: int = 9
+    edits_per_batch: int = 11
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class NoiseSettings:
 class UnetSettings:
     """The UNet and the projectors, under the image tokens of a frozen MLLM."""
 
-    steps: int = 1600
+    steps: int = 5000
     learning_rate: float = 1e-3
     warmup_steps: int = 60
-    generations_per_batch: int = 7
-    edits_per_batch: int = 5
+    generations_per_batch: int = 6
+    edits_per_batch: int = 6
     timesteps_per_picture: int = 3
     ema_decay: float = 0.995
 
@@ -63,13 +63,13 @@ class UnetSettings:
 class JointSettings:
     """The paper's joint objective, end to end through the semantic guidance."""
 
-    steps: int = 2500
-    learning_rate: float = 7e-4
-    mllm_learning_rate_share: float = 0.7
+    steps: int = 1200
+    learning_rate: float = 4e-4
+    mllm_learning_rate_share: float = 0.5
     warmup_steps: int = 100
-    generations_per_batch: int = 4
-    edits_per_batch: int = 4
-    timesteps_per_picture: int = 4
+    generations_per_batch: int = 6
+    edits_per_batch: int = 6
+    timesteps_per_picture: int = 3
     ema_decay: float = 0.998
 
 
@@ -91,6 +91,7 @@ class TrainingConfig:
     noise: NoiseSettings = field(default_factory=NoiseSettings)
     save_every_steps: int = 250
     vae: VaeSettings = field(default_factory=VaeSettings)
+    detail: VaeSettings = field(default_factory=lambda: VaeSettings(steps=3000))
     vision: VisionSettings = field(default_factory=VisionSettings)
     language: LanguageSettings = field(default_factory=LanguageSettings)
     unet: UnetSettings = field(default_factory=UnetSettings)

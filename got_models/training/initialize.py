@@ -24,7 +24,7 @@ from ..shapes.scene import PICTURE_SIZE
 from ..ssgm import SemanticSpatialGuidance
 from .vae_initialization import pass_colors
 
-VOCABULARY_SIZE = 640
+VOCABULARY_SIZE = 672
 HIDDEN = 192
 POOLED = 64
 VISION_SIZE = 224
@@ -48,10 +48,14 @@ QWEN_SPECIAL_TOKENS = (
     "<|video_pad|>",
 )
 SPLIT_PATTERN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-"""Where Qwen2's tokenizer cuts text before merging; every digit stands alone."""
+"""Where Qwen2's tokenizer cuts text before merging, but up to three digits stay together.
+
+So a coordinate on the grid of the shapes world is one token, and one choice for the small MLLM instead of
+three that depend on each other. Other coordinates are still spelled out in digits.
+"""
 
 CHAT_TEMPLATE = """\
 {%- set turns = namespace(system=false) -%}
@@ -227,10 +231,10 @@ def build_unet() -> UNet2DConditionModel:
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         mid_block_type="UNetMidBlock2DCrossAttn",
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=(64, 64, 128),
+        block_out_channels=(96, 96, 96),
         layers_per_block=1,
         transformer_layers_per_block=1,
-        attention_head_dim=(2, 2, 4),  # number of heads, as in SDXL's config
+        attention_head_dim=(3, 3, 3),  # number of heads, as in SDXL's config
         cross_attention_dim=HIDDEN,
         use_linear_projection=True,
         norm_num_groups=32,

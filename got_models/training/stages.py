@@ -27,16 +27,18 @@ from ..model import GoTModel
 from ..prompts import TokenIds
 from ..reasoner import hidden_states, select_image_tokens
 from ..shapes.edits import sample_source
-from ..shapes.language import GRID_STEP, nudged, sample_generation
-from ..shapes.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, SIZES, draw, draw_shape
+from ..shapes.language import GRID_STEP, QUADRANTS, nudged, sample_generation
+from ..shapes.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, SIZES, Scene, Thing, draw, draw_shape
 from ..ssgm import draw_region_masks, encode_unscaled, pictures_to_tensor
-from .config import JointSettings, TrainingConfig, UnetSettings
-from .data import ChainBatch, Collator, Example, edit_example, generation_example
+from .config import JointSettings, TrainingConfig, UnetSettings, VaeSettings
+from .data import IGNORED, ChainBatch, Collator, Example, edit_example, generation_example
 from .losses import DiffusionTargets, chain_loss, diffusion_loss
 from .readout import ContentReadout, PlaceReadout
 
 READOUTS_FILE = "readouts.safetensors"
 LATENTS_FILE = "latents.safetensors"
+READ_AT_ONCE = 20
+"""Rows in one pass through the MLLM where nothing is learnt from it."""
 LATER = 1_000_000
 """Added to the joint stage's step, so that its chains are none of the language stage's."""
 
@@ -53,7 +55,7 @@ class VaeStage:
 
     def __init__(self, folder: Path, config: TrainingConfig) -> None:
         self.config = config
-        self.settings = config.vae
+        self.settings: VaeSettings = getattr(config, self.name)
         self.module = GoTModel.from_pretrained(folder).vae.requires_grad_(True)
         self.steps, self.warmup_steps = self.settings.steps, self.settings.warmup_steps
         self.parameter_groups = [(list(self.module.parameters()), self.settings.learning_rate)]
@@ -63,9 +65,9 @@ class VaeStage:
     def losses(self, module: nn.Module, step: int) -> dict[str, Tensor]:
         """L1 plus squared error of the decoded picture, and a small pull of the latents towards zero."""
         settings = self.settings
-        rng = random.Random(f"vae {self.config.seed} {step}")
+        rng = random.Random(f"{self.name} {self.config.seed} {step}")
         generator = torch.Generator().manual_seed(step_seed(self.config.seed, self.name, step))
-        pictures = [whole_picture(rng) if step % 4 == 0 else collage(rng)]
+        pictures = [whole_picture(rng) if step % 4 == 0 else self.collage(rng)]
         pixels = pictures_to_tensor(pictures, next(module.parameters()).device)
         decoded, latents = autoencode(module, pixels, settings.latent_noise, generator)
         error = decoded - pixels
@@ -73,6 +75,10 @@ class VaeStage:
             "picture": error.abs().mean() + error.square().mean(),
             "latents": 1e-3 * latents.square().mean(),
         }
+
+    def collage(self, rng: random.Random) -> Image.Image:
+        """What a step shows unless it shows a whole picture."""
+        return collage(rng)
 
     def save(self, folder: Path) -> None:
         """Writes the VAE with latents that have mean 0 and standard deviation 1 in every channel."""
@@ -82,6 +88,16 @@ class VaeStage:
         normalize_latents(self.module, torch.cat([encode_pictures(self.module, [one]) for one in pictures]))
         self.module.register_to_config(scaling_factor=1.0)
         self.module.save_pretrained(folder / "vae")
+
+
+class DetailStage(VaeStage):
+    """The VAE goes on with whole shapes, above all stars, whose tips it learns last."""
+
+    name = "detail"
+
+    def collage(self, rng: random.Random) -> Image.Image:
+        """Four shapes, each on its own background, at any pixel."""
+        return four_shapes(rng)
 
 
 @torch.no_grad()
@@ -128,6 +144,19 @@ def tile(rng: random.Random, side: int) -> Image.Image:
         box = (2 * left, 2 * top, 2 * (left + size), 2 * (top + size))
         draw_shape(canvas, rng.choice(SHAPES), box, rng.choice(list(COLORS.values())))
     return picture.resize((side, side), Image.Resampling.BOX)
+
+
+def four_shapes(rng: random.Random) -> Image.Image:
+    """A picture whose four quarters each hold one whole shape on a background of its own."""
+    picture = Image.new("RGB", (PICTURE_SIZE, PICTURE_SIZE))
+    for left, top, right, _ in QUADRANTS:
+        side = right - left
+        size, shape = rng.choice(list(SIZES)), rng.choice((*SHAPES, "star", "star"))
+        thing_left, thing_top = (rng.randint(0, side - SIZES[size]) for _ in range(2))
+        thing = Thing(shape, rng.choice(list(COLORS)), size, thing_left, thing_top)
+        scene = draw(Scene(rng.choice(list(BACKGROUNDS)), (thing,)))
+        picture.paste(scene.crop((0, 0, side, side)), (left, top))
+    return picture
 
 
 def whole_picture(rng: random.Random) -> Image.Image:
@@ -271,7 +300,7 @@ class LanguageModules(nn.Module):
 
         The visual tokens are read halfway through the layers: the second half has to write from them. Where
         the box of a thing in the picture starts, its place is read before the last layer, which has to write
-        the digits.
+        the coordinates.
         """
         semantic = self.ssgm.output_projector(selected)
         slots = semantic.unflatten(1, (batch.regions.shape[1], -1))  # [b, 4, 16, Dc]
@@ -320,12 +349,17 @@ class LanguageStage:
     def losses(self, module: LanguageModules, step: int) -> dict[str, Tensor]:
         """Chain losses of generations and of edits; on every second step the readouts' as well."""
         settings, config, ids = self.settings, self.config, self.collate.token_ids
-        rows = fresh_rows(config.seed, step, settings.generations_per_batch, settings.edits_per_batch)
+        counts = (settings.generations_per_batch, settings.edits_per_batch)
         if step % 2:
-            return {"chain": config.chain_weight * chains_loss(module, self.collate, rows)}
+            fresh = fresh_rows(config.seed, step, *counts)
+            return {"chain": config.chain_weight * chains_loss(module, self.collate, fresh)}
         chain, readout = [], []
-        for examples in rows:
-            batch = self.collate(examples).to(module.mllm.device)
+        for task, count in zip(("generate", "edit"), counts, strict=True):
+            rows = range(step * count, (step + 1) * count)
+            batch = self.collate([drawn_example(task, config.seed, row) for row in rows])
+            # Boxes off the grid are there to be read and drawn; the MLLM itself plans on the grid.
+            batch.labels[[off_grid(task, row) for row in rows]] = IGNORED
+            batch = batch.to(module.mllm.device)
             hidden = module.hidden_states(batch)
             selected = select_image_tokens(hidden[-1], batch.input_ids, ids.image_tokens)
             chain.append(module.chain_loss(hidden[-1], batch))
@@ -366,19 +400,15 @@ class DrawingStage:
         self.steps, self.warmup_steps = settings.steps, settings.warmup_steps
         self.ema_decay = settings.ema_decay
 
-    def batches(self, step: int) -> list[tuple[ChainBatch, dict[str, Tensor]]]:
-        """The step's encoded rows of each task: what the MLLM reads, and the latents."""
-        batches = []
-        for task, count in (
-            ("generate", self.settings.generations_per_batch),
-            ("edit", self.settings.edits_per_batch),
-        ):
-            rows = self.rows(task, count, step)
-            batch = self.collate([drawn_example(task, self.config.seed, row) for row in rows])
-            parts = ("target", "reference", "spatial")
-            latents = {part: self.latents[f"{task}.{part}"][rows] for part in parts}
-            batches.append((batch.to(self.module.language.mllm.device), latents))
-        return batches
+    def rows_of_step(self, step: int) -> dict[str, list[int]]:
+        """The encoded rows of each task that a step draws."""
+        settings = self.settings
+        counts = {"generate": settings.generations_per_batch, "edit": settings.edits_per_batch}
+        return {task: self.rows(task, count, step) for task, count in counts.items()}
+
+    def encoded(self, task: str, rows: list[int]) -> dict[str, Tensor]:
+        """The latents of encoded rows: target, reference and spatial guidance."""
+        return {part: self.latents[f"{task}.{part}"][rows] for part in ("target", "reference", "spatial")}
 
     def diffusion(
         self, module: JointModules, hidden: list[Tensor], latents: list[dict[str, Tensor]], step: int
@@ -436,15 +466,32 @@ class UnetStage(DrawingStage):
         self.module.language.ssgm.requires_grad_(True)
         self.averaged = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
         self.parameter_groups = [(self.averaged, self.settings.learning_rate)]
+        self.image_tokens = {task: self.read(task) for task in ("generate", "edit")}
+
+    @torch.no_grad()
+    def read(self, task: str) -> Tensor:
+        """The MLLM's hidden states [rows, 64, hidden] at the image tokens of every encoded row.
+
+        They never change in this stage, and every row is drawn many times.
+        """
+        language, read = self.module.language, []
+        rows = range(self.config.encoded_rows)
+        half_precision = self.name in self.config.half_precision_stages
+        for start in tqdm(range(0, len(rows), READ_AT_ONCE), desc=f"reading, {task}", mininterval=5):
+            examples = [
+                drawn_example(task, self.config.seed, row) for row in rows[start : start + READ_AT_ONCE]
+            ]
+            batch = self.collate(examples).to(language.mllm.device)
+            with torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=half_precision):
+                states = language.hidden_states(batch)[-1]
+            read.append(select_image_tokens(states, batch.input_ids, self.collate.token_ids.image_tokens))
+        return torch.cat(read)
 
     def losses(self, module: JointModules, step: int) -> dict[str, Tensor]:
         hidden, latents = [], []
-        for batch, parts in self.batches(step):
-            with torch.no_grad():
-                states = module.language.hidden_states(batch)
-            image_tokens = self.collate.token_ids.image_tokens
-            hidden.append(select_image_tokens(states[-1], batch.input_ids, image_tokens))
-            latents.append(parts)
+        for task, rows in self.rows_of_step(step).items():
+            hidden.append(self.image_tokens[task][rows].to(module.unet.device))
+            latents.append(self.encoded(task, rows))
         return {"diffusion": self.diffusion(module, hidden, latents, step)}
 
 
@@ -468,11 +515,13 @@ class JointStage(DrawingStage):
         counts = (self.settings.generations_per_batch, self.settings.edits_per_batch)
         chain = chains_loss(module.language, self.collate, fresh_rows(config.seed, LATER + step, *counts))
         readout, hidden, latents = [], [], []
-        for batch, parts in self.batches(step):
+        for task, rows in self.rows_of_step(step).items():
+            batch = self.collate([drawn_example(task, config.seed, row) for row in rows])
+            batch = batch.to(module.language.mllm.device)
             states = module.language.hidden_states(batch)
             hidden.append(select_image_tokens(states[-1], batch.input_ids, ids.image_tokens))
             readout.append(module.language.readout_loss(states, hidden[-1], batch, ids))
-            latents.append(parts)
+            latents.append(self.encoded(task, rows))
         return {
             "chain": config.chain_weight * chain,
             "readout": config.readout_weight * mean(readout),
@@ -490,7 +539,12 @@ def drawn_example(task: str, seed: int, row: int) -> Example:
     if task == "edit":
         return edit_example(seed, row)
     example = generation_example(seed, row)
-    return nudged(random.Random(f"nudge {seed} {row}"), example) if row % 2 else example
+    return nudged(random.Random(f"nudge {seed} {row}"), example) if off_grid(task, row) else example
+
+
+def off_grid(task: str, row: int) -> bool:
+    """Whether ``drawn_example`` lies off the grid."""
+    return task == "generate" and row % 2 == 1
 
 
 def fresh_rows(seed: int, step: int, generations: int, edits: int) -> list[list[Example]]:

@@ -27,9 +27,9 @@ from ..errors import GoTError
 from .config import TrainingConfig
 from .export import export_checkpoint
 from .initialize import initialize_checkpoint
-from .stages import JointStage, LanguageStage, UnetStage, VaeStage, VisionStage
+from .stages import DetailStage, JointStage, LanguageStage, UnetStage, VaeStage, VisionStage
 
-STAGES = (VisionStage, LanguageStage, VaeStage, UnetStage, JointStage)
+STAGES = (VisionStage, LanguageStage, VaeStage, DetailStage, UnetStage, JointStage)
 
 
 def train(

@@ -36,7 +36,7 @@ def test_reasoning_stops_within_two_tokens_and_the_next_run_is_right(
     server: Server, checkpoint: Checkpoint, library: GoTModel
 ) -> None:
     long = reasoning(checkpoint.name, most_tokens=60)
-    assert evaluations_after_stop(server, long, "Qwen2_5_VLForConditionalGeneration") <= MORE_TOKENS
+    assert evaluations_after_stop(server, long, "Qwen2_5_VLModel") <= MORE_TOKENS
     assert_reasoning_is_right(server, checkpoint, library)
 
 

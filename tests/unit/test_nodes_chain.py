@@ -226,6 +226,39 @@ def test_whole_numbers_are_the_same_whether_the_page_or_comfyui_wrote_them() -> 
     assert queued(workflow(seed=5)) == {"got_chain": MINE.to_json()}
 
 
+def edits_in_a_row() -> dict[str, Any]:
+    """A picture drawn from one plan and edited by another."""
+    second = {"class_type": "GoTSSGMEncode", "inputs": {"chain": ["9", 0], "reference": ["3", 0]}}
+    return {"0": second, **workflow()}
+
+
+def test_of_plans_that_build_on_each_other_a_cached_picture_carries_the_last() -> None:
+    remember_chain(UPSTREAM, edits_in_a_row(), "2")
+    remember_chain(MINE, edits_in_a_row(), "0")
+    assert queued(edits_in_a_row()) == {"got_chain": MINE.to_json()}
+
+
+def test_a_cached_picture_carries_no_plan_rather_than_that_of_its_neighbour() -> None:
+    beside = {**workflow(), "0": {"class_type": "GoTSSGMEncode", "inputs": {"chain": ["9", 0]}}}
+    remember_chain(UPSTREAM, beside, "2")
+    remember_chain(MINE, beside, "0")
+    assert queued(beside) == {}
+
+
+@pytest.mark.parametrize("value", [[], [{"strength": 1}, 0], [["a"], 0], ["a", "b", "c"]])
+def test_a_widget_that_holds_a_list_is_no_link(value: list[Any]) -> None:
+    prompt = workflow()
+    prompt["1"]["inputs"]["odd"] = value
+    remember_chain(MINE, prompt, "2")
+    assert queued(prompt) == {"got_chain": MINE.to_json()}
+
+
+def test_a_client_may_send_no_metadata_at_all() -> None:
+    remember_chain(MINE, workflow(), "2")
+    answer = restore_chains({"prompt": workflow(), "extra_data": {"extra_pnginfo": None}})
+    assert answer["extra_data"]["extra_pnginfo"] == {"got_chain": MINE.to_json()}
+
+
 def test_what_a_client_sent_stays_and_a_loop_or_missing_node_does_no_harm() -> None:
     loop = {"1": {"class_type": "A", "inputs": {"a": ["1", 0], "b": ["9", 0]}}}
     request = {"prompt": loop, "extra_data": {"extra_pnginfo": {"workflow": {"nodes": []}}}}

@@ -69,6 +69,14 @@ def test_outside_the_boxes_the_source_is_kept_bit_for_bit() -> None:
     assert torch.equal(result[:, area == 1], drawn[:, area == 1])
 
 
+def test_pasting_works_where_the_pictures_are() -> None:
+    """ComfyUI may keep results on the card (--gpu-only); areas are made on the CPU."""
+    image, latents = torch.zeros(1, 16, 16, 3, device="meta"), torch.zeros(1, 4, 2, 2, device="meta")
+    area = edited_area(REGIONS, (16, 16))
+    assert paste(image, image, area).is_meta
+    assert paste_latents(latents, latents, area).is_meta
+
+
 def test_a_chain_without_boxes_changes_the_whole_picture() -> None:
     drawn = noise(1, 16, 16, 3)
     assert torch.equal(paste(drawn, torch.zeros_like(drawn), edited_area((), (16, 16))), drawn)
@@ -96,6 +104,7 @@ def model_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "models" / "got"
     (folder / "mine").mkdir(parents=True)
+    (folder / ".cache").mkdir()
     (folder / "notes.txt").write_text("no checkpoint")
     return folder
 
