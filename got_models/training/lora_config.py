@@ -195,7 +195,7 @@ def _changed(config: Any, values: dict[str, Any], where: str) -> Any:
     return replace(config, **new)
 
 
-def _checked(value: Any, kind: type, key: str, where: str) -> Any:
+def _checked(value: Any, kind: Any, key: str, where: str) -> Any:
     if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
         with contextlib.suppress(ValueError):  # YAML takes 1e-4, without a point, for a word
             value = float(value)
