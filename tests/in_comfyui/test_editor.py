@@ -388,6 +388,11 @@ def test_a_locked_box_stays_and_a_changed_plan_can_be_merged(editor: EditorPage)
     editor.page.keyboard.press("ArrowLeft")
     assert editor.shown()["a blue square"] == SQUARE
     assert "locked" in editor.root.locator(".got-message").inner_text()
+    label = editor.root.locator(".got-label.got-locked")
+    words, lock = label.locator(".got-words").bounding_box(), label.locator(".got-icon").bounding_box()
+    assert words
+    assert lock
+    assert words["x"] + words["width"] <= lock["x"], "the lock stands behind the words"
 
     editor.page.evaluate(SET_PLAN, OTHER_PLAN)
     assert [region["phrase"] for region in editor.run()] == ["a large red circle", "a blue square"]
@@ -454,6 +459,8 @@ def test_the_picture_follows_what_the_artist_changed(editor: EditorPage, checkpo
         score = score_picture(picture, expected)
         assert expected
         assert all(found.found for found in score.objects), (expected, score)
+    editor.page.evaluate(UNDO_GRAPH)  # which makes the node anew
+    editor.root.locator(".got-canvas img").wait_for()
 
 
 def test_an_editor_in_a_subgraph_works_as_outside(editor: EditorPage) -> None:
