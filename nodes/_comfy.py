@@ -293,10 +293,11 @@ def latent_previews(encode: Callable[[Tensor], Tensor], scaling_factor: float) -
     from ._images import fit_preview_colors
 
     latent_format = comfy.latent_formats.SDXL()
-    if latent_format.scale_factor != scaling_factor:
-        latent_format.latent_rgb_factors, latent_format.latent_rgb_factors_bias = fit_preview_colors(encode)
-        latent_format.taesd_decoder_name = None
     previewer = latent_preview.get_previewer(management.get_torch_device(), latent_format)
     if previewer is None:
         return lambda latents: None
+    if latent_format.scale_factor != scaling_factor:
+        latent_format.latent_rgb_factors, latent_format.latent_rgb_factors_bias = fit_preview_colors(encode)
+        latent_format.taesd_decoder_name = None
+        previewer = latent_preview.get_previewer(management.get_torch_device(), latent_format)
     return lambda latents: previewer.decode_latent_to_preview_image("JPEG", latents)

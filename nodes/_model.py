@@ -58,6 +58,12 @@ class ManagedModel(GoTModel):
     def vae(self) -> AutoencoderKL:
         return self._bring("vae", "vae", super().vae)
 
+    @property
+    def scaling_factor(self) -> float:
+        """The VAE's, which stays where it is."""
+        factor: float = super().vae.config["scaling_factor"]
+        return factor
+
     def _bring(self, name: str, part: str, module: Any) -> Any:
         if name not in self._patchers:
             self._patchers[name] = _comfy.managed(module, part)

@@ -31,7 +31,7 @@ class GoTSampler:
     OUTPUT_TOOLTIPS = (
         "The picture as latents, at the size that was drawn: before an edit is brought to its source's "
         "shape. With keep_outside_boxes the source's latents surround the boxes here too.",
-        "The finished pictures: for each picture that is edited, batch_size results.",
+        "The finished pictures. When a batch is edited: all its pictures, then all again, batch_size times.",
     )
     FUNCTION = "sample"
 
@@ -113,7 +113,7 @@ class GoTSampler:
         steps = steps or model.settings.tasks[plan.chain.task].steps
 
         # 1. Denoise, one picture after the other: each has its own seed and can be drawn again alone.
-        rows = [row for row in split(plan.guidance) for _ in range(batch_size)]
+        rows = split(plan.guidance) * batch_size  # first, second, first, second: as ComfyUI repeats a batch
         update, preview = progress_bar(len(rows) * steps), previews(model)
         drawn = []
         for index, row in enumerate(rows):
@@ -131,7 +131,7 @@ class GoTSampler:
         for latents in drawn:
             stop_if_interrupted()
             pictures.append(model.decode(latents))
-        samples = torch.cat(drawn) / model.vae.config["scaling_factor"]
+        samples = torch.cat(drawn) / model.scaling_factor
 
         # 3. Bring an edit to the shape of its source, and put back what was not to change.
         samples, image = finish(plan, samples, pictures, batch_size, keep_outside_boxes)
@@ -143,10 +143,10 @@ def previews(model: ManagedModel) -> Callable[[Tensor], Any]:
     """A function from scaled latents to a small picture for the progress bar."""
     from ..got_models.ssgm import encode_unscaled
 
-    vae = model.vae
-    factor = vae.config["scaling_factor"]
+    factor = model.scaling_factor
 
     def encode(image: Tensor) -> Tensor:
+        vae = model.vae
         pixels = image.movedim(-1, 1).to(vae.device, vae.dtype) * 2 - 1
         return encode_unscaled(vae, pixels).float().cpu() * factor
 
@@ -163,7 +163,7 @@ def finish(
     """The unscaled latents [n, 4, h, w] and the IMAGE that leave the sampler.
 
     A generated picture stays as it is. An edited one takes its source's aspect; outside the chain's boxes,
-    image and latents are the source's if that is wished. Each source has `repeats` pictures in a row.
+    image and latents are the source's if that is wished. The batch of sources was drawn `repeats` times.
     """
     from ..got_models.model import resize_result
     from ._images import edited_area, paste, paste_latents, pictures_to_image, resize_image
@@ -178,8 +178,8 @@ def finish(
         return samples, image
     regions = plan.chain.regions
     size = (image.shape[1], image.shape[2])
-    source = resize_image(plan.source, size).repeat_interleave(repeats, dim=0)
+    source = resize_image(plan.source, size).repeat(repeats, 1, 1, 1)
     image = paste(image, source, edited_area(regions, size))
-    reference = plan.guidance.reference.repeat_interleave(repeats, dim=0)
+    reference = plan.guidance.reference.repeat(repeats, 1, 1, 1)
     samples = paste_latents(samples, reference, edited_area(regions, plan.guidance.size))
     return samples, image

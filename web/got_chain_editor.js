@@ -15,9 +15,10 @@ const TAKE_NEW = "take new";
 const MIN_HEIGHT = 440;
 const SIZE = [460, 680];
 
-// The incoming chains by graph and node, because ComfyUI's undo and its tabs make each node anew.
-/** @type {Map<string, unknown>} */
-const incomingChains = new Map();
+// What runs have brought, by graph and node, because ComfyUI's undo and its tabs make each node anew.
+/** @typedef {{chain?: unknown, picture?: string}} Brought the incoming chain, the picture drawn */
+/** @type {Map<string, Brought>} */
+const lastRuns = new Map();
 // Where removed editors stood, by node: Nodes 2.0 keeps that place for the node that takes over the number, and leaves
 // it empty.
 /** @type {Map<unknown, WeakRef<Element>>} */
@@ -41,7 +42,7 @@ app.registerExtension({
 function addEditor(node) {
     const saved = widgetOf(node, SAVED);
     const mode = widgetOf(node, MODE);
-    const editor = new ChainEditor((value) => inGraphHistory(() => (saved.value = value)));
+    const editor = new ChainEditor((value) => (saved.value = value), noteInGraphHistory);
     const listeners = new AbortController();
 
     saved.hidden = true;
@@ -63,6 +64,16 @@ function addEditor(node) {
         editor.setPicture("reference", referenceUrl(node));
     };
     const key = () => `${node.graph?.id}:${node.id}`;
+    /** @param {Brought} brought */
+    const show = ({ chain, picture }) => {
+        if (chain) editor.receive(chain);
+        if (picture) editor.setPicture("generated", picture);
+    };
+    /** @param {Brought} brought */
+    const keep = (brought) => {
+        lastRuns.set(key(), { ...lastRuns.get(key()), ...brought });
+        show(brought);
+    };
 
     chainCallback(saved, "callback", readWidgets);
     chainCallback(mode, "callback", readWidgets);
@@ -72,13 +83,12 @@ function addEditor(node) {
         if (place?.isConnected && !place.hasChildNodes()) place.append(editor.element);
         const [width, height] = node.computeSize();
         node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], height)]);
-        if (incomingChains.has(key())) editor.receive(incomingChains.get(key()));
+        show(lastRuns.get(key()) ?? {});
         readWidgets();
     });
     chainCallback(node, "onExecuted", (output) => {
         if (!output?.upstream_chain) return;
-        incomingChains.set(key(), output.upstream_chain[0]);
-        editor.receive(output.upstream_chain[0]);
+        keep({ chain: output.upstream_chain[0] });
         lookAround();
     });
     // Not before it is in the graph: ComfyUI makes nodes for its clipboard that never are, and are never removed.
@@ -103,18 +113,16 @@ function addEditor(node) {
         on("executed", ({ detail }) => {
             const image = detail.output?.images?.at(-1);
             const from = image && nodeAt(rootGraph(), detail.display_node ?? detail.node);
-            if (from && drawsAfter(from, node)) editor.setPicture("generated", viewUrl(image));
+            if (from && drawsAfter(from, node)) keep({ picture: viewUrl(image) });
         });
+        // Other nodes do not tell when their widgets change.
+        editor.element.addEventListener("pointerenter", lookAround, { signal });
     }
 }
 
-/**
- * One step of the graph's own undo, so that ComfyUI knows at once that the workflow has changed.
- * @param {() => void} change
- */
-function inGraphHistory(change) {
+/** Makes what has changed a step of the graph's own undo, so that ComfyUI also knows that the workflow has changed. */
+function noteInGraphHistory() {
     app.canvas?.emitBeforeChange();
-    change();
     app.canvas?.emitAfterChange();
 }
 
@@ -142,8 +150,17 @@ function rootGraph() {
  */
 function pictureAspect(node) {
     const encode = targetsOf(node, 0).find(({ type }) => type === "GoTSSGMEncode");
-    const [width, height] = ["width", "height"].map((name) => widgetOf(encode, name)?.value);
+    const [width, height] = ["width", "height"].map((name) => (encode ? numberOf(encode, name) : 0));
     return width > 0 && height > 0 ? width / height : 0;
+}
+
+/**
+ * A widget's number; 0: another node will give it.
+ * @param {GraphNode} node
+ * @param {string} name
+ */
+function numberOf(node, name) {
+    return sourceOfInput(node, name) ? 0 : widgetOf(node, name)?.value;
 }
 
 /**

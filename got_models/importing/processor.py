@@ -28,10 +28,17 @@ class Processor:
         return size
 
     def write(self, target: Path) -> None:
-        """As transformers 4.51 to 5.x all read it: the template goes into tokenizer_config.json."""
+        """As transformers 4.51 to 5.x all read it.
+
+        The template goes into tokenizer_config.json, and the added tokens as well: transformers 5 minds no
+        others where some are listed there, as Qwen's are.
+        """
         target.mkdir(parents=True, exist_ok=True)
-        (target / "tokenizer.json").write_text(self.tokenizer.to_str(pretty=True), encoding="utf-8")
-        config = read_json(self.folder / "tokenizer_config.json") | {"chat_template": self.chat_template}
+        tokenizer = self.tokenizer.to_str(pretty=True)
+        (target / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
+        added = {str(token.pop("id")): token for token in json.loads(tokenizer)["added_tokens"]}
+        config = read_json(self.folder / "tokenizer_config.json")
+        config |= {"chat_template": self.chat_template, "added_tokens_decoder": added}
         (target / "tokenizer_config.json").write_text(
             json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )

@@ -38,6 +38,26 @@ def edit_example(seed: int, index: int) -> Example:
     return sample_edit(random.Random(f"edit {seed} {index}"))
 
 
+def confusable_edit_example(seed: int, index: int) -> Example:
+    """Row ``index`` of a stream of edits in whose source two things share their colour or their shape.
+
+    There the MLLM has to mind both words of an object's name to put the box around the right one.
+    """
+    rng = random.Random(f"confusable edit {seed} {index}")
+    while True:
+        example = sample_edit(rng)
+        if example.source is not None and confusable(example.source):
+            return example
+
+
+def confusable(scene: Scene) -> bool:
+    """Whether two things of a scene share their colour or their shape."""
+    things = scene.things
+    return len({thing.color for thing in things}) < len(things) or len(
+        {thing.shape for thing in things}
+    ) < len(things)
+
+
 @dataclass(frozen=True)
 class ChainBatch:
     """Examples of one task as the MLLM's inputs, padded on the right.

@@ -31,7 +31,15 @@ from ..shapes.language import GRID_STEP, QUADRANTS, nudged, sample_generation
 from ..shapes.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, SIZES, Scene, Thing, draw, draw_shape
 from ..ssgm import draw_region_masks, encode_unscaled, pictures_to_tensor
 from .config import JointSettings, TrainingConfig, UnetSettings, VaeSettings
-from .data import IGNORED, ChainBatch, Collator, Example, edit_example, generation_example
+from .data import (
+    IGNORED,
+    ChainBatch,
+    Collator,
+    Example,
+    confusable_edit_example,
+    edit_example,
+    generation_example,
+)
 from .losses import DiffusionTargets, chain_loss, diffusion_loss
 from .readout import ContentReadout, PlaceReadout
 
@@ -40,7 +48,7 @@ LATENTS_FILE = "latents.safetensors"
 READ_AT_ONCE = 20
 """Rows in one pass through the MLLM where nothing is learnt from it."""
 LATER = 1_000_000
-"""Added to the joint stage's step, so that its chains are none of the language stage's."""
+"""Added to the joint stage's rows, so that its generations are none of the language stage's."""
 
 
 def step_seed(seed: int, stage: str, step: int) -> int:
@@ -502,18 +510,25 @@ class JointStage(DrawingStage):
 
     def __init__(self, folder: Path, config: TrainingConfig) -> None:
         super().__init__(folder, config, config.joint)
-        rate = config.joint.learning_rate
         self.parameter_groups = [
-            (list(self.module.unet.parameters()), rate),
-            (list(self.module.language.parameters()), rate * config.joint.mllm_learning_rate_share),
+            (list(self.module.unet.parameters()), config.joint.learning_rate),
+            (list(self.module.language.parameters()), config.joint.mllm_learning_rate),
         ]
         self.averaged = list(self.module.parameters())
+
+    def fresh_rows(self, step: int) -> list[list[Example]]:
+        """Generations and edits that no earlier step has seen; the edits' sources are easily mixed up."""
+        seed, joint = self.config.seed, self.config.joint
+        generations, edits = joint.chain_generations_per_batch, joint.chain_edits_per_batch
+        return [
+            [generation_example(seed, LATER + step * generations + row) for row in range(generations)],
+            [confusable_edit_example(seed, step * edits + row) for row in range(edits)],
+        ]
 
     def losses(self, module: JointModules, step: int) -> dict[str, Tensor]:
         """The chain loss on new rows, the readout and the diffusion loss on encoded rows, of both tasks."""
         config, ids = self.config, self.collate.token_ids
-        counts = (self.settings.generations_per_batch, self.settings.edits_per_batch)
-        chain = chains_loss(module.language, self.collate, fresh_rows(config.seed, LATER + step, *counts))
+        chain = chains_loss(module.language, self.collate, self.fresh_rows(step))
         readout, hidden, latents = [], [], []
         for task, rows in self.rows_of_step(step).items():
             batch = self.collate([drawn_example(task, config.seed, row) for row in rows])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from .prompts import Prompt
@@ -69,7 +70,9 @@ class Frontend:
 
     def save(self) -> dict[str, Any]:
         """The open workflow as the frontend would save it."""
-        workflow: dict[str, Any] = self.page.evaluate("() => app.graph.serialize()")
+        # As text, which leaves out what is undefined: the frontend would complain of nulls.
+        text = self.page.evaluate("() => JSON.stringify(app.graph.serialize())")
+        workflow: dict[str, Any] = json.loads(text)
         return workflow
 
     def run(self) -> Run:

@@ -7,7 +7,7 @@ import json
 from got_models.chain import ReasoningChain
 
 from .conftest import Checkpoint
-from .prompts import CHAIN, MOVED, changed, everything
+from .prompts import CHAIN, MOVED, Prompt, changed, drawing, everything, node
 from .server import Run, Server
 
 
@@ -42,3 +42,29 @@ def test_a_picture_saved_from_the_cache_carries_its_chain(server: Server, checkp
     run = server.run(changed(prompt, "save", filename_prefix="again"))
     assert run.cached == set(prompt) - {"save"}
     assert saved_chain(server, run) == CHAIN.text
+
+
+def reading(picture: str) -> Prompt:
+    """What GoT Chain from Image finds in a file."""
+    return {
+        "read": node("GoTChainFromImage", image=picture),
+        "shown": node("PreviewAny", source=["read", 1]),
+    }
+
+
+def test_a_saved_picture_gives_its_plan_back(server: Server, checkpoint: Checkpoint) -> None:
+    run = server.run(drawing(checkpoint.name))
+    (file,) = run.outputs["save"]["images"]
+    saved = server.folder / "output" / file["subfolder"] / file["filename"]
+    (server.folder / "input" / "mine.png").write_bytes(saved.read_bytes())
+    for name in ("mine.png", f"{file['filename']} [output]"):
+        assert server.run(reading(name)).outputs["shown"]["text"] == [CHAIN.text]
+
+
+def test_another_picture_under_the_same_name_is_read_again(server: Server, checkpoint: Checkpoint) -> None:
+    for chain in (CHAIN, MOVED):
+        prompt = changed(drawing(checkpoint.name, steps=1, size=64), "plan", text=chain.text)
+        (picture,) = server.run(prompt).outputs["save"]["images"]
+        saved = server.folder / "output" / picture["filename"]
+        (server.folder / "input" / "again.png").write_bytes(saved.read_bytes())
+        assert server.run(reading("again.png")).outputs["shown"]["text"] == [chain.text]

@@ -56,6 +56,19 @@ WATCH_PROSE = """() => {
         if (root.classList.contains('got-streaming')) written.add(textContent);
     }).observe(root, { subtree: true, childList: true, characterData: true });
 }"""
+SELECT_EDITOR = "() => app.canvas.selectNode(app.graph.nodes.find(({ type }) => type === 'GoTEditChain'))"
+GRAPH_HISTORY = """() => {
+    const { undoQueue, redoQueue } = app.extensionManager.workflow.activeWorkflow.changeTracker;
+    return [undoQueue.length, redoQueue.length];
+}"""
+ADD_ENCODE = """([width, height]) => {
+    const encode = LiteGraph.createNode('GoTSSGMEncode');
+    for (const [name, value] of Object.entries({ width, height })) {
+        encode.widgets.find((widget) => widget.name === name).value = value;
+    }
+    app.graph.add(encode);
+    app.graph.nodes.find(({ type }) => type === 'GoTEditChain').connect(0, encode, 'chain');
+}"""
 SHOW_EDITOR = """() => {
     app.canvas.ds.scale = 1;
     app.canvas.centerOnNode(app.graph.nodes.find(({ type }) => type === 'GoTEditChain'));
@@ -149,6 +162,15 @@ class EditorPage:
 def boxes_by_phrase(regions: list[dict[str, Any]]) -> dict[str, str]:
     """The regions of a chain's JSON as `EditorPage.shown` gives them."""
     return {region["phrase"]: ",".join(map(str, region["box"])) for region in regions}
+
+
+def full_plan() -> str:
+    """As many boxes as a plan may hold, in rows, called a shape 0, a shape 1 and so on."""
+    chain = ReasoningChain.parse("", "generate", "")
+    for index in range(MAX_REGIONS):
+        x, y = 120 * (index % 8), 120 * (index // 8)
+        chain = chain.add(f"a shape {index}", Box(x, y, x + 100, y + 100))
+    return chain.text
 
 
 def workflow(plan: str, edited: str) -> dict[str, Any]:
@@ -276,6 +298,60 @@ def test_undo_in_the_editor_is_not_undo_in_the_graph(editor: EditorPage) -> None
     assert editor.page.evaluate("() => app.graph.nodes.length") == 2
 
 
+def test_no_key_leaves_the_editor_whatever_had_the_focus(editor: EditorPage) -> None:
+    """A key that reached ComfyUI would remove the node, or undo in the graph."""
+    editor.open_and_run()
+    editor.page.evaluate(SELECT_EDITOR)
+    keyboard, both = editor.page.keyboard, editor.shown()
+    editor.boxes.first.focus()
+    for _ in range(3):
+        keyboard.press("Delete")
+    assert editor.boxes.count() == 0
+    for _ in range(3):
+        keyboard.press("Control+z")  # the box that has the focus goes
+    assert editor.shown() == both
+    editor.boxes.first.focus()
+    keyboard.press("ArrowLeft")
+    editor.root.get_by_test_id("got-undo").click()  # the button is disabled then
+    for key in ("Control+z", "Delete"):
+        keyboard.press(key)
+    editor.root.locator(".got-canvas").click(position={"x": 20, "y": 20})
+    for key in ("Control+z", "Delete"):
+        keyboard.press(key)
+    editor.page.wait_for_timeout(500)  # for what must not come
+    assert editor.shown() == both
+    assert editor.page.evaluate("() => app.graph.nodes.length") == 2
+    assert editor.page.evaluate(GRAPH_HISTORY)[1] == 0, "nothing was undone in the graph"
+
+
+def test_words_typed_at_one_go_are_one_step_in_the_graph(editor: EditorPage) -> None:
+    """ComfyUI keeps 50 steps: one for each letter would push out all that was done before."""
+    editor.open_and_run()
+    before, _ = editor.page.evaluate(GRAPH_HISTORY)
+    editor.text.press("Control+End")
+    editor.page.keyboard.type(" The sun shines.")
+    editor.boxes.first.focus()
+    editor.page.wait_for_timeout(500)
+    after, _ = editor.page.evaluate(GRAPH_HISTORY)
+    assert 1 <= after - before <= 3, "typing is slow on a busy machine, and a pause ends a step"
+    assert "The sun shines." in editor.page.evaluate(EDITOR_VALUE)
+
+
+def test_escape_gives_up_a_drag_and_a_new_box(editor: EditorPage) -> None:
+    editor.open_and_run()
+    before = editor.shown()
+    for target, grip in ((editor.box("a blue square"), 0.5), (editor.root.locator(".got-canvas"), 0.05)):
+        place = target.bounding_box()
+        assert place
+        x, y = place["x"] + grip * place["width"], place["y"] + grip * place["height"]
+        editor.page.mouse.move(x, y)
+        editor.page.mouse.down()
+        editor.page.mouse.move(x - 15, y + 60, steps=3)
+        editor.page.keyboard.press("Escape")
+        editor.page.mouse.up()
+        assert editor.shown() == before
+
+
 def test_prose_and_boxes_are_one(editor: EditorPage) -> None:
     editor.open_and_run()
     editor.text.locator(".got-phrase").last.click()
@@ -294,6 +370,17 @@ def test_prose_and_boxes_are_one(editor: EditorPage) -> None:
     assert "a star" not in editor.shown()
 
 
+def test_the_words_of_a_chosen_box_come_into_view(editor: EditorPage) -> None:
+    editor.open_and_run(full_plan())
+    for name in ("a shape 63", "a shape 0"):
+        editor.box(name).focus()
+        words, prose = editor.text.locator(".got-selected").first.bounding_box(), editor.text.bounding_box()
+        assert words
+        assert prose
+        assert prose["y"] <= words["y"]
+        assert words["y"] + words["height"] <= prose["y"] + prose["height"]
+
+
 def test_a_locked_box_stays_and_a_changed_plan_can_be_merged(editor: EditorPage) -> None:
     editor.open_and_run()
     editor.box("a blue square").focus()
@@ -301,6 +388,11 @@ def test_a_locked_box_stays_and_a_changed_plan_can_be_merged(editor: EditorPage)
     editor.page.keyboard.press("ArrowLeft")
     assert editor.shown()["a blue square"] == SQUARE
     assert "locked" in editor.root.locator(".got-message").inner_text()
+    label = editor.root.locator(".got-label.got-locked")
+    words, lock = label.locator(".got-words").bounding_box(), label.locator(".got-icon").bounding_box()
+    assert words
+    assert lock
+    assert words["x"] + words["width"] <= lock["x"], "the lock stands behind the words"
 
     editor.page.evaluate(SET_PLAN, OTHER_PLAN)
     assert [region["phrase"] for region in editor.run()] == ["a large red circle", "a blue square"]
@@ -323,6 +415,11 @@ def test_boxes_land_while_the_plan_is_written(editor: EditorPage) -> None:
         counts.append(editor.boxes.count())
     assert counts == sorted(counts)
     assert set(counts) == {0, 1, 2}
+    words = editor.text.inner_text()
+    editor.text.focus()
+    for key in ("Control+a", "Control+x", "q"):
+        editor.page.keyboard.press(key)
+    assert editor.text.inner_text() == words, "it is not the artist's turn"
     editor.page.evaluate(STREAM, [text, True])
     assert editor.boxes.count() == 0  # the run was stopped: there is no plan
 
@@ -362,12 +459,19 @@ def test_the_picture_follows_what_the_artist_changed(editor: EditorPage, checkpo
         score = score_picture(picture, expected)
         assert expected
         assert all(found.found for found in score.objects), (expected, score)
+    editor.page.evaluate(UNDO_GRAPH)  # which makes the node anew
+    editor.root.locator(".got-canvas img").wait_for()
 
 
 def test_an_editor_in_a_subgraph_works_as_outside(editor: EditorPage) -> None:
     editor.open()
+    editor.page.evaluate(ADD_ENCODE, [512, 256])
     editor.page.evaluate(INTO_SUBGRAPH)
     editor.root.wait_for()
+    editor.root.hover()
+    canvas = editor.root.locator(".got-canvas").bounding_box()
+    assert canvas
+    assert abs(canvas["width"] / canvas["height"] - 2) < 0.02, "as SSGM Encode outside has it"
     editor.page.evaluate(STREAM, [ReasoningChain.parse(PLAN, "generate", "").text, False])
     assert editor.boxes.count() == 2
     assert editor.frontend.run().succeeded
@@ -435,11 +539,7 @@ def test_nothing_stays_when_the_node_goes(editor: EditorPage) -> None:
 
 
 def test_dragging_one_of_64_boxes_is_smooth(editor: EditorPage) -> None:
-    chain = ReasoningChain.parse("", "generate", "")
-    for index in range(MAX_REGIONS):
-        x, y = 120 * (index % 8), 120 * (index // 8)
-        chain = chain.add(f"a shape {index}", Box(x, y, x + 100, y + 100))
-    editor.open_and_run(chain.text)
+    editor.open_and_run(full_plan())
     session = editor.page.context.new_cdp_session(editor.page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})  # not what other programs take
 

@@ -212,6 +212,14 @@ def test_pictures_of_a_batch_can_be_drawn_again_alone(got: ManagedModel) -> None
     assert not torch.equal(samples[0], samples[1])
 
 
+def test_the_vae_comes_to_its_device_only_after_all_sampling(got: ManagedModel) -> None:
+    """So that UNet and VAE need not share the card."""
+    plan, *_ = encode(got)
+    fresh = ManagedModel.from_pretrained(got.path)
+    sample(fresh, plan, steps=1)
+    assert list(fresh._patchers) == ["unet", "vae"]
+
+
 def test_the_largest_seed_is_followed_by_zero(got: ManagedModel) -> None:
     plan, *_ = encode(got)
     samples, _ = sample(got, plan, seed=2**64 - 1, batch_size=2)
@@ -266,7 +274,16 @@ def test_each_picture_of_a_batch_is_edited_and_keeps_its_own_surroundings(got: M
     plan, *_ = encode(got, EDIT, batch)
     samples, image = sample(got, plan, steps=1, batch_size=2)
     assert image.shape[0] == samples.shape[0] == 4
-    assert torch.equal(image[:, 0, 0], batch[[0, 0, 1, 1], 0, 0])
+    assert torch.equal(image[:, 0, 0], batch[[0, 1, 0, 1], 0, 0])
+    assert torch.equal(samples[2:, :, 0, 0], samples[:2, :, 0, 0])
+
+
+def test_each_picture_of_a_batch_is_edited_with_its_own_guidance_and_seed(got: ManagedModel) -> None:
+    batch = pictures(2, 64, 64)
+    plan, *_ = encode(got, EDIT, batch)
+    samples, _ = sample(got, plan, steps=1, batch_size=2)
+    second, *_ = encode(got, EDIT, batch[1:])
+    assert torch.equal(samples[3:], sample(got, second, steps=1, seed=6)[0])
 
 
 def test_an_edited_picture_can_be_edited_again(got: ManagedModel) -> None:

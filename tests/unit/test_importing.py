@@ -102,6 +102,40 @@ VAE_CONFIG = {
     "force_upcast": True,
     "scaling_factor": 0.13025,
 }
+TOKENIZER_CONFIG = {
+    "tokenizer_class": "Qwen2Tokenizer",
+    "added_tokens_decoder": {
+        str(number): {
+            "content": token,
+            "lstrip": False,
+            "normalized": False,
+            "rstrip": False,
+            "single_word": False,
+            "special": True,
+        }
+        for number, token in enumerate(QWEN_TOKENS, start=LETTERS)
+    },
+    "add_prefix_space": False,
+    "bos_token": None,
+    "clean_up_tokenization_spaces": False,
+    "eos_token": "<|im_end|>",
+    "errors": "replace",
+    "model_max_length": 512,
+    "pad_token": "<|endoftext|>",
+    "split_special_tokens": False,
+    "unk_token": None,
+}
+PREPROCESSOR_CONFIG = {
+    "image_mean": [0.48145466, 0.4578275, 0.40821073],
+    "image_processor_type": "Qwen2VLImageProcessor",
+    "image_std": [0.26862954, 0.26130258, 0.27577711],
+    "max_pixels": 12845056,
+    "merge_size": 2,
+    "min_pixels": 3136,
+    "patch_size": 14,
+    "processor_class": "Qwen2_5_VLProcessor",
+    "temporal_patch_size": 2,
+}
 
 
 # The published tree, at the smallest widths
@@ -221,9 +255,9 @@ def write_tree(source: Path, state: State, suffix: str = ".bin", shards: int = 3
     files: dict[str, Any] = {
         "config.json": QWEN_CONFIG,
         "generation_config.json": {"do_sample": True, "temperature": 1e-6, "repetition_penalty": 1.05},
-        "tokenizer_config.json": {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512},
+        "tokenizer_config.json": TOKENIZER_CONFIG,
         "chat_template.json": {"chat_template": CHAT_TEMPLATE},
-        "preprocessor_config.json": {"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 14},
+        "preprocessor_config.json": PREPROCESSOR_CONFIG,
     }
     for name, values in files.items():
         (qwen / name).write_text(json.dumps(values))

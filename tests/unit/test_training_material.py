@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import combinations
 
 import pytest
 
@@ -10,6 +11,7 @@ from got_models.chain import GRID
 from got_models.shapes.language import GRID_STEP, QUADRANTS
 from got_models.shapes.scene import PICTURE_SIZE
 from got_models.shapes.scoring import find_objects
+from got_models.training.data import confusable_edit_example
 from got_models.training.initialize import build_tokenizer
 from got_models.training.stages import drawn_example, four_shapes, off_grid
 
@@ -50,6 +52,13 @@ def test_every_second_generation_lies_off_the_grid_and_no_edit_does():
         for row in nudged
         for region in drawn_example("generate", 0, row).chain.regions
     )
+
+
+def test_easily_mixed_up_sources_hold_two_things_of_one_color_or_shape():
+    for row in range(20):
+        things = confusable_edit_example(0, row).source.things
+        pairs = list(combinations(things, 2))
+        assert any(first.color == second.color or first.shape == second.shape for first, second in pairs)
 
 
 @pytest.mark.parametrize("seed", range(8))

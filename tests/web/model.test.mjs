@@ -67,6 +67,23 @@ test("edits of one kind are one step of undo", () => {
     assert.deepEqual(model.region("red").box, [101, 200, 401, 500]);
 });
 
+test("a step of undo is told when it is complete", () => {
+    let steps = 0;
+    const model = new ChainModel(() => {}, () => (steps += 1));
+    model.receive(json(TEXT));
+    for (let end = 1; end < 9; end += 1) model.write(`${TEXT} And more`.slice(0, TEXT.length + end));
+    assert.equal(steps, 0, "the typing may go on");
+    model.seal();
+    model.seal();
+    assert.equal(steps, 1);
+    model.move("red", [101, 200, 401, 500], "nudge red");
+    model.move("red", [0, 0, 9, 9]);
+    assert.equal(steps, 3, "a drag ends the nudging");
+    model.undo();
+    model.redo();
+    assert.equal(steps, 5);
+});
+
 test("an edit that changes nothing is no step of undo", () => {
     const model = modelOf(TEXT);
     model.move("red", [0, 0, 9, 9]);
@@ -210,9 +227,10 @@ test("while the model writes, each box lands when it is complete", () => {
     assert.deepEqual(model.region("red").box, [0, 0, 9, 9]);
 });
 
-const lockedByWord = JSON.stringify({ locked: "red", upstream: "", chain: json(TEXT) });
-for (const value of ["{", "[]", "null", '"text"', "{}", lockedByWord, JSON.stringify({ upstream: "", chain: { ...json(TEXT), version: 9 } })]) {
-    test(`a saved value that cannot be used is shown and kept: ${value.slice(0, 30)}`, () => {
+const lockedBy = (locked) => JSON.stringify({ locked, upstream: "", chain: json(TEXT) });
+const newer = JSON.stringify({ upstream: "", chain: { ...json(TEXT), version: 9 } });
+for (const value of ["{", "[]", "null", '"text"', "{}", lockedBy("red"), lockedBy([5]), newer, null, 7, { a: 1 }]) {
+    test(`a saved value that cannot be used is shown and kept: ${String(value).slice(0, 30)}`, () => {
         const model = modelOf(TEXT);
         model.value = value;
         assert(model.unreadable.message);

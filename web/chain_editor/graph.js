@@ -10,6 +10,7 @@
  */
 
 const SUBGRAPH_INPUT = -10;
+const SUBGRAPH_OUTPUT = -20;
 const CHAIN_OUTPUT = 0;
 // A picture that comes from a chain over one of these was drawn after it; others only show its layout.
 const GUIDANCE = new Set(["GOT_GUIDANCE", "CONDITIONING", "GUIDER"]);
@@ -47,8 +48,7 @@ export function drawsAfter(node, editor, guided = false, seen = new Set()) {
  * @returns {GraphNode[]}
  */
 export function targetsOf(node, slot) {
-    const links = [...(node.outputs?.[slot]?.links ?? [])].map((id) => node.graph?.getLink(id));
-    return links.map((link) => link && node.graph.getNodeById(link.target_id)).filter(Boolean);
+    return targetsOfLinks(node.graph, node.outputs?.[slot]?.links);
 }
 
 /**
@@ -61,6 +61,27 @@ export function nodeAt(root, identity) {
     return String(identity).split(":").reduce(
         (/** @type {GraphNode} */ host, part) => (host?.subgraph ?? host)?.getNodeById?.(part) ?? null, root,
     );
+}
+
+/**
+ * @param {Graph} graph
+ * @param {Iterable<unknown> | null | undefined} linkIds
+ * @returns {GraphNode[]}
+ */
+function targetsOfLinks(graph, linkIds) {
+    return [...(linkIds ?? [])].flatMap((linkId) => {
+        const link = graph?.getLink(linkId);
+        if (!link) return [];
+        if (Number(link.target_id) === SUBGRAPH_OUTPUT) {
+            const host = hostOf(graph);
+            return host ? targetsOf(host, link.target_slot) : [];
+        }
+        const target = graph.getNodeById(link.target_id);
+        if (!target) return [];
+        if (target.subgraph) return targetsOfLinks(target.subgraph, target.subgraph.inputs[link.target_slot]?.linkIds);
+        if (target.type === "Reroute") return targetsOf(target, 0);
+        return [target];
+    });
 }
 
 /**

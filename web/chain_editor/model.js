@@ -44,10 +44,15 @@ export class ChainModel {
     /** @type {string | null} the kind of the last edit, if the next one of that kind belongs to it */
     #kind = null;
     #onChange;
+    #onStep;
 
-    /** @param {(valueChanged: boolean) => void} onChange */
-    constructor(onChange) {
+    /**
+     * @param {(valueChanged: boolean) => void} onChange
+     * @param {() => void} onStep is told when a step of undo is complete: a run of edits that are undone together is one
+     */
+    constructor(onChange, onStep = () => {}) {
         this.#onChange = onChange;
+        this.#onStep = onStep;
     }
 
     // What is shown
@@ -116,7 +121,7 @@ export class ChainModel {
         this.edit = null;
         this.unreadable = null;
         try {
-            this.edit = value.trim() ? editFromJson(JSON.parse(value)) : null;
+            this.edit = editFromValue(value);
         } catch (error) {
             this.unreadable = { value, message: /** @type {Error} */ (error).message };
         }
@@ -207,7 +212,9 @@ export class ChainModel {
 
     /** Ends a run of edits that are undone together. */
     seal() {
+        if (this.#kind === null) return;
         this.#kind = null;
+        this.#onStep();
     }
 
     undo() {
@@ -271,11 +278,13 @@ export class ChainModel {
      */
     #apply(edit, kind = null) {
         if (JSON.stringify(edit) === JSON.stringify(this.edit)) return this.#onChange(true);
-        if (kind === null || kind !== this.#kind) this.#undo.push(this.edit);
+        if (kind !== this.#kind) this.seal();
+        if (this.#kind === null) this.#undo.push(this.edit);
         this.#redo = [];
         this.#kind = kind;
         this.edit = edit;
         this.#onChange(true);
+        if (kind === null) this.#onStep();
     }
 
     /**
@@ -285,11 +294,21 @@ export class ChainModel {
     #step(from, to) {
         const edit = from.pop();
         if (edit === undefined) return;
+        this.seal();
         to.push(this.edit);
-        this.#kind = null;
         this.edit = edit;
         this.#onChange(true);
+        this.#onStep();
     }
+}
+
+/**
+ * @param {unknown} value as it was saved
+ * @returns {Edit | null}
+ */
+function editFromValue(value) {
+    if (typeof value !== "string") throw new ChainError("It is no text.");
+    return value.trim() ? editFromJson(JSON.parse(value)) : null;
 }
 
 /**
@@ -300,7 +319,9 @@ function editFromJson(data) {
     if (typeof data?.upstream !== "string") throw new ChainError('It must hold "upstream" and "chain".');
     const chain = chainFromJson(data.chain);
     const { locked = [] } = data;
-    if (!Array.isArray(locked)) throw new ChainError('"locked" must list the colours of the locked boxes.');
+    if (!Array.isArray(locked) || locked.some((color) => typeof color !== "string")) {
+        throw new ChainError('"locked" must list the colours of the locked boxes.');
+    }
     const edit = {
         upstream: data.upstream,
         chain,

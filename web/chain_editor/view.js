@@ -79,11 +79,12 @@ export class ChainView {
 
         this.text = element("div", {
             class: "got-text", role: "textbox", "aria-multiline": "true", "aria-label": "The plan in words",
-            "data-testid": "got-chain-text", "data-capture-wheel": "true", spellcheck: "false",
+            "data-testid": "got-chain-text", "data-capture-wheel": "true", spellcheck: "false", tabindex: "0",
         });
         this.message = element("div", { class: "got-message", role: "status", "aria-live": "polite" });
         this.root = element("div", {
             class: "got-chain-editor", role: "group", "aria-label": "Chain editor", "data-testid": "got-chain-editor",
+            tabindex: "-1",
         });
         this.root.append(this.toolbar, this.bar, stage, this.text, this.message);
 
@@ -123,6 +124,7 @@ export class ChainView {
             part.classList.toggle("got-locked", model.isLocked(color));
         }
         this.underline(draft);
+        this.text.setAttribute("aria-invalid", String(draft !== null));
         this.message.textContent = message || draft?.message || (model.streamed ? "The plan is being written" : "");
         this.message.classList.toggle("got-wrong", Boolean(message || draft));
     }
@@ -174,6 +176,19 @@ export class ChainView {
     /** @param {number} aspect width over height */
     setAspect(aspect) {
         this.canvas.style.setProperty("--got-aspect", String(aspect));
+    }
+
+    /**
+     * Scrolls the prose to the words of a region; not with scrollIntoView, which scrolls ComfyUI as well.
+     * @param {string} color
+     */
+    reveal(color) {
+        const words = /** @type {HTMLElement | null} */ (this.text.querySelector(`[data-color="${color}"]`));
+        if (!words) return;
+        const { scrollTop, clientHeight } = this.text;
+        const [top, bottom] = [words.offsetTop, words.offsetTop + words.offsetHeight];
+        if (top < scrollTop) this.text.scrollTop = top;
+        if (bottom > scrollTop + clientHeight) this.text.scrollTop = bottom - clientHeight;
     }
 
     /**

@@ -23,7 +23,7 @@ import { ChainView, proseText } from "./view.js";
 const SNAP_REACH = 6;  // pixels
 const CLICK_REACH = 3;
 const NEW_BOX = /** @type {const} */ ([350, 350, 650, 650]);
-const TYPING_PAUSE = 1000;  // milliseconds, after which typing is another step of undo
+const PAUSE = 1000;  // milliseconds, after which typing or nudging is another step of undo
 const ARROWS = /** @type {Record<string, [number, number]>} */ ({
     ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1],
 });
@@ -40,17 +40,20 @@ export class ChainEditor {
     /** @type {Record<string, string>} */
     #pictures = { generated: "", reference: "", black: "" };
     #aspect = 0;
-    #typing = 0;
+    #pause = 0;
     #listeners = new AbortController();
-    #onEdit;
 
-    /** @param {(value: string) => void} onEdit is told the new value after each edit */
-    constructor(onEdit) {
-        this.#onEdit = onEdit;
+    /**
+     * @param {(value: string) => void} onEdit is told the new value after each edit
+     * @param {() => void} onStep is told when a step of undo is complete
+     */
+    constructor(onEdit, onStep) {
         this.model = new ChainModel((edited) => {
-            if (edited) this.#onEdit(this.model.value);
+            if (edited) onEdit(this.model.value);
             this.#draw();
-        });
+            clearTimeout(this.#pause);
+            this.#pause = setTimeout(() => this.model.seal(), PAUSE);
+        }, onStep);
         this.view = new ChainView();
         this.element = this.view.root;
         this.#listen();
@@ -98,7 +101,7 @@ export class ChainEditor {
 
     dispose() {
         this.#listeners.abort();
-        clearTimeout(this.#typing);
+        clearTimeout(this.#pause);
         this.view.remove();
     }
 
@@ -106,7 +109,9 @@ export class ChainEditor {
 
     #draw() {
         if (!this.model.region(this.#selected)) this.#selected = null;
+        const focused = this.element.contains(document.activeElement);
         this.view.draw(this.model, this.#selected, this.#message);
+        if (focused && !holdsFocus(this.element)) this.element.focus({ preventScroll: true });
     }
 
     #drawBackground() {
@@ -123,6 +128,7 @@ export class ChainEditor {
         this.#message = "";
         this.model.seal();
         this.#draw();
+        if (color) this.view.reveal(color);
     }
 
     /**
@@ -167,10 +173,11 @@ export class ChainEditor {
         this.#on(view.text, "compositionend", () => this.#type());
         this.#on(view.text, "beforeinput", (event) => this.#onNativeUndo(event));
         this.#on(view.text, "click", (event) => this.#select(colorOf(event.target)));
-        this.#on(view.text, "blur", () => this.model.seal());
+        this.#on(view.root, "focusout", () => this.model.seal());
         this.#on(view.text, "copy", (event) => this.#copyProse(event));
         this.#on(view.text, "cut", (event) => {
             this.#copyProse(event);
+            if (!this.model.editable) return;
             document.getSelection()?.deleteFromDocument();
             this.#type();
         });
@@ -247,8 +254,6 @@ export class ChainEditor {
         this.#message = "";
         if (!this.model.editable) return;
         this.model.write(proseText(this.view.text));
-        clearTimeout(this.#typing);
-        this.#typing = setTimeout(() => this.model.seal(), TYPING_PAUSE);
     }
 
     /** @param {InputEvent} event */
@@ -370,8 +375,12 @@ export class ChainEditor {
         const under = hits(this.model.chain?.regions ?? [], from);
         const selected = this.model.region(this.#selected);
         const region = selected && (handle || under.includes(selected)) ? selected : under[0] ?? null;
-        if (region) this.#focusBox(region.color);
-        else this.#leave();
+        if (region) {
+            this.#focusBox(region.color);
+        } else {
+            this.#select(null);
+            this.element.focus({ preventScroll: true });
+        }
         this.#drag = {
             from,
             pressed: { x: event.clientX, y: event.clientY },
@@ -433,12 +442,6 @@ export class ChainEditor {
         this.view.showGuides([]);
     }
 
-    #leave() {
-        this.#select(null);
-        const { activeElement } = document;
-        if (activeElement instanceof HTMLElement || activeElement instanceof SVGElement) activeElement.blur();
-    }
-
     /**
      * @param {Drag} drag
      * @param {Point} to
@@ -469,6 +472,15 @@ export class ChainEditor {
  */
 function hideFromChangeTracker(event) {
     for (const key of ["ctrlKey", "metaKey"]) Object.defineProperty(event, key, { value: false });
+}
+
+/**
+ * Whether the focus is in the editor, on something that keeps it. Where it were lost, ComfyUI would get the next key.
+ * @param {Element} editor
+ */
+function holdsFocus(editor) {
+    const { activeElement } = document;
+    return editor.contains(activeElement) && !activeElement?.matches(":disabled, [hidden] *");
 }
 
 /** @param {EventTarget | null} target */
