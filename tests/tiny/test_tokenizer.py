@@ -1,4 +1,4 @@
-"""transformers 5 rebuilds Qwen2's tokenizer and takes only the vocabulary from tokenizer.json; 4 reads all of it."""
+"""transformers 5 rebuilds Qwen2's tokenizer, taking only the vocabulary from tokenizer.json; 4 reads it all."""
 
 from __future__ import annotations
 
