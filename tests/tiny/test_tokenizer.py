@@ -1,4 +1,4 @@
-"""transformers 5 rebuilds Qwen2's tokenizer, taking only the vocabulary from tokenizer.json; 4 reads it all."""
+"""transformers 5 rebuilds Qwen2's tokenizer from the vocabulary of tokenizer.json; 4 reads all of it."""
 
 from __future__ import annotations
 
