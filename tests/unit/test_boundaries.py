@@ -38,16 +38,18 @@ LIGHT = [
     "prompts",
     "layout",
     "locks",
+    "quantization",
     "shapes.scene",
     "shapes.language",
     "shapes.edits",
     "shapes.scoring",
 ]
+OPTIONAL = {"bitsandbytes", "torchao"}  # used where the user has them
 # Ground floor first. A room imports from its own floor and from lower ones, never from a higher one.
 FLOORS = [
     {"errors"},
     {"chain"},
-    {"decoding", "guidance", "layout", "locks", "prompts", "reading"},
+    {"decoding", "guidance", "layout", "locks", "prompts", "quantization", "reading"},
     {"reasoner", "sampler", "ssgm"},
     {"checkpoint"},
     {"importing", "model"},
@@ -195,7 +197,7 @@ def test_dependencies_are_lower_bounds_and_leave_torch_to_comfyui() -> None:
 
 
 def test_every_third_party_import_is_a_declared_dependency() -> None:
-    declared = {*requirements(project_dependencies()), "pil", "torch"}
+    declared = {*requirements(project_dependencies()), *OPTIONAL, "pil", "torch"}
     imported = {name.split(".")[0] for file in FILES for name in library_imports(file)}
     assert {name.lower() for name in imported - {""} - set(sys.stdlib_module_names)} <= declared
 
