@@ -134,8 +134,8 @@ def apply_adapter(
 
 def special_token_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The ids of GoT's 66 tokens, in their order."""
-    ids: list[int] = tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS))
-    return ids
+    vocabulary = tokenizer.get_vocab()
+    return [vocabulary[token] for token in SPECIAL_TOKENS]
 
 
 def _sum(weight: Tensor, change: Tensor) -> Tensor:

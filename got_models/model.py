@@ -15,7 +15,7 @@ from torch import Tensor
 from .chain import ReasoningChain, Region
 from .checkpoint import PROJECTORS_FILE, CheckpointSettings, check
 from .errors import GoTError
-from .guidance import VAE_FACTOR, Guidance, GuidanceScales
+from .guidance import BRANCHES, VAE_FACTOR, Guidance, GuidanceScales
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -34,41 +34,62 @@ class GoTModel:
     """The parts of one checkpoint. Build it with `from_pretrained`.
 
     The parts are separate: each loads on its first use and may be moved to another device than the others.
+
+    Args:
+        device, dtype: where the parts go and what their weights are cast to when they load.
+        mllm_bits: 8 or 4 for an MLLM whose weights are rounded when it loads (see `quantization`).
+        unet_fp8: keep the UNet's weights in fp8; it computes in `dtype` all the same.
     """
 
     def __init__(
-        self, path: Path, settings: CheckpointSettings, device: torch.device | str, dtype: torch.dtype
+        self,
+        path: Path,
+        settings: CheckpointSettings,
+        device: torch.device | str,
+        dtype: torch.dtype,
+        *,
+        mllm_bits: int | None = None,
+        unet_fp8: bool = False,
     ) -> None:
         self.path = path
         self.settings = settings
         self.device = torch.device(device)
         self.dtype = dtype
+        self.mllm_bits = mllm_bits
+        self.unet_fp8 = unet_fp8
         self._mask_latents = lru_cache(MASKS_KEPT)(self._encode_mask)
 
     @classmethod
     def from_pretrained(
-        cls, path: str | Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+        cls,
+        path: str | Path,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        *,
+        mllm_bits: int | None = None,
+        unet_fp8: bool = False,
     ) -> GoTModel:
         """Check a checkpoint folder; its weights load later.
-
-        Args:
-            device, dtype: where the parts go and what their weights are cast to when they load.
 
         Raises:
             GoTError: the folder is incomplete, damaged, or its parts do not fit together.
         """
-        return cls(Path(path), check(path), device, dtype)
+        return cls(Path(path), check(path), device, dtype, mllm_bits=mllm_bits, unet_fp8=unet_fp8)
 
     @cached_property
     def reasoner(self) -> Reasoner:
         """The MLLM with its tokenizer and image processor."""
         from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
+        from .quantization import quantize_mllm
         from .reasoner import Reasoner
 
+        mllm = self._load(Qwen2_5_VLForConditionalGeneration, "mllm", self.dtype)
+        if self.mllm_bits is not None:
+            quantize_mllm(mllm, self.mllm_bits)
         processor = self.path / "processor"
         return Reasoner(
-            self._load(Qwen2_5_VLForConditionalGeneration, "mllm", self.dtype),
+            mllm.to(self.device),
             AutoTokenizer.from_pretrained(processor, local_files_only=True),
             _image_processor_class().from_pretrained(processor, local_files_only=True),
             self.settings.vision_size,
@@ -92,7 +113,12 @@ class GoTModel:
         """The SDXL UNet with 12 input channels."""
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-        return self._load(UNet2DConditionModel, "unet", self.dtype)
+        from .quantization import store_in_fp8
+
+        unet = self._load(UNet2DConditionModel, "unet", self.dtype)
+        if self.unet_fp8:
+            store_in_fp8(unet)
+        return unet.to(self.device)
 
     @cached_property
     def vae(self) -> AutoencoderKL:
@@ -102,7 +128,7 @@ class GoTModel:
         overflows = self.dtype == torch.float16 and AutoencoderKL.load_config(self.path / "vae").get(
             "force_upcast", True
         )
-        return self._load(AutoencoderKL, "vae", torch.float32 if overflows else self.dtype)
+        return self._load(AutoencoderKL, "vae", torch.float32 if overflows else self.dtype).to(self.device)
 
     @cached_property
     def scheduler_config(self) -> dict[str, Any]:
@@ -220,7 +246,12 @@ class GoTModel:
             self.unet.device,
             on_step,
             should_stop,
+            self.branches_at_once(guidance.size),
         )
+
+    def branches_at_once(self, size: tuple[int, int]) -> int:
+        """How many branches the UNet evaluates together for a picture of `size` (H, W); here all of them."""
+        return len(BRANCHES)
 
     def sample(
         self,
@@ -271,7 +302,7 @@ class GoTModel:
         return spatial_latents(self.vae, [region] if region else [], size).cpu()
 
     def _load(self, part_class: Any, name: str, dtype: torch.dtype) -> Any:
-        """Load one part whole: a missing tensor or one of another shape is an error, not a random start."""
+        """Load one part whole, on the CPU: a missing or mis-shaped tensor is an error, not a random start."""
         folder = self.path / name
         try:
             part, report = part_class.from_pretrained(
@@ -285,7 +316,7 @@ class GoTModel:
             raise GoTError(f"{folder} cannot be loaded: {error}") from error
         if report["missing_keys"]:
             raise GoTError(f"{folder} lacks the tensors {', '.join(sorted(report['missing_keys'])[:5])}.")
-        return part.to(self.device).eval().requires_grad_(False)
+        return part.eval().requires_grad_(False)
 
 
 def resize_result(picture: Image.Image, source_size: tuple[int, int], short_side: int) -> Image.Image:

@@ -12,7 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from .errors import GoTError, Interrupted
-from .guidance import LATENT_CHANNELS, Guidance, GuidanceScales, active_branches, branch_inputs, combine
+from .guidance import (
+    BRANCHES,
+    LATENT_CHANNELS,
+    Guidance,
+    GuidanceScales,
+    active_branches,
+    branch_inputs,
+    combine,
+)
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -71,17 +79,19 @@ def denoise(
     device: torch.device | str = "cpu",
     on_step: Callable[[Step], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    branches_at_once: int = len(BRANCHES),
 ) -> Tensor:
     """Denoise from pure noise to scaled latents [b, 4, h, w].
 
     One generator on `device`, seeded with `seed`, draws the initial noise and is then passed to every
-    scheduler step that takes one. The branches with a coefficient other than zero share one UNet batch.
+    scheduler step that takes one. Branches whose coefficient is zero are not evaluated.
 
     Args:
         unet: on `device`, with the latents', the reference's and the spatial channels as input.
         steps: from 1 to the number of training steps of the schedule.
         on_step: receives every finished step.
         should_stop: asked before every step.
+        branches_at_once: at least 1; how many branches share a UNet batch. Fewer take less memory and longer.
 
     Raises:
         GoTError: steps, seed, scheduler or channel counts that cannot be used.
@@ -96,17 +106,13 @@ def denoise(
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
         raise GoTError(f"The seed must be a whole number from 0 to 2**64 - 1, got {seed!r}.")
 
-    # 2. Lay the active branches side by side: one row of the UNet's batch per branch (and picture).
+    # 2. Deal the active branches to UNet batches: one row per branch (and picture).
     dtype = unet.dtype
     branches = active_branches(scales)
-    inputs = [branch_inputs(guidance, branch) for branch in branches]
-    semantic = torch.cat([states for states, _, _ in inputs]).to(device, dtype)  # [branches * b, n, Dc]
-    spatial = torch.cat([latents for _, latents, _ in inputs]).to(device, dtype)  # [branches * b, 4, h, w]
-    reference = torch.cat([latents for _, _, latents in inputs]).to(device, dtype)
-    pooled = guidance.pooled.repeat(len(branches), 1).to(device, dtype)  # [branches * b, Dp]
-    height, width = guidance.size
-    time_ids = torch.tensor([[height, width, 0, 0, height, width]], device=device, dtype=dtype)
-    added = {"text_embeds": pooled, "time_ids": time_ids.expand(len(pooled), -1)}
+    batches = [
+        _Batch.of(guidance, branches[first : first + branches_at_once], device, dtype)
+        for first in range(0, len(branches), branches_at_once)
+    ]
 
     # 3. Draw the initial noise.
     generator = torch.Generator(device).manual_seed(seed)
@@ -118,34 +124,72 @@ def denoise(
         step_arguments["generator"] = generator
 
     # 4. Denoise.
-    with _keys_and_values_once(unet):
+    with _keys_and_values_once(unet, len(batches)):
         for index, timestep in enumerate(schedule.timesteps, start=1):
             if should_stop is not None and should_stop():
                 raise Interrupted(f"Sampling was interrupted before step {index} of {steps}.")
-            noisy = schedule.scale_model_input(latents, timestep).repeat(len(branches), 1, 1, 1)
-            prediction = unet(
-                torch.cat([noisy, reference, spatial], dim=1),
-                timestep,
-                encoder_hidden_states=semantic,
-                added_cond_kwargs=added,
-                return_dict=False,
-            )[0]
-            combined = combine(dict(zip(branches, prediction.chunk(len(branches)), strict=True)), scales)
+            noisy = schedule.scale_model_input(latents, timestep)
+            predictions: dict[str, Tensor] = {}
+            for batch in batches:
+                predictions |= batch.predict(unet, noisy, timestep)
+            combined = combine(predictions, scales)
             latents = schedule.step(combined, timestep, latents, **step_arguments)[0]
             if on_step is not None:
                 kept = schedule.alphas_cumprod[int(timestep)]
-                predicted = (noisy[: len(latents)] - (1 - kept).sqrt() * combined) / kept.sqrt()
+                predicted = (noisy - (1 - kept).sqrt() * combined) / kept.sqrt()
                 on_step(Step(index, steps, latents, predicted))
     return latents
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """Branches that the UNet evaluates together, and what it is told of them; r rows are branches * pictures.
+
+    semantic is [r, n, Dc], conditions are reference and spatial latents [r, 8, h, w], added is pooled [r, Dp]
+    and time ids [r, 6].
+    """
+
+    branches: tuple[str, ...]
+    semantic: Tensor
+    conditions: Tensor
+    added: dict[str, Tensor]
+
+    @classmethod
+    def of(
+        cls, guidance: Guidance, branches: tuple[str, ...], device: torch.device | str, dtype: torch.dtype
+    ) -> _Batch:
+        inputs = [branch_inputs(guidance, branch) for branch in branches]
+        semantic = torch.cat([states for states, _, _ in inputs])
+        conditions = torch.cat([torch.cat([reference, spatial], dim=1) for _, spatial, reference in inputs])
+        pooled = guidance.pooled.repeat(len(branches), 1)
+        height, width = guidance.size
+        time_ids = torch.tensor([[height, width, 0, 0, height, width]]).expand(len(pooled), -1)
+        added = {"text_embeds": pooled.to(device, dtype), "time_ids": time_ids.to(device, dtype)}
+        return cls(branches, semantic.to(device, dtype), conditions.to(device, dtype), added)
+
+    def predict(self, unet: UNet2DConditionModel, noisy: Tensor, timestep: Tensor) -> dict[str, Tensor]:
+        """Noisy latents [b, 4, h, w] -> branch -> predicted noise [b, 4, h, w]."""
+        rows = noisy.repeat(len(self.branches), 1, 1, 1)
+        prediction: Tensor = unet(
+            torch.cat([rows, self.conditions], dim=1),
+            timestep,
+            encoder_hidden_states=self.semantic,
+            added_cond_kwargs=self.added,
+            return_dict=False,
+        )[0]
+        return dict(zip(self.branches, prediction.chunk(len(self.branches)), strict=True))
+
+
 @contextmanager
-def _keys_and_values_once(unet: nn.Module) -> Iterator[None]:
-    """In here cross-attention makes keys and values once: the semantic guidance is the same in every step."""
+def _keys_and_values_once(unet: nn.Module, batches: int) -> Iterator[None]:
+    """In here cross-attention makes keys and values once: each step sees the same semantic guidance again.
+
+    Every step must evaluate the same number of batches in the same order.
+    """
     attentions: list[Any] = [part for part in unet.modules() if getattr(part, "is_cross_attention", False)]
     layers = [(attention, attention.to_k, attention.to_v) for attention in attentions]
     for attention, to_keys, to_values in layers:
-        attention.to_k, attention.to_v = _Once(to_keys), _Once(to_values)
+        attention.to_k, attention.to_v = _Once(to_keys, batches), _Once(to_values, batches)
     try:
         yield
     finally:
@@ -154,17 +198,21 @@ def _keys_and_values_once(unet: nn.Module) -> Iterator[None]:
 
 
 class _Once(nn.Module):
-    """A layer whose input stays the same: computed at the first call and remembered."""
+    """A layer whose `turns` inputs come again and again in one order: each is computed once."""
 
-    def __init__(self, layer: nn.Module) -> None:
+    def __init__(self, layer: nn.Module, turns: int) -> None:
         super().__init__()
         self.layer = layer
-        self.output: Tensor | None = None
+        self.turns = turns
+        self.calls = 0
+        self.outputs: list[Tensor] = []
 
     def forward(self, states: Tensor) -> Tensor:
-        if self.output is None:
-            self.output = self.layer(states)
-        return self.output
+        turn = self.calls % self.turns
+        self.calls += 1
+        if turn == len(self.outputs):
+            self.outputs.append(self.layer(states))
+        return self.outputs[turn]
 
 
 def _check_channels(unet: UNet2DConditionModel, guidance: Guidance) -> None:

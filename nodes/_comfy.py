@@ -6,6 +6,7 @@ directory as folders.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
@@ -244,6 +245,16 @@ def bring(patcher: Any, working_memory: int) -> None:
 
     stop_if_interrupted()
     management.load_models_gpu([patcher], memory_required=working_memory, force_full_load=True)
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that are free on a device; without ComfyUI, which knows them, no limit."""
+    if not inside_comfyui():
+        return math.inf
+    import comfy.model_management as management
+
+    free: float = management.get_free_memory(device)
+    return free
 
 
 # What the user sees, and the way to stop

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..got_models.checkpoint import CheckpointSettings
+from ..got_models.guidance import BRANCHES
 from ..got_models.model import GoTModel
 from . import _comfy
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from ..got_models.ssgm import SemanticSpatialGuidance
 
 # What a part needs besides its weights: values per pixel of the picture, as ComfyUI reckons for SDXL.
-WORKING_VALUES = {"language": 0, "unet": 530, "vae": 2178}
+UNET_VALUES = 132  # for each branch
+VAE_VALUES = 2178
 
 
 class ManagedModel(GoTModel):
@@ -30,9 +32,14 @@ class ManagedModel(GoTModel):
     """
 
     def __init__(
-        self, path: Path, settings: CheckpointSettings, device: torch.device | str, dtype: torch.dtype
+        self,
+        path: Path,
+        settings: CheckpointSettings,
+        device: torch.device | str,
+        dtype: torch.dtype,
+        **savings: Any,
     ) -> None:
-        super().__init__(path, settings, device, dtype)
+        super().__init__(path, settings, device, dtype, **savings)
         self._patchers: dict[str, Any] = {}
         self._pixels = 0
 
@@ -52,11 +59,20 @@ class ManagedModel(GoTModel):
 
     @property
     def unet(self) -> UNet2DConditionModel:
-        return self._bring("unet", "unet", super().unet)
+        unet = super().unet
+        values = UNET_VALUES * len(BRANCHES) * self._pixels
+        return self._bring("unet", "unet", unet, values * unet.dtype.itemsize)
 
     @property
     def vae(self) -> AutoencoderKL:
-        return self._bring("vae", "vae", super().vae)
+        vae = super().vae
+        return self._bring("vae", "vae", vae, VAE_VALUES * self._pixels * vae.dtype.itemsize)
+
+    def branches_at_once(self, size: tuple[int, int]) -> int:
+        """As many as there is memory for, beside what is on the UNet's device already."""
+        unet = self.unet
+        each = UNET_VALUES * size[0] * size[1] * unet.dtype.itemsize
+        return int(max(1, min(len(BRANCHES), _comfy.free_memory(unet.device) / each)))
 
     @property
     def scaling_factor(self) -> float:
@@ -64,10 +80,10 @@ class ManagedModel(GoTModel):
         factor: float = super().vae.config["scaling_factor"]
         return factor
 
-    def _bring(self, name: str, part: str, module: Any) -> Any:
+    def _bring(self, name: str, part: str, module: Any, working_memory: int = 0) -> Any:
         if name not in self._patchers:
             self._patchers[name] = _comfy.managed(module, part)
-        _comfy.bring(self._patchers[name], WORKING_VALUES[part] * self._pixels * self.dtype.itemsize)
+        _comfy.bring(self._patchers[name], working_memory)
         if "reasoner" in vars(self):  # it may have had to leave the card: then what it has read goes too
             super().reasoner.cache.release_if_moved()
         return module

@@ -17,6 +17,7 @@ from ..errors import GoTError
 from ..importing.convert import MAX_NEW_TOKENS, TASKS, VISION_SIZE
 from ..model import GoTModel
 from ..prompts import TokenIds
+from ..quantization import quantize_mllm, store_in_fp8
 from ..reasoner import Reasoner
 from ..ssgm import SemanticSpatialGuidance
 from ..training.initialize import build_scheduler, build_tokenizer
@@ -46,13 +47,15 @@ def check_room(free: int, dtype: torch.dtype) -> None:
         )
 
 
-def random_6b(device: torch.device, dtype: torch.dtype) -> GoTModel:
+def random_6b(
+    device: torch.device, dtype: torch.dtype, mllm_bits: int | None = None, unet_fp8: bool = False
+) -> GoTModel:
     """The parts of GoT-6B, made on the device. For text-to-image only: it has no image processor.
 
     The tokenizer is the bundled model's small one, so that no file is needed; its ids are among GoT-6B's.
     """
     settings = CheckpointSettings(VISION_SIZE, MAX_NEW_TOKENS, SIZES, TASKS)
-    model = GoTModel(Path("random-6b"), settings, device, dtype)
+    model = GoTModel(Path("random-6b"), settings, device, dtype, mllm_bits=mllm_bits, unet_fp8=unet_fp8)
     tokenizer = build_tokenizer(seed=0)
     torch.manual_seed(0)
     with device, _default_dtype(dtype):
@@ -66,6 +69,10 @@ def random_6b(device: torch.device, dtype: torch.dtype) -> GoTModel:
         model.vae = _vae()
     for part in (mllm, model.ssgm, model.unet, model.vae):
         part.eval().requires_grad_(False)
+    if mllm_bits is not None:
+        quantize_mllm(mllm, mllm_bits)
+    if unet_fp8:
+        store_in_fp8(model.unet)
     model.reasoner = Reasoner(mllm, tokenizer, None, VISION_SIZE, MAX_NEW_TOKENS)
     model.scheduler_config = dict(build_scheduler().config)
     return model

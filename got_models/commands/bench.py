@@ -36,6 +36,10 @@ def add_parser(subcommands: Subparsers) -> None:
     )
     parser.add_argument("--dtype", choices=DTYPES, help="default: bfloat16 on a GPU, float32 elsewhere")
     parser.add_argument(
+        "--mllm-bits", type=int, choices=(8, 4), help="round the MLLM's weights, with torchao or bitsandbytes"
+    )
+    parser.add_argument("--unet-fp8", action="store_true", help="keep the UNet's weights in fp8")
+    parser.add_argument(
         "--rounds", type=positive_integer, default=5, help="how often time is taken (default 5)"
     )
     parser.add_argument("--steps", type=positive_integer, help="denoising steps (default: the checkpoint's)")
@@ -59,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
     device = choose_device(arguments.device)
     if arguments.processor_time and device == "cuda":
         raise GoTError("--processor-time does not see what a GPU does. Leave it out, or add --device cpu.")
-    model = load(arguments.checkpoint, device, arguments.dtype)
+    model = load(arguments.checkpoint, device, arguments.dtype, arguments.mllm_bits, arguments.unet_fp8)
     task = model.settings.tasks["generate"]
     height, width = arguments.size or (task.height, task.width)
     model.check_size((height, width))
@@ -74,6 +78,8 @@ def run(arguments: argparse.Namespace) -> None:
         "checkpoint": arguments.checkpoint,
         "device": device_name(device),
         "dtype": str(model.dtype).removeprefix("torch."),
+        "MLLM": f"{arguments.mllm_bits} bits" if arguments.mllm_bits else "full",
+        "UNet": "fp8" if arguments.unet_fp8 else "full",
         "size": f"{width}x{height}",
         "steps": steps,
         "rounds": arguments.rounds,
@@ -88,7 +94,7 @@ def run(arguments: argparse.Namespace) -> None:
         print(arguments.out / RESULT)
 
 
-def load(checkpoint: str, device: str, dtype: str | None) -> GoTModel:
+def load(checkpoint: str, device: str, dtype: str | None, mllm_bits: int | None, unet_fp8: bool) -> GoTModel:
     """The model that --checkpoint names.
 
     Raises:
@@ -106,9 +112,9 @@ def load(checkpoint: str, device: str, dtype: str | None) -> GoTModel:
         from ..bench.random_weights import check_room, free_memory, random_6b
 
         check_room(free_memory(torch.device(device)), number_type)
-        return random_6b(torch.device(device), number_type)
+        return random_6b(torch.device(device), number_type, mllm_bits, unet_fp8)
     folder = BUNDLED_CHECKPOINT if checkpoint == TINY else Path(checkpoint)
-    return GoTModel.from_pretrained(folder, device, number_type)
+    return GoTModel.from_pretrained(folder, device, number_type, mllm_bits=mllm_bits, unet_fp8=unet_fp8)
 
 
 def device_name(device: str) -> str:

@@ -11,7 +11,7 @@ from .drawing import draw, reason
 from .options import Subparsers, add_model_options, add_out_option, load_model
 from .outputs import check_writable, png, write_files
 
-PROMPT = "a red circle to the left of a blue square on a white background"
+PROMPT = "a red circle, a blue square and a yellow star on a white background"
 INSTRUCTION = "make the blue square green"
 MOVED = 0  # which region the demo moves: the first
 MARGIN, STRIDE = 40, 40  # of the spots it may move to, on the chain grid; the margin also to other boxes

@@ -118,7 +118,8 @@ def convert(
         wrong = [key for key, value in row.items() if not isinstance(value, str)]
         if wrong:
             raise GoTError(f"The {wrong[0]} must be text, got {row[wrong[0]]!r:.60}.")
-        chain = ReasoningChain.read(row["chain"], "edit" if "source" in row else "generate", prompt)
+        task = "edit" if "source" in row else "generate"
+        chain = ReasoningChain.read(str(row["chain"]), task, str(prompt))
         yield row | {"chain": chain.text}, chain.warnings
 
 

@@ -28,7 +28,7 @@ class Processor:
         return size
 
     def write(self, target: Path) -> None:
-        """As transformers 4.51 to 5.x all read it.
+        """As transformers 4.52 to 5.x all read it.
 
         The template goes into tokenizer_config.json, and the added tokens as well: transformers 5 minds no
         others where some are listed there, as Qwen's are.

@@ -136,8 +136,8 @@ class LoraModules(nn.Module):
         for part, module in (("mllm", self._language), ("unet", self.unet)):
             for name, layer in module.named_modules():
                 if isinstance(layer, LoraLayer):
-                    yield f"{part}.{name}{LORA_A}", layer.lora_A[NAME].weight
-                    yield f"{part}.{name}{LORA_B}", layer.lora_B[NAME].weight
+                    yield f"{part}.{name}{LORA_A}", layer.lora_A[NAME].get_parameter("weight")
+                    yield f"{part}.{name}{LORA_B}", layer.lora_B[NAME].get_parameter("weight")
 
     def _trained_in_full(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Under the adapter's names: what an adapter holds as a change."""
@@ -151,7 +151,7 @@ class LoraModules(nn.Module):
         part = self.config.mllm
         return LoraConfig(
             r=part.rank,
-            lora_alpha=part.alpha,
+            lora_alpha=part.alpha,  # type: ignore[arg-type]  # peft takes any number
             lora_dropout=part.dropout,
             target_modules=DECODER_LAYERS,
             trainable_token_indices=self.special_tokens,
@@ -160,4 +160,8 @@ class LoraModules(nn.Module):
     def _unet_config(self) -> LoraConfig:
         part = self.config.unet
         layers = UNET_LAYERS + (UNET_CONVOLUTIONS if part.convolutions else "")
-        return LoraConfig(r=part.rank, lora_alpha=part.alpha, target_modules=layers)
+        return LoraConfig(
+            r=part.rank,
+            lora_alpha=part.alpha,  # type: ignore[arg-type]  # peft takes any number
+            target_modules=layers,
+        )

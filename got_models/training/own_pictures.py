@@ -43,7 +43,9 @@ class RowBatch:
     def to(self, device: torch.device) -> RowBatch:
         """The same batch with every tensor on ``device``."""
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        moved = {name: v.to(device) if isinstance(v, Tensor) else v for name, v in values.items()}
+        moved: dict[str, Any] = {
+            name: v.to(device) if isinstance(v, Tensor) else v for name, v in values.items()
+        }
         return RowBatch(**moved)
 
 

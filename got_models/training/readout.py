@@ -58,7 +58,7 @@ class PlaceReadout(nn.Module):
     """A linear head on features [..., width]: the grid line of each edge of the thing that stands there.
 
     Targets as in ``ContentReadout``; with boxes from the picture's corner, or from that of the token itself.
-    Classes, unlike distances, are close to the coordinates that a chain needs, and ask for the exact line.
+    Classes, unlike distances, are close to the digits that a chain needs, and ask for the exact line.
     """
 
     def __init__(self, width: int) -> None:

@@ -308,7 +308,7 @@ class LanguageModules(nn.Module):
 
         The visual tokens are read halfway through the layers: the second half has to write from them. Where
         the box of a thing in the picture starts, its place is read before the last layer, which has to write
-        the coordinates.
+        the digits.
         """
         semantic = self.ssgm.output_projector(selected)
         slots = semantic.unflatten(1, (batch.regions.shape[1], -1))  # [b, 4, 16, Dc]

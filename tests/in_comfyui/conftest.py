@@ -12,6 +12,7 @@ from got_pack.nodes._comfy import BUNDLED_NAME
 
 from got_models.commands.options import BUNDLED_CHECKPOINT
 from got_models.model import GoTModel
+from got_models.training.export import export_checkpoint
 from got_models.training.initialize import initialize_checkpoint
 
 from .browser import ARGUMENTS, Frontend
@@ -44,9 +45,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """The bundled checkpoint; where it is missing, one with random weights in `models/got`."""
     if (BUNDLED_CHECKPOINT / "got.json").is_file():
         return Checkpoint(BUNDLED_NAME, BUNDLED_CHECKPOINT, trained=True)
-    folder = tmp_path_factory.mktemp("checkpoint") / "random"
-    initialize_checkpoint(folder)
-    return Checkpoint(folder.name, folder, trained=False)
+    folder = tmp_path_factory.mktemp("checkpoint")
+    initialize_checkpoint(folder / "work")
+    export_checkpoint(folder / "work", folder / "random")
+    return Checkpoint("random", folder / "random", trained=False)
 
 
 @pytest.fixture(scope="session")

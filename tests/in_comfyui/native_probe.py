@@ -41,6 +41,7 @@ import comfy.utils  # noqa: E402
 import folder_paths  # noqa: E402
 import latent_preview  # noqa: E402
 import torch  # noqa: E402
+from comfy_api import torch_helpers as torch_compile  # noqa: E402
 from comfy_extras import nodes_custom_sampler as custom  # noqa: E402
 from PIL import Image, ImageDraw  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
@@ -67,6 +68,7 @@ TEXT = (
     "A red circle <|box_start|>(102,203),(398,497)<|box_end|> (red) stands to the left of "
     "a blue square <|box_start|>(570,250),(890,700)<|box_end|> (green) on a white background."
 )
+OTHER_TEXT = "A green star <|box_start|>(602,503),(898,897)<|box_end|> (red) stands on a black background."
 ATTENTION = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_out.0"
 
 
@@ -76,9 +78,9 @@ def source_picture() -> Image.Image:
     return picture
 
 
-def plan_for(model: Any, task: str, size: tuple[int, int] = SIZE) -> Any:
+def plan_for(model: Any, task: str, size: tuple[int, int] = SIZE, text: str = TEXT) -> Any:
     source = source_picture() if task == "edit" else None
-    chain = chains.ReasoningChain.parse(TEXT, task, "a red circle to the left of a blue square")
+    chain = chains.ReasoningChain.parse(text, task, "a red circle to the left of a blue square")
     return encode.EncodedPlan(model.encode(chain, source, size), chain, None, model.default_scales(task))
 
 
@@ -201,7 +203,7 @@ def parity(got: Any, model: Any, vae: Any) -> dict[str, Any]:
     """Library and ComfyUI draw the same picture, from the same seed."""
     facts = {}
     for task in ("generate", "edit"):
-        plan = plan_for(got, task)
+        plan, other = plan_for(got, task), plan_for(got, task, text=OTHER_TEXT)
         latents = got.sample_latents(plan.guidance, None, SEED, STEPS, "euler")
         theirs = pixels(got.decode(latents))
         start = LibraryNoise(sigmas(model, "ddim_uniform", STEPS)[0])
@@ -213,8 +215,8 @@ def parity(got: Any, model: Any, vae: Any) -> dict[str, Any]:
                 name: psnr(picture(vae, draw(model, plan, scheduler=name)), theirs)
                 for name in ("simple", "normal", "sgm_uniform", "karras")
             },
-            "psnr of another seed": psnr(
-                pixels(got.decode(got.sample_latents(plan.guidance, None, SEED + 1, STEPS, "euler"))), theirs
+            "psnr of another seed and plan": psnr(
+                pixels(got.decode(got.sample_latents(other.guidance, None, SEED + 1, STEPS, "euler"))), theirs
             ),
         }
     return facts
@@ -298,18 +300,7 @@ def lora(got: Any, model: Any, vae: Any) -> dict[str, Any]:
     up = torch.randn(weight.shape[0], 4, generator=generator)
     down = torch.randn(4, weight.shape[1], generator=generator)
     weight.data += 0.8 * (up @ down)
-    prefix = f"lora_unet_{ATTENTION.replace('.', '_')}"
-    with tempfile.TemporaryDirectory() as folder:
-        save_file(
-            {
-                f"{prefix}.lora_up.weight": up,
-                f"{prefix}.lora_down.weight": down,
-                f"{prefix}.alpha": torch.tensor(4.0),
-            },
-            Path(folder) / "style.safetensors",
-        )
-        folder_paths.add_model_folder_path("loras", folder)
-        (styled,) = comfy_nodes.LoraLoaderModelOnly().load_lora_model_only(model, "style.safetensors", 0.8)
+    styled = with_lora(model, up, down)
     drawn, styled_bytes = draw(styled, plan), weights(styled)
     changed = copy.copy(got)
     changed.__dict__["unet"] = changed_unet
@@ -322,6 +313,32 @@ def lora(got: Any, model: Any, vae: Any) -> dict[str, Any]:
         "bytes are restored": weights(model) == plain_bytes,
         "picture is restored": torch.equal(again, plain),
     }
+
+
+def with_lora(model: Any, up: Tensor, down: Tensor) -> Any:
+    """The model with a LoRA for one attention layer, at strength 0.8."""
+    prefix = f"lora_unet_{ATTENTION.replace('.', '_')}"
+    with tempfile.TemporaryDirectory() as folder:
+        save_file(
+            {
+                f"{prefix}.lora_up.weight": up,
+                f"{prefix}.lora_down.weight": down,
+                f"{prefix}.alpha": torch.tensor(4.0),
+            },
+            Path(folder) / "style.safetensors",
+        )
+        folder_paths.add_model_folder_path("loras", folder)
+        (styled,) = comfy_nodes.LoraLoaderModelOnly().load_lora_model_only(model, "style.safetensors", 0.8)
+    return styled
+
+
+def compiled(got: Any, model: Any) -> dict[str, float]:
+    """What ComfyUI's TorchCompileModel does, with a backend that needs no C++ compiler."""
+    plan = plan_for(got, "edit")
+    faster = model.clone()
+    torch_compile.set_torch_compile_wrapper(model=faster, backend="eager")
+    plain = draw(model, plan, steps=2)
+    return {"difference": float((draw(faster, plan, steps=2) - plain).abs().max() / plain.abs().max())}
 
 
 def weight_types(got: Any, vae: Any) -> dict[str, Any]:
@@ -427,7 +444,7 @@ CHANGES: dict[str, Callable[[Path], None]] = {
     ),
     "a VAE tensor is missing": change_tensors("vae", lambda tensors: tensors.pop("quant_conv.weight")),
     "another activation": change_config("unet/config.json", act_fn="gelu"),
-    "heads of two widths": change_config("unet/config.json", attention_head_dim=[2, 2, 2]),
+    "heads of two widths": change_config("unet/config.json", attention_head_dim=[3, 3, 2]),
     "another prediction": change_config("scheduler/scheduler_config.json", prediction_type="v_prediction"),
 }
 
@@ -490,7 +507,11 @@ def main() -> None:
         "branches": branches(got, model),
         "ksampler": plain_ksampler(got, model),
         "batch": batch_of_guidance(got, model),
-        "lora": lora(got, model, vae),
+        "lora": {
+            "default": lora(got, model, vae),
+            "fp8_e4m3fn": lora(got, load("fp8_e4m3fn")[0], vae),
+        },
+        "compiled": compiled(got, model),
         "weight types": weight_types(got, vae),
         "preview": previews(model, vae),
         "failed": every_sampler(got, model),

@@ -20,6 +20,7 @@ REPOSITORY = "https://github.com/comfyanonymous/ComfyUI"
 VERSION = "v0.3.64"
 NEWER_FRONTEND = "1.58.1"
 CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
+BOUNDED = ("accelerate", "diffusers", "huggingface_hub", "peft", "tokenizers", "transformers")
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,23 @@ def newer_frontend() -> Path:
     if not static.is_dir() and not succeeds(*pip):
         skip_loudly(f"{package} is neither in {folder} nor can it be installed")
     return static
+
+
+def oldest_libraries() -> Path:
+    """A folder for PYTHONPATH: of the large libraries, the oldest versions that requirements.txt allows."""
+    requirements = (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
+    bounds = dict(line.split(">=") for line in requirements)
+    versions = [f"{name}=={bounds[name]}.*" for name in BOUNDED]
+    folder = CACHE / f"oldest-transformers-{bounds['transformers']}"
+    unfinished = folder.with_suffix(".part")
+    if not folder.is_dir():
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if not succeeds(
+            sys.executable, "-m", "pip", "install", "--no-deps", "--target", unfinished, *versions
+        ):
+            skip_loudly(f"{', '.join(versions)} are neither in {folder} nor can they be installed")
+        unfinished.rename(folder)
+    return folder
 
 
 def find_chromium() -> str:

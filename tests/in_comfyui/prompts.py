@@ -74,6 +74,16 @@ def drawing(checkpoint: str, steps: int = 3, seed: int = 1, size: int = 128) -> 
     }
 
 
+def editing(checkpoint: str, instruction: str = "make the red circle green") -> Prompt:
+    """A picture, drawn as above, is looked at by the MLLM and edited."""
+    picture = ["sampler", 1]
+    whole = {**drawing(checkpoint), **reasoning(checkpoint, instruction)}
+    whole["reason"]["inputs"]["image"] = picture
+    encode = changed(whole, "encode", chain=["reason", 0], reference=picture)["encode"]
+    sampler = changed(whole, "sampler", guidance=["encode edit", 0])["sampler"]
+    return changed({**whole, "encode edit": encode, "edit": sampler}, "save", images=["edit", 1])
+
+
 def everything(checkpoint: str, prompt: str = CAPTION, edited_chain: str = "") -> Prompt:
     """A caption becomes a plan, the plan may be edited, and the picture is saved."""
     whole = {**drawing(checkpoint), **reasoning(checkpoint, prompt)}

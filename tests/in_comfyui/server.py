@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import time
@@ -54,9 +55,14 @@ class Run:
 
 
 class Server:
-    """ComfyUI on the CPU, with models, input, output and settings in `folder`."""
+    """ComfyUI on the CPU, with models, input, output and settings in `folder`.
 
-    def __init__(self, place: ComfyUI, folder: Path, *arguments: str) -> None:
+    Args:
+        arguments: more of them for ComfyUI's command line.
+        libraries: a folder with libraries that are taken in place of those installed beside ComfyUI.
+    """
+
+    def __init__(self, place: ComfyUI, folder: Path, *arguments: str, libraries: Path | None = None) -> None:
         self.folder = folder
         self.log = folder / "server.log"
         (folder / "custom_nodes").mkdir(parents=True, exist_ok=True)
@@ -68,8 +74,11 @@ class Server:
             *("--database-url", f"sqlite:///{folder / 'comfyui.db'}", "--disable-api-nodes"),
             *("--disable-auto-launch", "--preview-method", "latent2rgb", *arguments),
         ]
+        environment = {**os.environ, "PYTHONPATH": str(libraries)} if libraries else None
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=place.folder, stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                command, cwd=place.folder, env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
         self._wait_until_it_answers()
         self.post("/settings/Comfy.TutorialCompleted", True)
 

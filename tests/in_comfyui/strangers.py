@@ -5,6 +5,7 @@ Nodes that give what no GoT node can use, and a route by which Stop is pressed a
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import torch
@@ -75,6 +76,12 @@ async def count_evaluations(request: web.Request) -> web.Response:
     button = buttons.pop()
     button.hook.remove()
     return web.json_response(button.evaluations)
+
+
+@PromptServer.instance.routes.get("/test/version/{library}")
+async def tell_version(request: web.Request) -> web.Response:
+    """Of a library that has been loaded by now."""
+    return web.json_response(sys.modules[request.match_info["library"]].__version__)
 
 
 NODE_CLASS_MAPPINGS = {"StrangeModel": StrangeModel, "EmptyBatch": EmptyBatch}

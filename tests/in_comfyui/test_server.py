@@ -47,6 +47,14 @@ def test_every_node_has_a_page_of_help(server: Server, name: str) -> None:
     assert page.startswith(f"# {got_pack.NODE_DISPLAY_NAME_MAPPINGS[name]}\n")
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_page_is_given_every_node_in_its_language(server: Server, language: str) -> None:
+    translation = server.get_json("/i18n")[language]["nodeDefs"]
+    for name in NODES:
+        about = server.get_json(f"/object_info/{name}")[name]["input"]
+        assert translation[name]["inputs"].keys() == {**about["required"], **about.get("optional", {})}.keys()
+
+
 def test_the_template_browser_lists_every_workflow_with_its_picture(server: Server) -> None:
     assert sorted(server.get_json("/workflow_templates")[PACK]) == WORKFLOWS
     for name in WORKFLOWS:
@@ -62,7 +70,7 @@ def test_the_pack_is_imported_quickly_and_without_large_libraries(comfyui: Comfy
 
 
 def test_the_server_starts_with_the_pack_and_without_a_complaint(server: Server) -> None:
-    log = server.log.read_text(encoding="utf-8", errors="replace")
+    log = server.log.read_text(encoding="utf-8", errors="replace").split("To see the GUI go to")[0]
     assert re.search(rf"\d seconds: \S*{PACK}\n", log)
     assert "IMPORT FAILED" not in log
     assert "Traceback" not in log

@@ -215,3 +215,15 @@ def test_changing_the_guidance_leaves_what_is_remembered_alone(fresh: GoTModel) 
     again = fresh.encode(plan, size=(64, 64))
     assert torch.equal(again.reference, expected)
     assert torch.equal(again.spatial, expected)
+
+
+# Attention
+
+
+def test_all_attention_goes_through_pytorchs_own_kernels(fresh: GoTModel) -> None:
+    """scaled_dot_product_attention, which takes flash or memory-efficient kernels without another package."""
+    mllm = fresh.reasoner.mllm
+    parts = [module.config for module in mllm.modules() if hasattr(module, "config")]
+    assert {config._attn_implementation for config in parts} == {"sdpa"}
+    for part in (fresh.unet, fresh.vae):
+        assert {type(used).__name__ for used in part.attn_processors.values()} == {"AttnProcessor2_0"}

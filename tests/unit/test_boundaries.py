@@ -32,7 +32,6 @@ COMFYUI = {
 }
 PICKLING = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 HEAVY = {"accelerate", "diffusers", "peft", "torch", "transformers"}
-OPTIONAL = {"pyarrow"}  # only for what says so when it is missing
 LIGHT = [
     "errors",
     "chain",
@@ -43,16 +42,18 @@ LIGHT = [
     "dataset.rows",
     "dataset.published",
     "dataset.summary",
+    "quantization",
     "shapes.scene",
     "shapes.language",
     "shapes.edits",
     "shapes.scoring",
 ]
+OPTIONAL = {"bitsandbytes", "pyarrow", "torchao"}  # used where the user has them
 # Ground floor first. A room imports from its own floor and from lower ones, never from a higher one.
 FLOORS = [
     {"errors"},
     {"chain"},
-    {"decoding", "guidance", "layout", "locks", "pictures", "prompts", "reading"},
+    {"decoding", "guidance", "layout", "locks", "pictures", "prompts", "quantization", "reading"},
     {"reasoner", "sampler", "ssgm"},
     {"checkpoint"},
     {"importing", "model"},

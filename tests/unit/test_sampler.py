@@ -107,6 +107,18 @@ def test_leaving_out_zero_branches_changes_nothing(
     assert torch.allclose(latents, all_four_branches(unet, guidance, GuidanceScales(*scales)), atol=1e-4)
 
 
+@pytest.mark.parametrize(("at_once", "rows"), [(1, [1, 1, 1, 1]), (2, [2, 2]), (3, [3, 1]), (4, [4])])
+def test_fewer_branches_at_once_draw_the_same(
+    unet: UNet2DConditionModel, guidance: Guidance, at_once: int, rows: list[int]
+) -> None:
+    seen: list[int] = []
+    hook = unet.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[0]))
+    latents = denoise(unet, CONFIG, guidance, SCALES, seed=5, steps=3, branches_at_once=at_once)
+    hook.remove()
+    assert seen == rows * 3
+    assert torch.allclose(latents, all_four_branches(unet, guidance, SCALES), atol=1e-4)
+
+
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_every_scheduler_is_reproducible_and_finite(
     unet: UNet2DConditionModel, guidance: Guidance, scheduler: str
@@ -166,8 +178,9 @@ def test_interruption_is_honoured_before_the_next_step(
     assert len(seen) == 2
 
 
+@pytest.mark.parametrize(("at_once", "batches"), [(4, 1), (3, 2)])
 def test_keys_and_values_of_the_semantic_guidance_are_made_once(
-    unet: UNet2DConditionModel, guidance: Guidance
+    unet: UNet2DConditionModel, guidance: Guidance, at_once: int, batches: int
 ) -> None:
     made: list[str] = []
     layers = {
@@ -177,10 +190,10 @@ def test_keys_and_values_of_the_semantic_guidance_are_made_once(
         layer.register_forward_hook(lambda module, inputs, output, name=name: made.append(name))
         for name, layer in layers.items()
     ]
-    denoise(unet, CONFIG, guidance, SCALES, seed=0, steps=3)
-    assert sorted(made) == sorted(layers)
-    denoise(unet, CONFIG, guidance, SCALES, seed=0, steps=2)
-    assert len(made) == 2 * len(layers)
+    denoise(unet, CONFIG, guidance, SCALES, seed=0, steps=3, branches_at_once=at_once)
+    assert sorted(made) == sorted([*layers] * batches)
+    denoise(unet, CONFIG, guidance, SCALES, seed=0, steps=2, branches_at_once=at_once)
+    assert len(made) == 2 * batches * len(layers)
     for hook in hooks:
         hook.remove()
 
