@@ -7,6 +7,7 @@ from .nodes.loaders import GoTModelLoader
 from .nodes.native import GoTGuider, GoTNativeModelLoader
 from .nodes.reasoning import GoTChainFromImage, GoTChainFromText, GoTChainToMasks, GoTEditChain, GoTReason
 from .nodes.sampling import GoTSampler
+from .nodes.training import GoTDataset
 
 # Ids never change: saved workflows name them.
 NODE_CLASS_MAPPINGS = {
@@ -21,6 +22,7 @@ NODE_CLASS_MAPPINGS = {
     "GoTNativeModelLoader": GoTNativeModelLoader,
     "GoTGuider": GoTGuider,
     "GoTImportCheckpoint": GoTImportCheckpoint,
+    "GoTDataset": GoTDataset,
 }
 
 NODE_DISPLAY_NAME_MAPPINGS = {
@@ -35,6 +37,7 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "GoTNativeModelLoader": "GoT Native Model Loader",
     "GoTGuider": "GoT Guider",
     "GoTImportCheckpoint": "GoT Import Checkpoint",
+    "GoTDataset": "GoT Dataset",
 }
 
 WEB_DIRECTORY = "./web"

@@ -173,6 +173,17 @@ def picture_patches(image_processor: Any, image: Image.Image, vision_size: int) 
     return patches["pixel_values"], patches["image_grid_thw"]
 
 
+@torch.no_grad()
+def vision_features(
+    mllm: Qwen2_5_VLForConditionalGeneration, pixel_values: Tensor, image_grid_thw: Tensor
+) -> Tensor:
+    """What the vision tower makes of pictures' patches: [visual tokens, hidden], as the decoder takes it."""
+    tower: Any = mllm.model.visual
+    features = tower(pixel_values.to(tower.device, tower.dtype), grid_thw=image_grid_thw.to(tower.device))
+    tensor: Tensor = features if isinstance(features, Tensor) else features.pooler_output
+    return tensor
+
+
 def hidden_states(
     mllm: Qwen2_5_VLForConditionalGeneration,
     input_ids: Tensor,
@@ -195,6 +206,29 @@ def hidden_states(
     )
     states: tuple[Tensor, ...] = outputs.hidden_states
     return states
+
+
+def hidden_states_of_features(
+    mllm: Qwen2_5_VLForConditionalGeneration,
+    input_ids: Tensor,
+    features: Tensor | None,
+    image_grid_thw: Tensor | None,
+) -> Tensor:
+    """Hidden states [b, length, hidden] after the final norm, for input_ids padded on the right.
+
+    As `hidden_states`, with the `vision_features` [visual tokens of the batch, hidden] already there.
+    """
+    embeddings = mllm.get_input_embeddings()(input_ids)
+    if features is not None:
+        pictured = (input_ids == mllm.config.image_token_id).unsqueeze(-1)
+        embeddings = embeddings.masked_scatter(pictured, features.to(embeddings))
+    positions = mllm.model.get_rope_index(
+        input_ids, image_grid_thw=image_grid_thw, **modality_ids(mllm, input_ids)
+    )[0]
+    hidden: Tensor = mllm.model(
+        inputs_embeds=embeddings, position_ids=positions, use_cache=False
+    ).last_hidden_state
+    return hidden
 
 
 def select_image_tokens(hidden: Tensor, input_ids: Tensor, image_tokens: Sequence[int]) -> Tensor:

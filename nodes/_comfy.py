@@ -145,6 +145,20 @@ def input_file(name: str) -> Path:
     return Path(path)
 
 
+def dataset_folder(text: str) -> Path:
+    """The folder with pictures that a user means: by its name in ComfyUI's input folder, or by a full path.
+
+    Raises:
+        GoTError: nothing was named.
+    """
+    if not text.strip():
+        raise GoTError(
+            "The folder is empty. Name the one that holds data.jsonl: in ComfyUI's input folder, or a full "
+            "path."
+        )
+    return Path(_input_folder(), Path(text.strip()).expanduser())
+
+
 def _model_folders() -> list[str]:
     if not inside_comfyui():
         return [os.path.abspath(os.path.join("models", MODEL_FOLDER))]

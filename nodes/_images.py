@@ -13,9 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from ..got_models.chain import Region
-from ..got_models.commands.inputs import LARGEST_ASPECT
 from ..got_models.errors import GoTError
 from ..got_models.guidance import VAE_FACTOR
+from ..got_models.pictures import LARGEST_ASPECT
 
 FEATHER = 1 / 64  # of the picture's short side
 

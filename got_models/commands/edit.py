@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..pictures import open_picture
 from .drawing import run_drawing
-from .inputs import open_picture
 from .options import Subparsers, add_drawing_options
 
 

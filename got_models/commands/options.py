@@ -76,6 +76,13 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="auto takes the GPU where there is one",
     )
+    parser.add_argument("--adapter", type=Path, metavar="FILE", help="what `train CONFIG` has written")
+    parser.add_argument(
+        "--mllm-strength", type=scale, default=1.0, metavar="S", help="of the adapter, for plans (default 1)"
+    )
+    parser.add_argument(
+        "--unet-strength", type=scale, default=1.0, metavar="S", help="of the adapter, for pictures"
+    )
 
 
 def add_drawing_options(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +109,8 @@ def load_model(arguments: argparse.Namespace) -> GoTModel:
     """The checkpoint that the options name, on the device that they name.
 
     Raises:
-        GoTError: the checkpoint is missing, damaged or does not fit together, or there is no such device.
+        GoTError: the checkpoint is missing, damaged or does not fit together, an adapter is damaged or was
+            trained on another checkpoint, or there is no such device.
     """
     print(f"loading {arguments.checkpoint}", file=sys.stderr)
     from transformers.utils import logging
@@ -110,7 +118,13 @@ def load_model(arguments: argparse.Namespace) -> GoTModel:
     from ..model import GoTModel
 
     logging.disable_progress_bar()
-    return GoTModel.from_pretrained(arguments.checkpoint, device=choose_device(arguments.device))
+    model = GoTModel.from_pretrained(arguments.checkpoint, device=choose_device(arguments.device))
+    if arguments.adapter:
+        from ..adapter import apply_adapter, load_adapter
+
+        adapter = load_adapter(arguments.adapter)
+        apply_adapter(model, adapter, arguments.mllm_strength, arguments.unet_strength)
+    return model
 
 
 def choose_device(name: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..pictures import open_picture
 from ..prompts import check_prompt
 from .drawing import print_warnings
-from .inputs import open_picture, read_chain
+from .inputs import read_chain
 from .options import Subparsers, add_model_options, load_model
 
 

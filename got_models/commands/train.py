@@ -1,19 +1,34 @@
-"""``train``: a checkpoint from nothing."""
+"""``train``: an adapter from one's own pictures, or a checkpoint from nothing."""
 
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
+from pathlib import Path
+from typing import Any
 
+from tqdm import tqdm
+
+from ..errors import GoTError
 from ..training.config import PRESETS
-from .options import Subparsers, add_out_option, positive_integer
+from .options import Subparsers, positive_integer
 from .outputs import check_writable
 
 
 def add_parser(subcommands: Subparsers) -> None:
-    parser = subcommands.add_parser("train", help="train a checkpoint from nothing")
-    parser.add_argument("--preset", choices=PRESETS, default="shapes", help="what to train (default: shapes)")
-    add_out_option(parser)
-    parser.add_argument("--resume", action="store_true", help="go on exactly where the run in --out stopped")
+    parser = subcommands.add_parser("train", help="train an adapter, or a checkpoint from nothing")
+    parser.add_argument(
+        "config", nargs="?", type=Path, metavar="CONFIG", help="YAML of a training on your own pictures"
+    )
+    parser.add_argument(
+        "--preset", choices=PRESETS, default="shapes", help="without CONFIG: what to train (default: shapes)"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="without CONFIG: folder for the results")
+    parser.add_argument("--resume", action="store_true", help="go on exactly where the run stopped")
+    parser.add_argument(
+        "--changed-dataset", action="store_true", help="resume although the pictures have changed"
+    )
     parser.add_argument(
         "--stop-after-steps", type=positive_integer, metavar="N", help="save and stop after N steps"
     )
@@ -21,6 +36,15 @@ def add_parser(subcommands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    if (arguments.config is None) == (arguments.out is None):
+        raise GoTError("Give either a CONFIG, whose key 'out' names the folder, or --out for a preset.")
+    if arguments.config is None:
+        train_preset(arguments)
+    else:
+        train_config(arguments)
+
+
+def train_preset(arguments: argparse.Namespace) -> None:
     check_writable(arguments.out)
     from ..training.trainer import train
 
@@ -31,3 +55,45 @@ def run(arguments: argparse.Namespace) -> None:
         stop_after_steps=arguments.stop_after_steps,
     )
     print(checkpoint or f"stopped; continue with --resume --out {arguments.out}")
+
+
+def train_config(arguments: argparse.Namespace) -> None:
+    """Ctrl-C saves and stops after the step; pressed again it stops at once, at the last saved state."""
+    from ..training.lora_config import read_config
+
+    config = read_config(arguments.config)
+    check_writable(Path(config.out))
+    from ..training.lora_trainer import train_lora
+
+    interrupted = False
+
+    def interrupt(*_: Any) -> None:
+        nonlocal interrupted
+        interrupted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        print("\nsaving; Ctrl-C again stops at once", file=sys.stderr)
+
+    bars: dict[str, tqdm] = {}
+
+    def show(work: str, done: int, total: int, losses: dict[str, float]) -> None:
+        if work not in bars:
+            bars[work] = tqdm(desc=work, total=total, initial=done - 1, mininterval=1)
+        bars[work].set_postfix({name: f"{loss:.4f}" for name, loss in losses.items()}, refresh=False)
+        bars[work].update(done - bars[work].n)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        adapter = train_lora(
+            config,
+            resume=arguments.resume,
+            changed_dataset=arguments.changed_dataset,
+            stop_after_steps=arguments.stop_after_steps,
+            on_encode=lambda done, total: show("encoding", done, total, {}),
+            on_step=lambda progress: show("training", progress.step, progress.steps, progress.losses),
+            should_stop=lambda: interrupted,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+        for bar in bars.values():
+            bar.close()
+    print(adapter or f"stopped; continue with train {arguments.config} --resume")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..chain import GRID
+from ..chain import GRID, ReasoningChain
 from ..prompts import TokenIds, conversation
 from ..reasoner import picture_patches
 from ..shapes.edits import sample_edit
@@ -84,6 +84,26 @@ class ChainBatch:
         return ChainBatch(**moved)
 
 
+def chain_sequence(
+    tokenizer: PreTrainedTokenizerBase,
+    ids: TokenIds,
+    chain: ReasoningChain,
+    visual_tokens: int,
+    image_tokens: Sequence[int],
+) -> tuple[Tensor, Tensor]:
+    """One example's token ids [length] (prompt, chain, <|im_gen_start|>, image tokens) and labels [length].
+
+    The chain and the <|im_gen_start|> after it are labelled; all else is `IGNORED`.
+    """
+    text = conversation(tokenizer, chain.task, chain.prompt, visual_tokens)
+    prompt = tokenizer(text, add_special_tokens=False)["input_ids"]
+    answer = [*tokenizer(chain.text, add_special_tokens=False)["input_ids"], ids.image_start]
+    return (
+        torch.tensor([*prompt, *answer, *image_tokens]),
+        torch.tensor([IGNORED] * len(prompt) + answer + [IGNORED] * len(image_tokens)),
+    )
+
+
 class Collator:
     """Turns examples of one task into a ``ChainBatch``, with the prompt and picture code of inference."""
 
@@ -101,14 +121,9 @@ class Collator:
         sequences, labels = [], []
         for example in examples:
             visual_tokens = 0 if example.source is None else self.tokens_per_side**2
-            text = conversation(self.tokenizer, example.task, example.prompt, visual_tokens)
-            prompt = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-            answer = [
-                *self.tokenizer(example.chain.text, add_special_tokens=False)["input_ids"],
-                ids.image_start,
-            ]
-            sequences.append(torch.tensor([*prompt, *answer, *image_tokens]))
-            labels.append(torch.tensor([IGNORED] * len(prompt) + answer + [IGNORED] * len(image_tokens)))
+            sequence, label = chain_sequence(self.tokenizer, ids, example.chain, visual_tokens, image_tokens)
+            sequences.append(sequence)
+            labels.append(label)
         sources = [example.source for example in examples if example.source is not None]
         pixel_values, image_grid_thw, visual = self.pictures(sources) if sources else (None, None, None)
         regions = torch.stack([self.regions(example) for example in examples])

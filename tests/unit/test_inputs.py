@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from got_models.commands.inputs import LARGEST_CHAIN_FILE, open_picture, read_chain
+from got_models.commands.inputs import LARGEST_CHAIN_FILE, read_chain
 from got_models.errors import GoTError
+from got_models.pictures import open_picture
 
 
 def png_of_size(width: int, height: int) -> bytes:

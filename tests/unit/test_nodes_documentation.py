@@ -31,7 +31,8 @@ NOT_TRANSLATED = set(
     """ComfyUI GoT JSON KSampler LoRA PNG SDXL SSGM SamplerCustomAdvanced UNet VAE Latent
     auto generate edit keep mine take new ddpm euler dpm m unipc default float bfloat fp
     circle square triangle star a red models got json x y k box start end
-    Qwen VL B Instruct stable diffusion xl base huggingface co GB bit torchao bitsandbytes""".split()  # noqa: SIM905
+    Qwen VL B Instruct stable diffusion xl base huggingface co GB bit torchao bitsandbytes
+    data jsonl stop leave out""".split()  # noqa: SIM905
 )
 
 every_node = pytest.mark.parametrize("name", sorted(got_pack.NODE_CLASS_MAPPINGS))

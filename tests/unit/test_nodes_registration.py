@@ -60,6 +60,7 @@ def test_the_ids_are_the_ones_that_saved_workflows_name() -> None:
         "GoTNativeModelLoader",
         "GoTGuider",
         "GoTImportCheckpoint",
+        "GoTDataset",
     }
     assert got_pack.NODE_DISPLAY_NAME_MAPPINGS.keys() == got_pack.NODE_CLASS_MAPPINGS.keys()
 
@@ -71,7 +72,7 @@ def test_every_input_and_output_has_a_tooltip_and_every_node_a_description(name:
     assert len(node.OUTPUT_TOOLTIPS) == len(node.RETURN_TYPES) == len(node.RETURN_NAMES)
     assert all(node.OUTPUT_TOOLTIPS)
     assert node.DESCRIPTION
-    assert node.CATEGORY in {"GoT", "GoT/native"}
+    assert node.CATEGORY in {"GoT", "GoT/native", "GoT/training"}
 
 
 @every_node

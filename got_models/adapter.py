@@ -1,0 +1,170 @@
+"""Adapters: what a LoRA training has changed, in one safetensors file, and how a model takes it up.
+
+The file's tensors, for a module `<name>` of the part:
+
+    mllm.<name>.lora_A, mllm.<name>.lora_B    factors of the change of its weight, `mllm_scale` B A
+    unet.<name>.lora_A, unet.<name>.lora_B    the same for the UNet, with `unet_scale`
+    mllm.special_tokens                       change of the embeddings of GoT's 66 tokens, in their order
+    projectors.<name>, unet.<name>            change of a weight that was trained in full
+
+All are changes, so that a strength multiplies them: 0 leaves the checkpoint as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .errors import GoTError
+from .prompts import SPECIAL_TOKENS
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from .model import GoTModel
+
+FORMAT, FORMAT_VERSION = "got-adapter", "1"
+LORA_A, LORA_B = ".lora_A", ".lora_B"
+TOKENS = "mllm.special_tokens"
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """An adapter's tensors under the names above; `information` says how it was trained."""
+
+    tensors: dict[str, Tensor]
+    mllm_scale: float
+    unet_scale: float
+    information: dict[str, Any]
+
+
+def save_adapter(file: Path, adapter: Adapter) -> None:
+    """Write an adapter beside and rename it, so that there is never half a file under its name."""
+    metadata = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "mllm_scale": repr(adapter.mllm_scale),
+        "unet_scale": repr(adapter.unet_scale),
+        "information": json.dumps(adapter.information),
+    }
+    beside = file.with_suffix(".part")
+    try:
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in adapter.tensors.items()}
+        save_file(tensors, beside, metadata)
+        os.replace(beside, file)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def load_adapter(file: str | Path) -> Adapter:
+    """Read an adapter file.
+
+    Raises:
+        GoTError: it is missing, truncated, something else than an adapter, or of a newer version.
+    """
+    try:
+        with safe_open(str(file), framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise GoTError(f"{file} is missing, truncated or not a safetensors file ({error}).") from error
+    if metadata.get("format") != FORMAT:
+        raise GoTError(
+            f"{file} is no GoT adapter: its metadata says {metadata.get('format')!r}, not {FORMAT!r}. Choose "
+            "a file that `train` has written."
+        )
+    if metadata.get("format_version") != FORMAT_VERSION:
+        raise GoTError(
+            f"{file} has format version {metadata.get('format_version')}, this program reads "
+            f"{FORMAT_VERSION}. Update it."
+        )
+    unpaired = [
+        name
+        for name in tensors
+        if name.endswith(LORA_A) and name.removesuffix(LORA_A) + LORA_B not in tensors
+    ]
+    if unpaired:
+        raise GoTError(f"{file} lacks the second factor of {unpaired[0]}. Copy it again.")
+    try:
+        scales = float(metadata["mllm_scale"]), float(metadata["unet_scale"])
+        information = json.loads(metadata["information"])
+    except (KeyError, ValueError) as error:
+        raise GoTError(f"{file} has damaged metadata ({error}). Copy it again.") from error
+    return Adapter(tensors, *scales, information)
+
+
+@torch.no_grad()
+def apply_adapter(
+    model: GoTModel, adapter: Adapter, mllm_strength: float = 1.0, unet_strength: float = 1.0
+) -> None:
+    """Change a model's weights in place by an adapter. The projectors follow the MLLM's strength.
+
+    Raises:
+        GoTError: the adapter was trained on a checkpoint with other parts or widths; nothing is changed.
+    """
+    parts = {"mllm": model.reasoner.mllm, "projectors": model.ssgm, "unet": model.unet}
+    strengths = {"mllm": mllm_strength, "projectors": mllm_strength, "unet": unet_strength}
+    scales = {"mllm": adapter.mllm_scale, "unet": adapter.unet_scale}
+    rows = special_token_ids(model.reasoner.tokenizer)
+    _check_fits(parts, adapter, len(rows))
+    for key, tensor in adapter.tensors.items():
+        part, _, name = key.partition(".")
+        if key == TOKENS:
+            weight = parts["mllm"].get_input_embeddings().weight
+            weight[rows] = _sum(weight[rows], strengths[part] * tensor.float())
+        elif name.endswith(LORA_A):
+            name = name.removesuffix(LORA_A)
+            weight = parts[part].get_parameter(f"{name}.weight")
+            up = adapter.tensors[f"{part}.{name}{LORA_B}"]
+            change = up.float().flatten(1) @ tensor.float().flatten(1)  # [out, in times the kernel]
+            weight.copy_(_sum(weight, strengths[part] * scales[part] * change.view(weight.shape)))
+        elif not name.endswith(LORA_B):
+            weight = parts[part].get_parameter(name)
+            weight.copy_(_sum(weight, strengths[part] * tensor.float()))
+    model.reasoner.cache.forget()
+
+
+def special_token_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The ids of GoT's 66 tokens, in their order."""
+    vocabulary = tokenizer.get_vocab()
+    return [vocabulary[token] for token in SPECIAL_TOKENS]
+
+
+def _sum(weight: Tensor, change: Tensor) -> Tensor:
+    return (weight.float() + change.to(weight.device)).to(weight.dtype)
+
+
+def _check_fits(parts: dict[str, Any], adapter: Adapter, tokens: int) -> None:
+    """
+    Raises:
+        GoTError: a tensor has no weight to change, or one of another shape; names both.
+    """
+    shapes = {
+        f"{part}.{name}": tuple(weight.shape)
+        for part, module in parts.items()
+        for name, weight in module.named_parameters()
+    }
+    embedding = parts["mllm"].get_input_embeddings().weight
+    shapes[TOKENS] = (tokens, embedding.shape[1])
+    for key, tensor in adapter.tensors.items():
+        if key.endswith(LORA_B):
+            continue
+        weight, shape = key, tuple(tensor.shape)
+        if key.endswith(LORA_A):
+            name = key.removesuffix(LORA_A)
+            weight = f"{name}.weight"
+            shape = (*adapter.tensors[name + LORA_B].shape[:1], *shape[1:])
+        if shapes.get(weight) != shape:
+            raise GoTError(
+                f"The adapter does not fit this checkpoint: it changes {weight} of shape {list(shape)}, and "
+                f"the checkpoint has {list(shapes[weight]) if weight in shapes else 'no such weight'}. Use "
+                "the checkpoint that it was trained on."
+            )

@@ -1,0 +1,1 @@
+"""One's own pictures for training: a folder with pictures and `data.jsonl`, every row of it checked."""

@@ -1,0 +1,163 @@
+"""What the frozen parts make of a dataset's pictures: latents and vision features, each computed once.
+
+They are kept in files whose names are digests of all that they depend on: the picture's bytes, the boxes, the
+size, the part's weights and the number format. So nothing in the cache is ever out of date, several runs and
+several datasets may share one, and it may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..errors import GoTError
+from ..pictures import open_picture
+from ..reasoner import picture_patches, vision_features
+from ..ssgm import reference_latents, spatial_latents
+from .buckets import nearest_bucket
+from .rows import Picture, Row
+
+if TYPE_CHECKING:
+    from ..model import GoTModel
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A row for the UNet and the MLLM: unscaled latents [1, 4, h, w] of the picture, of the source (or of
+    black) and of the boxes; vision features [tokens, hidden] of the source, None for a generation.
+
+    ``size``: (height, width) in pixels, the bucket of the row's picture.
+    """
+
+    size: tuple[int, int]
+    target: Tensor
+    reference: Tensor
+    spatial: Tensor
+    vision: Tensor | None
+
+
+class Encoder:
+    """Encodes rows with a model's VAE and vision tower, which load only for what the cache does not hold.
+
+    Args:
+        resolution_px: side of the square whose area every bucket has.
+        folder: of the cache; made if missing.
+    """
+
+    def __init__(self, model: GoTModel, resolution_px: int, folder: Path) -> None:
+        self.model = model
+        self.resolution_px = resolution_px
+        self.cache = Cache(folder)
+        self._vae = [weights_digest(model.path / "vae"), str(model.dtype)]
+        self._tower = [weights_digest(model.path / "mllm", "visual."), str(model.dtype)]
+
+    def size(self, row: Row) -> tuple[int, int]:
+        """The (height, width), in pixels, at which a row is trained."""
+        return nearest_bucket(row.image.width, row.image.height, self.resolution_px)
+
+    def encode(self, row: Row) -> Encoded:
+        """A row's latents and vision features, on the CPU.
+
+        Raises:
+            GoTError: a picture has changed since the dataset was read, or the cache cannot be written.
+        """
+        size = self.size(row)
+        regions = [[*vars(region.box).values(), region.color] for region in row.chain.regions]
+        spatial = self.cache.get(
+            ["spatial", self._vae, size, regions],
+            lambda: spatial_latents(self.model.vae, row.chain.regions, size),
+        )
+        return Encoded(
+            size=size,
+            target=self._latents(row.image, size),
+            reference=self._latents(row.source, size),
+            spatial=spatial,
+            vision=None if row.source is None else self._vision(row.source),
+        )
+
+    def _latents(self, picture: Picture | None, size: tuple[int, int]) -> Tensor:
+        return self.cache.get(
+            ["picture", self._vae, size, picture.digest if picture else None],
+            lambda: reference_latents(self.model.vae, open_unchanged(picture) if picture else None, size),
+        )
+
+    def _vision(self, picture: Picture) -> Tensor:
+        reasoner = self.model.reasoner
+
+        def compute() -> Tensor:
+            patches = picture_patches(
+                reasoner.image_processor, open_unchanged(picture), self.model.settings.vision_size
+            )
+            return vision_features(reasoner.mllm, *patches)
+
+        return self.cache.get(
+            ["vision", self._tower, self.model.settings.vision_size, picture.digest], compute
+        )
+
+
+class Cache:
+    """Tensors in files, named by a digest of what they were computed from."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @torch.no_grad()
+    def get(self, origin: object, compute: Callable[[], Tensor]) -> Tensor:
+        """The tensor computed from ``origin`` (JSON), on the CPU; a file that cannot be read is made again.
+
+        Raises:
+            GoTError: the folder cannot be written to.
+        """
+        key = hashlib.sha256(json.dumps(origin).encode()).hexdigest()
+        file = self.folder / key[:2] / f"{key}.safetensors"
+        try:
+            return load_file(file)["tensor"]
+        except (OSError, SafetensorError, KeyError):
+            tensor = compute().detach().cpu().contiguous()
+        beside = file.with_suffix(f".{os.getpid()}.part")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            save_file({"tensor": tensor}, beside)
+            os.replace(beside, file)
+        except (OSError, SafetensorError) as error:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
+            raise GoTError(
+                f"The cache {self.folder} cannot be written to: {error}. Make room there."
+            ) from error
+        return tensor
+
+
+def open_unchanged(picture: Picture) -> Image.Image:
+    """The picture, if its file still holds what it held when the dataset was read.
+
+    Raises:
+        GoTError: the file has changed since.
+    """
+    if hashlib.sha256(picture.path.read_bytes()).hexdigest() != picture.digest:
+        raise GoTError(f"{picture.path} has changed since the dataset was read. Start again.")
+    return open_picture(picture.path)
+
+
+def weights_digest(folder: Path, inside: str = "") -> str:
+    """SHA-256 over the tensors of a part's safetensors files whose names hold ``inside``."""
+    total = hashlib.sha256()
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(str(file), framework="pt") as tensors:
+            for name in sorted(tensors.keys()):
+                if inside in name:
+                    total.update(f"{name} {tensors.get_slice(name).get_dtype()}".encode())
+                    total.update(tensors.get_tensor(name).flatten().view(torch.uint8).numpy())
+    return total.hexdigest()

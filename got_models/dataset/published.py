@@ -1,0 +1,174 @@
+"""Importing datasets as they are published: JSON, JSONL or parquet rows become `data.jsonl`.
+
+The pictures stay where they are: `data.jsonl` is written into the folder that the rows' paths start from.
+Chains are text that a model wrote, in several spellings of a box, so they are read leniently: what had to be
+mended is reported, and so is every row that cannot be used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..chain import ReasoningChain
+from ..errors import GoTError
+from .rows import DATA_FILE, BadRow, check_row, read_lines
+
+FIELDS = {
+    "prompt": ("instruction", "edit_instruction", "prompt", "caption", "edited_prompt_list", "text"),
+    "chain": ("chain", "got", "got_text", "reasoning", "reasoning_chain", "cot"),
+    "image": ("image", "image_path", "target", "target_image", "edited_image", "output_image", "path"),
+    "source": ("source", "source_image", "src_image", "input_image", "original_image", "source_path"),
+}
+"""Under which names rows hold an entry, first choice first; upper and lower case are the same."""
+
+SUFFIXES = (".json", ".jsonl", ".parquet")
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """How many rows were written, which chains had to be mended for it, and which rows were not written."""
+
+    written: int
+    mended: tuple[BadRow, ...]
+    bad: tuple[BadRow, ...]
+
+    def text(self) -> str:
+        """The report for people: one line for each row that is mended or bad."""
+        lines = [f"{self.written} rows written, {len(self.mended)} of them mended; {len(self.bad)} left out."]
+        lines += [f"{row.where}: mended: {row.reason}" for row in self.mended]
+        lines += [f"{row.where}: left out: {row.reason}" for row in self.bad]
+        return "\n".join(lines)
+
+
+def import_dataset(source: Path, folder: Path, fields: Mapping[str, str] | None = None) -> ImportReport:
+    """Write `data.jsonl` into `folder` from published rows.
+
+    Args:
+        source: a .json (a list of rows), .jsonl or .parquet file, or a folder of them.
+        folder: where the paths in the rows start from.
+        fields: our name of an entry -> the name that the rows give it, where `FIELDS` does not know it.
+
+    Raises:
+        GoTError: no such file or folder, no rows in it, a `data.jsonl` already there, or parquet without
+            pyarrow.
+    """
+    target = folder / DATA_FILE
+    if not folder.is_dir():
+        raise GoTError(f"There is no folder {folder}: name the one that the paths in the rows start from.")
+    if target.exists():
+        raise GoTError(f"{target} exists already. Move it away first; nothing was written.")
+    names = {key: (fields[key],) if fields and key in fields else FIELDS[key] for key in FIELDS}
+    written = 0
+    mended: list[BadRow] = []
+    bad: list[BadRow] = []
+    beside = target.with_suffix(".part")
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            for where, values in read_rows(source):
+                try:
+                    for row, warnings in convert(values, names):
+                        check_row(where, row, folder)
+                        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                        written += 1
+                        mended += [BadRow(where, warning) for warning in warnings]
+                except GoTError as error:
+                    bad.append(BadRow(where, str(error)))
+        report = ImportReport(written, tuple(mended), tuple(bad))
+        if not written:
+            raise GoTError(f"{source} gave no row that can be used. {report.text()}")
+        os.replace(beside, target)
+    finally:
+        beside.unlink(missing_ok=True)
+    return report
+
+
+def convert(
+    values: Any, names: Mapping[str, tuple[str, ...]]
+) -> Iterator[tuple[dict[str, str], tuple[str, ...]]]:
+    """A published row as rows of ours, one for each wording of its prompt, with what was mended.
+
+    Raises:
+        GoTError: the row is no object, or holds no prompt, chain or picture under any known name.
+    """
+    if isinstance(values, GoTError):
+        raise values
+    if not isinstance(values, dict):
+        raise GoTError(f"Expected an object, got {type(values).__name__}.")
+    lower = {str(key).lower(): value for key, value in values.items()}
+    found = {
+        key: next((lower[name.lower()] for name in names[key] if lower.get(name.lower())), None)
+        for key in names
+    }
+    for key in ("prompt", "chain", "image"):
+        if found[key] is None:
+            raise GoTError(
+                f"No {key} under any of the names {', '.join(names[key])}; the row has "
+                f"{', '.join(map(str, values)) or 'nothing'}. Say which with --field {key}=NAME."
+            )
+    if isinstance(found["image"], dict):
+        raise GoTError("The picture stands in the row itself; save it as a file and give its path.")
+    prompts = found["prompt"] if isinstance(found["prompt"], list) else [found["prompt"]]
+    for prompt in prompts:
+        row = {key: value for key, value in found.items() if value is not None} | {"prompt": prompt}
+        wrong = [key for key, value in row.items() if not isinstance(value, str)]
+        if wrong:
+            raise GoTError(f"The {wrong[0]} must be text, got {row[wrong[0]]!r:.60}.")
+        task = "edit" if "source" in row else "generate"
+        chain = ReasoningChain.read(str(row["chain"]), task, str(prompt))
+        yield row | {"chain": chain.text}, chain.warnings
+
+
+def read_rows(source: Path) -> Iterator[tuple[str, Any]]:
+    """(where, row) for every row of a file, or of all files of a folder in the order of their names.
+
+    Raises:
+        GoTError: no such file, one that is no JSON, or parquet without pyarrow.
+    """
+    if source.is_dir():
+        files = sorted(file for file in source.rglob("*") if file.suffix.lower() in SUFFIXES)
+        for file in files:
+            yield from ((f"{file.relative_to(source)} {where}", row) for where, row in read_rows(file))
+    elif source.suffix.lower() == ".jsonl":
+        yield from read_lines(source)
+    elif source.suffix.lower() == ".json":
+        yield from _read_json(source)
+    elif source.suffix.lower() == ".parquet":
+        yield from _read_parquet(source)
+    else:
+        raise GoTError(f"Expected a file that ends in {', '.join(SUFFIXES)}, or a folder, got {source}.")
+
+
+def _read_json(file: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise GoTError(f"{file} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise GoTError(f"{file} is not JSON: {error}.") from error
+    if not isinstance(rows, list):
+        raise GoTError(f"{file} must hold a list of rows, got {type(rows).__name__}.")
+    for number, row in enumerate(rows, start=1):
+        yield f"row {number}", row
+
+
+def _read_parquet(file: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise GoTError(
+            f"Reading {file} needs pyarrow, which is not installed: pip install pyarrow, or give JSONL."
+        ) from error
+    number = 0
+    try:
+        for batch in ParquetFile(file).iter_batches():
+            for row in batch.to_pylist():
+                number += 1
+                yield f"row {number}", row
+    except (OSError, ArrowException) as error:
+        raise GoTError(f"{file} cannot be read as parquet: {error}") from error

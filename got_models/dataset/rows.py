@@ -1,0 +1,198 @@
+"""The rows of a dataset folder. Every one is checked when the folder is read, and bad ones are reported.
+
+    data.jsonl     one JSON object per line: image, prompt, chain, and for an edit source
+    ...            the pictures; `image` and `source` are paths below the folder
+
+A chain may be written in any form that `ReasoningChain.parse` takes, and may hold no box at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..chain import ReasoningChain
+from ..errors import GoTError
+from ..pictures import open_picture
+from ..prompts import check_prompt
+
+DATA_FILE = "data.jsonl"
+CACHE_FOLDER = ".got-cache"  # in the dataset folder, written by `encoding`
+REQUIRED, OPTIONAL = ("image", "prompt", "chain"), ("source",)
+LONGEST_ASPECT = 4.0
+"""Long side over short side of a picture to train on; the longest bucket has just this."""
+ASPECT_TOLERANCE = 1.05
+"""By which factor the aspects of an edit's two pictures may differ: both are drawn at one size."""
+BAD_ROWS_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture file that opens. `digest`: SHA-256 of its bytes; `width`, `height` in pixels, upright."""
+
+    path: Path
+    digest: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One example. `where` says which row it is, such as "line 3"; `source` is there in edits only."""
+
+    where: str
+    chain: ReasoningChain
+    image: Picture
+    source: Picture | None
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be used, and why."""
+
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset folder as it was when it was read."""
+
+    folder: Path
+    rows: tuple[Row, ...]
+    bad: tuple[BadRow, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """Changes with any picture, prompt, chain or the order of the usable rows, and with nothing else."""
+        total = hashlib.sha256()
+        for row in self.rows:
+            source = row.source.digest if row.source else None
+            content = [row.chain.task, row.chain.prompt, row.chain.text, row.image.digest, source]
+            total.update(json.dumps(content).encode())
+        return total.hexdigest()
+
+    def report(self) -> str:
+        """How many rows can be used, and for each of the others where it stands and why not."""
+        lines = [f"{len(self.rows)} of {len(self.rows) + len(self.bad)} rows can be used."]
+        return "\n".join([*lines, *(f"{row.where}: {row.reason}" for row in self.bad)])
+
+    def usable(self, leave_out_bad_rows: bool) -> Dataset:
+        """This dataset, if it can be trained on.
+
+        Raises:
+            GoTError: there is no usable row, or there are bad ones and nobody has said to leave them out.
+        """
+        if not self.rows:
+            raise GoTError(f"{self.folder} holds no row that can be used. {self._first_bad()}".rstrip())
+        if self.bad and not leave_out_bad_rows:
+            raise GoTError(
+                f"{len(self.bad)} rows of {self.folder} cannot be used: mend them, or say that bad rows are "
+                f"to be left out. {self._first_bad()}"
+            )
+        return self
+
+    def _first_bad(self) -> str:
+        shown = "; ".join(f"{row.where}: {row.reason}" for row in self.bad[:BAD_ROWS_SHOWN])
+        return shown + ("; ..." if len(self.bad) > BAD_ROWS_SHOWN else "")
+
+
+def read_dataset(folder: str | Path) -> Dataset:
+    """Read `data.jsonl` of a folder, and every picture that it names.
+
+    Raises:
+        GoTError: there is no such folder or file. What is wrong with single rows is in the dataset's `bad`.
+    """
+    folder = Path(folder)
+    rows: list[Row] = []
+    bad: list[BadRow] = []
+    for where, values in read_lines(folder / DATA_FILE):
+        try:
+            rows.append(check_row(where, values, folder))
+        except GoTError as error:
+            bad.append(BadRow(where, str(error)))
+    return Dataset(folder, tuple(rows), tuple(bad))
+
+
+def read_lines(file: Path) -> Iterator[tuple[str, Any]]:
+    """("line 3", value) for each line of a JSONL file that is not blank; a GoTError where it is not JSON.
+
+    Raises:
+        GoTError: the file cannot be read.
+    """
+    try:
+        lines = file.read_bytes().splitlines()
+    except OSError as error:
+        raise GoTError(f"{file} cannot be read: {error.strerror}.") from error
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield f"line {number}", _json(line)
+
+
+def check_row(where: str, values: Any, folder: Path) -> Row:
+    """The row that a JSON object means.
+
+    Raises:
+        GoTError: an entry is missing, unknown or of another type, the prompt or the chain cannot be used, or
+            a picture is missing, damaged, too long, lies outside the folder, or does not fit its source.
+    """
+    if isinstance(values, GoTError):
+        raise values
+    if not isinstance(values, dict):
+        raise GoTError(f"Expected a JSON object, got {type(values).__name__}.")
+    missing = [key for key in REQUIRED if key not in values]
+    if missing:
+        raise GoTError(f"The row lacks {' and '.join(missing)}.")
+    unknown = sorted(values.keys() - {*REQUIRED, *OPTIONAL})
+    if unknown:
+        raise GoTError(f"Unknown entry {unknown[0]!r}: a row has {', '.join((*REQUIRED, *OPTIONAL))}.")
+    wrong = [key for key, value in values.items() if not isinstance(value, str)]
+    if wrong:
+        raise GoTError(f"{wrong[0]!r} must be a string, got {values[wrong[0]]!r:.60}.")
+    check_prompt(values["prompt"])
+    if not values["chain"].strip():
+        raise GoTError("The chain is empty: describe the picture, with or without boxes.")
+    task = "edit" if "source" in values else "generate"
+    chain = ReasoningChain.parse(values["chain"], task, values["prompt"])
+    image = check_picture(folder, values["image"])
+    source = check_picture(folder, values["source"]) if task == "edit" else None
+    if source is not None:
+        factor = image.width / image.height / (source.width / source.height)
+        if not 1 / ASPECT_TOLERANCE <= factor <= ASPECT_TOLERANCE:
+            raise GoTError(
+                f"{values['source']} has {source.width} x {source.height} pixels and {values['image']} "
+                f"{image.width} x {image.height}: an edit's two pictures must have the same shape."
+            )
+    return Row(where, chain, image, source)
+
+
+def check_picture(folder: Path, name: str) -> Picture:
+    """The picture of this name below the folder, decoded once to be sure of it.
+
+    Raises:
+        GoTError: it lies outside the folder, cannot be opened, or is too long to train on.
+    """
+    root, path = os.path.abspath(folder), os.path.abspath(folder / name)
+    if "\0" in name or os.path.isabs(name) or not path.startswith(root + os.sep):
+        raise GoTError(f"{name!r} lies outside the dataset's folder. Put the picture there.")
+    picture = open_picture(Path(path))
+    if max(picture.size) > LONGEST_ASPECT * min(picture.size):
+        raise GoTError(
+            f"{name} has {picture.width} x {picture.height} pixels, but may be at most {LONGEST_ASPECT:g} "
+            "times as long as it is wide. Crop it."
+        )
+    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return Picture(Path(path), digest, picture.width, picture.height)
+
+
+def _json(line: bytes) -> Any:
+    try:
+        return json.loads(line.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        return GoTError(f"Not JSON: {error}.")

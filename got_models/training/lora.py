@@ -1,0 +1,167 @@
+"""The modules of a LoRA training and their joint loss; what they have learned, as an adapter.
+
+The MLLM's decoder carries LoRA (peft) and learns the embeddings of GoT's tokens, the projectors learn in
+full, the UNet by LoRA, in full or not at all. VAE and vision tower are frozen: the cache speaks for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from peft import LoraConfig, get_peft_model, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from peft.utils import TrainableTokensWrapper
+from torch import Tensor, nn
+
+from ..adapter import LORA_A, LORA_B, TOKENS, Adapter, special_token_ids
+from ..model import GoTModel
+from ..reasoner import hidden_states_of_features, select_image_tokens
+from .lora_config import LoraTraining, without_paths
+from .losses import DiffusionTargets, chain_loss, diffusion_loss
+from .own_pictures import RowBatch
+
+DECODER_LAYERS = r".*layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)"
+UNET_LAYERS = r".*\.(to_q|to_k|to_v|to_out\.0|net\.0\.proj|net\.2|proj_in|proj_out)"
+UNET_CONVOLUTIONS = r"|.*\.(conv1|conv2|conv_shortcut|conv|time_emb_proj)|conv_in|conv_out"
+NAME = "default"  # peft's name of the only adapter
+
+
+class LoraModules(nn.Module):
+    """MLLM, projectors and UNet of a checkpoint, with what a config wants trained in float32.
+
+    They are taken from the model, which is of no other use afterwards.
+    """
+
+    def __init__(self, model: GoTModel, config: LoraTraining) -> None:
+        super().__init__()
+        self.config = config
+        self.image_tokens = model.reasoner.token_ids.image_tokens
+        self.special_tokens = special_token_ids(model.reasoner.tokenizer)
+        self.scheduler = DDPMScheduler.from_config(model.scheduler_config)
+        self.scaling_factor: float = AutoencoderKL.load_config(model.path / "vae")["scaling_factor"]
+        torch.manual_seed(config.seed)  # of the factors A
+        model.reasoner.mllm.model.visual = nn.Identity()  # its features come from the cache
+        self.mllm = get_peft_model(model.reasoner.mllm, self._mllm_config())
+        self.ssgm = model.ssgm.requires_grad_(True)
+        self.unet = model.unet
+        if config.unet.train == "lora":
+            inject_adapter_in_model(self._unet_config(), self.unet)
+        elif config.unet.train == "full":
+            self.unet.requires_grad_(True)
+        for parameter in self.trained():
+            parameter.data = parameter.data.float()
+        self.originals = {name: weight.detach().cpu().clone() for name, weight in self._trained_in_full()}
+        if config.gradient_checkpointing:
+            self._language.gradient_checkpointing_enable({"use_reentrant": False})
+            self.unet.enable_gradient_checkpointing()
+        if model.device.type == "cpu":  # there eager attention is faster, above all backwards
+            self._language.set_attn_implementation({"text_config": "eager"})
+            self.unet.set_attn_processor(AttnProcessor())
+        self.train()
+
+    @property
+    def _language(self) -> Any:
+        """The MLLM itself, whose layers peft has changed in place."""
+        return self.mllm.get_base_model()
+
+    def trained(self) -> list[nn.Parameter]:
+        """Everything that learns."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What learns, for the optimizer, each part with its learning rate."""
+        rates = {
+            self.mllm: self.config.mllm.learning_rate,
+            self.ssgm: self.config.projectors_learning_rate,
+            self.unet: self.config.unet.learning_rate,
+        }
+        groups = [
+            {"params": [p for p in module.parameters() if p.requires_grad], "lr": rate}
+            for module, rate in rates.items()
+        ]
+        return [group for group in groups if group["params"]]
+
+    def forward(self, batch: RowBatch, seed: int) -> dict[str, Tensor]:
+        """The losses of one batch: on the chain, and on the noise under the guidance that the MLLM gives.
+
+        Args:
+            seed: of LoRA's dropout, of timesteps, noise and conditioning dropout.
+        """
+        config = self.config
+        torch.manual_seed(seed)
+        hidden = hidden_states_of_features(self._language, batch.input_ids, batch.vision, batch.grid)
+        selected = select_image_tokens(hidden, batch.input_ids, self.image_tokens)
+        semantic, null_semantic, pooled = self.ssgm.semantic(selected.float())
+        diffusion = diffusion_loss(
+            self.unet,
+            self.scheduler,
+            DiffusionTargets(
+                latents=batch.target.float() * self.scaling_factor,
+                reference=batch.reference.float(),
+                spatial=batch.spatial.float(),
+                semantic=semantic,
+                null_semantic=null_semantic,
+                pooled=pooled,
+            ),
+            size=batch.size,
+            repeats=config.timesteps_per_picture,
+            noise_offset=config.noise_offset,
+            dropout=config.conditioning_dropout,
+            largest_weight=config.largest_timestep_weight,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        chain = chain_loss(self._language, hidden, batch.labels)
+        return {"chain": config.chain_weight * chain, "diffusion": config.diffusion_weight * diffusion}
+
+    @torch.no_grad()
+    def adapter(self, information: dict[str, Any]) -> Adapter:
+        """What has been learned so far."""
+        tensors = dict(self._factors())
+        for name, weight in self._trained_in_full():
+            tensors[name] = weight.cpu() - self.originals[name]
+        mllm, unet = self.config.mllm, self.config.unet
+        return Adapter(
+            tensors=tensors,
+            mllm_scale=mllm.alpha / mllm.rank,
+            unet_scale=unet.alpha / unet.rank,
+            information={"config": without_paths(self.config), **information},
+        )
+
+    def _factors(self) -> Iterator[tuple[str, Tensor]]:
+        for part, module in (("mllm", self._language), ("unet", self.unet)):
+            for name, layer in module.named_modules():
+                if isinstance(layer, LoraLayer):
+                    yield f"{part}.{name}{LORA_A}", layer.lora_A[NAME].get_parameter("weight")
+                    yield f"{part}.{name}{LORA_B}", layer.lora_B[NAME].get_parameter("weight")
+
+    def _trained_in_full(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Under the adapter's names: what an adapter holds as a change."""
+        wrappers = [m for m in self._language.modules() if isinstance(m, TrainableTokensWrapper)]
+        yield TOKENS, wrappers[0].token_adapter.trainable_tokens_delta[NAME]
+        yield from ((f"projectors.{name}", weight) for name, weight in self.ssgm.named_parameters())
+        if self.config.unet.train == "full":
+            yield from ((f"unet.{name}", weight) for name, weight in self.unet.named_parameters())
+
+    def _mllm_config(self) -> LoraConfig:
+        part = self.config.mllm
+        return LoraConfig(
+            r=part.rank,
+            lora_alpha=part.alpha,  # type: ignore[arg-type]  # peft takes any number
+            lora_dropout=part.dropout,
+            target_modules=DECODER_LAYERS,
+            trainable_token_indices=self.special_tokens,
+        )
+
+    def _unet_config(self) -> LoraConfig:
+        part = self.config.unet
+        layers = UNET_LAYERS + (UNET_CONVOLUTIONS if part.convolutions else "")
+        return LoraConfig(
+            r=part.rank,
+            lora_alpha=part.alpha,  # type: ignore[arg-type]  # peft takes any number
+            target_modules=layers,
+        )

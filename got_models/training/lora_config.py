@@ -1,0 +1,213 @@
+"""What a LoRA training does, with units in the names; read from YAML, where every key is checked."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import math
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from ..errors import GoTError
+
+WAYS = ("lora", "full", "frozen")
+PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class MllmPart:
+    """LoRA on the MLLM's decoder; the embeddings of GoT's tokens are trained with it."""
+
+    rank: int = 32
+    alpha: float = 32.0
+    dropout: float = 0.05
+    learning_rate: float = 5e-5
+
+
+@dataclass(frozen=True)
+class UnetPart:
+    """How the UNet is trained: `lora` on its attention and feed-forward layers, `full`, or `frozen`.
+
+    `convolutions`: LoRA on the convolutions as well.
+    """
+
+    train: str = "lora"
+    rank: int = 32
+    alpha: float = 32.0
+    convolutions: bool = False
+    learning_rate: float = 5e-5
+
+
+@dataclass(frozen=True)
+class LoraTraining:
+    """A whole training. Adam, losses, noise offset and conditioning dropout are the paper's.
+
+    A step takes `batch_rows` times `batches_per_step` rows, whatever the number of processes. `precision` is
+    that of the frozen weights and of the computation; what is trained is always float32.
+    """
+
+    checkpoint: str
+    dataset: str
+    out: str
+    seed: int = 0
+    steps: int = 2000
+    warmup_steps: int = 100
+    batch_rows: int = 1
+    batches_per_step: int = 4
+    resolution_px: int = 1024
+    timesteps_per_picture: int = 1
+    precision: str = "bfloat16"
+    gradient_checkpointing: bool = True
+    leave_out_bad_rows: bool = False
+    cache: str = ""
+    mllm: MllmPart = field(default_factory=MllmPart)
+    unet: UnetPart = field(default_factory=UnetPart)
+    projectors_learning_rate: float = 5e-5
+    chain_weight: float = 1.0
+    diffusion_weight: float = 1.0
+    largest_timestep_weight: float = 1.0
+    noise_offset: float = 0.1
+    conditioning_dropout: float = 0.05
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.98
+    adam_epsilon: float = 1e-6
+    weight_decay: float = 0.05
+    gradient_clip_norm: float = 1.0
+    ema_decay: float = 0.0
+    save_every_steps: int = 250
+    states_kept: int = 2
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "lora-12gb": {
+        "resolution_px": 512,
+        "batches_per_step": 8,
+        "mllm": {"rank": 16, "alpha": 16.0},
+        "unet": {"rank": 16, "alpha": 16.0},
+    },
+    "lora-24gb": {},
+    "paper": {
+        "steps": 10_000,
+        "warmup_steps": 200,
+        "batches_per_step": 128,
+        "unet": {"train": "full"},
+        "ema_decay": 0.9999,
+    },
+}
+"""What each preset sets apart from the defaults; a config names one as `preset`."""
+
+AT_LEAST_ONE = {
+    "steps",
+    "batch_rows",
+    "batches_per_step",
+    "timesteps_per_picture",
+    "save_every_steps",
+    "states_kept",
+    "rank",
+}
+SHARES = {"dropout", "conditioning_dropout", "ema_decay", "adam_beta1", "adam_beta2"}
+CHOICES = {"train": WAYS, "precision": PRECISIONS}
+PATHS = ("checkpoint", "dataset", "out", "cache")
+
+
+def read_config(file: Path) -> LoraTraining:
+    """Read a training's YAML; its paths start from the file's folder.
+
+    Raises:
+        GoTError: the file cannot be read, is no YAML mapping, or holds a key or a value that is not allowed.
+    """
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise GoTError(f"{file} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise GoTError(f"{file} is not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise GoTError(f"{file} must hold keys and values such as 'steps: 2000', got {values!r:.60}.")
+    for key in PATHS:
+        if isinstance(values.get(key), str) and values[key]:
+            values[key] = str(file.parent / Path(values[key]).expanduser())
+    try:
+        return make_config(values)
+    except GoTError as error:
+        raise GoTError(f"{file}: {error}") from error
+
+
+def make_config(values: dict[str, Any]) -> LoraTraining:
+    """The config that a mapping means: over the defaults lies the `preset`, over that the other keys.
+
+    Raises:
+        GoTError: an unknown preset or key, a missing one, or a value of another type or out of its range.
+    """
+    values = dict(values)
+    preset = values.pop("preset", None)
+    if preset is not None and preset not in PRESETS:
+        raise GoTError(f"There is no preset {preset!r}: expected one of {', '.join(PRESETS)}.")
+    missing = [key for key in ("checkpoint", "dataset", "out") if not values.get(key)]
+    if missing:
+        raise GoTError(f"The config lacks {' and '.join(missing)}.")
+    start = LoraTraining(checkpoint="", dataset="", out="")
+    config = _changed(start, PRESETS[preset] if preset else {}, "")
+    return _changed(config, values, "")
+
+
+def differences(first: dict[str, Any], second: dict[str, Any], where: str = "") -> list[str]:
+    """What changed between two configs as dictionaries: "steps: 100 -> 200"."""
+    found = []
+    for key in sorted({*first, *second}):
+        before, after = first.get(key), second.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += differences(before, after, f"{where}{key}.")
+        elif before != after:
+            found.append(f"{where}{key}: {before!r} -> {after!r}")
+    return found
+
+
+def as_dictionary(config: LoraTraining) -> dict[str, Any]:
+    """The config as JSON takes it."""
+    return asdict(config)
+
+
+def without_paths(config: LoraTraining) -> dict[str, Any]:
+    """The config for whoever gets the adapter, without where things lie on the machine of its maker."""
+    return {key: value for key, value in asdict(config).items() if key not in PATHS}
+
+
+def _changed(config: Any, values: dict[str, Any], where: str) -> Any:
+    """A dataclass with some of its fields changed, each of them checked."""
+    types = get_type_hints(type(config))
+    names = [entry.name for entry in fields(config)]
+    new = {}
+    for key, value in values.items():
+        if key not in names:
+            close = difflib.get_close_matches(str(key), names, n=1)
+            advice = f"did you mean {where}{close[0]}?" if close else f"known are {', '.join(names)}."
+            raise GoTError(f"Unknown key {where}{key}: {advice}")
+        if is_dataclass(types[key]):
+            if not isinstance(value, dict):
+                raise GoTError(f"{where}{key} must hold keys of its own, got {value!r:.60}.")
+            new[key] = _changed(getattr(config, key), value, f"{where}{key}.")
+        else:
+            new[key] = _checked(value, types[key], key, where)
+    return replace(config, **new)
+
+
+def _checked(value: Any, kind: Any, key: str, where: str) -> Any:
+    if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError):  # YAML takes 1e-4, without a point, for a word
+            value = float(value)
+    if type(value) is not kind:
+        raise GoTError(f"{where}{key} must be of type {kind.__name__}, got {value!r:.60}.")
+    if key in CHOICES and value not in CHOICES[key]:
+        raise GoTError(f"{where}{key} must be one of {', '.join(CHOICES[key])}, got {value!r}.")
+    if kind in (int, float):
+        low = 1 if key in AT_LEAST_ONE else 0
+        high = 0.999999 if key in SHARES else math.inf
+        if not low <= value <= high or not math.isfinite(value):
+            raise GoTError(f"{where}{key} must be a number from {low} to {high:g}, got {value}.")
+    if key == "resolution_px" and (value % 8 or not 64 <= value <= 2048):
+        raise GoTError(f"{where}{key} must be a multiple of 8 from 64 to 2048, got {value}.")
+    return value

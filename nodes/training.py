@@ -1,0 +1,81 @@
+"""Training on one's own pictures: the dataset."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from ..got_models.dataset.rows import CACHE_FOLDER
+from ._comfy import dataset_folder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..got_models.dataset.rows import Dataset
+
+STOP, LEAVE_OUT = "stop", "leave out"
+
+
+class GoTDataset:
+    DESCRIPTION = (
+        "Opens your own pictures for training: a folder with pictures and a file data.jsonl that gives each "
+        "one a prompt and a plan. Every row is checked, and the report names the rows that cannot be used."
+    )
+    CATEGORY = "GoT/training"
+    RETURN_TYPES = ("GOT_DATASET", "STRING", "IMAGE")
+    RETURN_NAMES = ("dataset", "report", "preview")
+    OUTPUT_TOOLTIPS = (
+        "The rows that can be used.",
+        "How many rows can be used, and for each of the others its line and the reason.",
+        "The first pictures, each with its plan drawn over it.",
+    )
+    FUNCTION = "open"
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "folder": (
+                    "STRING",
+                    {
+                        "default": "dataset",
+                        "tooltip": "The folder that holds data.jsonl and the pictures: its name in ComfyUI's "
+                        "input folder, or a full path.",
+                    },
+                ),
+                "bad_rows": (
+                    [STOP, LEAVE_OUT],
+                    {
+                        "default": STOP,
+                        "tooltip": "What to do when rows cannot be used. stop: say which and why, and go no "
+                        "further. leave out: go on with the others.",
+                    },
+                ),
+                "preview_rows": (
+                    "INT",
+                    {
+                        "default": 12,
+                        "min": 1,
+                        "max": 64,
+                        "tooltip": "How many pictures the preview shows.",
+                    },
+                ),
+            }
+        }
+
+    @classmethod
+    def IS_CHANGED(cls, folder: str, **_: Any) -> str:
+        """The times and sizes of the folder's files: pictures may change while the inputs stay the same."""
+        paths = [path for path in dataset_folder(folder).rglob("*") if CACHE_FOLDER not in path.parts]
+        files = sorted(path for path in paths if path.is_file())
+        content = [f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in files]
+        return hashlib.sha256("\n".join(content).encode()).hexdigest()
+
+    def open(self, folder: str, bad_rows: str, preview_rows: int) -> tuple[Dataset, str, Tensor]:
+        from ..got_models.dataset.rows import read_dataset
+        from ..got_models.dataset.summary import preview
+        from ._images import pictures_to_image
+
+        dataset = read_dataset(dataset_folder(folder)).usable(leave_out_bad_rows=bad_rows == LEAVE_OUT)
+        return dataset, dataset.report(), pictures_to_image([preview(dataset, preview_rows)])

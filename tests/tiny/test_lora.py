@@ -1,0 +1,382 @@
+"""LoRA training loses no work, goes on exactly and moves what it should; its adapter is what it learned."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from got_models.adapter import Adapter, apply_adapter, load_adapter, save_adapter
+from got_models.dataset.encoding import Encoder
+from got_models.dataset.rows import read_dataset
+from got_models.errors import GoTError
+from got_models.model import GoTModel
+from got_models.shapes.edits import sample_edit
+from got_models.shapes.language import sample_generation
+from got_models.shapes.scene import draw
+from got_models.training.lora import LoraModules
+from got_models.training.lora_config import LoraTraining, as_dictionary, make_config
+from got_models.training.lora_trainer import ADAPTER_FILE, train_lora
+from got_models.training.own_pictures import RowBatches, batches_of_pass
+
+ROOT = Path(__file__).parents[2]
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two generations and two edits of the shapes world, one of them wide."""
+    folder = tmp_path_factory.mktemp("dataset")
+    rng = random.Random("lora")
+    rows = []
+    for index, sample in enumerate([sample_generation, sample_generation, sample_edit, sample_edit]):
+        example = sample(rng)
+        size = (128, 96) if index == 1 else (64, 64)
+        row = {"image": f"{index}.png", "prompt": example.prompt, "chain": example.chain.text}
+        draw(example.target).resize(size).save(folder / row["image"])
+        if example.source is not None:
+            row["source"] = f"{index}-source.png"
+            draw(example.source).resize(size).save(folder / row["source"])
+        rows.append(row)
+    (folder / "data.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return folder
+
+
+@pytest.fixture
+def config(checkpoint: Path, dataset: Path, tmp_path: Path) -> LoraTraining:
+    return make_config(
+        {
+            "checkpoint": str(checkpoint),
+            "dataset": str(dataset),
+            "out": str(tmp_path / "run"),
+            "steps": STEPS,
+            "warmup_steps": 1,
+            "batch_rows": 2,
+            "batches_per_step": 2,
+            "resolution_px": 64,
+            "precision": "float32",
+            "gradient_checkpointing": False,
+            "mllm": {"rank": 4, "alpha": 8, "learning_rate": 1e-3},
+            "unet": {"rank": 4, "alpha": 8, "learning_rate": 1e-3},
+            "projectors_learning_rate": 1e-3,
+            "ema_decay": 0.5,
+            "save_every_steps": 2,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Filled by the first test that runs the config without a stop."""
+    return {}
+
+
+def tensors(config: LoraTraining) -> dict[str, torch.Tensor]:
+    return load_file(Path(config.out) / ADAPTER_FILE)
+
+
+def logged(config: LoraTraining) -> list[dict[str, Any]]:
+    lines = (Path(config.out) / "losses.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def saved(config: LoraTraining) -> list[str]:
+    return sorted(folder.name for folder in Path(config.out).glob("state-*"))
+
+
+def never_stopped(config: LoraTraining, straight: dict[str, Any]) -> dict[str, Any]:
+    """The adapter and the log of a run of this config that was never stopped."""
+    if not straight:
+        whole = replace(config, out=config.out + "-straight")
+        assert train_lora(whole) == Path(whole.out) / ADAPTER_FILE
+        straight |= {"tensors": tensors(whole), "log": logged(whole), "saved": saved(whole)}
+    return straight
+
+
+def assert_same(config: LoraTraining, expected: dict[str, Any]) -> None:
+    received = tensors(config)
+    assert received.keys() == expected["tensors"].keys()
+    assert all(torch.equal(received[name], tensor) for name, tensor in expected["tensors"].items())
+    assert logged(config) == expected["log"]
+
+
+def modules_of(config: LoraTraining) -> tuple[LoraModules, RowBatches]:
+    model = GoTModel.from_pretrained(config.checkpoint)
+    rows = read_dataset(config.dataset).rows
+    encoder = Encoder(model, config.resolution_px, Path(config.dataset) / ".got-cache")
+    for row in rows:
+        encoder.encode(row)
+    batches = RowBatches(rows, encoder, model, config.batch_rows, config.seed)
+    return LoraModules(model, config), batches
+
+
+# Never lose work
+
+
+def test_a_run_stopped_after_any_step_ends_with_the_same_bits(config, straight) -> None:
+    expected = never_stopped(config, straight)
+    assert [line["step"] for line in expected["log"]] == list(range(STEPS))
+    assert expected["saved"] == ["state-lora-4", "state-lora-6"]
+    assert train_lora(config, stop_after_steps=1) is None
+    assert train_lora(config, resume=True, stop_after_steps=2) is None
+    assert train_lora(config, resume=True) == Path(config.out) / ADAPTER_FILE
+    assert_same(config, expected)
+
+
+def test_a_killed_run_ends_with_the_same_bits(config, straight, tmp_path) -> None:
+    expected = never_stopped(config, straight)
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(as_dictionary(config)))
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+
+    def launch(*arguments: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "got_models", "train", str(file), *arguments]
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=-3, stderr=-3)
+
+    process = launch()
+    deadline = time.monotonic() + 600
+    while time.monotonic() < deadline and process.poll() is None:
+        if "state-lora-2" in saved(config):
+            break
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert "state-lora-6" not in saved(config)
+    assert launch("--resume").wait() == 0
+    assert_same(config, expected)
+
+
+def test_two_processes_have_the_losses_of_one(config, straight, tmp_path) -> None:
+    expected = never_stopped(config, straight)
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(as_dictionary(config)))
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=2"]
+    command = [*launcher, "--num_machines=1", "--mixed_precision=no", "-m", "got_models", "train", str(file)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for arguments in (["--stop-after-steps", "3"], ["--resume"]):
+        subprocess.run(
+            [*command, *arguments], cwd=ROOT, env=environment, check=True, capture_output=True, timeout=900
+        )
+    received = logged(config)
+    assert [line["step"] for line in received] == list(range(STEPS))
+    for line, other in zip(received, expected["log"], strict=True):
+        assert line["chain"] == pytest.approx(other["chain"], abs=1e-4)
+        assert line["diffusion"] == pytest.approx(other["diffusion"], abs=1e-4)
+
+
+def test_a_stop_that_is_asked_for_saves_first(config, straight) -> None:
+    expected = never_stopped(config, straight)
+    steps = []
+    stopped = train_lora(config, on_step=steps.append, should_stop=lambda: len(steps) == 3)
+    assert stopped is None
+    assert saved(config)[-1] == "state-lora-3"
+    train_lora(config, resume=True)
+    assert_same(config, expected)
+
+
+def test_a_learning_rate_that_explodes_stops_and_keeps_the_last_good_state(config) -> None:
+    train_lora(config, stop_after_steps=2)
+    before = tensors(config)
+    wild = replace(config, out=config.out + "-wild", unet=replace(config.unet, learning_rate=1e30))
+    with pytest.raises(GoTError, match=r"has left the numbers at step \d.*tenth of the learning rates"):
+        train_lora(wild)
+    assert all(tensor.isfinite().all() for tensor in before.values())
+    if (Path(wild.out) / ADAPTER_FILE).exists():
+        assert all(tensor.isfinite().all() for tensor in tensors(wild).values())
+    assert logged(wild)[-1]["step"] < STEPS - 1
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may grow beyond 100 kB: what a full disk does, to the process alone."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_disk_that_fills_up_stops_the_run_and_leaves_the_last_state(config, request) -> None:
+    train_lora(config, stop_after_steps=2)
+    before = tensors(config)
+    request.getfixturevalue("small_files")
+    with pytest.raises(GoTError, match=r"state of step 4 cannot be written.*last good state is state-lora-2"):
+        train_lora(config, resume=True)
+    assert saved(config) == ["state-lora-2"]
+    after = tensors(config)
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+def test_what_has_changed_between_runs_is_said(config, dataset) -> None:
+    train_lora(config, stop_after_steps=1)
+    with pytest.raises(GoTError, match=r"config has changed.*unet.rank: 4 -> 5"):
+        train_lora(replace(config, unet=replace(config.unet, rank=5)), resume=True)
+    data = dataset / "data.jsonl"
+    content = data.read_text()
+    data.write_text(content + "\n" + content.splitlines()[0])
+    try:
+        with pytest.raises(GoTError, match="dataset has changed"):
+            train_lora(config, resume=True)
+        assert train_lora(config, resume=True, changed_dataset=True, stop_after_steps=1) is None
+    finally:
+        data.write_text(content)
+
+
+def test_a_run_is_not_overwritten_and_none_is_resumed_where_there_is_none(config) -> None:
+    with pytest.raises(GoTError, match="no training run to resume"):
+        train_lora(config, resume=True)
+    train_lora(config, stop_after_steps=1)
+    with pytest.raises(GoTError, match="already holds a training run"):
+        train_lora(config)
+
+
+# What learns
+
+
+def test_the_diffusion_loss_alone_moves_the_mllms_lora_and_the_token_embeddings(config) -> None:
+    modules, batches = modules_of(replace(config, ema_decay=0.0))
+    optimizer = torch.optim.SGD(modules.trained(), lr=0.1)
+    for _ in range(2):  # the factors A have no gradient while their B is zero
+        optimizer.zero_grad()
+        modules(batches[0], 1)["diffusion"].backward()
+        optimizer.step()
+    moved = {
+        name for name, value in modules.named_parameters() if value.grad is not None and value.grad.any()
+    }
+    for part in ("layers.0.self_attn.q_proj.lora_A", "layers.3.mlp.down_proj.lora_B", "trainable_tokens"):
+        assert any(part in name for name in moved), part
+    assert any("output_projector_add" in name for name in moved)
+    assert any("unet" in name and "lora_A" in name for name in moved)
+
+
+@pytest.mark.parametrize("way", ["lora", "full", "frozen"])
+def test_frozen_parts_stay_as_they_are_and_trained_ones_do_not(config, way) -> None:
+    modules, batches = modules_of(replace(config, unet=replace(config.unet, train=way)))
+    before = {name: value.detach().clone() for name, value in modules.named_parameters()}
+    optimizer = torch.optim.AdamW(modules.parameter_groups())
+    for number in range(2):
+        sum(modules(batches[number], number).values()).backward()
+        optimizer.step()
+    changed = {
+        name for name, value in modules.named_parameters() if not torch.equal(value.detach(), before[name])
+    }
+    trained = {name for name, value in modules.named_parameters() if value.requires_grad}
+    assert changed == trained
+    assert any(name.startswith("unet.") for name in changed) == (way != "frozen")
+    assert not any("visual" in name for name in changed)
+
+
+def test_rows_of_one_size_go_together_and_every_row_comes_once_in_each_pass() -> None:
+    sizes = ("a", "b", "a", "a", "b", "c")
+    passes = [batches_of_pass(sizes, 2, 7, number) for number in range(3)]
+    for batches in passes:
+        assert sorted(index for batch in batches for index in batch) == list(range(6))
+        assert all(len({sizes[index] for index in batch}) == 1 for batch in batches)
+        assert len(batches) == 4
+    assert passes[0] != passes[1]
+    assert batches_of_pass(sizes, 2, 7, 1) == passes[1]
+
+
+def test_a_chain_longer_than_the_context_is_refused_with_its_line(config, dataset, tmp_path) -> None:
+    row = json.loads((dataset / "data.jsonl").read_text().splitlines()[0])
+    row |= {"image": str(row["image"]), "chain": "A circle. " * 3000}
+    folder = tmp_path / "long"
+    folder.mkdir()
+    (folder / row["image"]).write_bytes((dataset / row["image"]).read_bytes())
+    (folder / "data.jsonl").write_text("\n" + json.dumps(row))
+    with pytest.raises(GoTError, match=r"line 2: prompt and chain are \d+ tokens, the MLLM takes 4096"):
+        train_lora(replace(config, dataset=str(folder)))
+
+
+# The adapter
+
+
+@pytest.mark.parametrize("way", ["lora", "full"])
+def test_a_model_with_the_adapter_is_the_model_that_was_trained(config, way, tmp_path) -> None:
+    settings = replace(config, unet=replace(config.unet, train=way, convolutions=True))
+    modules, batches = modules_of(settings)
+    optimizer = torch.optim.AdamW(modules.parameter_groups())
+    for number in range(2):
+        sum(modules(batches[number], number).values()).backward()
+        optimizer.step()
+    save_adapter(tmp_path / ADAPTER_FILE, modules.adapter({}))
+    modules.eval()
+
+    row = next(row for row in read_dataset(config.dataset).rows if row.source is None)
+    fresh = GoTModel.from_pretrained(config.checkpoint)
+    plain = fresh.encode(row.chain, size=(64, 64))
+    noise = torch.randn(1, 12, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def predicted(unet: Any, semantic: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
+        added = {"text_embeds": pooled, "time_ids": torch.tensor([[64.0, 64, 0, 0, 64, 64]])}
+        with torch.no_grad():
+            return unet(noise, 500, encoder_hidden_states=semantic, added_cond_kwargs=added).sample
+
+    adapter = load_adapter(tmp_path / ADAPTER_FILE)
+    unchanged = GoTModel.from_pretrained(config.checkpoint)
+    apply_adapter(unchanged, adapter, 0.0, 0.0)
+    assert torch.equal(unchanged.encode(row.chain, size=(64, 64)).semantic, plain.semantic)
+
+    apply_adapter(fresh, adapter)
+    guidance = fresh.encode(row.chain, size=(64, 64))
+    assert not torch.allclose(guidance.semantic, plain.semantic, atol=1e-3)
+    batch = batches.collate([row])
+    from got_models.reasoner import hidden_states_of_features, select_image_tokens
+
+    with torch.no_grad():
+        language = modules.mllm.get_base_model()
+        hidden = hidden_states_of_features(language, batch.input_ids, None, None)
+        selected = select_image_tokens(hidden, batch.input_ids, modules.image_tokens)
+        semantic, _, pooled = modules.ssgm.semantic(selected)
+        logits = language.lm_head(hidden)
+        merged = fresh.reasoner.mllm(batch.input_ids).logits
+    torch.testing.assert_close(guidance.semantic, semantic, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(merged, logits, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(
+        predicted(fresh.unet, semantic, pooled),
+        predicted(modules.unet, semantic, pooled),
+        rtol=1e-3,
+        atol=1e-3,
+    )
+    assert not torch.allclose(
+        predicted(fresh.unet, semantic, pooled), predicted(unchanged.unet, semantic, pooled), atol=1e-3
+    )
+
+
+def test_an_adapter_for_another_checkpoint_or_none_at_all_is_refused(checkpoint, tmp_path) -> None:
+    model = GoTModel.from_pretrained(checkpoint)
+    before = model.unet.conv_in.weight.clone()
+    good = {"unet.conv_in.bias": torch.ones_like(model.unet.conv_in.bias)}
+    for tensors, message in (
+        ({"unet.nothing.weight": torch.ones(3)}, "no such weight"),
+        ({"unet.conv_out.bias": torch.ones(3)}, r"conv_out.bias of shape \[3\]"),
+        ({"other.weight": torch.ones(3)}, "no such weight"),
+    ):
+        with pytest.raises(GoTError, match=message):
+            apply_adapter(model, Adapter(good | tensors, 1.0, 1.0, {}))
+    assert torch.equal(model.unet.conv_in.weight, before)
+    file = tmp_path / ADAPTER_FILE
+    with pytest.raises(GoTError, match="missing, truncated"):
+        load_adapter(file)
+    save_adapter(file, Adapter(good, 2.0, 0.5, {"steps": 3}))
+    assert load_adapter(file).information == {"steps": 3}
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(GoTError, match="missing, truncated"):
+        load_adapter(file)
+    with pytest.raises(GoTError, match="is no GoT adapter"):
+        load_adapter(checkpoint / "projectors.safetensors")
