@@ -313,7 +313,11 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refused:
 def change_state(source: Path, change: Callable[[State], object]) -> None:
     """Rewrites the tree's weights as one file after a change of the state dict."""
     got = source / "GoT-6B"
-    state = {key: value for file in sorted(got.glob("*.bin")) for key, value in torch.load(file).items()}
+    state = {
+        key: value
+        for file in sorted(got.glob("*.bin"))
+        for key, value in torch.load(file, weights_only=True).items()
+    }
     change(state)
     shutil.rmtree(got)
     write_weights(got, state, ".bin", 1)
