@@ -13,6 +13,7 @@ from .language import (
     Request,
     Wanted,
     box_text,
+    cells_for,
     held_out,
     listed,
     moved,
@@ -44,10 +45,25 @@ def quadrant_of(thing: Thing) -> int:
     return int((left + right) / 2 >= HALF) + 2 * int((top + bottom) / 2 >= HALF)
 
 
+def touched_quadrants(thing: Thing) -> set[int]:
+    """The indices of all quarters into which the thing reaches."""
+    left, top, right, bottom = thing.pixel_box
+    return {
+        index
+        for index, (cell_left, cell_top, cell_right, cell_bottom) in enumerate(QUADRANTS)
+        if left < cell_right and right > cell_left and top < cell_bottom and bottom > cell_top
+    }
+
+
 def free_quadrants(things: list[Thing]) -> list[int]:
-    """The quarters that hold nothing."""
-    taken = {quadrant_of(thing) for thing in things}
+    """The quarters into which nothing reaches."""
+    taken = set().union(*(touched_quadrants(thing) for thing in things))
     return [index for index in range(4) if index not in taken]
+
+
+def corner_of(thing: Thing) -> str:
+    """The name of that quarter."""
+    return CORNERS[quadrant_of(thing)]
 
 
 def in_reading_order(things: list[Thing]) -> tuple[Thing, ...]:
@@ -112,9 +128,19 @@ def description(things: tuple[Thing, ...], background: str) -> str:
     return f"{shown} on a {background} background"
 
 
+def located_description(things: tuple[Thing, ...], background: str) -> str:
+    """The background, then in reading order where each object is and what it is, size included.
+
+    The place comes first: what follows can be read off there, and whoever looks for an object by its name
+    finds its place in the text.
+    """
+    placed = [f"at the {corner_of(thing)} {name(thing.color, thing.shape, thing.size)}" for thing in things]
+    return f"a {background} background, {listed(placed)}"
+
+
 def edit_text(source: Scene, steps: list[Step], target: Scene) -> str:
     """The numbered chain: source, then object, area and change for each step, then the result."""
-    sentences = [f"The picture shows {description(source.things, source.background)}"]
+    sentences = [f"The picture shows {located_description(source.things, source.background)}"]
     index = 0
     for step in steps:
         subject = step.before or step.after
@@ -122,7 +148,8 @@ def edit_text(source: Scene, steps: list[Step], target: Scene) -> str:
             raise ValueError("expected a step with a thing before or after it, received neither")
         phrase = name(subject.color, subject.shape, subject.size)
         verb = "add" if step.kind == "add" else "edit"
-        sentences.append(f"The object to {verb} is {name(subject.color, subject.shape)}")
+        words = name(subject.color, subject.shape)
+        sentences.append(f"The object to {verb} is {words} at the {corner_of(subject)}")
         area = f"The area is {phrase} {box_text(subject.box, index)}"
         index += 1
         if step.kind == "move" and step.after is not None:
@@ -134,15 +161,19 @@ def edit_text(source: Scene, steps: list[Step], target: Scene) -> str:
 
 
 def sample_source(rng: random.Random) -> Scene:
-    """One to three things of different colour and shape, each in its own quarter."""
+    """One to three things of different colour and shape, each with its centre in its own quarter.
+
+    Half of the sources are laid out as generated pictures are, the others keep to the quarters.
+    """
     count = rng.randint(1, 3)
+    cells = cells_for(rng, count, None) if rng.random() < 0.5 else rng.sample(QUADRANTS, count)
     things: list[Thing] = []
-    for corner in rng.sample(range(4), count):
+    for cell in cells:
         pair = random_pair(rng)
         while pair in {thing.pair for thing in things}:
             pair = random_pair(rng)
         size = rng.choice(list(SIZES))
-        things.append(Thing(pair[1], pair[0], size, *place(rng, size, QUADRANTS[corner])))
+        things.append(Thing(pair[1], pair[0], size, *place(rng, size, cell)))
     return Scene(rng.choice(list(BACKGROUNDS)), in_reading_order(things))
 
 
@@ -152,9 +183,9 @@ def sample_edit(rng: random.Random, kind: str | None = None, evaluation: bool = 
     ``kind``: one of ``EDIT_KINDS``, "multi-step", or None for any. ``evaluation``: an instruction that
     training never shows.
     """
+    chosen = kind or rng.choice((*EDIT_KINDS, "multi-step"))
     while True:
         source = sample_source(rng)
-        chosen = kind or rng.choice((*EDIT_KINDS, "multi-step"))
         kinds = rng.choices(EDIT_KINDS, k=2) if chosen == "multi-step" else [chosen]
         things, untouched = list(source.things), list(source.things)
         steps: list[Step] = []
@@ -199,4 +230,4 @@ def crowded(steps: list[Step]) -> bool:
     first, second = steps
     if first.before is None or second.after is None or second.kind not in ("add", "move"):
         return False
-    return quadrant_of(first.before) == quadrant_of(second.after)
+    return quadrant_of(second.after) in touched_quadrants(first.before)
