@@ -15,6 +15,7 @@ from ..errors import GoTError
 
 WAYS = ("lora", "full", "frozen")
 PRECISIONS = ("float32", "bfloat16")
+OPTIMIZERS = ("adamw", "adamw-8bit")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,9 @@ class LoraTraining:
 
     A step takes `batch_rows` times `batches_per_step` rows, whatever the number of processes. `precision` is
     that of the frozen weights and of the computation; what is trained is always float32.
+
+    The dataset's last `validation_rows` rows are not trained on. Every `validate_every_steps` steps
+    (0: never) the model plans them, and draws some of them with `validation_steps` steps of the sampler.
     """
 
     checkpoint: str
@@ -75,10 +79,14 @@ class LoraTraining:
     adam_beta2: float = 0.98
     adam_epsilon: float = 1e-6
     weight_decay: float = 0.05
+    optimizer: str = "adamw"
     gradient_clip_norm: float = 1.0
     ema_decay: float = 0.0
     save_every_steps: int = 250
     states_kept: int = 2
+    validation_rows: int = 0
+    validate_every_steps: int = 0
+    validation_steps: int = 20
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -106,10 +114,11 @@ AT_LEAST_ONE = {
     "timesteps_per_picture",
     "save_every_steps",
     "states_kept",
+    "validation_steps",
     "rank",
 }
 SHARES = {"dropout", "conditioning_dropout", "ema_decay", "adam_beta1", "adam_beta2"}
-CHOICES = {"train": WAYS, "precision": PRECISIONS}
+CHOICES = {"train": WAYS, "precision": PRECISIONS, "optimizer": OPTIMIZERS}
 PATHS = ("checkpoint", "dataset", "out", "cache")
 
 
@@ -140,7 +149,8 @@ def make_config(values: dict[str, Any]) -> LoraTraining:
     """The config that a mapping means: over the defaults lies the `preset`, over that the other keys.
 
     Raises:
-        GoTError: an unknown preset or key, a missing one, or a value of another type or out of its range.
+        GoTError: an unknown preset or key, a missing one, a value of another type or out of its range, or one
+            half of the validation's settings without the other.
     """
     values = dict(values)
     preset = values.pop("preset", None)
@@ -151,7 +161,13 @@ def make_config(values: dict[str, Any]) -> LoraTraining:
         raise GoTError(f"The config lacks {' and '.join(missing)}.")
     start = LoraTraining(checkpoint="", dataset="", out="")
     config = _changed(start, PRESETS[preset] if preset else {}, "")
-    return _changed(config, values, "")
+    config = _changed(config, values, "")
+    if bool(config.validation_rows) != bool(config.validate_every_steps):
+        raise GoTError(
+            "validation_rows and validate_every_steps go together: set both, or leave both at 0; got "
+            f"{config.validation_rows} and {config.validate_every_steps}."
+        )
+    return config
 
 
 def differences(first: dict[str, Any], second: dict[str, Any], where: str = "") -> list[str]:

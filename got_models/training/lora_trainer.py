@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -52,6 +53,19 @@ class Progress:
     gradient_norm: float
 
 
+@dataclass(frozen=True)
+class Validation:
+    """What the model makes, after `step` steps, of rows that it is not trained on.
+
+    `layout_iou`: from 0 to 1, how well the boxes that it plans lie on the rows' own. `strip`: up to four
+    pictures of the model with its plan, above the rows' own with theirs.
+    """
+
+    step: int
+    layout_iou: float
+    strip: Image.Image
+
+
 def train_lora(
     config: LoraTraining,
     *,
@@ -60,6 +74,7 @@ def train_lora(
     stop_after_steps: int | None = None,
     on_encode: Callable[[int, int], None] = lambda done, total: None,
     on_step: Callable[[Progress], None] = lambda progress: None,
+    on_validation: Callable[[Validation], None] = lambda validation: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Path | None:
     """Train an adapter on one's own pictures.
@@ -69,7 +84,9 @@ def train_lora(
         changed_dataset: go on although the dataset has changed since the run began.
         stop_after_steps: save and stop after this many steps of this call.
         on_encode: told after each row how many of all rows are encoded.
-        should_stop: asked before every step; True saves and stops.
+        on_step: told after each step, in every process.
+        on_validation: told after each validation, in the main process.
+        should_stop: asked before every step, and while validating; True saves and stops.
 
     Returns:
         The adapter's file, or None when stopped before the end.
