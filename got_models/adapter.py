@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,7 +102,6 @@ def load_adapter(file: str | Path) -> Adapter:
     return Adapter(tensors, *scales, information)
 
 
-@torch.no_grad()
 def apply_adapter(
     model: GoTModel, adapter: Adapter, mllm_strength: float = 1.0, unet_strength: float = 1.0
 ) -> None:
@@ -112,24 +112,63 @@ def apply_adapter(
     """
     parts = {"mllm": model.reasoner.mllm, "projectors": model.ssgm, "unet": model.unet}
     strengths = {"mllm": mllm_strength, "projectors": mllm_strength, "unet": unet_strength}
-    scales = {"mllm": adapter.mllm_scale, "unet": adapter.unet_scale}
-    rows = special_token_ids(model.reasoner.tokenizer)
-    _check_fits(parts, adapter, len(rows))
+    _check_fits(parts, adapter)
+    special_tokens = special_token_ids(model.reasoner.tokenizer)
+    for part, module in parts.items():
+        change_part(part, module, adapter, strengths[part], special_tokens)
+    model.reasoner.cache.forget()
+
+
+@torch.no_grad()
+def change_part(
+    part: str, module: Any, adapter: Adapter, strength: float, special_tokens: Sequence[int]
+) -> None:
+    """Change the weights of one part in place, by an adapter that fits.
+
+    Args:
+        part: "mllm", "projectors" or "unet".
+        special_tokens: the ids of GoT's tokens, as `special_token_ids` gives them.
+    """
+    scale = {"mllm": adapter.mllm_scale, "unet": adapter.unet_scale}.get(part, 1.0)
     for key, tensor in adapter.tensors.items():
-        part, _, name = key.partition(".")
+        owner, _, name = key.partition(".")
+        if owner != part or name.endswith(LORA_B):
+            continue
         if key == TOKENS:
-            weight = parts["mllm"].get_input_embeddings().weight
-            weight[rows] = _sum(weight[rows], strengths[part] * tensor.float())
+            weight = module.get_input_embeddings().weight
+            weight[special_tokens] = _sum(weight[special_tokens], strength * tensor.float())
         elif name.endswith(LORA_A):
             name = name.removesuffix(LORA_A)
-            weight = parts[part].get_parameter(f"{name}.weight")
+            weight = module.get_parameter(f"{name}.weight")
             up = adapter.tensors[f"{part}.{name}{LORA_B}"]
             change = up.float().flatten(1) @ tensor.float().flatten(1)  # [out, in times the kernel]
-            weight.copy_(_sum(weight, strengths[part] * scales[part] * change.view(weight.shape)))
-        elif not name.endswith(LORA_B):
-            weight = parts[part].get_parameter(name)
-            weight.copy_(_sum(weight, strengths[part] * tensor.float()))
-    model.reasoner.cache.forget()
+            weight.copy_(_sum(weight, strength * scale * change.view(weight.shape)))
+        else:
+            weight = module.get_parameter(name)
+            weight.copy_(_sum(weight, strength * tensor.float()))
+
+
+def check_adapter(model: GoTModel, adapter: Adapter) -> None:
+    """Whether an adapter fits a checkpoint, before any weights load.
+
+    Raises:
+        GoTError: the adapter was trained on a checkpoint with other parts or widths.
+    """
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+    from .ssgm import SemanticSpatialGuidance
+
+    sizes = model.settings.sizes
+    with torch.device("meta"):
+        parts = {
+            "mllm": Qwen2_5_VLForConditionalGeneration(
+                Qwen2_5_VLConfig.from_pretrained(model.path / "mllm", local_files_only=True)
+            ),
+            "projectors": SemanticSpatialGuidance(sizes.hidden, sizes.cross_attention, sizes.pooled),
+            "unet": UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(model.path / "unet")),
+        }
+    _check_fits(parts, adapter)
 
 
 def special_token_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -142,7 +181,7 @@ def _sum(weight: Tensor, change: Tensor) -> Tensor:
     return (weight.float() + change.to(weight.device)).to(weight.dtype)
 
 
-def _check_fits(parts: dict[str, Any], adapter: Adapter, tokens: int) -> None:
+def _check_fits(parts: dict[str, Any], adapter: Adapter) -> None:
     """
     Raises:
         GoTError: a tensor has no weight to change, or one of another shape; names both.
@@ -153,7 +192,7 @@ def _check_fits(parts: dict[str, Any], adapter: Adapter, tokens: int) -> None:
         for name, weight in module.named_parameters()
     }
     embedding = parts["mllm"].get_input_embeddings().weight
-    shapes[TOKENS] = (tokens, embedding.shape[1])
+    shapes[TOKENS] = (len(SPECIAL_TOKENS), embedding.shape[1])
     for key, tensor in adapter.tensors.items():
         if key.endswith(LORA_B):
             continue

@@ -99,14 +99,7 @@ class GoTModel:
     @cached_property
     def ssgm(self) -> SemanticSpatialGuidance:
         """The two projectors."""
-        from safetensors.torch import load_file
-
-        from .ssgm import SemanticSpatialGuidance
-
-        sizes = self.settings.sizes
-        projectors = SemanticSpatialGuidance(sizes.hidden, sizes.cross_attention, sizes.pooled)
-        projectors.load_state_dict(load_file(self.path / PROJECTORS_FILE))
-        return projectors.to(self.device, self.dtype).eval().requires_grad_(False)
+        return self._load_projectors().to(self.device, self.dtype)
 
     @cached_property
     def unet(self) -> UNet2DConditionModel:
@@ -300,6 +293,16 @@ class GoTModel:
         from .ssgm import spatial_latents
 
         return spatial_latents(self.vae, [region] if region else [], size).cpu()
+
+    def _load_projectors(self) -> SemanticSpatialGuidance:
+        from safetensors.torch import load_file
+
+        from .ssgm import SemanticSpatialGuidance
+
+        sizes = self.settings.sizes
+        projectors = SemanticSpatialGuidance(sizes.hidden, sizes.cross_attention, sizes.pooled)
+        projectors.load_state_dict(load_file(self.path / PROJECTORS_FILE))
+        return projectors.eval().requires_grad_(False)
 
     def _load(self, part_class: Any, name: str, dtype: torch.dtype) -> Any:
         """Load one part whole, on the CPU: a missing or mis-shaped tensor is an error, not a random start."""

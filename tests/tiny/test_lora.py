@@ -20,7 +20,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from got_models.adapter import Adapter, apply_adapter, load_adapter, save_adapter
+from got_models.adapter import Adapter, apply_adapter, check_adapter, load_adapter, save_adapter
 from got_models.dataset.encoding import Encoder
 from got_models.dataset.rows import read_dataset
 from got_models.errors import GoTError
@@ -369,6 +369,8 @@ def test_an_adapter_for_another_checkpoint_or_none_at_all_is_refused(checkpoint,
     ):
         with pytest.raises(GoTError, match=message):
             apply_adapter(model, Adapter(good | tensors, 1.0, 1.0, {}))
+        with pytest.raises(GoTError, match=message):
+            check_adapter(GoTModel.from_pretrained(checkpoint), Adapter(good | tensors, 1.0, 1.0, {}))
     assert torch.equal(model.unet.conv_in.weight, before)
     file = tmp_path / ADAPTER_FILE
     with pytest.raises(GoTError, match="missing, truncated"):
