@@ -56,13 +56,24 @@ def save_adapter(file: Path, adapter: Adapter) -> None:
         "unet_scale": repr(adapter.unet_scale),
         "information": json.dumps(adapter.information),
     }
-    beside = file.with_suffix(".part")
-    try:
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in adapter.tensors.items()}
-        save_file(tensors, beside, metadata)
-        os.replace(beside, file)
-    finally:
-        beside.unlink(missing_ok=True)
+    _write(file, adapter.tensors, metadata)
+
+
+def save_unet_lora(file: Path, adapter: Adapter) -> None:
+    """Write the UNet's factors under the names that ComfyUI's own LoRA loader takes for an SDXL UNet.
+
+    `lora_unet_<name>`, with "_" for ".", has `.lora_down.weight` (A), `.lora_up.weight` (B) and `.alpha`,
+    which that loader divides by the rank: at strength 1 it makes the change that the adapter makes at 1.
+    """
+    tensors = {}
+    for key, down in adapter.tensors.items():
+        if key.startswith("unet.") and key.endswith(LORA_A):
+            name = key.removesuffix(LORA_A)
+            target = "lora_unet_" + name.removeprefix("unet.").replace(".", "_")
+            tensors[f"{target}.lora_down.weight"] = down
+            tensors[f"{target}.lora_up.weight"] = adapter.tensors[name + LORA_B]
+            tensors[f"{target}.alpha"] = torch.tensor(adapter.unet_scale * down.shape[0])
+    _write(file, tensors, {"format": "pt"})
 
 
 def load_adapter(file: str | Path) -> Adapter:
@@ -175,6 +186,16 @@ def special_token_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The ids of GoT's 66 tokens, in their order."""
     vocabulary = tokenizer.get_vocab()
     return [vocabulary[token] for token in SPECIAL_TOKENS]
+
+
+def _write(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    beside = file.with_suffix(".part")
+    try:
+        content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(content, beside, metadata)
+        os.replace(beside, file)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _sum(weight: Tensor, change: Tensor) -> Tensor:

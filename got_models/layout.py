@@ -53,6 +53,14 @@ def beside(*pictures: Image.Image) -> Image.Image:
     return row
 
 
+def above(first: Image.Image, second: Image.Image) -> Image.Image:
+    """Two pictures of one size, one above the other."""
+    column = Image.new("RGB", (first.width, 2 * first.height))
+    column.paste(first, (0, 0))
+    column.paste(second, (0, first.height))
+    return column
+
+
 def contact_sheet(rows: Sequence[tuple[str, Image.Image]]) -> Image.Image:
     """Titled pictures on one white sheet, all at the same height, as many beside each other as fit."""
     font = ImageFont.load_default(size=16)

@@ -15,6 +15,8 @@ from ..training.config import PRESETS
 from .options import Subparsers, positive_integer
 from .outputs import check_writable
 
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, ETA {remaining}{postfix}]"
+
 
 def add_parser(subcommands: Subparsers) -> None:
     parser = subcommands.add_parser("train", help="train an adapter, or a checkpoint from nothing")
@@ -63,7 +65,7 @@ def train_config(arguments: argparse.Namespace) -> None:
 
     config = read_config(arguments.config)
     check_writable(Path(config.out))
-    from ..training.lora_trainer import train_lora
+    from ..training.lora_trainer import Validation, strip_file, train_lora
 
     interrupted = False
 
@@ -77,9 +79,14 @@ def train_config(arguments: argparse.Namespace) -> None:
 
     def show(work: str, done: int, total: int, losses: dict[str, float]) -> None:
         if work not in bars:
-            bars[work] = tqdm(desc=work, total=total, initial=done - 1, mininterval=1)
+            bars[work] = tqdm(desc=work, total=total, initial=done - 1, mininterval=1, bar_format=BAR)
         bars[work].set_postfix({name: f"{loss:.4f}" for name, loss in losses.items()}, refresh=False)
         bars[work].update(done - bars[work].n)
+
+    def tell(validation: Validation) -> None:
+        strip = strip_file(Path(config.out), validation.step)
+        said = f"step {validation.step}: layout IoU {validation.layout_iou:.3f}, pictures in {strip}"
+        tqdm.write(said, file=sys.stderr)
 
     before = signal.signal(signal.SIGINT, interrupt)
     try:
@@ -90,6 +97,7 @@ def train_config(arguments: argparse.Namespace) -> None:
             stop_after_steps=arguments.stop_after_steps,
             on_encode=lambda done, total: show("encoding", done, total, {}),
             on_step=lambda progress: show("training", progress.step, progress.steps, progress.losses),
+            on_validation=tell,
             should_stop=lambda: interrupted,
         )
     finally:

@@ -2,10 +2,13 @@
 
 The run's folder:
 
-    run.json             the config, and digests of the dataset and of the checkpoint
-    state-lora-<step>/   everything needed to go on; complete once it has this name
-    losses.jsonl         one line per step
-    adapter.safetensors  the result; until the end, that of the last state
+    run.json                 the config, and digests of the dataset and of the checkpoint
+    state-lora-<step>/       everything needed to go on; complete once it has this name
+    losses.jsonl             one line per step, and one per validation, before the step that follows it
+    adapter.safetensors      the result; until the end, that of the last state
+    unet_lora.safetensors    its UNet half for ComfyUI's own LoRA loader
+    best.safetensors         the adapter whose plans were the best at a validation
+    samples/step-<step>.png  what was planned and drawn at a validation
 """
 
 from __future__ import annotations
@@ -14,32 +17,36 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from diffusers.training_utils import EMAModel
-from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..adapter import save_adapter
+from ..adapter import load_adapter, save_adapter, save_unet_lora
 from ..dataset.encoding import Encoder, weights_digest
-from ..dataset.rows import CACHE_FOLDER, Dataset, read_dataset
-from ..errors import GoTError
+from ..dataset.rows import CACHE_FOLDER, Dataset, Row, read_dataset
+from ..errors import GoTError, Interrupted
 from ..model import GoTModel
 from .lora import LoraModules
 from .lora_config import LoraTraining, as_dictionary, differences
+from .optimizer import check_optimizer, make_optimizer
 from .own_pictures import RowBatches
 from .stages import step_seed
 from .trainer import last_state, learning_rate_share, record, states, trim_log
+from .validation import Validation, Validator
 
 STAGE = "lora"
 RUN_FILE, LOG_FILE, ADAPTER_FILE = "run.json", "losses.jsonl", "adapter.safetensors"
+UNET_LORA_FILE, BEST_FILE, SAMPLES_FOLDER = "unet_lora.safetensors", "best.safetensors", "samples"
 TRAINED_FILE = "trained.safetensors"
 
 
@@ -53,19 +60,6 @@ class Progress:
     gradient_norm: float
 
 
-@dataclass(frozen=True)
-class Validation:
-    """What the model makes, after `step` steps, of rows that it is not trained on.
-
-    `layout_iou`: from 0 to 1, how well the boxes that it plans lie on the rows' own. `strip`: up to four
-    pictures of the model with its plan, above the rows' own with theirs.
-    """
-
-    step: int
-    layout_iou: float
-    strip: Image.Image
-
-
 def train_lora(
     config: LoraTraining,
     *,
@@ -76,6 +70,7 @@ def train_lora(
     on_step: Callable[[Progress], None] = lambda progress: None,
     on_validation: Callable[[Validation], None] = lambda validation: None,
     should_stop: Callable[[], bool] = lambda: False,
+    cpu: bool = False,
 ) -> Path | None:
     """Train an adapter on one's own pictures.
 
@@ -87,16 +82,21 @@ def train_lora(
         on_step: told after each step, in every process.
         on_validation: told after each validation, in the main process.
         should_stop: asked before every step, and while validating; True saves and stops.
+        cpu: train on the CPU although there is another device.
 
     Returns:
-        The adapter's file, or None when stopped before the end.
+        The adapter's file, or None when stopped before the end. The end is after the last validation.
 
     Raises:
         GoTError: the folder holds a run or none to resume, the dataset or the checkpoint cannot be used or
-            has changed, the losses are no longer numbers, or the disk is full. The last state stays.
+            has changed, the optimizer is not installed, the losses are no longer numbers, or the disk is
+            full. The last state stays.
     """
     out = Path(config.out)
-    accelerator = Accelerator(mixed_precision="bf16" if config.precision == "bfloat16" else "no")
+    check_optimizer(config)
+    precision = "bf16" if config.precision == "bfloat16" else "no"
+    AcceleratorState._reset_state()  # of an earlier training in this process, maybe in another precision
+    accelerator = Accelerator(mixed_precision=precision, cpu=cpu)
     _check_folder(out, resume)
     accelerator.wait_for_everyone()
     if config.batches_per_step % accelerator.num_processes:
@@ -105,51 +105,93 @@ def train_lora(
             f"got {config.batches_per_step}."
         )
     dataset = read_dataset(config.dataset).usable(config.leave_out_bad_rows)
+    rows, validation_rows = split_rows(dataset.rows, config.validation_rows)
     if accelerator.is_main_process:
         _begin(out, _description(config, dataset), changed_dataset)
     accelerator.wait_for_everyone()
+    if _is_finished(config, out):
+        return out / ADAPTER_FILE
 
     dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
     model = GoTModel.from_pretrained(config.checkpoint, accelerator.device, dtype)
     encoder = Encoder(model, config.resolution_px, Path(config.cache or dataset.folder / CACHE_FOLDER))
     with accelerator.main_process_first():
-        for done, row in enumerate(dataset.rows, start=1):
+        for done, row in enumerate(rows, start=1):
             if should_stop():
                 return None
             encoder.encode(row)
-            on_encode(done, len(dataset.rows))
-    vars(model).pop("vae", None)  # everything it makes is in the cache now
-    batches = RowBatches(dataset.rows, encoder, model, config.batch_rows, config.seed)
-    run = _Run(config, out, accelerator, LoraModules(model, config))
+            on_encode(done, len(rows))
+    batches = RowBatches(rows, encoder, model, config.batch_rows, config.seed)
+    validator = None
+    if validation_rows and accelerator.is_main_process:
+        validator = Validator(encoder, validation_rows, config.validation_steps, config.seed)
+    else:
+        vars(model).pop("vae", None)  # everything it makes is in the cache now
+    run = _Run(config, out, accelerator, LoraModules(model, config), validator)
 
     start = run.load()
     last = config.steps if stop_after_steps is None else min(config.steps, start + stop_after_steps)
     for step in range(start, last):
+        if step > start and step % config.save_every_steps == 0:
+            run.save(step)
+        if config.validate_every_steps and step % config.validate_every_steps == 0:
+            run.validate(step, on_validation, should_stop)
         if should_stop():
             run.save(step)
             return None
-        if step > start and step % config.save_every_steps == 0:
-            run.save(step)
         on_step(run.step(step, batches))
     run.save(last)
-    return out / ADAPTER_FILE if last == config.steps else None
+    finished = last == config.steps
+    if finished and config.validate_every_steps:
+        finished = run.validate(last, on_validation, should_stop)
+    return out / ADAPTER_FILE if finished else None
+
+
+def split_rows(rows: Sequence[Row], validation_rows: int) -> tuple[Sequence[Row], Sequence[Row]]:
+    """The rows to train on, and the last ones, on which the model is validated.
+
+    Raises:
+        GoTError: none is left to train on, or none of those for validation has boxes to compare with.
+    """
+    if validation_rows >= len(rows):
+        raise GoTError(
+            f"validation_rows is {validation_rows}, but the dataset has {len(rows)} rows that can be used, "
+            "and at least one must be left to train on. Keep fewer out, or add rows."
+        )
+    training, validation = rows[: len(rows) - validation_rows], rows[len(rows) - validation_rows :]
+    if validation and not any(row.chain.regions for row in validation):
+        raise GoTError(
+            f"None of the last {validation_rows} rows has boxes that a plan could be compared with. Put rows "
+            "with boxes at the end of the dataset."
+        )
+    return training, validation
+
+
+def strip_file(out: Path, step: int) -> Path:
+    """Where the strip of a validation lies."""
+    return out / SAMPLES_FOLDER / f"step-{step:06d}.png"
 
 
 class _Run:
-    """The state of a training: modules, optimizer, schedule, average; one step, saving and loading."""
+    """The state of a training: modules, optimizer, schedule, average; one step, validating, saving, loading.
+
+    `validator`: in the main process, of a training that has validations.
+    """
 
     def __init__(
-        self, config: LoraTraining, out: Path, accelerator: Accelerator, modules: LoraModules
+        self,
+        config: LoraTraining,
+        out: Path,
+        accelerator: Accelerator,
+        modules: LoraModules,
+        validator: Validator | None,
     ) -> None:
         self.config = config
         self.out = out
         self.accelerator = accelerator
-        optimizer = torch.optim.AdamW(
-            modules.parameter_groups(),
-            betas=(config.adam_beta1, config.adam_beta2),
-            eps=config.adam_epsilon,
-            weight_decay=config.weight_decay,
-        )
+        self.validator = validator
+        self.best_iou = -1.0
+        optimizer = make_optimizer(config, modules.parameter_groups())
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate_share(step, config.steps, config.warmup_steps)
         )
@@ -202,7 +244,7 @@ class _Run:
         if self.average is not None:
             self.average.step(self.modules.trained())
         if accelerator.is_main_process:
-            self._record(step, {name: round(value, 5) for name, value in means.items()})
+            self._record(step, means)
         return Progress(step + 1, config.steps, means, norm)
 
     def load(self) -> int:
@@ -214,8 +256,44 @@ class _Run:
             start = int(state.name.rsplit("-", 1)[1])
         if self.accelerator.is_main_process:
             trim_log(self.out / LOG_FILE, STAGE, start)
+        if self.validator is not None and (self.out / BEST_FILE).exists():
+            self.best_iou = float(load_adapter(self.out / BEST_FILE).information["layout_iou"])
         self.accelerator.wait_for_everyone()
         return start
+
+    def validate(
+        self, step: int, on_validation: Callable[[Validation], None], should_stop: Callable[[], bool]
+    ) -> bool:
+        """Let the main process validate what has been learned; False if it was stopped before it had.
+
+        Raises:
+            GoTError: a picture has changed, or the disk is full or cannot be written to.
+        """
+        finished = True
+        if self.validator is not None:
+            try:
+                with self._averaged(), self.accelerator.autocast():
+                    validation = self.validator.validate(self.modules, step, should_stop)
+            except Interrupted:
+                finished = False
+            else:
+                self._keep(validation)
+                on_validation(validation)
+        self.accelerator.wait_for_everyone()
+        return finished
+
+    def _keep(self, validation: Validation) -> None:
+        """Write a validation's strip, its line of the log and, if no plan was better before, its adapter."""
+        file = strip_file(self.out, validation.step)
+        with self._writing(f"The validation of step {validation.step}"):
+            file.parent.mkdir(exist_ok=True)
+            beside = file.with_suffix(".part")
+            validation.strip.save(beside, "PNG")
+            os.replace(beside, file)
+            if validation.layout_iou > self.best_iou:
+                self._write_adapter(BEST_FILE, validation.step, layout_iou=validation.layout_iou)
+                self.best_iou = validation.layout_iou
+        self._record(validation.step, {"layout_iou": validation.layout_iou})
 
     def save(self, step: int) -> None:
         """Write the state and the adapter beside and rename them, then remove the oldest states.
@@ -227,45 +305,62 @@ class _Run:
         beside = target.with_name(target.name + ".part")
         accelerator = self.accelerator
         try:
-            if accelerator.is_main_process:
-                shutil.rmtree(beside, ignore_errors=True)
-            accelerator.wait_for_everyone()
-            if not target.exists():
-                accelerator.save_state(str(beside))
-                accelerator.wait_for_everyone()
+            with self._writing(f"The state of step {step}"):
                 if accelerator.is_main_process:
-                    os.replace(beside, target)
-            if accelerator.is_main_process:
-                self._write_adapter(step)
-                for folder in states(self.out, STAGE)[: -self.config.states_kept]:
-                    shutil.rmtree(folder)
-        except (OSError, RuntimeError, SafetensorError) as error:  # torch reports a full disk as RuntimeError
+                    shutil.rmtree(beside, ignore_errors=True)
+                accelerator.wait_for_everyone()
+                if not target.exists():
+                    accelerator.save_state(str(beside))
+                    accelerator.wait_for_everyone()
+                    if accelerator.is_main_process:
+                        os.replace(beside, target)
+                if accelerator.is_main_process:
+                    self._write_adapter(ADAPTER_FILE, step)
+                    for folder in states(self.out, STAGE)[: -self.config.states_kept]:
+                        shutil.rmtree(folder)
+        except GoTError:
             shutil.rmtree(beside, ignore_errors=True)
-            raise GoTError(
-                f"The state of step {step} cannot be written to {self.out}: {error}. {self._last_good()} "
-                "Make room and resume."
-            ) from error
+            raise
         accelerator.wait_for_everyone()
 
-    def _record(self, step: int, losses: dict[str, float]) -> None:
+    def _record(self, step: int, values: dict[str, float]) -> None:
+        rounded = {name: round(value, 5) for name, value in values.items()}
+        with self._writing(f"The log of step {step}"):
+            record(self.out / LOG_FILE, {"stage": STAGE, "step": step, **rounded})
+
+    def _write_adapter(self, name: str, step: int, **information: float) -> None:
+        with self._averaged():  # until it is written: its tensors are the weights themselves
+            adapter = self.modules.adapter({"steps": step, **information})
+            save_adapter(self.out / name, adapter)
+            if name == ADAPTER_FILE and self.config.unet.train == "lora":
+                save_unet_lora(self.out / UNET_LORA_FILE, adapter)
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        """
+        Raises:
+            GoTError: what was to be written in here could not be.
+        """
         try:
-            record(self.out / LOG_FILE, {"stage": STAGE, "step": step, **losses})
-        except OSError as error:
+            yield
+        except (OSError, RuntimeError, SafetensorError) as error:  # torch reports a full disk as RuntimeError
             raise GoTError(
-                f"{self.out / LOG_FILE} cannot be written to: {error.strerror}. {self._last_good()} Make "
-                "room and resume."
+                f"{what} cannot be written to {self.out}: {error}. {self._last_good()} Make room and resume."
             ) from error
 
-    def _write_adapter(self, step: int) -> None:
-        modules = self.modules
-        if self.average is not None:
-            self.average.store(modules.trained())
-            self.average.copy_to(modules.trained())
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """In here the weights are their average over the steps, if there is one."""
+        if self.average is None:
+            yield
+            return
+        trained = self.modules.trained()
+        self.average.store(trained)
+        self.average.copy_to(trained)
         try:
-            save_adapter(self.out / ADAPTER_FILE, modules.adapter({"steps": step}))
+            yield
         finally:
-            if self.average is not None:
-                self.average.restore(modules.trained())
+            self.average.restore(trained)
 
     def _write_trained(self, models: list[nn.Module], weights: list[Any], folder: str) -> None:
         """Hook of `save_state`: what is trained, and not gigabytes of frozen weights."""
@@ -298,6 +393,13 @@ class _Run:
         if state is None:
             return "No state was saved before."
         return f"The last good state is {state.name}, and {ADAPTER_FILE} holds what it had learned."
+
+
+def _is_finished(config: LoraTraining, out: Path) -> bool:
+    """Whether the run has been trained to its end, and its last validation is there."""
+    state = out / f"state-{STAGE}-{config.steps}"
+    validated = not config.validate_every_steps or strip_file(out, config.steps).exists()
+    return state.exists() and validated and (out / ADAPTER_FILE).exists()
 
 
 def _check_folder(out: Path, resume: bool) -> None:

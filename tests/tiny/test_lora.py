@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,84 +15,27 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
 
 from got_models.adapter import Adapter, apply_adapter, check_adapter, load_adapter, save_adapter
 from got_models.dataset.encoding import Encoder
 from got_models.dataset.rows import read_dataset
 from got_models.errors import GoTError
 from got_models.model import GoTModel
-from got_models.shapes.edits import sample_edit
-from got_models.shapes.language import sample_generation
-from got_models.shapes.scene import draw
 from got_models.training.lora import LoraModules
-from got_models.training.lora_config import LoraTraining, as_dictionary, make_config
+from got_models.training.lora_config import LoraTraining, as_dictionary
 from got_models.training.lora_trainer import ADAPTER_FILE, train_lora
 from got_models.training.own_pictures import RowBatches, batches_of_pass
 
+from .conftest import STEPS
+from .lora_runs import assert_same_tensors, logged, saved, tensors
+
 ROOT = Path(__file__).parents[2]
-STEPS = 6
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two generations and two edits of the shapes world, one of them wide."""
-    folder = tmp_path_factory.mktemp("dataset")
-    rng = random.Random("lora")
-    rows = []
-    for index, sample in enumerate([sample_generation, sample_generation, sample_edit, sample_edit]):
-        example = sample(rng)
-        size = (128, 96) if index == 1 else (64, 64)
-        row = {"image": f"{index}.png", "prompt": example.prompt, "chain": example.chain.text}
-        draw(example.target).resize(size).save(folder / row["image"])
-        if example.source is not None:
-            row["source"] = f"{index}-source.png"
-            draw(example.source).resize(size).save(folder / row["source"])
-        rows.append(row)
-    (folder / "data.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    return folder
-
-
-@pytest.fixture
-def config(checkpoint: Path, dataset: Path, tmp_path: Path) -> LoraTraining:
-    return make_config(
-        {
-            "checkpoint": str(checkpoint),
-            "dataset": str(dataset),
-            "out": str(tmp_path / "run"),
-            "steps": STEPS,
-            "warmup_steps": 1,
-            "batch_rows": 2,
-            "batches_per_step": 2,
-            "resolution_px": 64,
-            "precision": "float32",
-            "gradient_checkpointing": False,
-            "mllm": {"rank": 4, "alpha": 8, "learning_rate": 1e-3},
-            "unet": {"rank": 4, "alpha": 8, "learning_rate": 1e-3},
-            "projectors_learning_rate": 1e-3,
-            "ema_decay": 0.5,
-            "save_every_steps": 2,
-        }
-    )
 
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Filled by the first test that runs the config without a stop."""
     return {}
-
-
-def tensors(config: LoraTraining) -> dict[str, torch.Tensor]:
-    return load_file(Path(config.out) / ADAPTER_FILE)
-
-
-def logged(config: LoraTraining) -> list[dict[str, Any]]:
-    lines = (Path(config.out) / "losses.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def saved(config: LoraTraining) -> list[str]:
-    return sorted(folder.name for folder in Path(config.out).glob("state-*"))
 
 
 def never_stopped(config: LoraTraining, straight: dict[str, Any]) -> dict[str, Any]:
@@ -108,9 +48,7 @@ def never_stopped(config: LoraTraining, straight: dict[str, Any]) -> dict[str, A
 
 
 def assert_same(config: LoraTraining, expected: dict[str, Any]) -> None:
-    received = tensors(config)
-    assert received.keys() == expected["tensors"].keys()
-    assert all(torch.equal(received[name], tensor) for name, tensor in expected["tensors"].items())
+    assert_same_tensors(tensors(config), expected["tensors"])
     assert logged(config) == expected["log"]
 
 
@@ -198,17 +136,6 @@ def test_a_learning_rate_that_explodes_stops_and_keeps_the_last_good_state(confi
     if (Path(wild.out) / ADAPTER_FILE).exists():
         assert all(tensor.isfinite().all() for tensor in tensors(wild).values())
     assert logged(wild)[-1]["step"] < STEPS - 1
-
-
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """No file may grow beyond 100 kB: what a full disk does, to the process alone."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_a_disk_that_fills_up_stops_the_run_and_leaves_the_last_state(config, request) -> None:
@@ -362,15 +289,15 @@ def test_an_adapter_for_another_checkpoint_or_none_at_all_is_refused(checkpoint,
     model = GoTModel.from_pretrained(checkpoint)
     before = model.unet.conv_in.weight.clone()
     good = {"unet.conv_in.bias": torch.ones_like(model.unet.conv_in.bias)}
-    for tensors, message in (
+    for wrong, message in (
         ({"unet.nothing.weight": torch.ones(3)}, "no such weight"),
         ({"unet.conv_out.bias": torch.ones(3)}, r"conv_out.bias of shape \[3\]"),
         ({"other.weight": torch.ones(3)}, "no such weight"),
     ):
         with pytest.raises(GoTError, match=message):
-            apply_adapter(model, Adapter(good | tensors, 1.0, 1.0, {}))
+            apply_adapter(model, Adapter(good | wrong, 1.0, 1.0, {}))
         with pytest.raises(GoTError, match=message):
-            check_adapter(GoTModel.from_pretrained(checkpoint), Adapter(good | tensors, 1.0, 1.0, {}))
+            check_adapter(GoTModel.from_pretrained(checkpoint), Adapter(good | wrong, 1.0, 1.0, {}))
     assert torch.equal(model.unet.conv_in.weight, before)
     file = tmp_path / ADAPTER_FILE
     with pytest.raises(GoTError, match="missing, truncated"):

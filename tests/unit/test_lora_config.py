@@ -58,6 +58,9 @@ def test_keys_lie_over_the_preset_and_the_preset_over_the_defaults(preset: str) 
         ({"unet": 5}, "unet must hold keys of its own"),
         ({"unet": {"train": "yes"}}, "unet.train must be one of lora, full, frozen, got 'yes'"),
         ({"precision": "float16"}, "precision must be one of float32, bfloat16"),
+        ({"optimizer": "adam"}, "optimizer must be one of adamw, adamw-8bit, got 'adam'"),
+        ({"validation_steps": 0}, "validation_steps must be a number from 1"),
+        ({"validation_rows": -1}, "validation_rows must be a number from 0"),
         ({"resolution_px": 100}, "multiple of 8 from 64 to 2048"),
         ({"dataset": None}, "lacks dataset"),
     ],
@@ -95,3 +98,11 @@ def test_the_example_in_the_documentation_is_a_config() -> None:
 
     example = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])
     assert isinstance(make_config(example), LoraTraining)
+
+
+def test_validation_needs_rows_and_a_rhythm() -> None:
+    config = make_config(PLACES | {"validation_rows": 3, "validate_every_steps": 10})
+    assert (config.validation_rows, config.validate_every_steps, config.validation_steps) == (3, 10, 20)
+    for half in ({"validation_rows": 3}, {"validate_every_steps": 10}):
+        with pytest.raises(GoTError, match="validation_rows and validate_every_steps go together"):
+            make_config(PLACES | half)

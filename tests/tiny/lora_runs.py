@@ -1,0 +1,31 @@
+"""What a LoRA training has left in its folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from got_models.training.lora_config import LoraTraining
+from got_models.training.lora_trainer import ADAPTER_FILE
+
+
+def tensors(config: LoraTraining) -> dict[str, torch.Tensor]:
+    return load_file(Path(config.out) / ADAPTER_FILE)
+
+
+def logged(config: LoraTraining) -> list[dict[str, Any]]:
+    lines = (Path(config.out) / "losses.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def saved(config: LoraTraining) -> list[str]:
+    return sorted(folder.name for folder in Path(config.out).glob("state-*"))
+
+
+def assert_same_tensors(received: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert received.keys() == expected.keys()
+    assert [name for name, tensor in expected.items() if not torch.equal(received[name], tensor)] == []
