@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 
+from ..errors import GoTError
 from .options import Subparsers, add_model_options, add_out_option, load_model, positive_integer
 from .outputs import check_writable
 
 
 def add_parser(subcommands: Subparsers) -> None:
     parser = subcommands.add_parser("evaluate", help="measure how well plans and pictures obey the prompt")
-    parser.add_argument(
-        "--n", type=positive_integer, default=500, help="number of held-out prompts (default 500)"
-    )
+    parser.add_argument("--n", type=positive_integer, help="number of held-out prompts (default 500, or 60)")
     parser.add_argument(
         "--ablate", action="store_true", help="also without the chain and without spatial guidance"
+    )
+    parser.add_argument(
+        "--lesson", action="store_true", help="only brown things and crosses, which examples/ teaches"
     )
     add_out_option(parser)
     add_model_options(parser)
@@ -22,8 +24,15 @@ def add_parser(subcommands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    if arguments.lesson and arguments.ablate:
+        raise GoTError("--ablate does not go with --lesson. Leave one of them out.")
     check_writable(arguments.out)
     model = load_model(arguments)
-    from ..shapes.evaluation import evaluate
+    if arguments.lesson:
+        from ..shapes.lesson_evaluation import evaluate_lesson
 
-    evaluate(model, n=arguments.n, ablate=arguments.ablate, out=arguments.out)
+        evaluate_lesson(model, n=arguments.n or 60, out=arguments.out)
+    else:
+        from ..shapes.evaluation import evaluate
+
+        evaluate(model, n=arguments.n or 500, ablate=arguments.ablate, out=arguments.out)

@@ -11,7 +11,18 @@ import zlib
 from dataclasses import dataclass, replace
 
 from ..chain import MASK_COLORS, Box, ReasoningChain
-from .scene import BACKGROUNDS, COLORS, HELD_OUT_PAIRS, PICTURE_SIZE, SHAPES, SIZES, Scene, Thing
+from .scene import (
+    BACKGROUNDS,
+    COLORS,
+    HELD_OUT_PAIRS,
+    NEW_COLOR,
+    NEW_SHAPE,
+    PICTURE_SIZE,
+    SHAPES,
+    SIZES,
+    Scene,
+    Thing,
+)
 
 GAP = 8
 """Pixels that stay free on the right of each cell and below: no two things touch."""
@@ -99,6 +110,11 @@ def name(color: str, shape: str, size: str | None = None, article: str | None = 
     return f"{article} {words}" if article else words
 
 
+def plural(words: str) -> str:
+    """``red circles``, ``brown crosses``."""
+    return words + ("es" if words.endswith("s") else "s")
+
+
 def marked(thing: Thing, index: int) -> str:
     """The object's phrase with its box and the mask colour of the ``index``-th box of a chain."""
     return f"{name(thing.color, thing.shape, thing.size)} {box_text(thing.box, index)}"
@@ -114,10 +130,13 @@ def listed(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
 
 
-def random_pair(rng: random.Random, held_out_pair: bool = False) -> tuple[str, str]:
-    """A colour and a shape; either one of the pairs that training never shows or one of the others."""
-    if held_out_pair:
+def random_pair(rng: random.Random, pairs: str = "seen") -> tuple[str, str]:
+    """A colour and a shape, of the pairs that ``sample_generation`` speaks of."""
+    if pairs == "unseen":
         return rng.choice(sorted(HELD_OUT_PAIRS))
+    if pairs == "new":
+        color, shape = rng.choice(list(COLORS)), rng.choice(SHAPES)
+        return rng.choice([(NEW_COLOR, NEW_SHAPE), (color, NEW_SHAPE), (NEW_COLOR, shape)])
     while True:
         pair = (rng.choice(list(COLORS)), rng.choice(SHAPES))
         if pair not in HELD_OUT_PAIRS:
@@ -149,13 +168,13 @@ def cells_for(rng: random.Random, count: int, relation: str | None) -> list[Cell
     return [QUADRANTS[index] for index in sorted(rng.sample(range(len(QUADRANTS)), count))]
 
 
-def sample_request(rng: random.Random, unseen: bool) -> tuple[str, str, Request]:
-    """Kind, caption and request. With ``unseen`` the first object is a pair that training never shows."""
+def sample_request(rng: random.Random, pairs: str) -> tuple[str, str, Request]:
+    """Kind, caption and request; one object is of ``pairs``, the others are seen ones."""
     kind = rng.choices(("single", "count", "relation", "list"), (2, 2, 4, 3))[0]
     background = rng.choice(list(BACKGROUNDS)) if rng.random() < 0.7 else None
 
-    def wanted(held_out_pair: bool = False) -> Wanted:
-        color, shape = random_pair(rng, held_out_pair)
+    def wanted(pairs: str = "seen") -> Wanted:
+        color, shape = random_pair(rng, pairs)
         return Wanted(color, shape, rng.choice(list(SIZES)) if rng.random() < 0.4 else None)
 
     def other_than(item: Wanted) -> Wanted:
@@ -168,14 +187,14 @@ def sample_request(rng: random.Random, unseen: bool) -> tuple[str, str, Request]
         return name(item.color, item.shape, item.size, article)
 
     relation = None
-    first = wanted(unseen)
+    first = wanted(pairs)
     if kind == "single":
         objects = [first]
         caption = words(first, rng.choice(("a", "a", "one")))
     elif kind == "count":
         count = rng.randint(2, 4)
         objects = [first] * count
-        caption = f"{COUNT_WORDS[count - 1]} {words(first, None)}s"
+        caption = f"{COUNT_WORDS[count - 1]} {plural(words(first, None))}"
         if count < 4 and rng.random() < 0.4:
             other = other_than(first)
             objects.append(other)
@@ -217,11 +236,12 @@ def generation_text(scene: Scene, request: Request) -> str:
 def sample_generation(rng: random.Random, pairs: str = "seen", evaluation: bool = False) -> Example:
     """A caption, its chain and its picture.
 
-    ``pairs``: "seen", or "unseen" for captions with a colour-shape pair that training never shows.
+    ``pairs``: "seen", or captions with a colour-shape pair that is "unseen", which training never shows, or
+    "new", of which the bundled model knows not even the parts.
     ``evaluation``: draw from the tenth of the captions that training never shows.
     """
     while True:
-        kind, caption, request = sample_request(rng, pairs == "unseen")
+        kind, caption, request = sample_request(rng, pairs)
         if held_out(caption) == evaluation:
             break
     things = []

@@ -31,6 +31,11 @@ BACKGROUNDS = {
 }
 SIZES = {"small": 32, "medium": 40, "large": 48}
 
+NEW_SHAPE, NEW_COLOR = "cross", "brown"
+"""What the bundled model has never seen, and what ``lesson`` teaches it."""
+ALL_SHAPES = (*SHAPES, NEW_SHAPE)
+ALL_COLORS = COLORS | {NEW_COLOR: (150, 80, 20)}
+
 HELD_OUT_PAIRS = frozenset({("purple", "star"), ("cyan", "square"), ("orange", "triangle")})
 """Colour and shape pairs that training never shows, so that evaluation tests composition and not memory."""
 
@@ -71,12 +76,16 @@ class Scene:
 
 
 def outline(shape: str, box: tuple[float, float, float, float]) -> list[tuple[float, float]]:
-    """The corner points of a square, triangle or star that fills ``box`` (left, top, right, bottom)."""
+    """The corner points of a square, triangle, star or cross that fills a box (left, top, right, bottom)."""
     left, top, right, bottom = box
     if shape == "square":
         return [(left, top), (right, top), (right, bottom), (left, bottom)]
     if shape == "triangle":
         return [((left + right) / 2, top), (right, bottom), (left, bottom)]
+    if shape == "cross":
+        columns, rows = (1, 2, 2, 3, 3, 2, 2, 1, 1, 0, 0, 1), (0, 0, 1, 1, 2, 2, 3, 3, 2, 2, 1, 1)
+        width, height = (right - left) / 3, (bottom - top) / 3
+        return [(left + x * width, top + y * height) for x, y in zip(columns, rows, strict=True)]
     angles = [math.pi * (index / 5 - 0.5) for index in range(10)]
     radii = [1.0 if index % 2 == 0 else 0.5 for index in range(10)]
     points = [(r * math.cos(a), r * math.sin(a)) for r, a in zip(radii, angles, strict=True)]
@@ -114,5 +123,5 @@ def draw(scene: Scene, size: int = PICTURE_SIZE) -> Image.Image:
     canvas = ImageDraw.Draw(picture)
     for thing in scene.things:
         left, top, right, bottom = (edge * scale for edge in thing.pixel_box)
-        draw_shape(canvas, thing.shape, (left, top, right, bottom), COLORS[thing.color])
+        draw_shape(canvas, thing.shape, (left, top, right, bottom), ALL_COLORS[thing.color])
     return picture.resize((size, size), Image.Resampling.BOX)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -19,7 +19,18 @@ from ..chain import GRID, Box, ReasoningChain
 from ..errors import GoTError
 from .edits import quadrant_of
 from .language import QUADRANTS, Example, Relation, Request, Wanted
-from .scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, SIZES, SUPERSAMPLING, Thing, draw_shape
+from .scene import (
+    ALL_COLORS,
+    ALL_SHAPES,
+    BACKGROUNDS,
+    COLORS,
+    PICTURE_SIZE,
+    SHAPES,
+    SIZES,
+    SUPERSAMPLING,
+    Thing,
+    draw_shape,
+)
 
 SMALLEST_AREA = 60
 """Pixels of a 128 x 128 picture below which a patch of colour is a speck and not an object."""
@@ -51,9 +62,9 @@ class Found:
         return recognise_shape(self.mask)
 
 
-def classify(picture: Image.Image) -> np.ndarray:
+def classify(picture: Image.Image, colors: Mapping[str, tuple[int, int, int]] = COLORS) -> np.ndarray:
     """[height, width] index of the nearest colour in RGB: first the object colours, then the backgrounds."""
-    palette = np.array([*COLORS.values(), *BACKGROUNDS.values()], dtype=np.float32)  # [12, 3]
+    palette = np.array([*colors.values(), *BACKGROUNDS.values()], dtype=np.float32)  # [12, 3]
     pixels = np.asarray(picture.convert("RGB"), dtype=np.float32)  # [height, width, 3]
     # |p - c|^2 = |p|^2 - 2 p.c + |c|^2, and |p|^2 is the same for every colour
     distance = (palette**2).sum(1) - 2 * pixels @ palette.T  # [height, width, 12]
@@ -212,6 +223,29 @@ def score_picture(picture: Image.Image, expected: Sequence[Expected]) -> Picture
     return PictureScore(tuple(scores), tuple(patches[index] for index in unclaimed), find_background(picture))
 
 
+def drawn_in_box(picture: Image.Image, color: str, shape: str, box: Box) -> bool:
+    """Whether what is painted in a box in this colour is this shape, fills the box and is no other shape.
+
+    Knows the new colour and shape as well. The pixels of the colour in the box, and those outside that hang
+    together with them, must have an intersection over union of at least one half with the shape drawn to fill
+    the box, and a smaller one with every other shape.
+    """
+    left, top, right, bottom = box.to_pixels(picture.width, picture.height)
+    place = np.s_[top:bottom, left:right]
+    colored = classify(picture, ALL_COLORS) == list(ALL_COLORS).index(color)
+    painted = np.zeros_like(colored)
+    for part in components(colored):
+        if part[place].any():
+            painted |= part
+
+    def overlap(shape: str) -> float:
+        ideal = np.zeros_like(painted)
+        ideal[place] = shape_template(shape, right - left, bottom - top)
+        return float((painted & ideal).sum() / (painted | ideal).sum())
+
+    return overlap(shape) >= FOUND_IOU and max(ALL_SHAPES, key=overlap) == shape
+
+
 def present_objects(picture: Image.Image, wanted: Sequence[Wanted]) -> int:
     """How many of the wanted objects have a patch of their own colour anywhere in the picture."""
     colors = [patch.color for patch in find_objects(picture)]
@@ -241,7 +275,7 @@ class PlanScore:
         return self.objects_right and self.relation_right and self.apart
 
 
-NAMED = re.compile(rf"(?:({'|'.join(SIZES)}) )?({'|'.join(COLORS)}) ({'|'.join(SHAPES)})$")
+NAMED = re.compile(rf"(?:({'|'.join(SIZES)}) )?({'|'.join(ALL_COLORS)}) ({'|'.join(ALL_SHAPES)})$")
 
 
 def named_object(phrase: str) -> Wanted | None:

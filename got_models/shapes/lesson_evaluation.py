@@ -1,0 +1,96 @@
+"""How well a checkpoint knows the new things of ``lesson``: in boxes given to it, and in its own plans."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from ..chain import ReasoningChain
+from ..model import GoTModel
+from .evaluation import SHEET_ROWS, Batches, Figures, Row, plan_row, rate, table, timed, write_results
+from .language import Example, sample_generation
+from .scene import NEW_COLOR, NEW_SHAPE
+from .scoring import drawn_in_box, expected_objects, score_plan
+
+DRAWN_BAR = 0.8
+
+
+def evaluate_lesson(
+    model: GoTModel, n: int = 60, out: Path = Path("evaluation"), seed: int = 0, batch_size: int = 25
+) -> Figures:
+    """Draws held-out captions with new things, by their true plans and by the model's own.
+
+    Writes figures.json, contact_sheet.png and, when there are any, failures.png; prints the figures.
+
+    Args:
+        n: number of captions.
+        out: folder for the results; made if missing.
+        seed: of the captions and of the noise, which is the same for both plans.
+        batch_size: prompts or pictures at a time.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    rng = random.Random(seed)
+    at_work = Batches(model, batch_size, seed)
+    figures: Figures = {"n": n, "seed": seed, "checkpoint": str(model.path)}
+    seconds: dict[str, float] = {}
+    examples = [sample_generation(rng, pairs="new", evaluation=True) for _ in range(n)]
+    with timed("given plans", seconds):
+        given = [example.chain for example in examples]
+        pictures = at_work.sample(at_work.encode(given), "given plans")
+        figures["given_plans"] = new_thing_figures(examples, given, pictures)
+    with timed("own plans", seconds):
+        own = at_work.reason(examples)
+        own_pictures = at_work.sample(at_work.encode(own), "own plans")
+        valid = [
+            score_plan(chain, example.request).valid for example, chain in zip(examples, own, strict=True)
+        ]
+        figures["own_plans"] = {
+            "plan_valid": rate(valid),
+            **new_thing_figures(examples, own, own_pictures),
+        }
+    figures["seconds"] = {name: round(value, 1) for name, value in seconds.items()}
+    rows: list[Row] = [plan_row(*pair) for pair in zip(own, own_pictures, strict=True)]
+    failures = [
+        row
+        for row, example, chain, picture in zip(rows, examples, own, own_pictures, strict=True)
+        if not all(hit for _, hit in new_things_drawn(example, chain, picture))
+    ]
+    write_results(out, figures, rows[:SHEET_ROWS], failures)
+    print(table(figures))
+    return figures
+
+
+def new_thing_figures(
+    examples: Sequence[Example], chains: Sequence[ReasoningChain], pictures: Sequence[Image.Image]
+) -> Figures:
+    """How often the new things that captions ask for are drawn in their boxes, in all and by what is new."""
+    hits = [
+        result
+        for example, chain, picture in zip(examples, chains, pictures, strict=True)
+        for result in new_things_drawn(example, chain, picture)
+    ]
+    return {
+        "drawn_in_box": rate([hit for _, hit in hits], bar=DRAWN_BAR),
+        "brown_crosses": rate([hit for pair, hit in hits if pair == (NEW_COLOR, NEW_SHAPE)]),
+        "crosses_in_old_colors": rate([hit for (color, _), hit in hits if color != NEW_COLOR]),
+        "old_shapes_in_brown": rate([hit for (_, shape), hit in hits if shape != NEW_SHAPE]),
+    }
+
+
+def new_things_drawn(
+    example: Example, chain: ReasoningChain, picture: Image.Image
+) -> list[tuple[tuple[str, str], bool]]:
+    """For each new thing that the caption asks for, its pair and whether it is drawn; unplanned is a miss."""
+    planned = expected_objects(chain)
+    results = []
+    for wanted in example.request.objects:
+        pair = (wanted.color, wanted.shape)
+        if NEW_COLOR in pair or NEW_SHAPE in pair:
+            place = next((place for place in planned if place[:2] == pair), None)
+            if place is not None:
+                planned.remove(place)
+            results.append((pair, place is not None and drawn_in_box(picture, *place)))
+    return results
