@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
+
     from ..model import GoTModel
 
 BUNDLED_CHECKPOINT = Path(__file__).resolve().parent.parent / "tiny"
 SCHEDULERS = ("ddpm", "euler", "dpm++2m", "unipc")
 DEVICES = ("auto", "cpu", "cuda")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 Subparsers = (
     argparse._SubParsersAction
@@ -76,6 +79,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="auto takes the GPU where there is one",
     )
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="auto",
+        help="number format of the weights; auto is bfloat16 on a GPU that computes in it, else float32",
+    )
     parser.add_argument("--adapter", type=Path, metavar="FILE", help="what `train CONFIG` has written")
     parser.add_argument(
         "--mllm-strength", type=scale, default=1.0, metavar="S", help="of the adapter, for plans (default 1)"
@@ -118,13 +127,24 @@ def load_model(arguments: argparse.Namespace) -> GoTModel:
     from ..model import GoTModel
 
     logging.disable_progress_bar()
-    model = GoTModel.from_pretrained(arguments.checkpoint, device=choose_device(arguments.device))
+    device = choose_device(arguments.device)
+    model = GoTModel.from_pretrained(arguments.checkpoint, device, choose_dtype(arguments.dtype, device))
     if arguments.adapter:
         from ..adapter import apply_adapter, load_adapter
 
         adapter = load_adapter(arguments.adapter)
         apply_adapter(model, adapter, arguments.mllm_strength, arguments.unet_strength)
     return model
+
+
+def choose_dtype(name: str, device: str) -> torch.dtype:
+    """The number format that --dtype names, for a device "cpu" or "cuda"."""
+    import torch
+
+    if name == "auto":
+        name = "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
 
 
 def choose_device(name: str) -> str:

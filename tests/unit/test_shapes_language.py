@@ -111,6 +111,55 @@ def test_multi_step_edits_name_both_steps_in_numbered_sentences():
     assert example.chain.text.startswith("1. The picture shows")
 
 
+def corner_in_words(thing) -> str:
+    left, top, right, bottom = thing.pixel_box
+    return f"{'top' if top + bottom < 128 else 'bottom'} {'left' if left + right < 128 else 'right'}"
+
+
+def test_edit_chains_say_where_each_thing_stands_and_then_what_it_is():
+    rng = random.Random(10)
+    for _ in range(300):
+        example = sample_edit(rng)
+        seen = example.chain.text.split(" 2. ")[0]
+        corners = ("top left", "top right", "bottom left", "bottom right")
+        things = sorted(example.source.things, key=lambda thing: corners.index(corner_in_words(thing)))
+        places = [seen.index(f"at the {corner_in_words(thing)} a") for thing in things]
+        assert places == sorted(set(places)), "places in reading order, each once"
+        for thing in things:
+            article = "an" if thing.size[0] in "aeiou" else "a"
+            words = f"{article} {thing.size} {thing.color} {thing.shape}"
+            assert f"at the {corner_in_words(thing)} {words}" in seen
+        for thing in set(example.source.things) - set(example.target.things):
+            assert f"{thing.color} {thing.shape} at the {corner_in_words(thing)}." in example.chain.text
+
+
+def test_half_of_the_sources_are_laid_out_as_freely_as_generated_pictures():
+    rng = random.Random(11)
+    across = 0
+    for _ in range(400):
+        things = sample_edit(rng).source.things
+        assert len({corner_in_words(thing) for thing in things}) == len(things)
+        boxes = [thing.box for thing in things]
+        assert not any(overlap(one, other) for one, other in combinations(boxes, 2))
+        across += any(
+            left < 64 < right or top < 64 < bottom
+            for left, top, right, bottom in (thing.pixel_box for thing in things)
+        )
+    assert 40 < across < 200
+
+
+def test_what_an_edit_puts_somewhere_covers_nothing():
+    rng = random.Random(12)
+    for kind in ("add", "move", "multi-step"):
+        for _ in range(100):
+            example = sample_edit(rng, kind)
+            boxes = [thing.box for thing in example.target.things]
+            assert not any(overlap(one, other) for one, other in combinations(boxes, 2))
+            if kind == "move":
+                old, new = (region.box for region in example.chain.regions)
+                assert not overlap(old, new)
+
+
 def test_every_chain_parses_back_to_itself():
     rng = random.Random(8)
     for _ in range(100):
