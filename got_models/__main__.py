@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from .commands import bench, convert, dataset, demo, edit, evaluate, generate, reason, train
+from .commands import bench, convert, dataset, demo, edit, evaluate, generate, merge, reason, train
 from .errors import GoTError
 
 
@@ -23,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="From a sentence to a reasoned plan, and from the plan to a picture.",
     )
     subcommands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (generate, edit, reason, evaluate, dataset, train, convert, bench, demo):
+    for command in (generate, edit, reason, evaluate, dataset, train, merge, convert, bench, demo):
         command.add_parser(subcommands)
     return parser
 

@@ -86,6 +86,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="number format of the weights; auto is bfloat16 on a GPU that computes in it, else float32",
     )
     parser.add_argument("--adapter", type=Path, metavar="FILE", help="what `train CONFIG` has written")
+    add_strength_options(parser)
+
+
+def add_strength_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mllm-strength", type=scale, default=1.0, metavar="S", help="of the adapter, for plans (default 1)"
     )

@@ -1,15 +1,12 @@
 """One checkpoint for all end-to-end tests: the bundled one, or random weights where that is missing.
 
-And for LoRA trainings on it: a few pictures, a short training on them, and a disk that fills up.
+And for LoRA trainings on it: a few pictures, and a short training on them.
 """
 
 from __future__ import annotations
 
 import json
 import random
-import resource
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -79,14 +76,3 @@ def config(checkpoint: Path, dataset: Path, tmp_path: Path) -> LoraTraining:
             "save_every_steps": 2,
         }
     )
-
-
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """No file may grow beyond 100 kB: what a full disk does, to the process alone."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, handler)

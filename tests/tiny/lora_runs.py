@@ -1,8 +1,12 @@
-"""What a LoRA training has left in its folder."""
+"""What a LoRA training has left in its folder; a disk that fills up."""
 
 from __future__ import annotations
 
 import json
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,3 +33,16 @@ def saved(config: LoraTraining) -> list[str]:
 def assert_same_tensors(received: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
     assert received.keys() == expected.keys()
     assert [name for name, tensor in expected.items() if not torch.equal(received[name], tensor)] == []
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file may grow beyond 100 kB: what a full disk does, to the process alone."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)

@@ -27,7 +27,7 @@ from got_models.training.lora_trainer import ADAPTER_FILE, train_lora
 from got_models.training.own_pictures import RowBatches, batches_of_pass
 
 from .conftest import STEPS
-from .lora_runs import assert_same_tensors, logged, saved, tensors
+from .lora_runs import assert_same_tensors, full_disk, logged, saved, tensors
 
 ROOT = Path(__file__).parents[2]
 
@@ -138,11 +138,13 @@ def test_a_learning_rate_that_explodes_stops_and_keeps_the_last_good_state(confi
     assert logged(wild)[-1]["step"] < STEPS - 1
 
 
-def test_a_disk_that_fills_up_stops_the_run_and_leaves_the_last_state(config, request) -> None:
+def test_a_disk_that_fills_up_stops_the_run_and_leaves_the_last_state(config) -> None:
     train_lora(config, stop_after_steps=2)
     before = tensors(config)
-    request.getfixturevalue("small_files")
-    with pytest.raises(GoTError, match=r"state of step 4 cannot be written.*last good state is state-lora-2"):
+    with (
+        full_disk(),
+        pytest.raises(GoTError, match=r"state of step 4 cannot be written.*last good state is state-lora-2"),
+    ):
         train_lora(config, resume=True)
     assert saved(config) == ["state-lora-2"]
     after = tensors(config)

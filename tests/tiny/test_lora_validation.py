@@ -26,7 +26,7 @@ from got_models.training.lora_trainer import ADAPTER_FILE, BEST_FILE, Validation
 from got_models.training.validation import make_strip
 
 from .conftest import STEPS
-from .lora_runs import assert_same_tensors, logged, saved, tensors
+from .lora_runs import assert_same_tensors, full_disk, logged, saved, tensors
 
 
 @pytest.fixture
@@ -177,12 +177,10 @@ def test_rows_that_leave_nothing_to_train_on_or_nothing_to_compare_are_refused(
     assert not Path(validated.out).exists()
 
 
-def test_a_disk_that_fills_up_meanwhile_stops_the_run_and_leaves_the_last_state(validated, request) -> None:
+def test_a_disk_that_fills_up_meanwhile_stops_the_run_and_leaves_the_last_state(validated) -> None:
     train_lora(validated, stop_after_steps=2)
-    request.getfixturevalue("small_files")
-    with pytest.raises(
-        GoTError, match=r"validation of step 2 cannot be written.*last good state is state-lora-2"
-    ):
+    message = r"validation of step 2 cannot be written.*last good state is state-lora-2"
+    with full_disk(), pytest.raises(GoTError, match=message):
         train_lora(validated, resume=True)
     assert saved(validated) == ["state-lora-2"]
 

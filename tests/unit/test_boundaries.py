@@ -57,7 +57,7 @@ FLOORS = [
     {"reasoner", "sampler", "ssgm"},
     {"checkpoint"},
     {"importing", "model"},
-    {"adapter"},
+    {"adapter", "merging"},
     {"dataset", "shapes"},
     {"training"},
     {"bench"},

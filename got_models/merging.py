@@ -1,0 +1,137 @@
+"""A checkpoint with an adapter merged into its weights: a folder of its own, used without the adapter."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .adapter import apply_adapter, load_adapter
+from .checkpoint import PROJECTORS_FILE, check, part_shapes, read_shapes
+from .errors import GoTError
+from .importing.names import plain_mllm_name
+from .importing.staging import MANIFEST, check_room, open_staging
+from .importing.writing import DTYPE_NAMES, checksum
+from .model import GoTModel
+
+
+def merge_adapter(
+    checkpoint: Path,
+    adapter: Path,
+    destination: Path,
+    mllm_strength: float = 1.0,
+    unet_strength: float = 1.0,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Make a checkpoint folder that gives what `checkpoint` gives with the adapter at these strengths.
+
+    Every tensor keeps its number format, and every other file is copied. It grows beside, and has its name
+    when it is whole; an interrupted merge is taken up where it stopped.
+
+    Args:
+        destination: the folder to make.
+        on_progress: told after each file how many bytes of how many are written.
+
+    Raises:
+        GoTError: the checkpoint or the adapter cannot be used or do not fit together, a strength makes values
+            that the number format cannot hold, or the destination exists or cannot be written to.
+    """
+    if os.path.lexists(destination):
+        raise GoTError(f"The destination {destination} exists already. Name a new folder.")
+    check(checkpoint)
+    weights = _merged(checkpoint, adapter, mllm_strength, unet_strength)
+    files = [file for file in sorted(checkpoint.rglob("*")) if file.is_file() and file.name != MANIFEST]
+    sizes = {file.relative_to(checkpoint).as_posix(): file.stat() for file in files}
+    made_from = {
+        "checkpoint": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in sizes.items()},
+        "adapter": checksum(adapter),
+        "mllm_strength": mllm_strength,
+        "unet_strength": unet_strength,
+    }
+    total, done = sum(stat.st_size for stat in sizes.values()), 0
+    try:
+        check_room(destination, total)
+        with open_staging(destination, made_from) as staging:
+            for name, stat in sizes.items():
+                target = staging.folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                part = Path(name).parts[0]
+                if not name.endswith(".safetensors") or part not in weights:
+                    shutil.copyfile(checkpoint / name, target)
+                elif not staging.is_finished(name):
+                    _write_merged(checkpoint / name, target, weights[part])
+                    staging.finish(name, checksum(target))
+                done += stat.st_size
+                on_progress(done, total)
+            check(staging.folder)
+            staging.publish()
+    except (OSError, SafetensorError) as error:
+        raise GoTError(
+            f"The merge into {destination} cannot be written: {error}. Free room on the disk or choose "
+            "another destination, and run again: it goes on where it stopped."
+        ) from error
+
+
+def _merged(
+    checkpoint: Path, adapter: Path, mllm_strength: float, unet_strength: float
+) -> dict[str, dict[str, Tensor]]:
+    """The weights of what the adapter changes: folder or file in the checkpoint -> plain name -> tensor.
+
+    Raises:
+        GoTError: as `merge_adapter`, or a weight that is in no file under its name.
+    """
+    change = load_adapter(adapter)
+    model = GoTModel.from_pretrained(checkpoint, dtype=_weights_dtype(checkpoint))
+    apply_adapter(model, change, mllm_strength, unet_strength)
+    modules: dict[str, Any] = {
+        "mllm": model.reasoner.mllm,
+        "unet": model.unet,
+        PROJECTORS_FILE: model.ssgm,
+    }
+    for part, module in modules.items():
+        place = checkpoint / part
+        shapes = part_shapes(place) if place.is_dir() else read_shapes(place)
+        names = {plain_mllm_name(name) for name, _ in module.named_parameters()}
+        lost = names - set(map(plain_mllm_name, shapes))
+        if lost:
+            raise GoTError(f"{place} does not hold {min(lost)} under this name, so it cannot be merged.")
+    return {
+        part: {plain_mllm_name(name): tensor for name, tensor in module.state_dict().items()}
+        for part, module in modules.items()
+    }
+
+
+def _write_merged(source: Path, target: Path, weights: dict[str, Tensor]) -> None:
+    """A file's tensors as they are merged, under its own names and in its own number formats.
+
+    Raises:
+        GoTError: a value that its number format cannot hold.
+    """
+    tensors = {}
+    with safe_open(str(source), framework="pt") as file:
+        for name in file.keys():  # noqa: SIM118
+            tensor = file.get_tensor(name)
+            merged = weights.get(plain_mllm_name(name), tensor)
+            tensors[name] = merged.to(tensor.dtype, copy=True).contiguous()
+            if not torch.isfinite(tensors[name]).all():
+                raise GoTError(
+                    f"Merged, {name} has values that {tensor.dtype} cannot hold. Choose smaller strengths."
+                )
+        save_file(tensors, target, file.metadata())
+
+
+def _weights_dtype(checkpoint: Path) -> torch.dtype:
+    """The number format of the parts that an adapter changes; float32 if they have several."""
+    found = set()
+    for place in (*checkpoint.glob("mllm/*.safetensors"), *checkpoint.glob("unet/*.safetensors")):
+        with safe_open(str(place), framework="pt") as file:
+            found |= {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    names = {name: dtype for dtype, name in DTYPE_NAMES.items()}
+    return names[found.pop()] if len(found) == 1 and found <= names.keys() else torch.float32
