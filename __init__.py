@@ -7,7 +7,7 @@ from .nodes.loaders import GoTModelLoader
 from .nodes.native import GoTGuider, GoTNativeModelLoader
 from .nodes.reasoning import GoTChainFromImage, GoTChainFromText, GoTChainToMasks, GoTEditChain, GoTReason
 from .nodes.sampling import GoTSampler
-from .nodes.training import GoTDataset
+from .nodes.training import GoTDataset, GoTLoraLoader, GoTTrain
 
 # Ids never change: saved workflows name them.
 NODE_CLASS_MAPPINGS = {
@@ -23,6 +23,8 @@ NODE_CLASS_MAPPINGS = {
     "GoTGuider": GoTGuider,
     "GoTImportCheckpoint": GoTImportCheckpoint,
     "GoTDataset": GoTDataset,
+    "GoTTrain": GoTTrain,
+    "GoTLoraLoader": GoTLoraLoader,
 }
 
 NODE_DISPLAY_NAME_MAPPINGS = {
@@ -38,6 +40,8 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "GoTGuider": "GoT Guider",
     "GoTImportCheckpoint": "GoT Import Checkpoint",
     "GoTDataset": "GoT Dataset",
+    "GoTTrain": "GoT Train",
+    "GoTLoraLoader": "GoT LoRA Loader",
 }
 
 WEB_DIRECTORY = "./web"

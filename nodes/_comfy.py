@@ -6,11 +6,13 @@ directory as folders.
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 MODEL_FOLDER = "got"
 BUNDLED_NAME = "tiny (bundled)"
+BUNDLED_DATASETS = {
+    "brown crosses (bundled)": Path(__file__).resolve().parents[1] / "examples" / "brown_crosses"
+}
 NEEDS_IMPORT = " (needs import)"
 FOLDER_NAME = re.compile(r"\w[\w .+-]*(?<![. ])")
 DTYPES = ["auto", "float32", "bfloat16", "float16"]
@@ -42,8 +47,11 @@ def register() -> None:
     import folder_paths
     from server import PromptServer
 
+    from ._runs import answer_page
+
     folder_paths.add_model_folder_path(MODEL_FOLDER, os.path.join(folder_paths.models_dir, MODEL_FOLDER))
     PromptServer.instance.add_on_prompt_handler(restore_chains)
+    PromptServer.instance.routes.get("/got/training/{name}")(answer_page)
 
 
 # Folders
@@ -148,15 +156,37 @@ def input_file(name: str) -> Path:
 def dataset_folder(text: str) -> Path:
     """The folder with pictures that a user means: by its name in ComfyUI's input folder, or by a full path.
 
+    The datasets of this pack go by the names in BUNDLED_DATASETS.
+
     Raises:
         GoTError: nothing was named.
     """
+    if text.strip() in BUNDLED_DATASETS:
+        return BUNDLED_DATASETS[text.strip()]
     if not text.strip():
         raise GoTError(
             "The folder is empty. Name the one that holds data.jsonl: in ComfyUI's input folder, or a full "
             "path."
         )
     return Path(_input_folder(), Path(text.strip()).expanduser())
+
+
+def lora_folders() -> list[Path]:
+    """ComfyUI's folders for LoRA files."""
+    if not inside_comfyui():
+        return [Path("models", "loras").resolve()]
+    import folder_paths
+
+    return [Path(folder) for folder in folder_paths.get_folder_paths("loras")]
+
+
+def output_folder() -> Path:
+    """ComfyUI's folder for results."""
+    if not inside_comfyui():
+        return Path("output").resolve()
+    import folder_paths
+
+    return Path(folder_paths.get_output_directory()).resolve()
 
 
 def _model_folders() -> list[str]:
@@ -257,6 +287,36 @@ def free_memory(device: torch.device) -> float:
     return free
 
 
+def on_cpu() -> bool:
+    """Whether ComfyUI computes on the CPU."""
+    if not inside_comfyui():
+        return True
+    import comfy.model_management as management
+
+    return bool(management.get_torch_device().type == "cpu")
+
+
+@contextmanager
+def room_for_training() -> Iterator[None]:
+    """The device without ComfyUI's models, and gradients; the server's random numbers stay as they are.
+
+    ComfyUI runs its nodes in inference mode, whose tensors no gradient passes through.
+    """
+    import torch
+
+    if inside_comfyui():
+        import comfy.model_management as management
+
+        management.unload_all_models()
+    try:
+        with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng():
+            yield
+    finally:
+        gc.collect()
+        if inside_comfyui():
+            management.soft_empty_cache()
+
+
 # What the user sees, and the way to stop
 
 
@@ -267,6 +327,23 @@ def stop_if_interrupted() -> bool:
 
         management.throw_exception_if_processing_interrupted()
     return False
+
+
+def interrupted() -> bool:
+    """Whether the user has pressed stop, for work that has to be saved first; then `stop_if_interrupted`."""
+    if not inside_comfyui():
+        return False
+    import comfy.model_management as management
+
+    return bool(management.processing_interrupted())
+
+
+def send(event: str, data: dict[str, Any]) -> None:
+    """Tell the pages that are open."""
+    if inside_comfyui():
+        from server import PromptServer
+
+        PromptServer.instance.send_sync(event, data)
 
 
 def show_text(text: str, node_id: str | None) -> None:

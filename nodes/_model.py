@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..got_models.adapter import Adapter, change_part, special_token_ids
 from ..got_models.checkpoint import CheckpointSettings
 from ..got_models.guidance import BRANCHES
 from ..got_models.model import GoTModel
@@ -86,4 +87,71 @@ class ManagedModel(GoTModel):
         _comfy.bring(self._patchers[name], working_memory)
         if "reasoner" in vars(self):  # it may have had to leave the card: then what it has read goes too
             super().reasoner.cache.release_if_moved()
+        return module
+
+
+class AdaptedModel(ManagedModel):
+    """A checkpoint that has taken up an adapter; the model it is made from stays as it is.
+
+    The parts that the adapter changes are its own, loaded when they are first used. All others, and those
+    whose strength is 0, are the base's, so that they are in memory once. The base may be adapted itself.
+    """
+
+    def __init__(
+        self, base: ManagedModel, adapter: Adapter, mllm_strength: float, unet_strength: float
+    ) -> None:
+        super().__init__(
+            base.path,
+            base.settings,
+            base.device,
+            base.dtype,
+            mllm_bits=base.mllm_bits,
+            unet_fp8=base.unet_fp8,
+        )
+        self.base = base
+        self.adapter = adapter
+        self.strengths = {"mllm": mllm_strength, "projectors": mllm_strength, "unet": unet_strength}
+
+    def make_room_for(self, size: tuple[int, int]) -> None:
+        super().make_room_for(size)
+        self.base.make_room_for(size)
+
+    @property
+    def reasoner(self) -> Reasoner:
+        return super().reasoner if self._owns("mllm") else self.base.reasoner
+
+    @property
+    def ssgm(self) -> SemanticSpatialGuidance:
+        return super().ssgm if self._owns("projectors") else self.base.ssgm
+
+    @property
+    def unet(self) -> UNet2DConditionModel:
+        return super().unet if self._owns("unet") else self.base.unet
+
+    @property
+    def vae(self) -> AutoencoderKL:
+        return self.base.vae
+
+    @property
+    def scaling_factor(self) -> float:
+        return self.base.scaling_factor
+
+    def _owns(self, part: str) -> bool:
+        return self.strengths[part] != 0 and any(name.startswith(f"{part}.") for name in self.adapter.tensors)
+
+    def _load(self, part_class: Any, name: str, dtype: torch.dtype) -> Any:
+        """Whole and changed, before it is rounded to fewer bits."""
+        return self._changed(name, self.base._load(part_class, name, dtype))
+
+    def _load_projectors(self) -> SemanticSpatialGuidance:
+        projectors: SemanticSpatialGuidance = self._changed("projectors", self.base._load_projectors())
+        return projectors
+
+    def _changed(self, part: str, module: Any) -> Any:
+        if not self._owns(part):
+            return module
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(self.path / "processor", local_files_only=True)
+        change_part(part, module, self.adapter, self.strengths[part], special_token_ids(tokenizer))
         return module

@@ -1,19 +1,40 @@
-"""Training on one's own pictures: the dataset."""
+"""Training on one's own pictures: the dataset, the training, and a model that takes up what was learned."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.dataset.rows import CACHE_FOLDER
-from ._comfy import dataset_folder
+from ..got_models.errors import GoTError
+from ._comfy import dataset_folder, interrupted, on_cpu, progress_bar, room_for_training, stop_if_interrupted
+from ._runs import (
+    ADAPTERS,
+    RUN_FILE,
+    adapter_file,
+    adapter_names,
+    cache_folder,
+    newest_samples,
+    reporter,
+    run_folder,
+)
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
     from ..got_models.dataset.rows import Dataset
+    from ..got_models.training.lora_config import LoraTraining
+    from ..got_models.training.lora_trainer import Progress, Validation
+    from ._model import ManagedModel
 
 STOP, LEAVE_OUT = "stop", "leave out"
+GO_ON, GO_ON_CHANGED = "go on", "go on with changed pictures"
+FROM_TRAINING = "from GoT Train"
+CONFIG_FILE = "config.yaml"
+LONGEST_WARMUP = 100  # steps
 
 
 class GoTDataset:
@@ -79,3 +100,407 @@ class GoTDataset:
 
         dataset = read_dataset(dataset_folder(folder)).usable(leave_out_bad_rows=bad_rows == LEAVE_OUT)
         return dataset, dataset.report(), pictures_to_image([preview(dataset, preview_rows)])
+
+
+class GoTTrain:
+    DESCRIPTION = (
+        "Teaches the model your own pictures: how they are planned and how things in them look. The "
+        "checkpoint stays as it is; what is learned goes into an adapter, a small file. Stop saves, and with "
+        "the same inputs the training goes on exactly where it was."
+    )
+    CATEGORY = "GoT/training"
+    RETURN_TYPES = ("GOT_ADAPTER", "IMAGE")
+    RETURN_NAMES = ("adapter", "samples")
+    OUTPUT_TOOLTIPS = (
+        "What was learned, for GoT LoRA Loader.",
+        "What the model made of the pictures kept aside, above those pictures, at the last validation; black "
+        "if there was none.",
+    )
+    FUNCTION = "train"
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "model": (
+                    "GOT_MODEL",
+                    {
+                        "tooltip": "The checkpoint to start from, straight from GoT Model Loader. With "
+                        "float32 weights it is trained in float32, else in bfloat16; what saves memory there "
+                        "has no effect here."
+                    },
+                ),
+                "dataset": ("GOT_DATASET", {"tooltip": "What to learn, from GoT Dataset."}),
+                "name": (
+                    "STRING",
+                    {
+                        "default": "my pictures",
+                        "tooltip": "What the training is called: its folder in output/got_training.",
+                    },
+                ),
+                "when_it_exists": (
+                    [GO_ON, GO_ON_CHANGED, STOP],
+                    {
+                        "default": GO_ON,
+                        "tooltip": "When there is a training of this name already. go on: where it stopped, "
+                        "which needs the same inputs. go on with changed pictures: although the dataset is "
+                        "another by now. stop: say so.",
+                    },
+                ),
+                "steps": (
+                    "INT",
+                    {"default": 2000, "min": 1, "max": 100_000, "tooltip": "How long to train."},
+                ),
+                "learning_rate": (
+                    "FLOAT",
+                    {
+                        "default": 5e-5,
+                        "min": 0.0,
+                        "max": 1.0,
+                        "step": 1e-6,
+                        "round": False,
+                        "tooltip": "How far each step goes. Higher learns faster; too high destroys what the "
+                        "model knew.",
+                    },
+                ),
+                "rank": (
+                    "INT",
+                    {
+                        "default": 32,
+                        "min": 1,
+                        "max": 512,
+                        "tooltip": "How much the adapter can hold; its file grows with it.",
+                    },
+                ),
+                "resolution_px": (
+                    "INT",
+                    {
+                        "default": 0,
+                        "min": 0,
+                        "max": 2048,
+                        "step": 8,
+                        "tooltip": "Pictures are trained at about the area of a square of this side, in "
+                        "pixels, each in its own shape. 0: the size that the checkpoint draws at.",
+                    },
+                ),
+                "batch_rows": (
+                    "INT",
+                    {
+                        "default": 1,
+                        "min": 1,
+                        "max": 256,
+                        "tooltip": "Pictures that go through the model together. More are faster as long as "
+                        "the memory lasts.",
+                    },
+                ),
+                "batches_per_step": (
+                    "INT",
+                    {
+                        "default": 4,
+                        "min": 1,
+                        "max": 1024,
+                        "tooltip": "Batches from which one step learns: as good as larger batches, and takes "
+                        "no more memory.",
+                    },
+                ),
+                "seed": (
+                    "INT",
+                    {
+                        "default": 0,
+                        "min": 0,
+                        "max": 0xFFFFFFFFFFFFFFFF,
+                        "control_after_generate": False,
+                        "tooltip": "Of the order of pictures and of noise. The same seed gives the same "
+                        "adapter.",
+                    },
+                ),
+                "validation_rows": (
+                    "INT",
+                    {
+                        "default": 4,
+                        "min": 0,
+                        "max": 256,
+                        "tooltip": "The last rows of the dataset are kept aside to show how well the model "
+                        "plans and draws what it was not trained on. 0: train on all.",
+                    },
+                ),
+                "validate_every_steps": (
+                    "INT",
+                    {
+                        "default": 250,
+                        "min": 0,
+                        "max": 100_000,
+                        "tooltip": "How often to look at the rows kept aside; 0 where there are none.",
+                    },
+                ),
+            },
+            "optional": {
+                "settings": (
+                    "STRING",
+                    {
+                        "default": "",
+                        "multiline": True,
+                        "tooltip": "More settings, one on each line, such as ema_decay: 0.99; docs/lora.md "
+                        "lists them. They win over the inputs above.",
+                    },
+                ),
+            },
+            "hidden": {"node_id": "UNIQUE_ID"},
+        }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, name: str | None) -> bool | str:
+        try:
+            if name is not None:  # None: it comes from another node and is not known yet
+                run_folder(name)
+        except GoTError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def IS_CHANGED(cls, name: str, **_: Any) -> str:
+        """A training that somebody has removed, or gone on with, meanwhile is looked at again."""
+        files = [run_folder(name) / file for file in ADAPTERS]
+        return " ".join(str(file.stat().st_mtime_ns) for file in files if file.is_file())
+
+    def train(
+        self,
+        model: ManagedModel,
+        dataset: Dataset,
+        name: str,
+        when_it_exists: str,
+        steps: int,
+        learning_rate: float,
+        rank: int,
+        resolution_px: int,
+        batch_rows: int,
+        batches_per_step: int,
+        seed: int,
+        validation_rows: int,
+        validate_every_steps: int,
+        settings: str = "",
+        node_id: str | None = None,
+    ) -> tuple[Path, Tensor]:
+        from ..got_models.training.lora_config import make_config
+        from ._model import AdaptedModel
+
+        if isinstance(model, AdaptedModel):
+            raise GoTError(
+                "A training starts from a checkpoint as it is, and this model has taken up an adapter. "
+                "Connect GoT Model Loader itself."
+            )
+        part = {"rank": rank, "alpha": rank, "learning_rate": learning_rate}
+        config = make_config(
+            merged(
+                {
+                    "checkpoint": str(model.path),
+                    "dataset": str(dataset.folder),
+                    "out": str(run_folder(name)),
+                    "cache": str(cache_folder()),
+                    "leave_out_bad_rows": bool(dataset.bad),
+                    "precision": "float32" if str(model.dtype) == "torch.float32" else "bfloat16",
+                    "steps": steps,
+                    "warmup_steps": min(LONGEST_WARMUP, steps // 10),
+                    "resolution_px": resolution_px or model.settings.tasks["generate"].height,
+                    "batch_rows": batch_rows,
+                    "batches_per_step": batches_per_step,
+                    "seed": seed,
+                    "validation_rows": validation_rows,
+                    "validate_every_steps": validate_every_steps,
+                    "mllm": part,
+                    "unet": part,
+                    "projectors_learning_rate": learning_rate,
+                },
+                read_settings(settings),
+            )
+        )
+        return run_training(config, name, when_it_exists, node_id)
+
+
+def run_training(
+    config: LoraTraining, name: str, when_it_exists: str, node_id: str | None
+) -> tuple[Path, Tensor]:
+    """Train, or go on, and show it on the node; the adapter's file and the last samples."""
+    from PIL import Image
+
+    from ..got_models.training.lora_trainer import train_lora
+    from ._images import pictures_to_image
+
+    folder = run_folder(name)
+    exists = (folder / RUN_FILE).exists()
+    if exists and when_it_exists == STOP:
+        raise GoTError(
+            f"There is a training {name!r} already. Choose another name, or {GO_ON!r} to go on with it."
+        )
+    if not exists:
+        write_config(folder, config)
+    report, update = reporter(name, config.steps, node_id), progress_bar(config.steps)
+
+    def on_step(progress: Progress) -> None:
+        update(progress.step, None)
+        report.step(progress.step, progress.losses)
+
+    def on_validation(validation: Validation) -> None:
+        report.validation(validation.step, validation.layout_iou)
+
+    adapter = None
+    try:
+        with room_for_training():
+            adapter = train_lora(
+                config,
+                resume=exists,
+                changed_dataset=when_it_exists == GO_ON_CHANGED,
+                on_encode=report.encoding,
+                on_step=on_step,
+                on_validation=on_validation,
+                should_stop=interrupted,
+                cpu=on_cpu(),
+            )
+    finally:
+        report.end("done" if adapter else "stopped")
+    if adapter is None:
+        stop_if_interrupted()
+        raise GoTError(f"The training {name!r} was stopped. Run it again to go on.")
+    samples = newest_samples(folder)
+    with Image.open(samples) if samples else Image.new("RGB", (64, 64)) as picture:
+        return adapter, pictures_to_image([picture])
+
+
+def read_settings(text: str) -> dict[str, Any]:
+    """What a person has typed under `settings`.
+
+    Raises:
+        GoTError: it is no YAML mapping, or says where things lie, which the node's inputs do.
+    """
+    import yaml
+
+    from ..got_models.training.lora_config import PATHS
+
+    try:
+        values = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise GoTError(f"The settings are not YAML: {error}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise GoTError(
+            f"The settings must be keys and values such as 'ema_decay: 0.99', one on each line; got "
+            f"{values!r:.60}."
+        )
+    if taken := sorted({*PATHS} & {*map(str, values)}):
+        raise GoTError(f"The settings cannot hold {', '.join(taken)}: the node's inputs say that.")
+    return values
+
+
+def merged(values: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
+    """`values` with `others` over them, also inside of both."""
+    new = dict(values)
+    for key, value in others.items():
+        both = isinstance(value, dict) and isinstance(new.get(key), dict)
+        new[key] = merged(new[key], value) if both else value
+    return new
+
+
+def write_config(folder: Path, config: LoraTraining) -> None:
+    """The config for `python -m got_models train`, which can go on with the run on other machines.
+
+    Raises:
+        GoTError: the folder cannot be written to.
+    """
+    import yaml
+
+    from ..got_models.training.lora_config import as_dictionary
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        beside = folder / f"{CONFIG_FILE}.part"
+        beside.write_text(yaml.safe_dump(as_dictionary(config), sort_keys=False), encoding="utf-8")
+        os.replace(beside, folder / CONFIG_FILE)
+    except OSError as error:
+        raise GoTError(f"{folder} cannot be written to: {error.strerror}. Make room there.") from error
+
+
+class GoTLoraLoader:
+    DESCRIPTION = (
+        "Gives the model what a training has learned, from GoT Train or from a file. The model that comes in "
+        "stays as it is, so that both can be used side by side."
+    )
+    CATEGORY = "GoT"
+    RETURN_TYPES = ("GOT_MODEL",)
+    RETURN_NAMES = ("model",)
+    OUTPUT_TOOLTIPS = ("The checkpoint with the adapter, for GoT Reason, SSGM Encode and GoT Sampler.",)
+    FUNCTION = "load"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        strength = {"default": 1.0, "min": -10.0, "max": 10.0, "step": 0.05}
+        return {
+            "required": {
+                "model": ("GOT_MODEL", {"tooltip": "The checkpoint that the adapter was trained on."}),
+                "adapter": (
+                    [FROM_TRAINING, *adapter_names()],
+                    {
+                        "default": FROM_TRAINING,
+                        "tooltip": "The adapter's file: of a training in output/got_training, or in "
+                        "models/loras/got. from GoT Train: the one that is connected.",
+                    },
+                ),
+                "mllm_strength": (
+                    "FLOAT",
+                    {
+                        **strength,
+                        "tooltip": "How strongly plans follow it. 0: as without, and the language model is "
+                        "in memory once.",
+                    },
+                ),
+                "unet_strength": (
+                    "FLOAT",
+                    {
+                        **strength,
+                        "tooltip": "How strongly pictures follow it. 0: as without, and the UNet is in "
+                        "memory once.",
+                    },
+                ),
+            },
+            "optional": {
+                "trained": (
+                    "GOT_ADAPTER",
+                    {"tooltip": "From GoT Train. When it is connected, the file chosen above is not used."},
+                ),
+            },
+        }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, adapter: str | None) -> bool | str:
+        """A workflow may ask for a file that only its maker has."""
+        try:
+            if adapter not in (None, FROM_TRAINING):
+                adapter_file(adapter)
+        except GoTError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def IS_CHANGED(cls, adapter: str, **_: Any) -> str:
+        """A training goes on under the same name."""
+        if adapter in (None, FROM_TRAINING):
+            return ""
+        return str(adapter_file(adapter).stat().st_mtime_ns)
+
+    def load(
+        self,
+        model: ManagedModel,
+        adapter: str,
+        mllm_strength: float,
+        unet_strength: float,
+        trained: Path | None = None,
+    ) -> tuple[ManagedModel]:
+        from ..got_models.adapter import check_adapter, load_adapter
+        from ._model import AdaptedModel
+
+        if trained is None and adapter == FROM_TRAINING:
+            raise GoTError("No adapter is given: connect GoT Train to 'trained', or choose a file.")
+        loaded = load_adapter(trained or adapter_file(adapter))
+        check_adapter(model, loaded)
+        return (AdaptedModel(model, loaded, mllm_strength, unet_strength),)

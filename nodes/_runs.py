@@ -1,0 +1,210 @@
+"""Trainings and what they leave: folders in ComfyUI's output folder, adapters, and curves for the page."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..got_models.errors import GoTError
+from ._comfy import FOLDER_NAME, MODEL_FOLDER, lora_folders, output_folder, send
+
+if TYPE_CHECKING:
+    from aiohttp.web import Request, Response
+
+RUNS = "got_training"
+"""Where runs are, in the output folder."""
+CACHE = ".cache"
+"""Where they keep latents and vision features, beside the runs: no run's name starts with a dot."""
+RUN_FILE, LOG_FILE, SAMPLES = "run.json", "losses.jsonl", "samples"
+ADAPTERS = ("adapter.safetensors", "best.safetensors")
+CURVES = ("chain", "diffusion", "layout_iou")
+EVENT = "got_training"
+MOST_POINTS = 300
+PAUSE = 0.5
+"""Seconds between two messages to the page."""
+
+Points = list[tuple[int, float]]
+
+
+# Folders and files
+
+
+def run_folder(name: str) -> Path:
+    """The folder of the run of this name.
+
+    Raises:
+        GoTError: it is no name for a folder.
+    """
+    if not FOLDER_NAME.fullmatch(name):
+        raise GoTError(
+            f"{name!r} cannot be the name of a training. Use letters, digits, spaces and . + - _, a letter "
+            "or digit first, and no dot or space at the end."
+        )
+    return output_folder() / RUNS / name
+
+
+def cache_folder() -> Path:
+    """Where all runs keep what is computed once for each picture."""
+    return output_folder() / RUNS / CACHE
+
+
+def newest_samples(folder: Path) -> Path | None:
+    """The last picture that a run has drawn to show what it has learned."""
+    return max((folder / SAMPLES).glob("*.png"), default=None)
+
+
+def adapter_names() -> list[str]:
+    """The adapters of trainings here, then the files in the folder `got` of ComfyUI's folders for LoRA."""
+    return list(_adapters())
+
+
+def adapter_file(name: str) -> Path:
+    """An adapter's file by the name that `adapter_names` lists.
+
+    Raises:
+        GoTError: there is no such name.
+    """
+    adapters = _adapters()
+    if name not in adapters:
+        raise GoTError(
+            f"There is no GoT adapter {name!r}. Train one with GoT Train, or put its file into "
+            f"{' or '.join(str(folder / MODEL_FOLDER) for folder in lora_folders())}; then refresh the page."
+        )
+    return adapters[name]
+
+
+def _adapters() -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    runs = output_folder() / RUNS
+    for kind in ADAPTERS:
+        found |= {f"{RUNS}/{file.parent.name}/{kind}": file for file in sorted(runs.glob(f"[!.]*/{kind}"))}
+    found = dict(sorted(found.items()))
+    for folder in lora_folders():
+        for file in sorted((folder / MODEL_FOLDER).rglob("*.safetensors")):
+            found.setdefault(file.relative_to(folder).as_posix(), file)
+    return found
+
+
+# What a page shows of a run
+
+
+class Report:
+    """What a run has shown so far, as the page draws it.
+
+    Args:
+        steps: of the whole run.
+        tell: is given `as_message`, at most every PAUSE seconds while training.
+    """
+
+    def __init__(
+        self, name: str, steps: int, tell: Callable[[dict[str, Any]], None] = lambda message: None
+    ) -> None:
+        self.folder = run_folder(name)
+        self.steps = steps
+        self.state = "stopped"
+        self.done = 0
+        self._tell = tell
+        self._curves: dict[str, Points] = {name: [] for name in CURVES}
+        self._told = 0.0
+        self._started: tuple[int, float] | None = None
+        self._read()
+
+    def encoding(self, done: int, total: int) -> None:
+        """So many of all pictures have been encoded."""
+        self.state = f"encoding {done} of {total} pictures"
+        self.tell(now=done == total)
+
+    def step(self, step: int, losses: dict[str, float]) -> None:
+        """Steps are counted from 1."""
+        if self._started is None:
+            self._started = step, time.monotonic()
+        self.state, self.done = "training", step
+        self._add(step, losses)
+        self.tell(now=False)
+
+    def validation(self, step: int, layout_iou: float) -> None:
+        """Its picture is among the run's samples."""
+        self._add(step, {"layout_iou": layout_iou})
+        self.tell(now=True)
+
+    def end(self, state: str) -> None:
+        """The run is "done" or "stopped"."""
+        self.state = state
+        self.tell(now=True)
+
+    def tell(self, now: bool) -> None:
+        """Send what there is, unless the page was told a moment ago."""
+        if now or time.monotonic() - self._told >= PAUSE:
+            self._told = time.monotonic()
+            self._tell(self.as_message())
+
+    def as_message(self) -> dict[str, Any]:
+        """All of it: a page that has just been opened needs nothing that was said before."""
+        samples = newest_samples(self.folder)
+        return {
+            "run": self.folder.name,
+            "state": self.state,
+            "step": self.done,
+            "steps": self.steps,
+            "seconds_per_step": self._seconds_per_step(),
+            "curves": {name: thinned(points) for name, points in self._curves.items()},
+            "samples": samples.name if samples else None,
+        }
+
+    def _seconds_per_step(self) -> float | None:
+        if self._started is None or self._started[0] == self.done:
+            return None
+        step, began = self._started
+        return (time.monotonic() - began) / (self.done - step)
+
+    def _add(self, step: int, values: dict[str, float]) -> None:
+        for name in CURVES:
+            if name in values:
+                points = self._curves[name]
+                while points and points[-1][0] >= step:  # from before the run was killed, and goes on
+                    points.pop()
+                points.append((step, float(values[name])))
+
+    def _read(self) -> None:
+        """Take up what the run's folder holds from before."""
+        try:
+            lines = (self.folder / LOG_FILE).read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return
+        for line in lines:
+            with suppress(ValueError):  # the last line of a run that was killed
+                entry = json.loads(line)
+                # A validation's line counts the steps before it, that of a step is about the next one.
+                done = entry["step"] + ("layout_iou" not in entry)
+                self._add(done, entry)
+                self.done = done
+
+
+def thinned(points: Points) -> list[list[float]]:
+    """At most MOST_POINTS points: each the mean of as many neighbours, at the last one's step."""
+    size = -(-len(points) // MOST_POINTS) or 1
+    groups = [points[start : start + size] for start in range(0, len(points), size)]
+    return [[group[-1][0], sum(value for _, value in group) / len(group)] for group in groups]
+
+
+def reporter(name: str, steps: int, node_id: str | None) -> Report:
+    """A report that the node shows in every open page."""
+    return Report(name, steps, lambda message: send(EVENT, {"node": node_id, **message}))
+
+
+async def answer_page(request: Request) -> Response:
+    """The report of a run from its files, for a page that was not there: {} if there is no such run."""
+    from aiohttp import web
+
+    try:
+        folder = run_folder(request.match_info["name"])
+        steps = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))["config"]["steps"]
+    except (GoTError, OSError, ValueError):
+        return web.json_response({})
+    report = Report(folder.name, steps)
+    report.state = "done" if report.done == steps else "stopped"
+    return web.json_response(report.as_message())
