@@ -7,30 +7,25 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { drawsAfter, nodeAt, sourceOfInput, targetsOf } from "./chain_editor/graph.js";
 import { ChainEditor } from "./chain_editor/widget.js";
+import { addElement, addStyle, chainCallback, widgetOf } from "./node_element.js";
 
 const NODE = "GoTEditChain";
 const SAVED = "edited_chain";
 const MODE = "when_upstream_changes";
 const TAKE_NEW = "take new";
 const MIN_HEIGHT = 440;
+/** @type {[number, number]} */
 const SIZE = [460, 680];
 
 // What runs have brought, by graph and node, because ComfyUI's undo and its tabs make each node anew.
 /** @typedef {{chain?: unknown, picture?: string}} Brought the incoming chain, the picture drawn */
 /** @type {Map<string, Brought>} */
 const lastRuns = new Map();
-// Where removed editors stood, by node: Nodes 2.0 keeps that place for the node that takes over the number, and leaves
-// it empty.
-/** @type {Map<unknown, WeakRef<Element>>} */
-const leftPlaces = new Map();
 
 app.registerExtension({
     name: "GoT.ChainEditor",
     init() {
-        const style = document.createElement("link");
-        style.rel = "stylesheet";
-        style.href = new URL("./chain_editor/style.css", import.meta.url).href;
-        document.head.append(style);
+        addStyle(new URL("./chain_editor/style.css", import.meta.url).href);
     },
     /** @param {GraphNode} node */
     nodeCreated(node) {
@@ -47,13 +42,7 @@ function addEditor(node) {
 
     saved.hidden = true;
     saved.computeSize = () => [0, -4];  // older frontends leave room for hidden widgets; 4 is the gap behind each
-    const widget = node.addDOMWidget("chain_editor", "got_chain_editor", editor.element, {
-        serialize: false,
-        hideOnZoom: false,
-        getMinHeight: () => MIN_HEIGHT,
-    });
-    widget.serialize = false;
-    node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
+    addElement(node, "chain_editor", editor.element, MIN_HEIGHT, SIZE);
 
     const readWidgets = () => {
         editor.load(saved.value, mode.value === TAKE_NEW);
@@ -79,10 +68,6 @@ function addEditor(node) {
     chainCallback(mode, "callback", readWidgets);
     chainCallback(node, "onConnectionsChange", lookAround);
     chainCallback(node, "onConfigure", () => {
-        const place = leftPlaces.get(node.id)?.deref();
-        if (place?.isConnected && !place.hasChildNodes()) place.append(editor.element);
-        const [width, height] = node.computeSize();
-        node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], height)]);
         show(lastRuns.get(key()) ?? {});
         readWidgets();
     });
@@ -95,7 +80,6 @@ function addEditor(node) {
     chainCallback(node, "onAdded", () => listen(listeners.signal));
     chainCallback(node, "onRemoved", () => {
         listeners.abort();
-        if (editor.element.parentElement) leftPlaces.set(node.id, new WeakRef(editor.element.parentElement));
         editor.dispose();
     });
 
@@ -124,20 +108,6 @@ function addEditor(node) {
 function noteInGraphHistory() {
     app.canvas?.emitBeforeChange();
     app.canvas?.emitAfterChange();
-}
-
-/**
- * @param {any} target
- * @param {string} name
- * @param {(...values: any[]) => void} callback is called after what is there already
- */
-function chainCallback(target, name, callback) {
-    const before = target[name];
-    target[name] = function (/** @type {any[]} */ ...values) {
-        const result = before?.apply(this, values);
-        callback(...values);
-        return result;
-    };
 }
 
 function rootGraph() {
@@ -177,14 +147,6 @@ function referenceUrl(node) {
     const [, path, type = "input"] = /^(.*?)(?: \[(input|output|temp)\])?$/.exec(name) ?? [];
     const slash = path.lastIndexOf("/");
     return viewUrl({ filename: path.slice(slash + 1), subfolder: path.slice(0, Math.max(slash, 0)), type });
-}
-
-/**
- * @param {GraphNode} node
- * @param {string} name
- */
-function widgetOf(node, name) {
-    return node?.widgets?.find((/** @type {any} */ widget) => widget.name === name);
 }
 
 /** @param {{filename: string, subfolder?: string, type?: string}} file as the server names it */
