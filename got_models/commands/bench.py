@@ -47,6 +47,13 @@ def add_parser(subcommands: Subparsers) -> None:
         "--size", type=size, metavar="WxH", help="of the pictures (default: the checkpoint's)"
     )
     parser.add_argument(
+        "--training",
+        type=Path,
+        metavar="CONFIG",
+        help="instead: how much faster this LoRA training is with its cache; of the other options only "
+        "--device, --rounds, --processor-time and --out count",
+    )
+    parser.add_argument(
         "--processor-time",
         action="store_true",
         help="take the processor's time, which other programs disturb less; not with a GPU",
@@ -63,6 +70,9 @@ def run(arguments: argparse.Namespace) -> None:
     device = choose_device(arguments.device)
     if arguments.processor_time and device == "cuda":
         raise GoTError("--processor-time does not see what a GPU does. Leave it out, or add --device cpu.")
+    if arguments.training:
+        run_training(arguments, device)
+        return
     model = load(arguments.checkpoint, device, arguments.dtype, arguments.mllm_bits, arguments.unet_fp8)
     task = model.settings.tasks["generate"]
     height, width = arguments.size or (task.height, task.width)
@@ -90,6 +100,26 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.out:
         write_files(
             arguments.out, {RESULT: json.dumps(settings | figures(report), indent=2).encode() + b"\n"}
+        )
+        print(arguments.out / RESULT)
+
+
+def run_training(arguments: argparse.Namespace, device: str) -> None:
+    import torch
+
+    from ..bench.caching import compare_caching
+    from ..training.lora_config import read_config
+
+    config = read_config(arguments.training)
+    passes = compare_caching(
+        config, torch.device(device), arguments.rounds, processor_time=arguments.processor_time
+    )
+    plain, cached = passes.rows_per_second
+    print(f"rows per second: {plain:.2f} without the cache, {cached:.2f} with it; ratio {passes.ratio:.2f}")
+    if arguments.out:
+        report = {"rows": passes.rows, "seconds": {"plain": passes.plain, "cached": passes.cached}}
+        write_files(
+            arguments.out, {RESULT: json.dumps(report | {"ratio": passes.ratio}, indent=2).encode() + b"\n"}
         )
         print(arguments.out / RESULT)
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
+from statistics import median
 
 import psutil
 import pytest
+import torch
+import yaml
 
 from got_models.__main__ import main
+from got_models.bench.caching import NoCache
+from got_models.dataset.encoding import Cache
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "brown_crosses"
 
 STAGES = {"reasoning", "first encoding", "encoding after a move", "sampling", "decoding"}
 
@@ -31,6 +39,46 @@ def test_bench_compares_every_stage_and_finds_the_same_pictures(
     assert all(value is None or value >= 45 for value in figures["decibels"])
     output = capsys.readouterr().out
     assert all(name in output for name in figures["seconds"])
+
+
+def test_bench_of_a_training_takes_turns_with_and_without_the_cache(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = (EXAMPLE / "data.jsonl").read_text().splitlines()[:3]
+    for row in rows:
+        shutil.copy(EXAMPLE / json.loads(row)["image"], tmp_path)
+    (tmp_path / "data.jsonl").write_text("\n".join(rows))
+    values = {
+        "checkpoint": str(checkpoint),
+        "dataset": ".",
+        "out": "run",
+        "batch_rows": 2,
+        "resolution_px": 64,
+    }
+    config = tmp_path / "train.yaml"
+    config.write_text(yaml.safe_dump(values | {"precision": "float32"}))
+    command = ["bench", "--training", str(config), "--device", "cpu", "--rounds", "2"]
+    assert main([*command, "--out", str(tmp_path / "figures")]) == 0
+    figures = json.loads((tmp_path / "figures/bench.json").read_text())
+    assert figures["rows"] == 3
+    assert len(figures["seconds"]["plain"]) == len(figures["seconds"]["cached"]) == 2
+    assert figures["ratio"] == median(figures["seconds"]["plain"]) / median(figures["seconds"]["cached"])
+    assert f"ratio {figures['ratio']:.2f}" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_the_cache_everything_is_computed_each_time_and_nothing_is_written(tmp_path: Path) -> None:
+    computed = []
+
+    def compute() -> torch.Tensor:
+        computed.append(torch.ones(1))
+        return computed[-1]
+
+    for cache, times in ((NoCache(tmp_path / "none"), 3), (Cache(tmp_path / "files"), 1)):
+        computed.clear()
+        assert [cache.get("origin", compute).item() for _ in range(3)] == [1.0] * 3
+        assert len(computed) == times
+    assert os.listdir(tmp_path) == ["files"]
 
 
 @pytest.mark.parametrize(
