@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from .computed_once import Rows, computed_once
 from .errors import GoTError, Interrupted
 from .guidance import (
     BRANCHES,
@@ -67,7 +67,7 @@ def make_scheduler(config: Mapping[str, Any], name: str) -> Any:
     raise GoTError(f"The scheduler is one of {', '.join(SCHEDULERS)}; got {name!r}.")
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def denoise(
     unet: UNet2DConditionModel,
     scheduler_config: Mapping[str, Any],
@@ -124,7 +124,7 @@ def denoise(
         step_arguments["generator"] = generator
 
     # 4. Denoise.
-    with _keys_and_values_once(unet, len(batches)):
+    with computed_once(unet, [batch.rows for batch in batches]):
         for index, timestep in enumerate(schedule.timesteps, start=1):
             if should_stop is not None and should_stop():
                 raise Interrupted(f"Sampling was interrupted before step {index} of {steps}.")
@@ -146,13 +146,14 @@ class _Batch:
     """Branches that the UNet evaluates together, and what it is told of them; r rows are branches * pictures.
 
     semantic is [r, n, Dc], conditions are reference and spatial latents [r, 8, h, w], added is pooled [r, Dp]
-    and time ids [r, 6].
+    and time ids [r, 6]. rows says which of them differ in semantic alone.
     """
 
     branches: tuple[str, ...]
     semantic: Tensor
     conditions: Tensor
     added: dict[str, Tensor]
+    rows: Rows
 
     @classmethod
     def of(
@@ -165,7 +166,14 @@ class _Batch:
         height, width = guidance.size
         time_ids = torch.tensor([[height, width, 0, 0, height, width]]).expand(len(pooled), -1)
         added = {"text_embeds": pooled.to(device, dtype), "time_ids": time_ids.to(device, dtype)}
-        return cls(branches, semantic.to(device, dtype), conditions.to(device, dtype), added)
+        pictures = list(range(len(guidance.reference))) * len(branches)
+        return cls(
+            branches,
+            semantic.to(device, dtype),
+            conditions.to(device, dtype),
+            added,
+            Rows.of(conditions, pictures, device),
+        )
 
     def predict(self, unet: UNet2DConditionModel, noisy: Tensor, timestep: Tensor) -> dict[str, Tensor]:
         """Noisy latents [b, 4, h, w] -> branch -> predicted noise [b, 4, h, w]."""
@@ -178,41 +186,6 @@ class _Batch:
             return_dict=False,
         )[0]
         return dict(zip(self.branches, prediction.chunk(len(self.branches)), strict=True))
-
-
-@contextmanager
-def _keys_and_values_once(unet: nn.Module, batches: int) -> Iterator[None]:
-    """In here cross-attention makes keys and values once: each step sees the same semantic guidance again.
-
-    Every step must evaluate the same number of batches in the same order.
-    """
-    attentions: list[Any] = [part for part in unet.modules() if getattr(part, "is_cross_attention", False)]
-    layers = [(attention, attention.to_k, attention.to_v) for attention in attentions]
-    for attention, to_keys, to_values in layers:
-        attention.to_k, attention.to_v = _Once(to_keys, batches), _Once(to_values, batches)
-    try:
-        yield
-    finally:
-        for attention, to_keys, to_values in layers:
-            attention.to_k, attention.to_v = to_keys, to_values
-
-
-class _Once(nn.Module):
-    """A layer whose `turns` inputs come again and again in one order: each is computed once."""
-
-    def __init__(self, layer: nn.Module, turns: int) -> None:
-        super().__init__()
-        self.layer = layer
-        self.turns = turns
-        self.calls = 0
-        self.outputs: list[Tensor] = []
-
-    def forward(self, states: Tensor) -> Tensor:
-        turn = self.calls % self.turns
-        self.calls += 1
-        if turn == len(self.outputs):
-            self.outputs.append(self.layer(states))
-        return self.outputs[turn]
 
 
 def _check_channels(unet: UNet2DConditionModel, guidance: Guidance) -> None:

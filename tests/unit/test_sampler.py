@@ -11,7 +11,7 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import Tensor
 
 from got_models.errors import GoTError, Interrupted
-from got_models.guidance import BRANCHES, Guidance, GuidanceScales, branch_inputs
+from got_models.guidance import BRANCHES, Guidance, GuidanceScales, branch_inputs, combine
 from got_models.sampler import SCHEDULERS, Step, denoise, make_scheduler
 
 CONFIG: dict[str, Any] = {
@@ -196,6 +196,65 @@ def test_keys_and_values_of_the_semantic_guidance_are_made_once(
     assert len(made) == 2 * batches * len(layers)
     for hook in hooks:
         hook.remove()
+
+
+@pytest.mark.parametrize(
+    ("at_once", "rows"),
+    # The second and the third branch, (0, 0, Gr) and (Gt, 0, Gr), are alike before the first cross-attention.
+    [(4, [3]), (3, [2, 1]), (2, [2, 2]), (1, [1, 1, 1, 1])],
+)
+def test_branches_that_differ_in_their_words_alone_share_what_comes_before_the_words(
+    unet: UNet2DConditionModel, guidance: Guidance, at_once: int, rows: list[int]
+) -> None:
+    seen: list[int] = []
+    embedded: list[int] = []
+    block = unet.down_blocks[0].resnets[0]
+    hooks = [
+        unet.conv_in.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0]))),
+        block.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0]))),
+        unet.add_embedding.register_forward_pre_hook(lambda _, inputs: embedded.append(len(inputs[0]))),
+    ]
+    denoise(unet, CONFIG, guidance, SCALES, seed=0, steps=2, branches_at_once=at_once)
+    for hook in hooks:
+        hook.remove()
+    assert seen == [count for count in rows for _ in hooks[:2]] * 2
+    assert len(embedded) == len(rows)
+
+
+def test_two_pictures_at_once_come_out_like_each_of_them_alone(unet: UNet2DConditionModel) -> None:
+    generator = torch.Generator().manual_seed(2)
+    both = Guidance(
+        semantic=torch.randn(2, 64, 32, generator=generator),
+        null_semantic=torch.randn(2, 64, 32, generator=generator),
+        pooled=torch.randn(2, 16, generator=generator),
+        # The same reference twice: rows of two pictures are not alike for that.
+        reference=torch.randn(1, 4, 8, 12, generator=generator).repeat(2, 1, 1, 1),
+        spatial=torch.randn(1, 4, 8, 12, generator=generator).repeat(2, 1, 1, 1),
+        size=(64, 96),
+        task="edit",
+    )
+    noise = torch.randn(2, 4, 8, 12, generator=torch.Generator().manual_seed(0))
+    together = denoise(unet, CONFIG, both, SCALES, seed=0, steps=1, scheduler="euler")
+    for picture in range(2):
+        prediction = {}
+        for branch in BRANCHES:
+            states, spatial, reference = (part[picture : picture + 1] for part in branch_inputs(both, branch))
+            schedule = make_scheduler(CONFIG, "euler")
+            schedule.set_timesteps(1)
+            latents = noise[picture : picture + 1] * schedule.init_noise_sigma
+            time = schedule.timesteps[0]
+            scaled = schedule.scale_model_input(latents, time)
+            prediction[branch] = unet(
+                torch.cat([scaled, reference, spatial], dim=1),
+                time,
+                encoder_hidden_states=states,
+                added_cond_kwargs={
+                    "text_embeds": both.pooled[picture : picture + 1],
+                    "time_ids": torch.tensor([[64.0, 96, 0, 0, 64, 96]]),
+                },
+            ).sample
+        alone = schedule.step(combine(prediction, SCALES), time, latents).prev_sample
+        assert torch.allclose(together[picture : picture + 1], alone, atol=1e-4)
 
 
 def test_other_guidance_is_seen_by_the_next_run(unet: UNet2DConditionModel, guidance: Guidance) -> None:
