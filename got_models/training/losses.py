@@ -15,17 +15,24 @@ if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration
 
 
-def chain_loss(mllm: Qwen2_5_VLForConditionalGeneration, hidden: Tensor, labels: Tensor) -> Tensor:
+def chain_loss(
+    mllm: Qwen2_5_VLForConditionalGeneration,
+    hidden: Tensor,
+    labels: Tensor,
+    token_weights: Tensor | None = None,
+) -> Tensor:
     """Mean cross-entropy of the chain's tokens.
 
     Args:
         hidden: [b, length, hidden] after the final norm.
         labels: [b, length]; a token is predicted from the position before it.
+        token_weights: [vocabulary], how many times each token's loss counts; once, if not given.
     """
     wanted = labels[:, 1:]
     counted = wanted != IGNORED
     logits = mllm.lm_head(hidden[:, :-1][counted])  # [tokens, vocabulary]
-    return functional.cross_entropy(logits.float(), wanted[counted])
+    losses = functional.cross_entropy(logits.float(), wanted[counted], token_weights, reduction="sum")
+    return losses / counted.sum()
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from ..checkpoint import PROJECTORS_FILE
 from ..model import GoTModel
 from ..prompts import TokenIds
 from ..reasoner import hidden_states, select_image_tokens
-from ..shapes.edits import sample_source
+from ..shapes.edits import CORNERS, sample_source
 from ..shapes.language import GRID_STEP, QUADRANTS, nudged, sample_generation
 from ..shapes.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, SIZES, Scene, Thing, draw, draw_shape
 from ..ssgm import draw_region_masks, encode_unscaled, pictures_to_tensor
@@ -47,6 +47,11 @@ READOUTS_FILE = "readouts.safetensors"
 LATENTS_FILE = "latents.safetensors"
 READ_AT_ONCE = 20
 """Rows in one pass through the MLLM where nothing is learnt from it."""
+NAMING_WEIGHT = 5.0
+"""How many times the words that say which object, where and how large count in the loss of an edit's chain.
+
+Everything else in a chain is either soon known by heart or, like the boxes of a generation, left to chance.
+"""
 LATER = 1_000_000
 """Added to the joint stage's rows, so that its generations are none of the language stage's."""
 
@@ -264,6 +269,8 @@ class LanguageModules(nn.Module):
     The vision tower stays as its own stage left it.
     """
 
+    naming_weights: Tensor
+
     def __init__(self, model: GoTModel) -> None:
         super().__init__()
         sizes, folder = model.settings.sizes, model.path
@@ -276,6 +283,7 @@ class LanguageModules(nn.Module):
         self.visual_readout = ContentReadout(sizes.hidden)
         self.place_readout = PlaceReadout(sizes.hidden)
         self.start_readout = PlaceReadout(sizes.hidden)
+        self.register_buffer("naming_weights", naming_weights(model), persistent=False)
         if (folder / READOUTS_FILE).exists():
             self.readouts.load_state_dict(load_file(folder / READOUTS_FILE))
 
@@ -298,8 +306,9 @@ class LanguageModules(nn.Module):
         return hidden_states(self.mllm, batch.input_ids, None, batch.pixel_values, batch.image_grid_thw)
 
     def chain_loss(self, hidden: Tensor, batch: ChainBatch) -> Tensor:
-        """Cross-entropy of the chains."""
-        return chain_loss(self.mllm, hidden, batch.labels)
+        """Cross-entropy of the chains; in those of edits, naming words count several times."""
+        weights = None if batch.visual is None else self.naming_weights
+        return chain_loss(self.mllm, hidden, batch.labels, weights)
 
     def readout_loss(
         self, hidden: tuple[Tensor, ...], selected: Tensor, batch: ChainBatch, ids: TokenIds
@@ -328,6 +337,14 @@ class LanguageModules(nn.Module):
         self.mllm.save_pretrained(folder / "mllm")
         save_file(self.ssgm.state_dict(), folder / PROJECTORS_FILE)
         save_file(self.readouts.state_dict(), folder / READOUTS_FILE)
+
+
+def naming_weights(model: GoTModel) -> Tensor:
+    """The weight of each token [vocabulary] in the loss of an edit's chain."""
+    words = " ".join((*COLORS, *SHAPES, *SIZES, *CORNERS))
+    weights = torch.ones(model.reasoner.mllm.config.get_text_config().vocab_size)
+    weights[model.reasoner.tokenizer(" " + words, add_special_tokens=False)["input_ids"]] = NAMING_WEIGHT
+    return weights
 
 
 def box_starts(batch: ChainBatch, box_start: int) -> tuple[Tensor, Tensor]:
