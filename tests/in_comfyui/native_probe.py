@@ -11,11 +11,13 @@ import copy
 import hashlib
 import importlib
 import json
+import logging
+import re
 import shutil
 import sys
 import tempfile
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,8 @@ library = importlib.import_module("pack.got_models.model")
 guidance_of = importlib.import_module("pack.got_models.guidance")
 chains = importlib.import_module("pack.got_models.chain")
 errors = importlib.import_module("pack.got_models.errors")
+adapters = importlib.import_module("pack.got_models.adapter")
+training = importlib.import_module("pack.got_models.training.lora")
 
 STEPS = 20
 SEED = 7
@@ -332,6 +336,61 @@ def with_lora(model: Any, up: Tensor, down: Tensor) -> Any:
     return styled
 
 
+def unet_half_of_an_adapter(got: Any, model: Any) -> dict[str, Any]:
+    """The file that a training writes for ComfyUI's own loader, against the adapter in the library's UNet."""
+    generator = torch.Generator().manual_seed(SEED)
+    tensors = {}
+    for name in trained_layers(name for name, _ in got.unet.named_modules()):
+        out, *inputs = got.unet.get_submodule(name).weight.shape
+        tensors[f"unet.{name}.lora_A"] = torch.randn(4, *inputs, generator=generator)
+        tensors[f"unet.{name}.lora_B"] = torch.randn(out, 4, *[1 for _ in inputs[1:]], generator=generator)
+    adapter = adapters.Adapter(tensors, 1.0, 0.125, {})
+    merged = copy.deepcopy(got.unet)
+    adapters.change_part("unet", merged, adapter, 1.0, [])
+    complaints = Complaints()
+    logging.getLogger().addHandler(complaints)
+    with tempfile.TemporaryDirectory() as folder:
+        adapters.save_unet_lora(Path(folder) / "unet_lora.safetensors", adapter)
+        folder_paths.add_model_folder_path("loras", folder)
+        (changed,) = comfy_nodes.LoraLoaderModelOnly().load_lora_model_only(
+            model, "unet_lora.safetensors", 1.0
+        )
+    draw(changed, plan_for(got, "generate"), steps=1)
+    logging.getLogger().removeHandler(complaints)
+    native_weights = changed.model.diffusion_model.state_dict()
+    names = comfy.utils.unet_to_diffusers(changed.model.model_config.unet_config)
+    plain, expected = got.unet.state_dict(), merged.state_dict()
+    differences = {
+        name: float((native_weights[names[name]] - weight).abs().max()) for name, weight in expected.items()
+    }
+    moved = {name for name, weight in expected.items() if not torch.equal(weight, plain[name])}
+    return {
+        "layers": len(tensors) // 2,
+        "weights that change": len(moved),
+        "largest difference": max(differences.values()),
+        "smallest change": min(float((expected[name] - plain[name]).abs().max()) for name in moved),
+        "complaints": complaints.messages,
+    }
+
+
+def trained_layers(names: Iterable[str]) -> list[str]:
+    """Those of a diffusers UNet's layers that a LoRA training can change."""
+    pattern = training.UNET_LAYERS + training.UNET_CONVOLUTIONS
+    return [name for name in names if re.fullmatch(pattern, name)]
+
+
+class Complaints(logging.Handler):
+    """What ComfyUI logs of LoRA keys that it does not know, and of errors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.ERROR or "lora key not loaded" in record.getMessage():
+            self.messages.append(record.getMessage())
+
+
 def compiled(got: Any, model: Any) -> dict[str, float]:
     """What ComfyUI's TorchCompileModel does, with a backend that needs no C++ compiler."""
     plan = plan_for(got, "edit")
@@ -486,7 +545,10 @@ def sdxl_size() -> dict[str, Any]:
         {name: tensor for name, tensor in theirs.items() if name != "conv_in.weight"}
         | {"conv_in.weight": torch.empty(320, 4, 3, 3, device="meta")}
     )
+    layers = trained_layers(name.removesuffix(".weight") for name in theirs if name.endswith(".weight"))
     return {
+        "LoRA layers": len(layers),
+        "LoRA layers without a place": [name for name in layers if f"{name}.weight" not in names],
         "every tensor has its place": placed
         == {name: list(tensor.shape) for name, tensor in native_unet.items()},
         "differs from ComfyUI's SDXL in": sorted(
@@ -511,6 +573,7 @@ def main() -> None:
             "default": lora(got, model, vae),
             "fp8_e4m3fn": lora(got, load("fp8_e4m3fn")[0], vae),
         },
+        "unet half of an adapter": unet_half_of_an_adapter(got, model),
         "compiled": compiled(got, model),
         "weight types": weight_types(got, vae),
         "preview": previews(model, vae),

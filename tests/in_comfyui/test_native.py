@@ -87,6 +87,13 @@ def test_an_sdxl_lora_works_and_leaves_no_trace(facts: dict[str, Any], stored: s
     assert lora["picture is restored"]
 
 
+def test_the_unet_half_of_an_adapter_is_a_lora_for_comfyuis_own_loader(facts: dict[str, Any]) -> None:
+    half = facts["unet half of an adapter"]
+    assert half["complaints"] == []
+    assert half["weights that change"] == half["layers"] > 100
+    assert half["largest difference"] < 1e-5 < 1e-2 < half["smallest change"]
+
+
 def test_torch_compile_draws_the_same(facts: dict[str, Any]) -> None:
     assert facts["compiled"]["difference"] < 1e-3
 
@@ -139,6 +146,8 @@ def test_a_mistake_is_named(facts: dict[str, Any], mistake: str, words: list[str
 
 def test_an_sdxl_sized_checkpoint_fits_comfyuis_classes(facts: dict[str, Any]) -> None:
     assert facts["sdxl size"] == {
+        "LoRA layers": 790,
+        "LoRA layers without a place": [],
         "every tensor has its place": True,
         "differs from ComfyUI's SDXL in": ["in_channels"],
     }

@@ -7,23 +7,24 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 
-from got_models.adapter import Adapter, apply_adapter, check_adapter, load_adapter, save_adapter
+from got_models.adapter import TOKENS, Adapter, apply_adapter, check_adapter, load_adapter, save_adapter
 from got_models.dataset.encoding import Encoder
 from got_models.dataset.rows import read_dataset
 from got_models.errors import GoTError
 from got_models.model import GoTModel
 from got_models.training.lora import LoraModules
 from got_models.training.lora_config import LoraTraining, as_dictionary
-from got_models.training.lora_trainer import ADAPTER_FILE, train_lora
+from got_models.training.lora_trainer import ADAPTER_FILE, TRAINED_FILE, UNET_LORA_FILE, train_lora
 from got_models.training.own_pictures import RowBatches, batches_of_pass
 
 from .conftest import STEPS
@@ -75,27 +76,36 @@ def test_a_run_stopped_after_any_step_ends_with_the_same_bits(config, straight) 
     assert_same(config, expected)
 
 
-def test_a_killed_run_ends_with_the_same_bits(config, straight, tmp_path) -> None:
-    expected = never_stopped(config, straight)
-    file = tmp_path / "config.yaml"
-    file.write_text(yaml.safe_dump(as_dictionary(config)))
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-
-    def launch(*arguments: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "got_models", "train", str(file), *arguments]
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=-3, stderr=-3)
-
-    process = launch()
-    deadline = time.monotonic() + 600
-    while time.monotonic() < deadline and process.poll() is None:
-        if "state-lora-2" in saved(config):
-            break
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert "state-lora-6" not in saved(config)
-    assert launch("--resume").wait() == 0
-    assert_same(config, expected)
+def test_a_run_killed_at_ten_random_points_ends_with_the_same_bits(config, tmp_path) -> None:
+    settings = {"steps": 20, "batch_rows": 1, "batches_per_step": 1}
+    files = {}
+    for name in ("killed", "undisturbed"):
+        run = replace(config, out=str(tmp_path / name), **settings)
+        files[name] = tmp_path / f"{name}.yaml"
+        files[name].write_text(yaml.safe_dump(as_dictionary(run)))
+    program = Path(__file__).with_name("killed_training.py")
+    result = subprocess.run(
+        [sys.executable, program, files["killed"], files["undisturbed"], "a seed", "10"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=900,
+    )
+    deaths = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+    assert [death["ended"] for death in deaths] == [-signal.SIGKILL] * 10
+    for death in deaths:
+        half_written = any(name.startswith("state-") and name.endswith(".part") for name in death["left"])
+        assert half_written or death["kind"] != "in_the_writing_of_a_state"
+    killed, undisturbed = (replace(config, out=str(tmp_path / name)) for name in files)
+    assert_same_tensors(tensors(killed), tensors(undisturbed))
+    assert logged(killed) == logged(undisturbed)
+    assert [line["step"] for line in logged(killed)] == list(range(20))
+    folders = [Path(run.out) for run in (killed, undisturbed)]
+    assert_same_tensors(*(load_file(folder / "state-lora-20" / TRAINED_FILE) for folder in folders))
+    assert_same_tensors(*(load_file(folder / UNET_LORA_FILE) for folder in folders))
+    names = [sorted(path.name for path in folder.iterdir()) for folder in folders]
+    assert names[0] == names[1]
 
 
 def test_two_processes_have_the_losses_of_one(config, straight, tmp_path) -> None:
@@ -285,6 +295,43 @@ def test_a_model_with_the_adapter_is_the_model_that_was_trained(config, way, tmp
     assert not torch.allclose(
         predicted(fresh.unet, semantic, pooled), predicted(unchanged.unet, semantic, pooled), atol=1e-3
     )
+
+
+def test_the_unet_half_is_saved_under_the_names_of_sdxl_loras_with_the_scale_of_the_adapter(config) -> None:
+    train_lora(config, stop_after_steps=2)
+    adapter, lora = tensors(config), load_file(Path(config.out) / UNET_LORA_FILE)
+    factors = {name for name in adapter if name.startswith("unet.") and name.endswith(".lora_A")}
+    assert len(lora) == 3 * len(factors)
+    ours = "unet.up_blocks.0.attentions.1.transformer_blocks.0.attn2.to_out.0"
+    theirs = "lora_unet_up_blocks_0_attentions_1_transformer_blocks_0_attn2_to_out_0"
+    assert torch.equal(lora[f"{theirs}.lora_down.weight"], adapter[f"{ours}.lora_A"])
+    assert torch.equal(lora[f"{theirs}.lora_up.weight"], adapter[f"{ours}.lora_B"])
+    assert lora[f"{theirs}.lora_up.weight"].any()
+    assert {float(value) for name, value in lora.items() if name.endswith(".alpha")} == {config.unet.alpha}
+    frozen = replace(config, out=config.out + "-frozen", unet=replace(config.unet, train="frozen"))
+    train_lora(frozen, stop_after_steps=1)
+    assert not (Path(frozen.out) / UNET_LORA_FILE).exists()
+
+
+def test_an_optimizer_that_is_not_installed_is_named_before_anything_is_written(config) -> None:
+    if find_spec("bitsandbytes") is not None:
+        pytest.skip("bitsandbytes is installed")
+    message = "needs bitsandbytes, which is not installed. Install it .* or set optimizer: adamw"
+    with pytest.raises(GoTError, match=message):
+        train_lora(replace(config, optimizer="adamw-8bit"))
+    assert not Path(config.out).exists()
+
+
+def test_adam_in_8_bits_resumes_with_the_same_bits(config) -> None:
+    pytest.importorskip("bitsandbytes")
+    runs = [replace(config, out=config.out + name, optimizer="adamw-8bit") for name in ("-once", "-twice")]
+    train_lora(runs[0])
+    train_lora(runs[1], stop_after_steps=3)
+    train_lora(runs[1], resume=True)
+    assert_same_tensors(tensors(runs[1]), tensors(runs[0]))
+    plain = replace(config, out=config.out + "-plain")
+    train_lora(plain)
+    assert not torch.equal(tensors(plain)[TOKENS], tensors(runs[0])[TOKENS])
 
 
 def test_an_adapter_for_another_checkpoint_or_none_at_all_is_refused(checkpoint, tmp_path) -> None:
