@@ -200,7 +200,7 @@ class _Run:
         # Not the schedule: accelerate would let it advance once for every process.
         self.module, self.optimizer = accelerator.prepare(modules, optimizer)
         self.schedule = schedule
-        pass
+        accelerator.register_for_checkpointing(schedule)
         self.average = None
         if config.ema_decay:
             self.average = EMAModel(self.modules.trained(), decay=config.ema_decay)
