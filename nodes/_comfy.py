@@ -365,6 +365,22 @@ def progress_bar(total: int) -> Callable[[int, Any], None]:
     return lambda done, preview: bar.update_absolute(done, total, preview)
 
 
+def patient_progress_bar(total: int) -> Callable[[int], None]:
+    """The same for work that has to be saved before it stops: ComfyUI's bar would stop it on the spot."""
+    update = progress_bar(total)
+    if not inside_comfyui():
+        return lambda done: None
+    import comfy.model_management as management
+
+    def show(done: int) -> None:
+        try:
+            update(done, None)
+        except management.InterruptProcessingException:
+            management.interrupt_current_processing()  # for whoever asks `interrupted`
+
+    return show
+
+
 def latent_previews(encode: Callable[[Tensor], Tensor], scaling_factor: float) -> Callable[[Tensor], Any]:
     """A function from scaled latents [b, 4, h, w] to what `progress_bar` shows; None if previews are off.
 

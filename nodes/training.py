@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.dataset.rows import CACHE_FOLDER
 from ..got_models.errors import GoTError
-from ._comfy import dataset_folder, interrupted, on_cpu, progress_bar, room_for_training, stop_if_interrupted
+from ._comfy import (
+    dataset_folder,
+    interrupted,
+    on_cpu,
+    patient_progress_bar,
+    room_for_training,
+    stop_if_interrupted,
+)
 from ._runs import (
     ADAPTERS,
     RUN_FILE,
@@ -335,10 +342,10 @@ def run_training(
         )
     if not exists:
         write_config(folder, config)
-    report, update = reporter(name, config.steps, node_id), progress_bar(config.steps)
+    report, update = reporter(name, config.steps, node_id), patient_progress_bar(config.steps)
 
     def on_step(progress: Progress) -> None:
-        update(progress.step, None)
+        update(progress.step)
         report.step(progress.step, progress.losses)
 
     def on_validation(validation: Validation) -> None:
