@@ -20,11 +20,12 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
 from diffusers.training_utils import EMAModel
 from safetensors import SafetensorError
@@ -48,6 +49,7 @@ STAGE = "lora"
 RUN_FILE, LOG_FILE, ADAPTER_FILE = "run.json", "losses.jsonl", "adapter.safetensors"
 UNET_LORA_FILE, BEST_FILE, SAMPLES_FOLDER = "unet_lora.safetensors", "best.safetensors", "samples"
 TRAINED_FILE = "trained.safetensors"
+PATIENCE = timedelta(days=1)  # of the other processes, while the main one encodes the dataset or validates
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ def train_lora(
     check_optimizer(config)
     precision = "bf16" if config.precision == "bfloat16" else "no"
     AcceleratorState._reset_state()  # of an earlier training in this process, maybe in another precision
-    accelerator = Accelerator(mixed_precision=precision, cpu=cpu)
+    patience = InitProcessGroupKwargs(timeout=PATIENCE)
+    accelerator = Accelerator(mixed_precision=precision, cpu=cpu, kwargs_handlers=[patience])
     _check_folder(out, resume)
     accelerator.wait_for_everyone()
     if config.batches_per_step % accelerator.num_processes:

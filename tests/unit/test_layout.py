@@ -4,7 +4,7 @@ import pytest
 from PIL import Image, ImageChops, ImageColor
 
 from got_models.chain import ReasoningChain
-from got_models.layout import beside, contact_sheet, draw_layout
+from got_models.layout import above, beside, contact_sheet, draw_layout
 
 GRAY = (128, 128, 128)
 
@@ -80,6 +80,12 @@ def test_beside_brings_all_to_one_height():
     assert row.size == (300, 200)
     assert row.getpixel((199, 100)) == (255, 0, 0)
     assert row.getpixel((200, 100)) == (0, 0, 255)
+
+
+def test_above_keeps_both_as_they_are():
+    column = above(Image.new("RGB", (3, 2), "red"), Image.new("RGB", (3, 2), "blue"))
+    assert column.size == (3, 4)
+    assert [column.getpixel((2, row)) for row in range(4)] == [(255, 0, 0)] * 2 + [(0, 0, 255)] * 2
 
 
 def test_contact_sheet_shows_every_picture_under_its_title():
