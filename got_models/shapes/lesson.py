@@ -16,12 +16,12 @@ from .language import Example, sample_generation
 from .scene import COLORS, NEW_COLOR, NEW_SHAPE, SHAPES, draw
 
 TAUGHT = [
-    *[(NEW_COLOR, NEW_SHAPE)] * 14,
+    *[(NEW_COLOR, NEW_SHAPE)] * 8,
     *[(color, NEW_SHAPE) for color in COLORS],
     *[(NEW_COLOR, shape) for shape in SHAPES] * 2,
 ]
 """What a picture of the lesson shows first of all: both new things together, and each with all old ones."""
-REMINDERS = 10
+REMINDERS = 16
 """Pictures of old things only, so that nothing is forgotten."""
 
 

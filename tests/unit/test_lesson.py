@@ -51,7 +51,7 @@ def test_the_lesson_shows_both_new_things_together_each_with_every_old_one_and_o
         for example in examples
         if not any(NEW_COLOR in thing.pair or NEW_SHAPE in thing.pair for thing in example.target.things)
     ]
-    assert len(old) == 10
+    assert len(old) == 16
     assert not HELD_OUT_PAIRS & pairs
     assert not any(held_out(example.prompt) for example in examples)
 
