@@ -5,6 +5,7 @@ The file's tensors, for a module `<name>` of the part:
     mllm.<name>.lora_A, mllm.<name>.lora_B    factors of the change of its weight, `mllm_scale` B A
     unet.<name>.lora_A, unet.<name>.lora_B    the same for the UNet, with `unet_scale`
     mllm.special_tokens                       change of the embeddings of GoT's 66 tokens, in their order
+    mllm.words, mllm.word_ids                 change of the embeddings of other tokens, and their ids
     projectors.<name>, unet.<name>            change of a weight that was trained in full
 
 All are changes, so that a strength multiplies them: 0 leaves the checkpoint as it is.
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 FORMAT, FORMAT_VERSION = "got-adapter", "1"
 LORA_A, LORA_B = ".lora_A", ".lora_B"
 TOKENS = "mllm.special_tokens"
+WORDS, WORD_IDS = "mllm.words", "mllm.word_ids"
 
 
 @dataclass(frozen=True)
@@ -143,11 +145,12 @@ def change_part(
     scale = {"mllm": adapter.mllm_scale, "unet": adapter.unet_scale}.get(part, 1.0)
     for key, tensor in adapter.tensors.items():
         owner, _, name = key.partition(".")
-        if owner != part or name.endswith(LORA_B):
+        if owner != part or name.endswith(LORA_B) or key == WORD_IDS:
             continue
-        if key == TOKENS:
+        if key in (TOKENS, WORDS):
+            ids = special_tokens if key == TOKENS else adapter.tensors[WORD_IDS].tolist()
             weight = module.get_input_embeddings().weight
-            weight[special_tokens] = _sum(weight[special_tokens], strength * tensor.float())
+            weight[ids] = _sum(weight[ids], strength * tensor.float())
         elif name.endswith(LORA_A):
             name = name.removesuffix(LORA_A)
             weight = module.get_parameter(f"{name}.weight")
@@ -214,6 +217,9 @@ def _check_fits(parts: dict[str, Any], adapter: Adapter) -> None:
     }
     embedding = parts["mllm"].get_input_embeddings().weight
     shapes[TOKENS] = (len(SPECIAL_TOKENS), embedding.shape[1])
+    words = adapter.tensors.get(WORD_IDS, torch.empty(0, dtype=torch.int64))
+    if words.dtype == torch.int64 and ((words >= 0) & (words < embedding.shape[0])).all():
+        shapes[WORDS], shapes[WORD_IDS] = (len(words), embedding.shape[1]), (len(words),)
     for key, tensor in adapter.tensors.items():
         if key.endswith(LORA_B):
             continue

@@ -17,8 +17,9 @@ from peft import LoraConfig, get_peft_model, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from peft.utils import TrainableTokensWrapper
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
-from ..adapter import LORA_A, LORA_B, TOKENS, Adapter, special_token_ids
+from ..adapter import LORA_A, LORA_B, TOKENS, WORD_IDS, WORDS, Adapter, special_token_ids
 from ..model import GoTModel
 from ..reasoner import hidden_states_of_features, select_image_tokens
 from .lora_config import LoraTraining, without_paths
@@ -42,6 +43,8 @@ class LoraModules(nn.Module):
         self.config = config
         self.image_tokens = model.reasoner.token_ids.image_tokens
         self.special_tokens = special_token_ids(model.reasoner.tokenizer)
+        words = word_token_ids(model.reasoner.tokenizer, config.mllm.new_words)
+        self.word_tokens = [token for token in words if token not in self.special_tokens]
         self.scheduler = DDPMScheduler.from_config(model.scheduler_config)
         self.scaling_factor: float = AutoencoderKL.load_config(model.path / "vae")["scaling_factor"]
         torch.manual_seed(config.seed)  # of the factors A
@@ -124,6 +127,11 @@ class LoraModules(nn.Module):
         tensors = dict(self._factors())
         for name, weight in self._trained_in_full():
             tensors[name] = weight.cpu() - self.originals[name]
+        if self.word_tokens:
+            tensors[TOKENS], tensors[WORDS] = tensors[TOKENS].split(
+                [len(self.special_tokens), len(self.word_tokens)]
+            )
+            tensors[WORD_IDS] = torch.tensor(self.word_tokens)
         mllm, unet = self.config.mllm, self.config.unet
         return Adapter(
             tensors=tensors,
@@ -154,7 +162,7 @@ class LoraModules(nn.Module):
             lora_alpha=part.alpha,  # type: ignore[arg-type]  # peft takes any number
             lora_dropout=part.dropout,
             target_modules=DECODER_LAYERS,
-            trainable_token_indices=self.special_tokens,
+            trainable_token_indices=[*self.special_tokens, *self.word_tokens],
         )
 
     def _unet_config(self) -> LoraConfig:
@@ -165,3 +173,9 @@ class LoraModules(nn.Module):
             lora_alpha=part.alpha,  # type: ignore[arg-type]  # peft takes any number
             target_modules=layers,
         )
+
+
+def word_token_ids(tokenizer: PreTrainedTokenizerBase, words: str) -> list[int]:
+    """The ids of the tokens that words, with spaces between, have within a sentence; each once."""
+    ids = tokenizer(f" {words}" if words else "", add_special_tokens=False)["input_ids"]
+    return list(dict.fromkeys(ids))

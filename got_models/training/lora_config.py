@@ -20,12 +20,17 @@ OPTIMIZERS = ("adamw", "adamw-8bit")
 
 @dataclass(frozen=True)
 class MllmPart:
-    """LoRA on the MLLM's decoder; the embeddings of GoT's tokens are trained with it."""
+    """LoRA on the MLLM's decoder; the embeddings of GoT's tokens are trained with it.
+
+    `new_words`: words, with spaces between, whose tokens' embeddings are trained too: those that the MLLM has
+    never read. Words that Qwen2.5-VL knows need none of it.
+    """
 
     rank: int = 32
     alpha: float = 32.0
     dropout: float = 0.05
     learning_rate: float = 5e-5
+    new_words: str = ""
 
 
 @dataclass(frozen=True)

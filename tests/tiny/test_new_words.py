@@ -1,0 +1,55 @@
+"""Words that the MLLM has never read: their tokens learn embeddings, and the adapter carries them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from got_models.adapter import WORD_IDS, WORDS, Adapter, apply_adapter, load_adapter, special_token_ids
+from got_models.errors import GoTError
+from got_models.model import GoTModel
+from got_models.training.lora import word_token_ids
+from got_models.training.lora_config import LoraTraining
+from got_models.training.lora_trainer import train_lora
+
+
+def embeddings(model: GoTModel) -> torch.Tensor:
+    return model.reasoner.mllm.get_input_embeddings().weight.detach().clone()
+
+
+def test_the_tokens_of_new_words_and_no_others_learn_and_the_adapter_has_them(config: LoraTraining) -> None:
+    settings = replace(config, mllm=replace(config.mllm, new_words="brown cross"), ema_decay=0.0)
+    model = GoTModel.from_pretrained(config.checkpoint)
+    before, tokenizer = embeddings(model), model.reasoner.tokenizer
+    words = word_token_ids(tokenizer, "brown cross")
+    assert tokenizer.decode(words).split() == ["brown", "coss"]  # the letter r once
+    assert train_lora(settings, stop_after_steps=2) is None
+    adapter = load_adapter(Path(settings.out) / "adapter.safetensors")
+    assert adapter.tensors[WORD_IDS].tolist() == words
+    apply_adapter(model, adapter)
+    moved = (embeddings(model) != before).any(dim=1).nonzero().flatten().tolist()
+    assert set(moved) == {*words, *special_token_ids(tokenizer)}
+    change = embeddings(model)[words] - before[words]
+    assert torch.allclose(change, adapter.tensors[WORDS], atol=1e-6)
+
+
+def test_without_new_words_the_adapter_holds_none(config: LoraTraining) -> None:
+    train_lora(config, stop_after_steps=1)
+    assert not {WORDS, WORD_IDS} & set(load_adapter(Path(config.out) / "adapter.safetensors").tensors)
+
+
+@pytest.mark.parametrize(
+    "ids", [[-1, 3], [3, 10**6], [3], None], ids=["negative", "too large", "too few", "missing"]
+)
+def test_word_embeddings_that_fit_no_token_are_refused(checkpoint: Path, ids: list[int] | None) -> None:
+    model = GoTModel.from_pretrained(checkpoint)
+    before = embeddings(model)
+    tensors = {WORDS: torch.ones(2, before.shape[1])}
+    if ids is not None:
+        tensors[WORD_IDS] = torch.tensor(ids)
+    with pytest.raises(GoTError, match="does not fit this checkpoint"):
+        apply_adapter(model, Adapter(tensors, 1.0, 1.0, {}))
+    assert torch.equal(embeddings(model), before)
