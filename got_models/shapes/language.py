@@ -168,19 +168,22 @@ def cells_for(rng: random.Random, count: int, relation: str | None) -> list[Cell
     return [QUADRANTS[index] for index in sorted(rng.sample(range(len(QUADRANTS)), count))]
 
 
-def sample_request(rng: random.Random, pairs: str) -> tuple[str, str, Request]:
-    """Kind, caption and request; one object is of ``pairs``, the others are seen ones."""
+def sample_request(rng: random.Random, pairs: str, explicit: bool) -> tuple[str, str, Request]:
+    """Kind, caption and request as ``sample_generation`` describes them."""
     kind = rng.choices(("single", "count", "relation", "list"), (2, 2, 4, 3))[0]
-    background = rng.choice(list(BACKGROUNDS)) if rng.random() < 0.7 else None
+    background = rng.choice(list(BACKGROUNDS)) if explicit or rng.random() < 0.7 else None
 
     def wanted(pairs: str = "seen") -> Wanted:
         color, shape = random_pair(rng, pairs)
-        return Wanted(color, shape, rng.choice(list(SIZES)) if rng.random() < 0.4 else None)
+        return Wanted(color, shape, rng.choice(list(SIZES)) if explicit or rng.random() < 0.4 else None)
+
+    def another() -> Wanted:
+        return wanted("new" if pairs == "new" and rng.random() < 0.5 else "seen")
 
     def other_than(item: Wanted) -> Wanted:
-        other = wanted()
+        other = another()
         while (other.color, other.shape) == (item.color, item.shape):
-            other = wanted()
+            other = another()
         return other
 
     def words(item: Wanted, article: str | None = "a") -> str:
@@ -210,7 +213,7 @@ def sample_request(rng: random.Random, pairs: str) -> tuple[str, str, Request]:
             objects, relation = [other, first], Relation(1, relation_name, 0)
             caption = f"{phrase} {words(other)} there is {words(first)}"
     else:
-        objects = [first] + [wanted() for _ in range(rng.randint(1, 3))]
+        objects = [first] + [another() for _ in range(rng.randint(1, 3))]
         rng.shuffle(objects)
         caption = listed([words(item) for item in objects])
     if background is not None:
@@ -233,15 +236,18 @@ def generation_text(scene: Scene, request: Request) -> str:
     return f"On a {scene.background} background there {verb} {listed(parts)}."
 
 
-def sample_generation(rng: random.Random, pairs: str = "seen", evaluation: bool = False) -> Example:
+def sample_generation(
+    rng: random.Random, pairs: str = "seen", evaluation: bool = False, explicit: bool = False
+) -> Example:
     """A caption, its chain and its picture.
 
     ``pairs``: "seen", or captions with a colour-shape pair that is "unseen", which training never shows, or
-    "new", of which the bundled model knows not even the parts.
+    with pairs that are "new", of which the bundled model knows not even the parts.
     ``evaluation``: draw from the tenth of the captions that training never shows.
+    ``explicit``: the caption names the background and every size.
     """
     while True:
-        kind, caption, request = sample_request(rng, pairs)
+        kind, caption, request = sample_request(rng, pairs, explicit)
         if held_out(caption) == evaluation:
             break
     things = []

@@ -72,21 +72,27 @@ class LoraModules(nn.Module):
         """The MLLM itself, whose layers peft has changed in place."""
         return self.mllm.get_base_model()
 
+    @property
+    def _embeddings(self) -> nn.Parameter:
+        """Of GoT's tokens, then of new words: [tokens, hidden]."""
+        wrappers = [m for m in self._language.modules() if isinstance(m, TrainableTokensWrapper)]
+        embeddings: nn.Parameter = wrappers[0].token_adapter.trainable_tokens_delta[NAME]
+        return embeddings
+
     def trained(self) -> list[nn.Parameter]:
         """Everything that learns."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """What learns, for the optimizer, each part with its learning rate."""
-        rates = {
-            self.mllm: self.config.mllm.learning_rate,
-            self.ssgm: self.config.projectors_learning_rate,
-            self.unet: self.config.unet.learning_rate,
-        }
-        groups = [
-            {"params": [p for p in module.parameters() if p.requires_grad], "lr": rate}
-            for module, rate in rates.items()
-        ]
+        rate = self.config.mllm.learning_rate
+        rates = (
+            ([self._embeddings], self.config.mllm.embeddings_learning_rate or rate),
+            ([p for p in self.mllm.parameters() if p is not self._embeddings], rate),
+            (self.ssgm.parameters(), self.config.projectors_learning_rate),
+            (self.unet.parameters(), self.config.unet.learning_rate),
+        )
+        groups = [{"params": [p for p in part if p.requires_grad], "lr": rate} for part, rate in rates]
         return [group for group in groups if group["params"]]
 
     def forward(self, batch: RowBatch, seed: int) -> dict[str, Tensor]:
@@ -149,8 +155,7 @@ class LoraModules(nn.Module):
 
     def _trained_in_full(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Under the adapter's names: what an adapter holds as a change."""
-        wrappers = [m for m in self._language.modules() if isinstance(m, TrainableTokensWrapper)]
-        yield TOKENS, wrappers[0].token_adapter.trainable_tokens_delta[NAME]
+        yield TOKENS, self._embeddings
         yield from ((f"projectors.{name}", weight) for name, weight in self.ssgm.named_parameters())
         if self.config.unet.train == "full":
             yield from ((f"unet.{name}", weight) for name, weight in self.unet.named_parameters())

@@ -23,13 +23,14 @@ class MllmPart:
     """LoRA on the MLLM's decoder; the embeddings of GoT's tokens are trained with it.
 
     `new_words`: words, with spaces between, whose tokens' embeddings are trained too: those that the MLLM has
-    never read. Words that Qwen2.5-VL knows need none of it.
+    never read; Qwen2.5-VL has read them all. `embeddings_learning_rate`: of the embeddings; 0 for the same.
     """
 
     rank: int = 32
     alpha: float = 32.0
     dropout: float = 0.05
     learning_rate: float = 5e-5
+    embeddings_learning_rate: float = 0.0
     new_words: str = ""
 
 

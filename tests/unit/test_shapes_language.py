@@ -10,7 +10,7 @@ import pytest
 from got_models.chain import ReasoningChain
 from got_models.shapes.edits import EDIT_KINDS, quadrant_of, sample_edit
 from got_models.shapes.language import COUNT_WORDS, GAP, GRID_STEP, held_out, nudged, sample_generation
-from got_models.shapes.scene import COLORS, HELD_OUT_PAIRS, SHAPES
+from got_models.shapes.scene import COLORS, HELD_OUT_PAIRS, NEW_COLOR, NEW_SHAPE, SHAPES
 
 
 def overlap(first, second) -> bool:
@@ -37,6 +37,17 @@ def test_evaluation_prompts_are_all_held_out_and_unseen_ones_hold_an_unseen_pair
         assert held_out(example.prompt)
         assert any((wanted.color, wanted.shape) in HELD_OUT_PAIRS for wanted in example.request.objects)
         assert held_out(sample_edit(rng, evaluation=True).prompt)
+
+
+def test_new_captions_ask_for_a_new_color_or_shape_and_explicit_ones_name_every_size() -> None:
+    rng = random.Random(6)
+    for _ in range(100):
+        example = sample_generation(rng, pairs="new", explicit=True)
+        objects = example.request.objects
+        assert any(wanted.color == NEW_COLOR or wanted.shape == NEW_SHAPE for wanted in objects)
+        assert all(wanted.size and wanted.size in example.prompt for wanted in objects)
+        assert f"on a {example.request.background} background" in example.prompt
+        assert "crosss" not in example.prompt
 
 
 def test_chains_hold_each_thing_in_its_box_without_overlap():
