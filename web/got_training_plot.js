@@ -11,7 +11,7 @@ import { TrainingPlot } from "./training_plot/widget.js";
 
 const NODE = "GoTTrain";
 const EVENT = "got_training";
-const MIN_HEIGHT = 300;
+const MIN_HEIGHT = 420;
 const SETTINGS_HEIGHT = 90;
 /** @type {[number, number]} */
 const SIZE = [420, 880];

@@ -61,11 +61,6 @@ def free_quadrants(things: list[Thing]) -> list[int]:
     return [index for index in range(4) if index not in taken]
 
 
-def corner_of(thing: Thing) -> str:
-    """The name of that quarter."""
-    return CORNERS[quadrant_of(thing)]
-
-
 def in_reading_order(things: list[Thing]) -> tuple[Thing, ...]:
     """Sorted by quarter: top left, top right, bottom left, bottom right."""
     return tuple(sorted(things, key=quadrant_of))
@@ -128,19 +123,9 @@ def description(things: tuple[Thing, ...], background: str) -> str:
     return f"{shown} on a {background} background"
 
 
-def located_description(things: tuple[Thing, ...], background: str) -> str:
-    """The background, then in reading order where each object is and what it is, size included.
-
-    The place comes first: what follows can be read off there, and whoever looks for an object by its name
-    finds its place in the text.
-    """
-    placed = [f"at the {corner_of(thing)} {name(thing.color, thing.shape, thing.size)}" for thing in things]
-    return f"a {background} background, {listed(placed)}"
-
-
 def edit_text(source: Scene, steps: list[Step], target: Scene) -> str:
     """The numbered chain: source, then object, area and change for each step, then the result."""
-    sentences = [f"The picture shows {located_description(source.things, source.background)}"]
+    sentences = [f"The picture shows {description(source.things, source.background)}"]
     index = 0
     for step in steps:
         subject = step.before or step.after
@@ -148,8 +133,7 @@ def edit_text(source: Scene, steps: list[Step], target: Scene) -> str:
             raise ValueError("expected a step with a thing before or after it, received neither")
         phrase = name(subject.color, subject.shape, subject.size)
         verb = "add" if step.kind == "add" else "edit"
-        words = name(subject.color, subject.shape)
-        sentences.append(f"The object to {verb} is {words} at the {corner_of(subject)}")
+        sentences.append(f"The object to {verb} is {name(subject.color, subject.shape)}")
         area = f"The area is {phrase} {box_text(subject.box, index)}"
         index += 1
         if step.kind == "move" and step.after is not None:
@@ -160,13 +144,13 @@ def edit_text(source: Scene, steps: list[Step], target: Scene) -> str:
     return " ".join(f"{number}. {sentence}." for number, sentence in enumerate(sentences, 1))
 
 
-def sample_source(rng: random.Random) -> Scene:
-    """One to three things of different colour and shape, each with its centre in its own quarter.
+def sample_source(rng: random.Random, anywhere: bool = False) -> Scene:
+    """One to three things of different colour and shape, each in its own quarter.
 
-    Half of the sources are laid out as generated pictures are, the others keep to the quarters.
+    ``anywhere``: laid out as generated pictures are; only each thing's centre has a quarter of its own.
     """
     count = rng.randint(1, 3)
-    cells = cells_for(rng, count, None) if rng.random() < 0.5 else rng.sample(QUADRANTS, count)
+    cells = cells_for(rng, count, None) if anywhere else rng.sample(QUADRANTS, count)
     things: list[Thing] = []
     for cell in cells:
         pair = random_pair(rng)
@@ -177,15 +161,17 @@ def sample_source(rng: random.Random) -> Scene:
     return Scene(rng.choice(list(BACKGROUNDS)), in_reading_order(things))
 
 
-def sample_edit(rng: random.Random, kind: str | None = None, evaluation: bool = False) -> Example:
+def sample_edit(
+    rng: random.Random, kind: str | None = None, evaluation: bool = False, anywhere: bool = False
+) -> Example:
     """A source scene, an instruction of one step or (``kind`` "multi-step") two, its chain, its target scene.
 
     ``kind``: one of ``EDIT_KINDS``, "multi-step", or None for any. ``evaluation``: an instruction that
-    training never shows.
+    training never shows. ``anywhere``: as for ``sample_source``.
     """
-    chosen = kind or rng.choice((*EDIT_KINDS, "multi-step"))
     while True:
-        source = sample_source(rng)
+        source = sample_source(rng, anywhere)
+        chosen = kind or rng.choice((*EDIT_KINDS, "multi-step"))
         kinds = rng.choices(EDIT_KINDS, k=2) if chosen == "multi-step" else [chosen]
         things, untouched = list(source.things), list(source.things)
         steps: list[Step] = []

@@ -91,6 +91,7 @@ class TrainingConfig:
     gradient_clip_norm: float = 1.0
     chain_weight: float = 1.0
     diffusion_weight: float = 1.0
+    lookup_weight: float = 0.5
     readout_weight: float = 0.5
     half_precision_stages: tuple[str, ...] = ("vision", "language", "unet", "joint")
     encoded_rows: int = 2500

@@ -18,7 +18,8 @@ from ..prompts import TokenIds, conversation
 from ..reasoner import picture_patches
 from ..shapes.edits import sample_edit
 from ..shapes.language import Example, sample_generation
-from ..shapes.scene import Scene, draw
+from ..shapes.scene import Scene, Thing, draw
+from .lookups import Lookups, find_lookups
 from .readout import ABSENT_SHAPE, SLOTS, region_targets, visual_targets
 
 if TYPE_CHECKING:
@@ -38,14 +39,20 @@ def edit_example(seed: int, index: int) -> Example:
     return sample_edit(random.Random(f"edit {seed} {index}"))
 
 
+def anywhere_edit_example(seed: int, index: int) -> Example:
+    """Row ``index`` of a stream of edits whose sources are laid out as generated pictures are."""
+    return sample_edit(random.Random(f"edit anywhere {seed} {index}"), anywhere=True)
+
+
 def confusable_edit_example(seed: int, index: int) -> Example:
     """Row ``index`` of a stream of edits in whose source two things share their colour or their shape.
 
-    There the MLLM has to mind both words of an object's name to put the box around the right one.
+    There the MLLM has to mind both words of an object's name to put the box around the right one. Every third
+    source is laid out as generated pictures are.
     """
     rng = random.Random(f"confusable edit {seed} {index}")
     while True:
-        example = sample_edit(rng)
+        example = sample_edit(rng, anywhere=index % 3 == 0)
         if example.source is not None and confusable(example.source):
             return example
 
@@ -65,6 +72,7 @@ class ChainBatch:
     ``labels`` [b, length]: the chain's tokens and the <|im_gen_start|> after them; all else is ignored.
     ``regions`` [b, 4, 7] and ``visual`` [b, visual tokens, 7] or None: targets of the readouts. ``seen`` is
     ``regions`` with only those that stand in the source picture; where a box starts, the MLLM must know them.
+    ``lookups``: where the chains of edits have to look something up.
     """
 
     input_ids: Tensor
@@ -74,6 +82,7 @@ class ChainBatch:
     regions: Tensor
     seen: Tensor
     visual: Tensor | None
+    lookups: Lookups
 
     def to(self, device: torch.device | str) -> ChainBatch:
         """The same batch with every tensor on ``device``."""
@@ -128,15 +137,35 @@ class Collator:
         pixel_values, image_grid_thw, visual = self.pictures(sources) if sources else (None, None, None)
         regions = torch.stack([self.regions(example) for example in examples])
         pad = torch.nn.utils.rnn.pad_sequence
+        input_ids = pad(sequences, batch_first=True, padding_value=ids.end_of_text)
+        chain_labels = pad(labels, batch_first=True, padding_value=IGNORED)
         return ChainBatch(
-            input_ids=pad(sequences, batch_first=True, padding_value=ids.end_of_text),
-            labels=pad(labels, batch_first=True, padding_value=IGNORED),
+            input_ids=input_ids,
+            labels=chain_labels,
             pixel_values=pixel_values,
             image_grid_thw=image_grid_thw,
             regions=regions,
             seen=self.seen(examples, regions),
             visual=visual,
+            lookups=find_lookups(
+                [
+                    (example, self.words(row), int((row_labels != IGNORED).nonzero()[0]))
+                    for example, row, row_labels in zip(examples, input_ids, chain_labels, strict=True)
+                ],
+                input_ids.shape[1],
+                self.covered_tokens,
+            ),
         )
+
+    def covered_tokens(self, thing: Thing) -> list[int]:
+        """The indices of the visual tokens on which a thing of a picture stands."""
+        shown = visual_targets(Scene("white", (thing,)), self.tokens_per_side)
+        covered: list[int] = (shown[:, 1] != ABSENT_SHAPE).nonzero().flatten().tolist()
+        return covered
+
+    def words(self, input_ids: Tensor) -> list[str]:
+        """The tokens as words, without the sign for a space before them."""
+        return [token.lstrip("Ġ") for token in self.tokenizer.convert_ids_to_tokens(input_ids.tolist())]
 
     def pictures(self, scenes: Sequence[Scene]) -> tuple[Tensor, Tensor, Tensor]:
         """Scenes as patches and grids for the vision tower, and readout targets [b, visual tokens, 7]."""

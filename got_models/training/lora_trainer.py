@@ -443,7 +443,8 @@ def _begin(out: Path, description: dict[str, Any], changed_dataset: bool) -> Non
         if not changed_dataset:
             raise GoTError(
                 f"The dataset has changed since the run in {out} began: resumed, it will not be the run that "
-                "it was. Change it back, or add --changed-dataset to go on with it as it is now."
+                "it was. Change it back, or go on with it as it is now: --changed-dataset, or in ComfyUI "
+                "'go on with changed pictures'."
             )
     try:
         out.mkdir(parents=True, exist_ok=True)

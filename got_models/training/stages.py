@@ -25,8 +25,9 @@ from ..chain import Box
 from ..checkpoint import PROJECTORS_FILE
 from ..model import GoTModel
 from ..prompts import TokenIds
-from ..reasoner import hidden_states, select_image_tokens
-from ..shapes.edits import CORNERS, sample_source
+from ..reading import modality_ids
+from ..reasoner import select_image_tokens
+from ..shapes.edits import sample_source
 from ..shapes.language import GRID_STEP, QUADRANTS, nudged, sample_generation
 from ..shapes.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, SIZES, Scene, Thing, draw, draw_shape
 from ..ssgm import draw_region_masks, encode_unscaled, pictures_to_tensor
@@ -36,6 +37,7 @@ from .data import (
     ChainBatch,
     Collator,
     Example,
+    anywhere_edit_example,
     confusable_edit_example,
     edit_example,
     generation_example,
@@ -48,7 +50,7 @@ LATENTS_FILE = "latents.safetensors"
 READ_AT_ONCE = 20
 """Rows in one pass through the MLLM where nothing is learnt from it."""
 NAMING_WEIGHT = 5.0
-"""How many times the words that say which object, where and how large count in the loss of an edit's chain.
+"""How many times the words that name an object and its size count in the loss of an edit's chain.
 
 Everything else in a chain is either soon known by heart or, like the boxes of a generation, left to chance.
 """
@@ -299,11 +301,24 @@ class LanguageModules(nn.Module):
         )
 
     def hidden_states(self, batch: ChainBatch) -> tuple[Tensor, ...]:
-        """[b, length, hidden] before each layer; the last are those after the final norm.
+        """[b, length, hidden] before each layer; the last are those after the final norm."""
+        return self.states_and_attentions(batch)[0]
+
+    def states_and_attentions(self, batch: ChainBatch) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """`hidden_states`, and the attention weights [b, heads, length, length] of each layer.
 
         Without a mask: padding stands on the right, where causal attention never looks.
         """
-        return hidden_states(self.mllm, batch.input_ids, None, batch.pixel_values, batch.image_grid_thw)
+        outputs = self.mllm.model(
+            input_ids=batch.input_ids,
+            pixel_values=batch.pixel_values,
+            image_grid_thw=batch.image_grid_thw,
+            use_cache=False,
+            output_hidden_states=True,
+            output_attentions=True,
+            **modality_ids(self.mllm, batch.input_ids),
+        )
+        return outputs.hidden_states, outputs.attentions
 
     def chain_loss(self, hidden: Tensor, batch: ChainBatch) -> Tensor:
         """Cross-entropy of the chains; in those of edits, naming words count several times."""
@@ -341,7 +356,7 @@ class LanguageModules(nn.Module):
 
 def naming_weights(model: GoTModel) -> Tensor:
     """The weight of each token [vocabulary] in the loss of an edit's chain."""
-    words = " ".join((*COLORS, *SHAPES, *SIZES, *CORNERS))
+    words = " ".join((*COLORS, *SHAPES, *SIZES))
     weights = torch.ones(model.reasoner.mllm.config.get_text_config().vocab_size)
     weights[model.reasoner.tokenizer(" " + words, add_special_tokens=False)["input_ids"]] = NAMING_WEIGHT
     return weights
@@ -377,20 +392,26 @@ class LanguageStage:
         counts = (settings.generations_per_batch, settings.edits_per_batch)
         if step % 2:
             fresh = fresh_rows(config.seed, step, *counts)
-            return {"chain": config.chain_weight * chains_loss(module, self.collate, fresh)}
-        chain, readout = [], []
+            chain_of_fresh, lookup_of_fresh = chains_losses(module, self.collate, fresh)
+            return {
+                "chain": config.chain_weight * chain_of_fresh,
+                "lookup": config.lookup_weight * lookup_of_fresh,
+            }
+        chain, lookup, readout = [], [], []
         for task, count in zip(("generate", "edit"), counts, strict=True):
             rows = range(step * count, (step + 1) * count)
             batch = self.collate([drawn_example(task, config.seed, row) for row in rows])
             # Boxes off the grid are there to be read and drawn; the MLLM itself plans on the grid.
             batch.labels[[off_grid(task, row) for row in rows]] = IGNORED
             batch = batch.to(module.mllm.device)
-            hidden = module.hidden_states(batch)
+            hidden, attentions = module.states_and_attentions(batch)
             selected = select_image_tokens(hidden[-1], batch.input_ids, ids.image_tokens)
             chain.append(module.chain_loss(hidden[-1], batch))
+            lookup.append(batch.lookups.loss(attentions))
             readout.append(module.readout_loss(hidden, selected, batch, ids))
         return {
             "chain": config.chain_weight * mean(chain),
+            "lookup": config.lookup_weight * mean(lookup),
             "readout": config.readout_weight * mean(readout),
         }
 
@@ -543,9 +564,9 @@ class JointStage(DrawingStage):
         ]
 
     def losses(self, module: JointModules, step: int) -> dict[str, Tensor]:
-        """The chain loss on new rows, the readout and the diffusion loss on encoded rows, of both tasks."""
+        """The chains' losses on new rows; the readout's and the diffusion loss on encoded rows."""
         config, ids = self.config, self.collate.token_ids
-        chain = chains_loss(module.language, self.collate, self.fresh_rows(step))
+        chain, lookup = chains_losses(module.language, self.collate, self.fresh_rows(step))
         readout, hidden, latents = [], [], []
         for task, rows in self.rows_of_step(step).items():
             batch = self.collate([drawn_example(task, config.seed, row) for row in rows])
@@ -556,6 +577,7 @@ class JointStage(DrawingStage):
             latents.append(self.encoded(task, rows))
         return {
             "chain": config.chain_weight * chain,
+            "lookup": config.lookup_weight * lookup,
             "readout": config.readout_weight * mean(readout),
             "diffusion": self.diffusion(module, hidden, latents, step),
         }
@@ -583,20 +605,30 @@ def fresh_rows(seed: int, step: int, generations: int, edits: int) -> list[list[
     """The rows of one step that no earlier step has seen: generations and edits."""
     return [
         [generation_example(seed, step * generations + row) for row in range(generations)],
-        [edit_example(seed, step * edits + row) for row in range(edits)],
+        [fresh_edit_example(seed, step * edits + row) for row in range(edits)],
     ]
 
 
-def chains_loss(module: LanguageModules, collate: Collator, rows: list[list[Example]]) -> Tensor:
-    """The chains' mean loss, without image tokens; rows of like length go together, to pad less."""
-    losses = []
+def fresh_edit_example(seed: int, row: int) -> Example:
+    """A new edit; every third has a source that is laid out as generated pictures are."""
+    return anywhere_edit_example(seed, row) if row % 3 == 0 else edit_example(seed, row)
+
+
+def chains_losses(
+    module: LanguageModules, collate: Collator, rows: list[list[Example]]
+) -> tuple[Tensor, Tensor]:
+    """The chains' mean loss and that of their lookups, without image tokens; rows of like length go together,
+    to pad less."""
+    chain, lookup = [], []
     for examples in rows:
         ordered = sorted(examples, key=lambda example: len(example.chain.text))
         for half in (ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]):
             if half:
                 batch = collate(half, with_image_tokens=False).to(module.mllm.device)
-                losses.append(module.chain_loss(module.hidden_states(batch)[-1], batch))
-    return mean(losses)
+                hidden, attentions = module.states_and_attentions(batch)
+                chain.append(module.chain_loss(hidden[-1], batch))
+                lookup.append(batch.lookups.loss(attentions))
+    return mean(chain), mean(lookup)
 
 
 def mean(losses: list[Tensor]) -> Tensor:

@@ -14,9 +14,9 @@ NO_CHECKPOINT = ["There is no GoT checkpoint", "models", "refresh"]
 
 
 def complaint(server: Server, prompt: Prompt) -> tuple[str, str]:
-    """The node that is at fault and its message, whether the prompt was refused or the run failed."""
+    """The node that is at fault and its message, whether it was refused or the run failed."""
     answer = server.post("/prompt", {"prompt": prompt})
-    if "prompt_id" in answer:
+    if not answer["node_errors"]:
         return server.wait(answer["prompt_id"]).error
     name, found = next(iter(answer["node_errors"].items()))
     return name, " ".join(error["details"] for error in found["errors"])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from got_models.model import GoTModel
@@ -203,6 +204,23 @@ def test_other_inputs_under_an_old_name_are_refused(server: Server, checkpoint: 
     assert "steps: 1 -> 2" in message
     at_fault, message = complaint(server, changed(prompt, "train", when_it_exists="stop"))
     assert "already" in message
+
+
+def test_changed_pictures_are_said_and_can_be_gone_on_with(
+    server: Server, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "red.png")
+    row = {"image": "red.png", "prompt": "red", "chain": "all red (0,0),(999,999)"}
+    (tmp_path / "data.jsonl").write_text(json.dumps(row))
+    prompt = changed(training(checkpoint.name, "pictures", steps=1), "data", folder=str(tmp_path))
+    assert server.run(prompt).succeeded
+    (tmp_path / "data.jsonl").write_text(json.dumps(row | {"prompt": "quite red"}))
+    at_fault, message = complaint(server, prompt)
+    assert at_fault == "train"
+    assert "dataset has changed" in message
+    assert "'go on with changed pictures'" in message
+    run = server.run(changed(prompt, "train", when_it_exists="go on with changed pictures"))
+    assert run.succeeded, run.error
 
 
 def test_a_training_starts_from_no_adapted_model(server: Server, checkpoint: Checkpoint) -> None:

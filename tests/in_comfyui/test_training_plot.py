@@ -127,6 +127,11 @@ def test_it_grows_while_the_model_learns_and_is_there_after_a_reload(
     assert plot.pixels(CHAIN) > 20
     assert plot.pixels(LAYOUT_IOU) > 20
     plot.root.locator("img").wait_for()
+    place, samples = plot.root.bounding_box(), plot.root.locator("img").bounding_box()
+    assert place
+    assert samples
+    assert place["height"] < VIEWPORT["height"] / 2
+    assert samples["y"] + samples["height"] <= place["y"] + place["height"]
 
     plot.page.reload()
     plot.page.wait_for_function(READY)

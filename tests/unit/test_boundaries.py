@@ -53,7 +53,17 @@ OPTIONAL = {"bitsandbytes", "pyarrow", "torchao"}  # used where the user has the
 FLOORS = [
     {"errors"},
     {"chain"},
-    {"computed_once", "decoding", "guidance", "layout", "locks", "pictures", "prompts", "quantization", "reading"},
+    {
+        "computed_once",
+        "decoding",
+        "guidance",
+        "layout",
+        "locks",
+        "pictures",
+        "prompts",
+        "quantization",
+        "reading",
+    },
     {"reasoner", "sampler", "ssgm"},
     {"checkpoint"},
     {"importing", "model"},
