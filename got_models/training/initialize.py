@@ -19,8 +19,8 @@ from transformers.models.qwen2 import Qwen2TokenizerFast  # type: ignore[attr-de
 from ..checkpoint import CheckpointSettings, Sizes, TaskSettings, write_settings
 from ..prompts import SPECIAL_TOKENS, TokenIds, add_special_tokens, instruction
 from ..shapes.edits import sample_edit
-from ..shapes.language import sample_generation
-from ..shapes.scene import PICTURE_SIZE
+from ..shapes.language import plural, sample_generation
+from ..shapes.scene import NEW_COLOR, NEW_SHAPE, PICTURE_SIZE
 from ..ssgm import SemanticSpatialGuidance
 from .vae_initialization import pass_colors
 
@@ -31,6 +31,9 @@ VISION_SIZE = 224
 PATCH_SIZE = 14
 MERGE_SIZE = 2
 
+UNREAD_WORDS = (NEW_COLOR, NEW_SHAPE, plural(NEW_SHAPE))
+"""Words with a token of their own that the training never uses. A LoRA training can teach them, as it can
+teach a large model, which has a token for every word."""
 QWEN_SPECIAL_TOKENS = (
     "<|endoftext|>",
     "<|im_start|>",
@@ -158,6 +161,7 @@ def build_tokenizer(seed: int) -> Qwen2TokenizerFast:
     )
     tokenizer.chat_template = CHAT_TEMPLATE
     add_special_tokens(tokenizer)
+    tokenizer.add_tokens([AddedToken(f" {word}", normalized=False) for word in UNREAD_WORDS])
     return tokenizer
 
 
