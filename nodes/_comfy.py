@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MODEL_FOLDER = "got"
 BUNDLED_NAME = "tiny (bundled)"
 BUNDLED_DATASETS = {
-    "brown crosses (bundled)": Path(__file__).resolve().parents[1] / "examples" / "brown_crosses"
+    "brown crosses (bundled)": Path(__file__).resolve().parents[1] / "lessons" / "brown_crosses"
 }
 NEEDS_IMPORT = " (needs import)"
 FOLDER_NAME = re.compile(r"\w[\w .+-]*(?<![. ])")

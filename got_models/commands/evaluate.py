@@ -16,7 +16,7 @@ def add_parser(subcommands: Subparsers) -> None:
         "--ablate", action="store_true", help="also without the chain and without spatial guidance"
     )
     parser.add_argument(
-        "--lesson", action="store_true", help="only brown things and crosses, which examples/ teaches"
+        "--lesson", action="store_true", help="only brown things and crosses, which lessons/ teaches"
     )
     add_out_option(parser)
     add_model_options(parser)

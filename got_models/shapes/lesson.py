@@ -1,4 +1,4 @@
-"""Forty pictures that teach the bundled model a new colour and a new shape: examples/brown_crosses.
+"""Forty pictures that teach the bundled model a new colour and a new shape: lessons/brown_crosses.
 
 ``python -m got_models.shapes.lesson FOLDER`` writes them as a dataset, always the same.
 """

@@ -77,7 +77,7 @@ def test_a_batch_of_guidance_is_dealt_out_in_turn(facts: dict[str, Any]) -> None
     assert facts["batch"]["first and second"] > 1e-2
 
 
-@pytest.mark.parametrize(("stored", "bar"), [("default", 40), ("fp8_e4m3fn", 25)])
+@pytest.mark.parametrize(("stored", "bar"), [("default", 40), ("fp8_e4m3fn", 30)])
 def test_an_sdxl_lora_works_and_leaves_no_trace(facts: dict[str, Any], stored: str, bar: float) -> None:
     lora = facts["lora"][stored]
     assert lora["psnr against the merged weights"] >= bar

@@ -17,7 +17,7 @@ from got_models.__main__ import main
 from got_models.bench.caching import NoCache
 from got_models.dataset.encoding import Cache
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "brown_crosses"
+EXAMPLE = Path(__file__).parents[2] / "lessons" / "brown_crosses"
 
 STAGES = {"reasoning", "first encoding", "encoding after a move", "sampling", "decoding"}
 

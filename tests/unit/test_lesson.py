@@ -21,7 +21,7 @@ from got_models.shapes.lesson_evaluation import new_thing_figures
 from got_models.shapes.scene import ALL_COLORS, COLORS, HELD_OUT_PAIRS, NEW_COLOR, NEW_SHAPE, SHAPES, draw
 from got_models.training.lora_config import read_config
 
-FOLDER = Path(__file__).parents[2] / "examples" / "brown_crosses"
+FOLDER = Path(__file__).parents[2] / "lessons" / "brown_crosses"
 
 
 def test_the_bundled_pictures_and_rows_are_what_the_code_makes() -> None:
