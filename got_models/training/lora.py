@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from ..adapter import LORA_A, LORA_B, TOKENS, WORD_IDS, WORDS, Adapter, special_token_ids
+from ..errors import GoTError
 from ..model import GoTModel
 from ..reasoner import hidden_states_of_features, select_image_tokens
 from .lora_config import LoraTraining, without_paths
@@ -43,8 +44,10 @@ class LoraModules(nn.Module):
         self.config = config
         self.image_tokens = model.reasoner.token_ids.image_tokens
         self.special_tokens = special_token_ids(model.reasoner.tokenizer)
-        words = word_token_ids(model.reasoner.tokenizer, config.mllm.new_words)
-        self.word_tokens = [token for token in words if token not in self.special_tokens]
+        new = new_word_tokens(model.reasoner.tokenizer, config.mllm.new_words)
+        self.word_tokens = [token for token in new if token not in self.special_tokens]
+        known = model.reasoner.mllm.get_input_embeddings().weight.detach()
+        starts = [known[new[token] or [token]].float().mean(dim=0) for token in self.word_tokens]
         self.scheduler = DDPMScheduler.from_config(model.scheduler_config)
         self.scaling_factor: float = AutoencoderKL.load_config(model.path / "vae")["scaling_factor"]
         torch.manual_seed(config.seed)  # of the factors A
@@ -59,6 +62,8 @@ class LoraModules(nn.Module):
         for parameter in self.trained():
             parameter.data = parameter.data.float()
         self.originals = {name: weight.detach().cpu().clone() for name, weight in self._trained_in_full()}
+        if starts:
+            self._embeddings.data[len(self.special_tokens) :] = torch.stack(starts)
         if config.gradient_checkpointing:
             self._language.gradient_checkpointing_enable({"use_reentrant": False})
             self.unet.enable_gradient_checkpointing()
@@ -180,7 +185,23 @@ class LoraModules(nn.Module):
         )
 
 
-def word_token_ids(tokenizer: PreTrainedTokenizerBase, words: str) -> list[int]:
-    """The ids of the tokens that words, with spaces between, have within a sentence; each once."""
-    ids = tokenizer(f" {words}" if words else "", add_special_tokens=False)["input_ids"]
-    return list(dict.fromkeys(ids))
+def new_word_tokens(tokenizer: PreTrainedTokenizerBase, new_words: dict[str, str]) -> dict[int, list[int]]:
+    """The tokens of new words within a sentence, each with those of the known words that it is like.
+
+    Raises:
+        GoTError: a word that is like others is not one token.
+    """
+
+    def ids(words: str) -> list[int]:
+        return tokenizer(f" {words}", add_special_tokens=False)["input_ids"] if words else []
+
+    tokens = {}
+    for word, known in new_words.items():
+        own = ids(word.strip())
+        if known and len(own) > 1:
+            raise GoTError(
+                f"mllm.new_words: {word!r} is {len(own)} tokens, and only a word that is one token can start "
+                f"like others. Write '{word}: \"\"'."
+            )
+        tokens.update(dict.fromkeys(own, ids(known.strip())))
+    return tokens

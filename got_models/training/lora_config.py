@@ -22,8 +22,10 @@ OPTIMIZERS = ("adamw", "adamw-8bit")
 class MllmPart:
     """LoRA on the MLLM's decoder; the embeddings of GoT's tokens are trained with it.
 
-    `new_words`: words, with spaces between, whose tokens' embeddings are trained too: those that the MLLM has
-    never read; Qwen2.5-VL has read them all. `embeddings_learning_rate`: of the embeddings; 0 for the same.
+    `new_words`: words that the MLLM has never read, whose tokens' embeddings are trained too (Qwen2.5-VL has
+    read every word). Each has the known words, with spaces between, at whose mean it starts, as in Textual
+    Inversion (arXiv 2208.01618, section 4.1), or none. `embeddings_learning_rate`: of all trained embeddings;
+    0 for `learning_rate`.
     """
 
     rank: int = 32
@@ -31,7 +33,7 @@ class MllmPart:
     dropout: float = 0.05
     learning_rate: float = 5e-5
     embeddings_learning_rate: float = 0.0
-    new_words: str = ""
+    new_words: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,16 @@ def _changed(config: Any, values: dict[str, Any], where: str) -> Any:
 
 
 def _checked(value: Any, kind: Any, key: str, where: str) -> Any:
+    if kind == dict[str, str]:
+        texts = isinstance(value, dict) and all(
+            isinstance(text, str) for pair in value.items() for text in pair
+        )
+        if not texts or not all(word.strip() for word in value):
+            raise GoTError(
+                f"{where}{key} must hold words, each with the known words that it is like, such as "
+                f"'teal: blue green' or 'teal: \"\"', got {value!r:.60}."
+            )
+        return dict(value)
     if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
         with contextlib.suppress(ValueError):  # YAML takes 1e-4, without a point, for a word
             value = float(value)

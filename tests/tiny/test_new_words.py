@@ -11,7 +11,7 @@ import torch
 from got_models.adapter import WORD_IDS, WORDS, Adapter, apply_adapter, load_adapter, special_token_ids
 from got_models.errors import GoTError
 from got_models.model import GoTModel
-from got_models.training.lora import word_token_ids
+from got_models.training.lora import new_word_tokens
 from got_models.training.lora_config import LoraTraining
 from got_models.training.lora_trainer import train_lora
 
@@ -21,10 +21,10 @@ def embeddings(model: GoTModel) -> torch.Tensor:
 
 
 def test_the_tokens_of_new_words_and_no_others_learn_and_the_adapter_has_them(config: LoraTraining) -> None:
-    settings = replace(config, mllm=replace(config.mllm, new_words="brown cross"), ema_decay=0.0)
+    settings = replace(config, mllm=replace(config.mllm, new_words={"brown": "", "cross": ""}), ema_decay=0.0)
     model = GoTModel.from_pretrained(config.checkpoint)
     before, tokenizer = embeddings(model), model.reasoner.tokenizer
-    words = word_token_ids(tokenizer, "brown cross")
+    words = list(new_word_tokens(tokenizer, settings.mllm.new_words))
     assert tokenizer.convert_ids_to_tokens(words) == [" brown", " cross"]
     assert train_lora(settings, stop_after_steps=2) is None
     adapter = load_adapter(Path(settings.out) / "adapter.safetensors")
@@ -37,7 +37,7 @@ def test_the_tokens_of_new_words_and_no_others_learn_and_the_adapter_has_them(co
 
 
 def test_the_embeddings_have_a_learning_rate_of_their_own(config: LoraTraining) -> None:
-    mllm = replace(config.mllm, new_words="brown", learning_rate=0.0, embeddings_learning_rate=1e-2)
+    mllm = replace(config.mllm, new_words={"brown": ""}, learning_rate=0.0, embeddings_learning_rate=1e-2)
     train_lora(replace(config, mllm=mllm, ema_decay=0.0), stop_after_steps=2)
     tensors = load_adapter(Path(config.out) / "adapter.safetensors").tensors
     assert tensors[WORDS].any()
@@ -46,11 +46,33 @@ def test_the_embeddings_have_a_learning_rate_of_their_own(config: LoraTraining) 
     )
 
 
+def test_a_new_word_starts_at_the_mean_of_the_words_that_it_is_like(config: LoraTraining) -> None:
+    model = GoTModel.from_pretrained(config.checkpoint)
+    before, tokenizer = embeddings(model), model.reasoner.tokenizer
+    new_words = {"brown": "red blue", "cross": ""}
+    still = replace(config.mllm, new_words=new_words, learning_rate=0.0, embeddings_learning_rate=0.0)
+    train_lora(replace(config, mllm=still), stop_after_steps=1)
+    apply_adapter(model, load_adapter(Path(config.out) / "adapter.safetensors"))
+    brown, cross, red, blue = tokenizer.convert_tokens_to_ids([" brown", " cross", "Ġred", "Ġblue"])
+    assert torch.allclose(embeddings(model)[brown], (before[red] + before[blue]) / 2, atol=1e-6)
+    rest = [token for token in range(len(before)) if token != brown]
+    assert cross in rest
+    assert torch.equal(embeddings(model)[rest], before[rest])
+
+
 def test_pieces_of_a_new_word_are_taken_once(checkpoint: Path) -> None:
     tokenizer = GoTModel.from_pretrained(checkpoint).reasoner.tokenizer
-    pieces = tokenizer.convert_ids_to_tokens(word_token_ids(tokenizer, "ross brow"))
+    pieces = tokenizer.convert_ids_to_tokens(list(new_word_tokens(tokenizer, {"ross": "", "brow": ""})))
     assert sorted(pieces) == sorted(set(tokenizer.tokenize(" ross brow")))
-    assert word_token_ids(tokenizer, "") == []
+    assert new_word_tokens(tokenizer, {}) == {}
+
+
+def test_a_word_in_pieces_cannot_start_like_another(config: LoraTraining) -> None:
+    new_words = {"mauve": "red blue"}
+    with pytest.raises(
+        GoTError, match=r"'mauve' is \d tokens, and only a word that is one token can start like"
+    ):
+        train_lora(replace(config, mllm=replace(config.mllm, new_words=new_words)), stop_after_steps=1)
 
 
 def test_without_new_words_the_adapter_holds_none(config: LoraTraining) -> None:

@@ -62,6 +62,10 @@ def test_keys_lie_over_the_preset_and_the_preset_over_the_defaults(preset: str) 
         ({"validation_steps": 0}, "validation_steps must be a number from 1"),
         ({"validation_rows": -1}, "validation_rows must be a number from 0"),
         ({"resolution_px": 100}, "multiple of 8 from 64 to 2048"),
+        ({"mllm": {"new_words": "teal"}}, "mllm.new_words must hold words, each with the known words"),
+        ({"mllm": {"new_words": {"teal": None}}}, "such as 'teal: blue green'"),
+        ({"mllm": {"new_words": {True: "blue"}}}, "must hold words"),
+        ({"mllm": {"new_words": {" ": "blue"}}}, "must hold words"),
         ({"dataset": None}, "lacks dataset"),
     ],
 )
