@@ -9,75 +9,47 @@ import io
 import json
 import random
 import sys
-from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 
-from ..chain import ReasoningChain
-from .language import (
-    GAP,
-    GRID_STEP,
-    OPPOSITE,
-    QUADRANTS,
-    Example,
-    cells_for,
-    generation_text,
-    moved,
-    sample_generation,
-)
-from .scene import COLORS, NEW_COLOR, NEW_SHAPE, PICTURE_SIZE, SHAPES, SIZES, draw
-
-WHOLE = (0, 0, PICTURE_SIZE, PICTURE_SIZE)
+from .edits import sample_edit
+from .language import Example, sample_generation
+from .scene import COLORS, NEW_COLOR, NEW_SHAPE, SHAPES, Scene, draw
 
 TAUGHT = [
-    *[(NEW_COLOR, NEW_SHAPE)] * 4,
+    *[(NEW_COLOR, NEW_SHAPE)] * 8,
     *[(color, NEW_SHAPE) for color in COLORS] * 2,
     *[(NEW_COLOR, shape) for shape in SHAPES] * 2,
 ]
 """What each picture of the lesson shows among others: both new things together, or one with an old one."""
-KINDS = ("single", "list", "relation", "count", "list")
+KINDS = ("list", "relation", "list", "count", "list", "relation", "list", "single")
 """The captions' kinds in turn, so that every kind speaks of everything new."""
-REMINDERS = 12
-"""Pictures of old things only, so that nothing is forgotten."""
+CANDIDATES = 6
+"""So many examples are made for each picture, and the one with the most in it is taken."""
+REMINDERS = 4
+"""Pictures of old things only, and as many edits of old things, so that nothing is forgotten."""
 
 
 def lesson() -> list[Example]:
-    """The forty examples in mixed order, none of them with a caption that evaluation may use."""
+    """The forty examples in mixed order, none of them with a prompt that evaluation may use."""
     rng = random.Random("brown crosses")
     examples = []
-    for pair, kind in zip([*TAUGHT, *[None] * REMINDERS], cycle(KINDS)):
-        while True:
-            example = sample_generation(rng, "new" if pair else "seen", explicit=True)
-            if example.kind == kind and (pair is None or pair in example.contents):
-                break
-        examples.append(example)
+    for pair, kind in zip(TAUGHT, cycle(KINDS)):
+        candidates: list[Example] = []
+        while len(candidates) < CANDIDATES:
+            example = sample_generation(rng, "new", explicit=True)
+            if example.kind == kind and pair in example.contents:
+                candidates.append(example)
+        examples.append(max(candidates, key=fullness))
+    examples += [sample_generation(rng, explicit=True) for _ in range(REMINDERS)]
+    examples += [sample_edit(rng) for _ in range(REMINDERS)]
     rng.shuffle(examples)
-    return [tidied(example) for example in examples]
+    return examples
 
 
-def tidied(example: Example) -> Example:
-    """The same caption and things, each in the middle of its cell.
-
-    Where a thing stands no caption can tell. A model can only learn it by heart, and forgets other things for
-    that.
-    """
-    request = example.request
-    relation, count = request.relation, len(request.objects)
-    if relation is not None:
-        name = relation.name if relation.first == 0 else OPPOSITE[relation.name]
-        cells = cells_for(random.Random(), count, name)
-    elif count == 2:
-        cells = cells_for(random.Random(), count, "left of")
-    else:
-        cells = [WHOLE] if count == 1 else list(QUADRANTS[:count])
-    things = []
-    for thing, (left, top, right, bottom) in zip(example.target.things, cells, strict=True):
-        across, down = right - left - GAP - SIZES[thing.size], bottom - top - GAP - SIZES[thing.size]
-        x, y = (start + free // 2 // GRID_STEP * GRID_STEP for start, free in ((left, across), (top, down)))
-        things.append(moved(thing, x, y))
-    scene = replace(example.target, things=tuple(things))
-    chain = ReasoningChain.parse(generation_text(scene, request), example.task, example.prompt)
-    return replace(example, target=scene, chain=chain)
+def fullness(example: Example) -> int:
+    """Things in the picture; new ones count twice."""
+    return sum(1 + (NEW_COLOR in thing.pair or NEW_SHAPE in thing.pair) for thing in example.target.things)
 
 
 def lesson_files() -> dict[str, bytes]:
@@ -85,11 +57,19 @@ def lesson_files() -> dict[str, bytes]:
     files, rows = {}, []
     for number, example in enumerate(lesson(), start=1):
         row = {"image": f"{number:02}.png", "prompt": example.prompt, "chain": example.chain.text}
+        files[row["image"]] = picture(example.target)
+        if example.source is not None:
+            row["source"] = f"{number:02}-source.png"
+            files[row["source"]] = picture(example.source)
         rows.append(json.dumps(row) + "\n")
-        file = io.BytesIO()
-        draw(example.target).save(file, "PNG", optimize=True)
-        files[row["image"]] = file.getvalue()
     return {"data.jsonl": "".join(rows).encode(), **files}
+
+
+def picture(scene: Scene) -> bytes:
+    """The scene as a PNG file."""
+    file = io.BytesIO()
+    draw(scene).save(file, "PNG", optimize=True)
+    return file.getvalue()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from PIL import Image
 
 from got_models.chain import Box, ReasoningChain
 from got_models.shapes.scoring import Expected, expected_objects, score_picture
+from got_models.training.lora_config import as_dictionary, differences, read_config
 
 from .browser import Frontend
 from .conftest import Checkpoint
@@ -33,8 +34,13 @@ SHORT_TRAINING = {
     "batch_rows": 1,
     "validation_rows": 1,
     "validate_every_steps": 1,
-    "settings": "validation_steps: 1",
 }
+SHORT_SETTINGS = "validation_steps: 1\n"
+UNLIKE_THE_LESSON = {
+    *("checkpoint", "dataset", "out", "cache"),
+    *("validation_rows", "validate_every_steps", "validation_steps"),
+}
+LESSON = ROOT / "lessons" / "brown_crosses" / "train.yaml"
 
 CIRCLE: Expected = ("red", "circle", Box(62, 62, 438, 438))
 BLUE_SQUARE: Expected = ("blue", "square", Box(562, 562, 938, 938))
@@ -70,14 +76,25 @@ class Outcome:
     pictures: dict[str, Image.Image]  # by the title of the node that shows them
 
 
-def read(name: str, checkpoint: str = BUNDLED_NAME) -> dict[str, Any]:
+def read_file(name: str, checkpoint: str = BUNDLED_NAME) -> dict[str, Any]:
     """A workflow, with this checkpoint in its loaders."""
     text = (ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8")
     workflow: dict[str, Any] = json.loads(text.replace(BUNDLED_NAME, checkpoint))
+    return workflow
+
+
+def widgets(node: dict[str, Any]) -> dict[str, Any]:
+    names = [entry["name"] for entry in node["inputs"] if "widget" in entry]
+    return dict(zip(names, node["widgets_values"], strict=True))
+
+
+def read(name: str, checkpoint: str = BUNDLED_NAME) -> dict[str, Any]:
+    """The same with a short training."""
+    workflow = read_file(name, checkpoint)
     for node in workflow["nodes"]:
         if node["type"] == "GoTTrain" and not TRAIN_IN_FULL:
-            names = [entry["name"] for entry in node["inputs"] if "widget" in entry]
-            values = {**dict(zip(names, node["widgets_values"], strict=True)), **SHORT_TRAINING}
+            values = {**widgets(node), **SHORT_TRAINING}
+            values["settings"] += SHORT_SETTINGS
             node["widgets_values"] = list(values.values())
     return workflow
 
@@ -150,6 +167,16 @@ def test_its_pictures_hold_the_objects_in_their_boxes(outcome: Outcome, checkpoi
         score = score_picture(picture, expected)
         assert expected, title
         assert all(found.found and found.shape_right for found in score.objects), (title, expected, score)
+
+
+def test_the_template_trains_as_the_lesson_does(frontend: Frontend, outcome: Outcome) -> None:
+    if outcome.name == TRAIN:
+        folder = frontend.server.folder / "output" / "got_training" / "brown crosses"
+        trained = as_dictionary(read_config(folder / "config.yaml"))
+        (node,) = (node for node in read_file(TRAIN)["nodes"] if node["type"] == "GoTTrain")
+        trained |= {name: widgets(node)[name] for name in ("steps", "batch_rows")}
+        changes = differences(as_dictionary(read_config(LESSON)), trained)
+        assert [line for line in changes if line.partition(":")[0] not in UNLIKE_THE_LESSON] == []
 
 
 Rectangle = Sequence[float]
