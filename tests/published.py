@@ -32,12 +32,13 @@ def change_json(file: Path, target: Path, **values: Any) -> None:
 
 
 def write_stock_models(checkpoint: Path, source: Path) -> None:
-    """Beside GoT-6B: Qwen's folder, whose tokenizer has never heard of GoT, and SDXL's with four channels."""
+    """Beside GoT-6B: Qwen's folder, whose tokenizer ends before GoT's tokens, and SDXL's."""
     qwen, sdxl = source / "Qwen2.5-VL-3B-Instruct", source / "stable-diffusion-xl-base-1.0"
     shutil.copytree(checkpoint / "processor", qwen)
     tokens = json.loads((qwen / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]
-    stock = [token for token in tokens if token["content"] not in SPECIAL_TOKENS]
-    assert len(tokens) - len(stock) == 66
+    ours = [token["id"] for token in tokens if token["content"] in SPECIAL_TOKENS]
+    assert len(ours) == 66
+    stock = [token for token in tokens if token["id"] < min(ours)]
     change_json(qwen / "tokenizer.json", qwen / "tokenizer.json", added_tokens=stock)
     for name in ("config.json", "generation_config.json"):
         shutil.copy(checkpoint / "mllm" / name, qwen)
