@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import GoTError
-from .options import Subparsers, add_model_options, add_out_option, load_model, positive_integer
+from .options import Subparsers, add_model_options, add_out_option, load_model, positive_integer, seed
 from .outputs import check_writable
 
 
@@ -18,6 +18,7 @@ def add_parser(subcommands: Subparsers) -> None:
     parser.add_argument(
         "--lesson", action="store_true", help="only brown things and crosses, which lessons/ teaches"
     )
+    parser.add_argument("--seed", type=seed, default=0, help="of the prompts and of the noise (default 0)")
     add_out_option(parser)
     add_model_options(parser)
     parser.set_defaults(run=run)
@@ -31,8 +32,14 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.lesson:
         from ..shapes.lesson_evaluation import evaluate_lesson
 
-        evaluate_lesson(model, n=arguments.n or 60, out=arguments.out)
+        evaluate_lesson(model, n=arguments.n or 60, out=arguments.out, seed=arguments.seed)
     else:
         from ..shapes.evaluation import evaluate
 
-        evaluate(model, n=arguments.n or 500, ablate=arguments.ablate, out=arguments.out)
+        evaluate(
+            model,
+            n=arguments.n or 500,
+            ablate=arguments.ablate,
+            out=arguments.out,
+            seed=arguments.seed,
+        )
