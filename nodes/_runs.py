@@ -113,6 +113,11 @@ class Report:
         self._started: tuple[int, float] | None = None
         self._read()
 
+    def preserving(self, done: int, total: int) -> None:
+        """So many of the pictures that the model preserves have been drawn."""
+        self.state = f"drawing {done} of {total} pictures of what it knows"
+        self.tell(now=True)
+
     def encoding(self, done: int, total: int) -> None:
         """So many of all pictures have been encoded."""
         self.state = f"encoding {done} of {total} pictures"

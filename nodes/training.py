@@ -358,6 +358,7 @@ def run_training(
                 config,
                 resume=exists,
                 changed_dataset=when_it_exists == GO_ON_CHANGED,
+                on_preserve=report.preserving,
                 on_encode=report.encoding,
                 on_step=on_step,
                 on_validation=on_validation,

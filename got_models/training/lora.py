@@ -17,6 +17,7 @@ from peft import LoraConfig, get_peft_model, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from peft.utils import TrainableTokensWrapper
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import register_parametrization
 from transformers import PreTrainedTokenizerBase
 
 from ..adapter import LORA_A, LORA_B, TOKENS, WORD_IDS, WORDS, Adapter, special_token_ids
@@ -53,6 +54,8 @@ class LoraModules(nn.Module):
         torch.manual_seed(config.seed)  # of the factors A
         model.reasoner.mllm.model.visual = nn.Identity()  # its features come from the cache
         self.mllm = get_peft_model(model.reasoner.mllm, self._mllm_config())
+        if self.word_tokens:
+            register_parametrization(self._token_embeddings, NAME, TwoParts(len(self.special_tokens)))
         self.ssgm = model.ssgm.requires_grad_(True)
         self.unet = model.unet
         if config.unet.train == "lora":
@@ -63,7 +66,7 @@ class LoraModules(nn.Module):
             parameter.data = parameter.data.float()
         self.originals = {name: weight.detach().cpu().clone() for name, weight in self._trained_in_full()}
         if starts:
-            self._embeddings.data[len(self.special_tokens) :] = torch.stack(starts)
+            self._embeddings[WORDS].data = torch.stack(starts)
         if config.gradient_checkpointing:
             self._language.gradient_checkpointing_enable({"use_reentrant": False})
             self.unet.enable_gradient_checkpointing()
@@ -78,11 +81,16 @@ class LoraModules(nn.Module):
         return self.mllm.get_base_model()
 
     @property
-    def _embeddings(self) -> nn.Parameter:
-        """Of GoT's tokens, then of new words: [tokens, hidden]."""
+    def _token_embeddings(self) -> nn.Module:
+        """What holds, as `NAME`, the embeddings [tokens, hidden] of GoT's tokens, then of new words."""
         wrappers = [m for m in self._language.modules() if isinstance(m, TrainableTokensWrapper)]
-        embeddings: nn.Parameter = wrappers[0].token_adapter.trainable_tokens_delta[NAME]
+        embeddings: nn.Module = wrappers[0].token_adapter.trainable_tokens_delta
         return embeddings
+
+    @property
+    def _embeddings(self) -> dict[str, nn.Parameter]:
+        """Of GoT's tokens and, if there are any, of new words, by the adapter's names: [tokens, hidden]."""
+        return dict(zip((TOKENS, WORDS), self._token_embeddings.parameters(), strict=False))
 
     def trained(self) -> list[nn.Parameter]:
         """Everything that learns."""
@@ -90,14 +98,15 @@ class LoraModules(nn.Module):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """What learns, for the optimizer, each part with its learning rate."""
-        rate = self.config.mllm.learning_rate
+        config, words = self.config, self._embeddings.get(WORDS)
         rates = (
-            ([self._embeddings], self.config.mllm.embeddings_learning_rate or rate),
-            ([p for p in self.mllm.parameters() if p is not self._embeddings], rate),
-            (self.ssgm.parameters(), self.config.projectors_learning_rate),
-            (self.unet.parameters(), self.config.unet.learning_rate),
+            ([] if words is None else [words], config.mllm.new_words_learning_rate),
+            ([p for p in self.mllm.parameters() if p is not words], config.mllm.learning_rate),
+            (self.ssgm.parameters(), config.projectors_learning_rate),
+            (self.unet.parameters(), config.unet.learning_rate),
         )
         groups = [{"params": [p for p in part if p.requires_grad], "lr": rate} for part, rate in rates]
+        groups[0]["weight_decay"] = 0.0  # at the high rate of new words it would undo their start
         return [group for group in groups if group["params"]]
 
     def forward(self, batch: RowBatch, seed: int) -> dict[str, Tensor]:
@@ -139,9 +148,6 @@ class LoraModules(nn.Module):
         for name, weight in self._trained_in_full():
             tensors[name] = weight.cpu() - self.originals[name]
         if self.word_tokens:
-            tensors[TOKENS], tensors[WORDS] = tensors[TOKENS].split(
-                [len(self.special_tokens), len(self.word_tokens)]
-            )
             tensors[WORD_IDS] = torch.tensor(self.word_tokens)
         mllm, unet = self.config.mllm, self.config.unet
         return Adapter(
@@ -160,7 +166,7 @@ class LoraModules(nn.Module):
 
     def _trained_in_full(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Under the adapter's names: what an adapter holds as a change."""
-        yield TOKENS, self._embeddings
+        yield from self._embeddings.items()
         yield from ((f"projectors.{name}", weight) for name, weight in self.ssgm.named_parameters())
         if self.config.unet.train == "full":
             yield from ((f"unet.{name}", weight) for name, weight in self.unet.named_parameters())
@@ -183,6 +189,24 @@ class LoraModules(nn.Module):
             lora_alpha=part.alpha,  # type: ignore[arg-type]  # peft takes any number
             target_modules=layers,
         )
+
+
+class TwoParts(nn.Module):
+    """Holds the rows of one tensor as two parameters, so that each can learn at its own rate.
+
+    Args:
+        first: rows of the first parameter.
+    """
+
+    def __init__(self, first: int) -> None:
+        super().__init__()
+        self.first = first
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        return torch.cat([first, second])
+
+    def right_inverse(self, both: Tensor) -> tuple[Tensor, Tensor]:
+        return both[: self.first].clone(), both[self.first :].clone()
 
 
 def new_word_tokens(tokenizer: PreTrainedTokenizerBase, new_words: dict[str, str]) -> dict[int, list[int]]:

@@ -24,15 +24,14 @@ class MllmPart:
 
     `new_words`: words that the MLLM has never read, whose tokens' embeddings are trained too (Qwen2.5-VL has
     read every word). Each has the known words, with spaces between, at whose mean it starts, as in Textual
-    Inversion (arXiv 2208.01618, section 4.1), or none. `embeddings_learning_rate`: of all trained embeddings;
-    0 for `learning_rate`.
+    Inversion (arXiv 2208.01618, section 4.1), or none. `new_words_learning_rate`: of these embeddings.
     """
 
     rank: int = 32
     alpha: float = 32.0
     dropout: float = 0.05
     learning_rate: float = 5e-5
-    embeddings_learning_rate: float = 0.0
+    new_words_learning_rate: float = 5e-3
     new_words: dict[str, str] = field(default_factory=dict)
 
 
@@ -57,8 +56,13 @@ class LoraTraining:
     A step takes `batch_rows` times `batches_per_step` rows, whatever the number of processes. `precision` is
     that of the frozen weights and of the computation; what is trained is always float32.
 
+    Before it is trained, the model plans and draws `preserved_rows` of the dataset's prompts with known words
+    in the place of new ones, and learns these rows as well, so that it forgets less: prior preservation as in
+    DreamBooth (arXiv 2208.12242, section 3.2).
+
     The dataset's last `validation_rows` rows are not trained on. Every `validate_every_steps` steps
-    (0: never) the model plans them, and draws some of them with `validation_steps` steps of the sampler.
+    (0: never) the model plans them, and draws some of them. `validation_steps` are the sampler's, for
+    these pictures and for the preserved ones.
     """
 
     checkpoint: str
@@ -74,6 +78,7 @@ class LoraTraining:
     precision: str = "bfloat16"
     gradient_checkpointing: bool = True
     leave_out_bad_rows: bool = False
+    preserved_rows: int = 0
     cache: str = ""
     mllm: MllmPart = field(default_factory=MllmPart)
     unet: UnetPart = field(default_factory=UnetPart)

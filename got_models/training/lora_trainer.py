@@ -9,6 +9,7 @@ The run's folder:
     unet_lora.safetensors    its UNet half for ComfyUI's own LoRA loader
     best.safetensors         the adapter whose plans were the best at a validation
     samples/step-<step>.png  what was planned and drawn at a validation
+    preserved/               rows that the model planned and drew before it was trained, a dataset
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -41,15 +42,17 @@ from .lora import LoraModules
 from .lora_config import LoraTraining, as_dictionary, differences
 from .optimizer import check_optimizer, make_optimizer
 from .own_pictures import RowBatches
+from .preservation import known_prompts, preserve
 from .stages import step_seed
 from .trainer import last_state, learning_rate_share, record, states, trim_log
 from .validation import Validation, Validator
 
 STAGE = "lora"
 RUN_FILE, LOG_FILE, ADAPTER_FILE = "run.json", "losses.jsonl", "adapter.safetensors"
-UNET_LORA_FILE, BEST_FILE, SAMPLES_FOLDER = "unet_lora.safetensors", "best.safetensors", "samples"
+UNET_LORA_FILE, BEST_FILE = "unet_lora.safetensors", "best.safetensors"
+SAMPLES_FOLDER, PRESERVED_FOLDER = "samples", "preserved"
 TRAINED_FILE = "trained.safetensors"
-PATIENCE = timedelta(days=1)  # of the other processes, while the main one encodes the dataset or validates
+PATIENCE = timedelta(days=1)  # of the other processes, while the main one draws, encodes or validates
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ def train_lora(
     resume: bool = False,
     changed_dataset: bool = False,
     stop_after_steps: int | None = None,
+    on_preserve: Callable[[int, int], None] = lambda done, total: None,
     on_encode: Callable[[int, int], None] = lambda done, total: None,
     on_step: Callable[[Progress], None] = lambda progress: None,
     on_validation: Callable[[Validation], None] = lambda validation: None,
@@ -80,6 +84,7 @@ def train_lora(
         resume: go on with the run in the config's folder; without it the folder must not hold one.
         changed_dataset: go on although the dataset has changed since the run began.
         stop_after_steps: save and stop after this many steps of this call.
+        on_preserve: told after each row that the model preserves how many are drawn, in the main process.
         on_encode: told after each row how many of all rows are encoded.
         on_step: told after each step, in every process.
         on_validation: told after each validation, in the main process.
@@ -109,6 +114,7 @@ def train_lora(
         )
     dataset = read_dataset(config.dataset).usable(config.leave_out_bad_rows)
     rows, validation_rows = split_rows(dataset.rows, config.validation_rows)
+    prompts = known_prompts(rows, config) if config.preserved_rows else []
     if accelerator.is_main_process:
         _begin(out, _description(config, dataset), changed_dataset)
     accelerator.wait_for_everyone()
@@ -118,6 +124,16 @@ def train_lora(
     dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
     model = GoTModel.from_pretrained(config.checkpoint, accelerator.device, dtype)
     encoder = Encoder(model, config.resolution_px, Path(config.cache or dataset.folder / CACHE_FOLDER))
+    if prompts:
+        folder = out / PRESERVED_FOLDER
+        if accelerator.is_main_process:
+            with suppress(Interrupted):
+                preserve(encoder, prompts, config.validation_steps, folder, on_preserve, should_stop)
+        accelerator.wait_for_everyone()
+        preserved = read_dataset(folder)
+        if len(preserved.rows) + len(preserved.bad) < len(prompts):
+            return None
+        rows = (*rows, *preserved.rows)
     with accelerator.main_process_first():
         for done, row in enumerate(rows, start=1):
             if should_stop():

@@ -8,12 +8,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from got_models.adapter import WORD_IDS, WORDS, Adapter, apply_adapter, load_adapter, special_token_ids
+from got_models.adapter import (
+    TOKENS,
+    WORD_IDS,
+    WORDS,
+    Adapter,
+    apply_adapter,
+    load_adapter,
+    special_token_ids,
+)
 from got_models.errors import GoTError
 from got_models.model import GoTModel
-from got_models.training.lora import new_word_tokens
+from got_models.training.lora import LoraModules, new_word_tokens
 from got_models.training.lora_config import LoraTraining
 from got_models.training.lora_trainer import train_lora
+from got_models.training.optimizer import make_optimizer
 
 
 def embeddings(model: GoTModel) -> torch.Tensor:
@@ -36,21 +45,31 @@ def test_the_tokens_of_new_words_and_no_others_learn_and_the_adapter_has_them(co
     assert torch.allclose(change, adapter.tensors[WORDS], atol=1e-6)
 
 
-def test_the_embeddings_have_a_learning_rate_of_their_own(config: LoraTraining) -> None:
-    mllm = replace(config.mllm, new_words={"brown": ""}, learning_rate=0.0, embeddings_learning_rate=1e-2)
+def test_new_words_have_a_learning_rate_of_their_own(config: LoraTraining) -> None:
+    mllm = replace(config.mllm, new_words={"brown": ""}, learning_rate=0.0, new_words_learning_rate=1e-2)
     train_lora(replace(config, mllm=mllm, ema_decay=0.0), stop_after_steps=2)
     tensors = load_adapter(Path(config.out) / "adapter.safetensors").tensors
     assert tensors[WORDS].any()
-    assert not any(
-        tensor.any() for name, tensor in tensors.items() if name.startswith("mllm.") and "lora_B" in name
-    )
+    still = [name for name in tensors if name == TOKENS or (name.startswith("mllm.") and "lora_B" in name)]
+    assert len(still) > 1
+    assert not any(tensors[name].any() for name in still)
+
+
+def test_new_words_are_not_drawn_towards_nothing_by_weight_decay(config: LoraTraining) -> None:
+    mllm = replace(config.mllm, new_words={"brown": "red blue"}, new_words_learning_rate=1e-2)
+    modules = LoraModules(GoTModel.from_pretrained(config.checkpoint), replace(config, mllm=mllm))
+    optimizer = make_optimizer(config, modules.parameter_groups())
+    (words,) = (group for group in optimizer.param_groups if group["lr"] == 1e-2)
+    assert [len(parameter) for parameter in words["params"]] == [1]
+    assert words["weight_decay"] == 0
+    assert {group["weight_decay"] for group in optimizer.param_groups if group is not words} == {0.05}
 
 
 def test_a_new_word_starts_at_the_mean_of_the_words_that_it_is_like(config: LoraTraining) -> None:
     model = GoTModel.from_pretrained(config.checkpoint)
     before, tokenizer = embeddings(model), model.reasoner.tokenizer
     new_words = {"brown": "red blue", "cross": ""}
-    still = replace(config.mllm, new_words=new_words, learning_rate=0.0, embeddings_learning_rate=0.0)
+    still = replace(config.mllm, new_words=new_words, learning_rate=0.0, new_words_learning_rate=0.0)
     train_lora(replace(config, mllm=still), stop_after_steps=1)
     apply_adapter(model, load_adapter(Path(config.out) / "adapter.safetensors"))
     brown, cross, red, blue = tokenizer.convert_tokens_to_ids([" brown", " cross", "Ġred", "Ġblue"])

@@ -1,0 +1,105 @@
+"""Prior preservation: a model that is about to be trained plans and draws what it knows, and learns that too.
+
+DreamBooth (arXiv 2208.12242, section 3.2) has the model draw the class of its subject before it is trained.
+Here it draws the dataset's prompts with known words of their kind in the place of new ones: a brown cross on
+a white background must change nothing about a pink star on a white background.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from ..dataset.encoding import Encoder, open_unchanged
+from ..dataset.rows import DATA_FILE, Row
+from ..errors import GoTError
+from .lora_config import LoraTraining
+
+
+def known_prompts(rows: Sequence[Row], config: LoraTraining) -> list[tuple[Row, str]]:
+    """Prompts of rows that speak of new words, in known words and in turn, each with its row.
+
+    Raises:
+        GoTError: no prompt has a new word that known words are like.
+    """
+    known = {
+        word.strip().lower(): like.split() for word, like in config.mllm.new_words.items() if like.strip()
+    }
+    pattern = re.compile(rf"\b({'|'.join(map(re.escape, known))})\b", re.IGNORECASE)
+    speaking = [row for row in rows if known and pattern.search(row.chain.prompt)]
+    if not speaking:
+        raise GoTError(
+            "preserved_rows draws prompts with known words in the place of new ones, but no prompt of the "
+            "dataset has a word of mllm.new_words with known words, such as 'teal: blue green'. Add it, or "
+            "set preserved_rows: 0."
+        )
+    rng = random.Random(f"preserved {config.seed}")
+    prompts = []
+    for number in range(config.preserved_rows):
+        row = speaking[number % len(speaking)]
+        prompt = pattern.sub(lambda match: rng.choice(known[match[0].lower()]), row.chain.prompt)
+        prompts.append((row, prompt))
+    return prompts
+
+
+def preserve(
+    encoder: Encoder,
+    prompts: Sequence[tuple[Row, str]],
+    steps: int,
+    folder: Path,
+    on_row: Callable[[int, int], None] = lambda done, total: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Let the encoder's model write a dataset to `folder`; the rows that it has written before stay.
+
+    Args:
+        prompts: of its rows, each with the row whose size the picture has and whose source is edited.
+        steps: of the sampler.
+        on_row: told after each row how many of all are there.
+        should_stop: asked before every token and every step of the sampler.
+
+    Raises:
+        GoTError: a source has changed, or the folder cannot be written to.
+        Interrupted: `should_stop` said so; the rows so far are kept.
+    """
+    model, file = encoder.model, folder / DATA_FILE
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    _write(folder, {}, lines)
+    for number, (row, prompt) in enumerate(prompts[len(lines) :], start=len(lines)):
+        source = open_unchanged(row.source) if row.source else None
+        plan = model.reason(prompt, source, temperature=0.0, should_stop=should_stop)
+        guidance = model.encode(plan, source, encoder.size(row))
+        picture = model.sample(guidance, seed=number, steps=steps, should_stop=should_stop)
+        values = {"image": f"{number:04}.png", "prompt": prompt, "chain": plan.text}
+        pictures = {values["image"]: picture}
+        if source is not None:
+            values["source"] = f"{number:04}-source.png"
+            pictures[values["source"]] = source
+        lines.append(json.dumps(values))
+        _write(folder, pictures, lines)
+        on_row(len(lines), len(prompts))
+    model.reasoner.cache.forget()  # its weights are about to change
+
+
+def _write(folder: Path, pictures: dict[str, Image.Image], lines: Sequence[str]) -> None:
+    """The pictures of a row, then the list of all rows, each beside and renamed.
+
+    Raises:
+        GoTError: the folder cannot be written to.
+    """
+    beside = folder / "new.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, picture in pictures.items():
+            picture.save(beside, "PNG")
+            os.replace(beside, folder / name)
+        beside.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        os.replace(beside, folder / DATA_FILE)
+    except OSError as error:
+        raise GoTError(f"{folder} cannot be written to: {error}. Make room there and resume.") from error
