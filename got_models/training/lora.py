@@ -64,6 +64,7 @@ class LoraModules(nn.Module):
             self.unet.requires_grad_(True)
         for parameter in self.trained():
             parameter.data = parameter.data.float()
+        self._freeze_what_does_not_learn()
         self.originals = {name: weight.detach().cpu().clone() for name, weight in self._trained_in_full()}
         if starts:
             self._embeddings[WORDS].data = torch.stack(starts)
@@ -108,6 +109,12 @@ class LoraModules(nn.Module):
         groups = [{"params": [p for p in part if p.requires_grad], "lr": rate} for part, rate in rates]
         groups[0]["weight_decay"] = 0.0  # at the high rate of new words it would undo their start
         return [group for group in groups if group["params"]]
+
+    def _freeze_what_does_not_learn(self) -> None:
+        """Where the learning rate is 0, gradients need not be computed."""
+        for group in self.parameter_groups():
+            for parameter in group["params"]:
+                parameter.requires_grad_(group["lr"] > 0)
 
     def forward(self, batch: RowBatch, seed: int) -> dict[str, Tensor]:
         """The losses of one batch: on the chain, and on the noise under the guidance that the MLLM gives.

@@ -53,6 +53,8 @@ class UnetPart:
 class LoraTraining:
     """A whole training. Adam, losses, noise offset and conditioning dropout are the paper's.
 
+    What has a learning rate of 0 is frozen.
+
     A step takes `batch_rows` times `batches_per_step` rows, whatever the number of processes. `precision` is
     that of the frozen weights and of the computation; what is trained is always float32.
 
@@ -162,8 +164,8 @@ def make_config(values: dict[str, Any]) -> LoraTraining:
     """The config that a mapping means: over the defaults lies the `preset`, over that the other keys.
 
     Raises:
-        GoTError: an unknown preset or key, a missing one, a value of another type or out of its range, or one
-            half of the validation's settings without the other.
+        GoTError: an unknown preset or key, a missing one, a value of another type or out of its range, half
+            of the validation's settings without the other, or learning rates that are all 0.
     """
     values = dict(values)
     preset = values.pop("preset", None)
@@ -180,6 +182,10 @@ def make_config(values: dict[str, Any]) -> LoraTraining:
             "validation_rows and validate_every_steps go together: set both, or leave both at 0; got "
             f"{config.validation_rows} and {config.validate_every_steps}."
         )
+    unet = config.unet.learning_rate if config.unet.train != "frozen" else 0
+    words = config.mllm.new_words_learning_rate if config.mllm.new_words else 0
+    if not any((config.mllm.learning_rate, words, config.projectors_learning_rate, unet)):
+        raise GoTError("Every learning rate is 0, so nothing would be learned. Set one above 0.")
     return config
 
 

@@ -55,6 +55,16 @@ def test_new_words_have_a_learning_rate_of_their_own(config: LoraTraining) -> No
     assert not any(tensors[name].any() for name in still)
 
 
+def test_a_part_without_a_learning_rate_is_frozen_and_costs_no_gradient(config: LoraTraining) -> None:
+    mllm = replace(config.mllm, new_words={"brown": ""}, learning_rate=0.0)
+    settings = replace(config, mllm=mllm, projectors_learning_rate=0.0)
+    modules = LoraModules(GoTModel.from_pretrained(config.checkpoint), settings)
+    learning = [name for name, parameter in modules.named_parameters() if parameter.requires_grad]
+    (words,) = (name for name in learning if not name.startswith("unet."))
+    assert modules.get_parameter(words).shape[0] == 1
+    assert all("lora_" in name for name in learning if name != words)
+
+
 def test_new_words_are_not_drawn_towards_nothing_by_weight_decay(config: LoraTraining) -> None:
     mllm = replace(config.mllm, new_words={"brown": "red blue"}, new_words_learning_rate=1e-2)
     modules = LoraModules(GoTModel.from_pretrained(config.checkpoint), replace(config, mllm=mllm))

@@ -104,6 +104,15 @@ def test_the_example_in_the_documentation_is_a_config() -> None:
     assert isinstance(make_config(example), LoraTraining)
 
 
+def test_a_training_in_which_nothing_would_learn_is_refused() -> None:
+    still = {"mllm": {"learning_rate": 0}, "unet": {"train": "frozen"}, "projectors_learning_rate": 0}
+    with pytest.raises(GoTError, match="Every learning rate is 0"):
+        make_config(PLACES | still)
+    words = still | {"mllm": {"learning_rate": 0, "new_words": {"teal": "blue green"}}}
+    for learning in ({"unet": {"learning_rate": 0.1}}, {"projectors_learning_rate": 0.1}, words):
+        make_config(PLACES | still | learning)
+
+
 def test_validation_needs_rows_and_a_rhythm() -> None:
     config = make_config(PLACES | {"validation_rows": 3, "validate_every_steps": 10})
     assert (config.validation_rows, config.validate_every_steps, config.validation_steps) == (3, 10, 20)
