@@ -26,8 +26,8 @@ KINDS = ("list", "relation", "list", "count", "list", "relation", "list", "singl
 """The captions' kinds in turn, so that every kind speaks of everything new."""
 CANDIDATES = 6
 """So many examples are made for each picture, and the one with the most in it is taken."""
-REMINDERS = 4
-"""Pictures of old things only, and as many edits of old things, so that nothing is forgotten."""
+EDITS = 8
+"""Edits of old things, so that edits are not forgotten."""
 
 
 def lesson() -> list[Example]:
@@ -41,8 +41,7 @@ def lesson() -> list[Example]:
             if example.kind == kind and pair in example.contents:
                 candidates.append(example)
         examples.append(max(candidates, key=fullness))
-    examples += [sample_generation(rng, explicit=True) for _ in range(REMINDERS)]
-    examples += [sample_edit(rng) for _ in range(REMINDERS)]
+    examples += [sample_edit(rng) for _ in range(EDITS)]
     rng.shuffle(examples)
     return examples
 

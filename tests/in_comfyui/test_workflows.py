@@ -35,7 +35,7 @@ SHORT_TRAINING = {
     "validation_rows": 1,
     "validate_every_steps": 1,
 }
-SHORT_SETTINGS = "validation_steps: 1\n"
+SHORT_SETTINGS = "validation_steps: 1\npreserved_rows: 1\n"
 UNLIKE_THE_LESSON = {
     *("checkpoint", "dataset", "out", "cache"),
     *("validation_rows", "validate_every_steps", "validation_steps"),
