@@ -23,7 +23,7 @@ from .place import ROOT, ComfyUI
 PACK = "ComfyUI-GoT"
 START_LIMIT = 300.0  # seconds
 ANSWER_LIMIT = 120.0
-RUN_LIMIT = 600.0
+RUN_LIMIT = 1800.0 if os.environ.get("GOT_TRAIN_IN_FULL") == "1" else 600.0
 MEBIBYTE = 2**20
 
 
