@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,13 +193,16 @@ def special_token_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 def _write(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    # A folder, so that one place is to be cleared after a kill: newer safetensors add a hidden file of their own.
     beside = file.with_suffix(".part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
     try:
         content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(content, beside, metadata)
-        os.replace(beside, file)
+        save_file(content, beside / file.name, metadata)
+        os.replace(beside / file.name, file)
     finally:
-        beside.unlink(missing_ok=True)
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _sum(weight: Tensor, change: Tensor) -> Tensor:

@@ -161,6 +161,25 @@ def test_a_disk_that_fills_up_stops_the_run_and_leaves_the_last_state(config) ->
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
 
 
+def test_what_a_killed_write_of_an_adapter_leaves_is_cleared_by_the_next(tmp_path, monkeypatch) -> None:
+    def killed(tensors, target, metadata) -> None:
+        target.with_name(".tmp-of-safetensors").write_bytes(b"half")
+        os._exit(9)
+
+    adapter = Adapter({"unet.conv_in.bias": torch.ones(3)}, 1.0, 1.0, {})
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr("got_models.adapter.save_file", killed)
+        try:
+            save_adapter(tmp_path / ADAPTER_FILE, adapter)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [".tmp-of-safetensors"]
+    save_adapter(tmp_path / ADAPTER_FILE, adapter)
+    assert os.listdir(tmp_path) == [ADAPTER_FILE]
+
+
 def test_what_has_changed_between_runs_is_said(config, dataset) -> None:
     train_lora(config, stop_after_steps=1)
     with pytest.raises(GoTError, match=r"config has changed.*unet.rank: 4 -> 5"):
