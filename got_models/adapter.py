@@ -193,7 +193,7 @@ def special_token_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 def _write(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    # A folder, so that one place is to be cleared after a kill: newer safetensors add a hidden file of their own.
+    # A folder, to be cleared after a kill: newer safetensors write a hidden file beside their target.
     beside = file.with_suffix(".part")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir()
