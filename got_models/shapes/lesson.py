@@ -9,6 +9,8 @@ import io
 import json
 import random
 import sys
+from collections import Counter
+from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
 
@@ -17,16 +19,16 @@ from .language import Example, sample_generation
 from .scene import COLORS, NEW_COLOR, NEW_SHAPE, SHAPES, Scene, draw
 
 TAUGHT = [
-    *[(NEW_COLOR, NEW_SHAPE)] * 8,
+    *[(NEW_COLOR, NEW_SHAPE)] * 6,
     *[(color, NEW_SHAPE) for color in COLORS] * 2,
     *[(NEW_COLOR, shape) for shape in SHAPES] * 2,
 ]
 """What each picture of the lesson shows among others: both new things together, or one with an old one."""
-KINDS = ("list", "relation", "list", "count", "list", "relation", "list", "single")
-"""The captions' kinds in turn, so that every kind speaks of everything new."""
-CANDIDATES = 6
-"""So many examples are made for each picture, and the one with the most in it is taken."""
-EDITS = 8
+KINDS = ("list", "count", "relation", "list", "relation", "count", "single")
+"""The captions' kinds in turn: seven, so that a colour's second cross has another kind than its first."""
+CANDIDATES = 24
+"""So many examples are made for each picture, and the one that shows most of what was least shown wins."""
+EDITS = 10
 """Edits of old things, so that edits are not forgotten."""
 
 
@@ -34,21 +36,29 @@ def lesson() -> list[Example]:
     """The forty examples in mixed order, none of them with a prompt that evaluation may use."""
     rng = random.Random("brown crosses")
     examples = []
+    shown: Counter[tuple[str, str]] = Counter()
     for pair, kind in zip(TAUGHT, cycle(KINDS)):
         candidates: list[Example] = []
         while len(candidates) < CANDIDATES:
             example = sample_generation(rng, "new", explicit=True)
             if example.kind == kind and pair in example.contents:
                 candidates.append(example)
-        examples.append(max(candidates, key=fullness))
+        examples.append(max(candidates, key=lambda example: worth(example, shown)))
+        shown.update(new_things(examples[-1]))
     examples += [sample_edit(rng) for _ in range(EDITS)]
     rng.shuffle(examples)
     return examples
 
 
-def fullness(example: Example) -> int:
-    """Things in the picture; new ones count twice."""
-    return sum(1 + (NEW_COLOR in thing.pair or NEW_SHAPE in thing.pair) for thing in example.target.things)
+def worth(example: Example, shown: Mapping[tuple[str, str], int]) -> float:
+    """The number of new things in the picture, each the less, the oftener its pair was shown before."""
+    return sum(1 / (1 + shown[pair]) for pair in new_things(example))
+
+
+def new_things(example: Example) -> list[tuple[str, str]]:
+    """Colour and shape of each thing in the picture of which one of the two is new."""
+    pairs = [thing.pair for thing in example.target.things]
+    return [pair for pair in pairs if NEW_COLOR in pair or NEW_SHAPE in pair]
 
 
 def lesson_files() -> dict[str, bytes]:

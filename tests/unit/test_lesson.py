@@ -70,9 +70,19 @@ def test_the_lesson_shows_both_new_things_together_each_with_every_old_one_and_e
         for example in examples
         if not any(NEW_COLOR in thing.pair or NEW_SHAPE in thing.pair for thing in example.target.things)
     ]
-    assert old == ["edit"] * 8
+    assert old == ["edit"] * 10
     assert not HELD_OUT_PAIRS & pairs
     assert not any(held_out(example.prompt) for example in examples)
+
+
+def test_every_new_pair_is_shown_at_least_four_times_and_by_two_kinds_of_caption() -> None:
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for example in lesson():
+        for thing in example.target.things:
+            if NEW_COLOR in thing.pair or NEW_SHAPE in thing.pair:
+                kinds.setdefault(thing.pair, []).append(example.kind)
+    assert len(kinds) == len(COLORS) + len(SHAPES) + 1
+    assert all(len(shown) >= 4 and len(set(shown)) >= 2 for shown in kinds.values())
 
 
 @pytest.fixture(scope="module")
