@@ -1,12 +1,11 @@
 """Weights in fewer bits than they are computed with: the UNet in fp8, the MLLM in 8 or 4 bits.
 
-fp8 needs nothing but PyTorch. The MLLM needs a library of the user's: bitsandbytes for 4 bits, torchao for 8.
-torchao's 4 bits cannot move between CPU and GPU, and what bitsandbytes keeps of 8 bits stays behind on the
-card when ComfyUI takes a module off it.
+fp8 and 8 bits need nothing but PyTorch, 4 bits need a library of the user's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,8 @@ from .errors import GoTError
 if TYPE_CHECKING:
     from torch import nn
 
-LIBRARIES = {8: "torchao", 4: "bitsandbytes"}
-"""Bits of the MLLM's weights -> the library that stores and multiplies them."""
+LIBRARIES = {4: "bitsandbytes"}
+"""Bits of the MLLM's weights -> the library that stores and multiplies them, where one is needed."""
 
 
 def check_library(bits: int) -> None:
@@ -24,8 +23,8 @@ def check_library(bits: int) -> None:
     Raises:
         GoTError: the library for so many bits is not installed.
     """
-    library = LIBRARIES[bits]
-    if find_spec(library) is None:
+    library = LIBRARIES.get(bits)
+    if library is not None and find_spec(library) is None:
         raise GoTError(
             f"A language model in {bits} bits needs {library}, which is not installed. Install it"
             f" (pip install {library}), or choose the full language model."
@@ -39,13 +38,18 @@ def quantize_mllm(mllm: nn.Module, bits: int) -> None:
         GoTError: the library for so many bits is not installed, or fails.
     """
     check_library(bits)
+    if bits == 8:
+        from .int8 import Int8Linear
+
+        _replace(mllm, Int8Linear)
+        return
     try:
-        (_to_8_bits if bits == 8 else _to_4_bits)(mllm)
-    except Exception as error:  # these libraries change fast and fail in many ways
+        _replace(mllm, _to_4_bits)
+    except Exception as error:  # the library changes fast and fails in many ways
         reason = " ".join(str(error).split())
         raise GoTError(
             f"{LIBRARIES[bits]} cannot round the language model to {bits} bits: {reason}. Update it, or"
-            " choose the full language model."
+            " choose another language model."
         ) from error
 
 
@@ -56,33 +60,26 @@ def store_in_fp8(unet: Any) -> None:
     unet.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=unet.dtype)
 
 
-def _linear_layers(mllm: nn.Module) -> dict[str, nn.Linear]:
+def _replace(mllm: nn.Module, smaller: Callable[[nn.Linear], nn.Module]) -> None:
+    """Put a smaller layer in the place of every linear one but the output layer."""
     from torch import nn
 
-    return {
-        name: layer
-        for name, layer in mllm.named_modules()
-        if isinstance(layer, nn.Linear) and name != "lm_head"
-    }
+    names = [name for name, layer in mllm.named_modules() if isinstance(layer, nn.Linear)]
+    for name in names:
+        if name != "lm_head":
+            parent, _, child = name.rpartition(".")
+            layers: Any = mllm.get_submodule(parent)
+            setattr(layers, child, smaller(getattr(layers, child)))
 
 
-def _to_8_bits(mllm: nn.Module) -> None:
-    from torchao.quantization import Int8WeightOnlyConfig, quantize_
-
-    layers = set(_linear_layers(mllm))
-    config = Int8WeightOnlyConfig(set_inductor_config=False)  # those settings are for the whole process
-    quantize_(mllm, config, filter_fn=lambda module, name: name in layers)
-
-
-def _to_4_bits(mllm: nn.Module) -> None:
+def _to_4_bits(layer: nn.Linear) -> nn.Module:
     from bitsandbytes.nn import Linear4bit, Params4bit
 
-    for name, layer in _linear_layers(mllm).items():
-        weight = layer.weight.data
-        rounded = Linear4bit(
-            layer.in_features, layer.out_features, bias=False, compute_dtype=weight.dtype, device="meta"
-        )
-        rounded.weight = Params4bit(weight, quant_type="nf4", module=rounded)
-        rounded.bias = layer.bias
-        parent, _, child = name.rpartition(".")
-        setattr(mllm.get_submodule(parent), child, rounded.to(weight.device).eval())
+    weight = layer.weight.data
+    rounded = Linear4bit(
+        layer.in_features, layer.out_features, bias=False, compute_dtype=weight.dtype, device="meta"
+    )
+    rounded.weight = Params4bit(weight, quant_type="nf4", module=rounded)
+    rounded.bias = layer.bias
+    smaller: nn.Module = rounded.to(weight.device).eval()
+    return smaller

@@ -53,9 +53,9 @@ class GoTModelLoader:
                 "language_model": (
                     language_models(),
                     {
-                        "tooltip": "How the language model's weights are kept in memory. 8-bit, offered "
-                        "where torchao is installed, takes little more than half, 4-bit, with bitsandbytes, "
-                        "a third of the memory. Plans get a little worse."
+                        "tooltip": "How the language model's weights are kept in memory. 8-bit takes little "
+                        "more than half, 4-bit, offered where bitsandbytes is installed, a third of the "
+                        "memory. Plans get a little worse."
                     },
                 ),
                 "unet_weights": (
@@ -100,7 +100,7 @@ class GoTModelLoader:
 
 
 def language_models() -> list[str]:
-    """The language models that can be loaded here; the smaller ones need a library each."""
+    """The language models that can be loaded here; the smallest one needs a library."""
     available = []
     for name, bits in LANGUAGE_MODELS.items():
         with suppress(GoTError):

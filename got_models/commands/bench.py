@@ -36,7 +36,7 @@ def add_parser(subcommands: Subparsers) -> None:
     )
     parser.add_argument("--dtype", choices=DTYPES, help="default: bfloat16 on a GPU, float32 elsewhere")
     parser.add_argument(
-        "--mllm-bits", type=int, choices=(8, 4), help="round the MLLM's weights, with torchao or bitsandbytes"
+        "--mllm-bits", type=int, choices=(8, 4), help="round the MLLM's weights; 4 bits with bitsandbytes"
     )
     parser.add_argument("--unet-fp8", action="store_true", help="keep the UNet's weights in fp8")
     parser.add_argument(

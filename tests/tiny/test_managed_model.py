@@ -37,7 +37,7 @@ def test_the_unets_weights_are_kept_as_the_loader_says(models: Path, choice: str
 
 
 def test_what_the_language_model_needs_is_said_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quantization, "LIBRARIES", {8: "torch", 4: "a_library_that_nobody_has"})
+    monkeypatch.setattr(quantization, "LIBRARIES", {4: "a_library_that_nobody_has"})
     assert GoTModelLoader.INPUT_TYPES()["optional"]["language_model"][0] == ["full", "8-bit"]
     assert GoTModelLoader.VALIDATE_INPUTS(BUNDLED_NAME, "8-bit") is True
     assert "needs a_library_that_nobody_has" in str(GoTModelLoader.VALIDATE_INPUTS(BUNDLED_NAME, "4-bit"))

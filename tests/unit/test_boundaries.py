@@ -48,7 +48,7 @@ LIGHT = [
     "shapes.edits",
     "shapes.scoring",
 ]
-OPTIONAL = {"bitsandbytes", "pyarrow", "torchao"}  # used where the user has them
+OPTIONAL = {"bitsandbytes", "pyarrow"}  # used where the user has them
 # Ground floor first. A room imports from its own floor and from lower ones, never from a higher one.
 FLOORS = [
     {"errors"},
@@ -57,6 +57,7 @@ FLOORS = [
         "computed_once",
         "decoding",
         "guidance",
+        "int8",
         "layout",
         "locks",
         "pictures",

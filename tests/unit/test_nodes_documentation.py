@@ -31,7 +31,7 @@ NOT_TRANSLATED = set(
     """ComfyUI GoT JSON KSampler LoRA PNG SDXL SSGM SamplerCustomAdvanced UNet VAE Latent
     auto generate edit keep mine take new ddpm euler dpm m unipc default float bfloat fp
     circle square triangle star a red models got json x y k box start end
-    Qwen VL B Instruct stable diffusion xl base huggingface co GB bit torchao bitsandbytes
+    Qwen VL B Instruct stable diffusion xl base huggingface co GB bit bitsandbytes
     data jsonl stop leave out
     output training go on with changed pictures docs lora md ema decay loras from Train""".split()  # noqa: SIM905
 )
