@@ -18,7 +18,7 @@ from got_pack.nodes._comfy import BUNDLED_NAME
 from PIL import Image
 
 from got_models.chain import Box, ReasoningChain
-from got_models.shapes.scoring import Expected, expected_objects, score_picture
+from got_models.shapes.scoring import Expected, drawn_in_box, expected_objects
 from got_models.training.lora_config import as_dictionary, differences, read_config
 
 from .browser import Frontend
@@ -165,9 +165,8 @@ def test_its_pictures_hold_the_objects_in_their_boxes(outcome: Outcome, checkpoi
         expected = [item for item in objects if item != PLAN]
         if PLAN in objects:
             expected += expected_objects(carried_chain(picture))
-        score = score_picture(picture, expected)
         assert expected, title
-        assert all(found.found and found.shape_right for found in score.objects), (title, expected, score)
+        assert [item for item in expected if not drawn_in_box(picture, *item)] == [], title
 
 
 def test_the_template_trains_as_the_lesson_does(frontend: Frontend, outcome: Outcome) -> None:
