@@ -14,18 +14,19 @@ from torch.nn import functional
 class Int8Linear(nn.Module):
     """A linear layer with int8 weights [out, in], and for each output the step between two of them, [out].
 
-    The largest weight of an output becomes 127 steps, so no weight is off by more than half a step.
+    The largest weight of an output becomes 127 steps.
     """
 
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
-        weight = layer.weight.detach().float()
+        weight = layer.weight.detach()
         step = weight.abs().amax(dim=1) / 127
-        rounded = (weight / step.clamp(min=torch.finfo(torch.float32).tiny)[:, None]).round()
+        step = step.clamp(min=torch.finfo(step.dtype).tiny)
+        rounded = (weight.float() / step.float()[:, None]).round().clamp(-127, 127)
         self.weight = nn.Parameter(rounded.to(torch.int8), requires_grad=False)
-        self.step = nn.Parameter(step.to(layer.weight.dtype), requires_grad=False)
+        self.step = nn.Parameter(step, requires_grad=False)
         self.bias = layer.bias
 
     def forward(self, values: Tensor) -> Tensor:
-        product = functional.linear(values, self.weight.to(values.dtype)) * self.step
-        return product if self.bias is None else product + self.bias
+        # Not the product times the steps: in float16 a sum of whole steps would overflow.
+        return functional.linear(values, self.weight * self.step[:, None], self.bias)

@@ -27,7 +27,7 @@ def check_library(bits: int) -> None:
     if library is not None and find_spec(library) is None:
         raise GoTError(
             f"A language model in {bits} bits needs {library}, which is not installed. Install it"
-            f" (pip install {library}), or choose the full language model."
+            f" (pip install {library}), or choose 8 bits or the full language model."
         )
 
 

@@ -15,7 +15,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from peft import LoraConfig, get_peft_model, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
-from peft.utils import TrainableTokensWrapper
+from peft.utils.other import TrainableTokensWrapper
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 from transformers import PreTrainedTokenizerBase
@@ -77,7 +77,8 @@ class LoraModules(nn.Module):
             self._language.gradient_checkpointing_enable({"use_reentrant": False})
             self.unet.enable_gradient_checkpointing()
         if model.device.type == "cpu":  # there eager attention is faster, above all backwards
-            self._language.set_attn_implementation({"text_config": "eager"})
+            if hasattr(self._language, "set_attn_implementation"):  # transformers 4.52 has none
+                self._language.set_attn_implementation({"text_config": "eager"})
             self.unet.set_attn_processor(AttnProcessor())
         self.train()
 

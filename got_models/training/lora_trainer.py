@@ -39,7 +39,7 @@ from ..dataset.rows import CACHE_FOLDER, Dataset, Row, read_dataset
 from ..errors import GoTError, Interrupted
 from ..model import GoTModel
 from .lora import LoraModules
-from .lora_config import LoraTraining, as_dictionary, differences
+from .lora_config import LoraTraining, as_dictionary, differences, make_config
 from .optimizer import check_optimizer, make_optimizer
 from .own_pictures import RowBatches
 from .preservation import known_prompts, preserve
@@ -446,7 +446,8 @@ def _begin(out: Path, description: dict[str, Any], changed_dataset: bool) -> Non
     file = out / RUN_FILE
     if file.exists():
         before = json.loads(file.read_text(encoding="utf-8"))
-        changed = differences(before["config"], description["config"])
+        begun = as_dictionary(make_config(before["config"]))  # with the defaults of keys newer than the run
+        changed = differences(begun, description["config"])
         if changed:
             raise GoTError(
                 f"The config has changed since the run in {out} began: {'; '.join(changed)}. Change it back, "

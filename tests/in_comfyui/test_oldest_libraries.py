@@ -1,4 +1,4 @@
-"""With the oldest libraries that requirements.txt allows, plans and pictures are those of the newest."""
+"""The oldest libraries that requirements.txt allows plan and draw what the newest do, and they train."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .conftest import Checkpoint, prepared
 from .place import ComfyUI, oldest_libraries
 from .prompts import Prompt, drawing, editing, reasoning
 from .server import Server
+from .test_training import training
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +39,9 @@ def test_they_draw_the_same_picture(
     (older,), (newer,) = (one.pictures(one.run(prompt), "save") for one in (older_server, server))
     difference = np.asarray(older, dtype=float) - np.asarray(newer, dtype=float)
     assert np.abs(difference).max() <= 2  # of 255 levels
+
+
+def test_they_train(older_server: Server, checkpoint: Checkpoint) -> None:
+    settings = "{gradient_checkpointing: true, fp8_base: true, mllm: {new_words: {cross: star}}}"
+    run = older_server.run(training(checkpoint.name, "older", steps=2, settings=settings))
+    assert run.succeeded, run.error

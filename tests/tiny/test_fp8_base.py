@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -22,13 +22,34 @@ from got_models.training.own_pictures import RowBatches
 from .lora_runs import assert_same_tensors, logged, tensors
 
 
-def losses_and_gradients(config: LoraTraining) -> tuple[Tensor, dict[str, Tensor], LoraModules]:
+@dataclass(frozen=True)
+class Step:
+    """One batch, forwards and backwards; `kept`: bytes that wait for backward, beside the parameters."""
+
+    modules: LoraModules
+    losses: Tensor
+    gradients: dict[str, Tensor]
+    kept: int
+
+
+def step(config: LoraTraining) -> Step:
     model = GoTModel.from_pretrained(config.checkpoint, dtype=getattr(torch, config.precision))
     encoder = Encoder(model, config.resolution_px, Path(config.out))
     rows = read_dataset(config.dataset).rows
     batch = RowBatches(rows, encoder, model, config.batch_rows, config.seed)[0]
-    modules = LoraModules(model, config).eval()  # without LoRA's dropout
-    with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
+    modules = LoraModules(model, config)
+    parameters = {parameter.data_ptr() for parameter in modules.parameters()}
+    kept: dict[int, int] = {}
+
+    def count(tensor: Tensor) -> Tensor:
+        if tensor.data_ptr() not in parameters:
+            kept[tensor.data_ptr()] = tensor.nelement() * tensor.element_size()
+        return tensor
+
+    with (
+        torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"),
+        torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor),
+    ):
         losses = torch.stack([loss.float() for loss in modules(batch, seed=1).values()])
     losses.sum().backward()
     gradients = {
@@ -36,7 +57,12 @@ def losses_and_gradients(config: LoraTraining) -> tuple[Tensor, dict[str, Tensor
         for name, parameter in modules.named_parameters()
         if parameter.grad is not None
     }
-    return losses.detach(), gradients, modules
+    return Step(modules, losses.detach(), gradients, sum(kept.values()))
+
+
+def decoder(modules: LoraModules) -> nn.Module:
+    layers: nn.Module = modules.mllm.get_base_model().model.language_model
+    return layers
 
 
 def frozen_bytes(module: nn.Module) -> int:
@@ -58,22 +84,46 @@ def test_a_layer_computes_with_its_weight_rounded_to_fp8() -> None:
 def test_losses_and_gradients_are_nearly_those_of_unrounded_weights_in_half_the_memory(
     config: LoraTraining, checkpointing: bool
 ) -> None:
-    config = replace(config, precision="bfloat16", gradient_checkpointing=checkpointing)
-    losses, gradients, modules = losses_and_gradients(config)
-    small_losses, small_gradients, small = losses_and_gradients(replace(config, fp8_base=True))
-    torch.testing.assert_close(small_losses, losses, rtol=0.1, atol=0.02)
-    assert small_gradients.keys() == gradients.keys()
+    config = replace(
+        config,
+        precision="bfloat16",
+        gradient_checkpointing=checkpointing,
+        mllm=replace(config.mllm, dropout=0.0),
+    )
+    full, small = step(config), step(replace(config, fp8_base=True))
+    torch.testing.assert_close(small.losses, full.losses, rtol=0.1, atol=0.02)
+    assert small.gradients.keys() == full.gradients.keys()
     first, second = (
-        torch.cat([all_[name].flatten() for name in gradients]) for all_ in (gradients, small_gradients)
+        torch.cat([one.gradients[name].flatten() for name in full.gradients]) for one in (full, small)
     )
     assert torch.nn.functional.cosine_similarity(first, second, dim=0) > 0.9
-    decoder, unet = (modules.mllm.base_model.model.model.language_model.layers, modules.unet)
-    small_decoder, small_unet = (small.mllm.base_model.model.model.language_model.layers, small.unet)
-    assert frozen_bytes(small_decoder) < 0.55 * frozen_bytes(decoder)
-    assert frozen_bytes(small_unet) < 0.55 * frozen_bytes(unet)
+    for part in (lambda modules: decoder(modules).layers, lambda modules: modules.unet):
+        assert frozen_bytes(part(small.modules)) < 0.55 * frozen_bytes(part(full.modules))
+    weights = frozen_bytes(full.modules.unet) + frozen_bytes(decoder(full.modules).layers)
+    if checkpointing:  # only the weights of layers that belong to no block wait
+        assert small.kept - full.kept < 0.25 * weights
+    else:  # every layer's weight in full waits for backward
+        assert small.kept - full.kept > 0.5 * weights
 
 
-def test_frozen_weights_stay_and_a_stopped_run_ends_with_the_same_bits(config: LoraTraining) -> None:
+def test_a_step_leaves_the_kept_bytes_as_they_are(config: LoraTraining) -> None:
+    model = GoTModel.from_pretrained(config.checkpoint)
+    expected = [
+        layer.weight.detach().to(torch.float8_e4m3fn).view(torch.uint8)
+        for part in (model.reasoner.mllm.model.language_model, model.unet)
+        for layer in part.modules()
+        if isinstance(layer, (nn.Linear, nn.Conv2d))
+    ]
+    modules = step(replace(config, fp8_base=True)).modules
+    torch.optim.AdamW(modules.parameters(), lr=1.0).step()
+    kept = [
+        p for part in (decoder(modules), modules.unet) for p in part.parameters() if p.dtype == torch.uint8
+    ]
+    assert len(kept) == len(expected) > 100
+    assert all(map(torch.equal, kept, expected))
+
+
+def test_a_stopped_run_ends_with_the_same_bits(config: LoraTraining) -> None:
     config = replace(config, fp8_base=True)
     whole = replace(config, out=config.out + "-straight")
     train_lora(whole)

@@ -110,7 +110,7 @@ def test_a_run_killed_at_ten_random_points_ends_with_the_same_bits(config, tmp_p
 
 def test_two_processes_have_the_losses_of_one(config, tmp_path) -> None:
     mllm = replace(config.mllm, new_words={"circle": "square star"})
-    config = replace(config, resolution_px=80, preserved_rows=3, validation_steps=2, mllm=mllm)
+    config = replace(config, resolution_px=80, preserved_rows=3, validation_steps=2, mllm=mllm, fp8_base=True)
     expected = never_stopped(config, {})
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump(as_dictionary(config)))
@@ -195,6 +195,16 @@ def test_what_has_changed_between_runs_is_said(config, dataset) -> None:
         assert train_lora(config, resume=True, changed_dataset=True, stop_after_steps=1) is None
     finally:
         data.write_text(content)
+
+
+def test_a_run_goes_on_that_began_before_a_key_of_the_config_was_known(config) -> None:
+    train_lora(config, stop_after_steps=1)
+    file = Path(config.out) / "run.json"
+    begun = json.loads(file.read_text())
+    del begun["config"]["fp8_base"], begun["config"]["mllm"]["new_words"]
+    file.write_text(json.dumps(begun))
+    train_lora(config, resume=True, stop_after_steps=1)
+    assert [line["step"] for line in logged(config)] == [0, 1]
 
 
 def test_a_run_is_not_overwritten_and_none_is_resumed_where_there_is_none(config) -> None:
