@@ -55,7 +55,7 @@ class GoTModelLoader:
                     {
                         "tooltip": "How the language model's weights are kept in memory. 8-bit takes little "
                         "more than half, 4-bit, offered where bitsandbytes is installed, a third of the "
-                        "memory. Plans get a little worse and take longer."
+                        "memory. Plans get a little worse, and with 8-bit take longer."
                     },
                 ),
                 "unet_weights": (
