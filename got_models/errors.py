@@ -1,11 +1,48 @@
-"""The one exception for mistakes a person can mend."""
+"""The one exception for mistakes a person can fix, and how values from outside are shown in its message."""
 
 from __future__ import annotations
 
+import re
+import reprlib
+from typing import Any
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What a terminal, a log or a JSON encoder acts on or refuses; tab and line feed stay."""
+
+
+def printable(text: str) -> str:
+    r"""The text with control characters and half characters as escapes such as \x1b, so that it can be
+    encoded, logged and shown anywhere, and a text from outside cannot steer a terminal."""
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
 
 class GoTError(ValueError):
-    """Something the user gave cannot be used; the message says what was expected, what came, what to do."""
+    """Something the user gave cannot be used; the message says what was expected, what came, what to do.
+
+    The message is made `printable` here, once for all who raise it.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(printable(str(message)))
 
 
 class Interrupted(Exception):
     """The user asked to stop: raised between two tokens, two sampling steps or two training steps."""
+
+
+class _ShortRepr(reprlib.Repr):
+    def repr_int(self, value: int, level: int) -> str:
+        try:
+            return super().repr_int(value, level)
+        except ValueError:  # Python writes no integer of more than 4300 digits
+            return f"a whole number of {value.bit_length()} bits"
+
+
+def short_repr(value: Any, limit: int = 60) -> str:
+    """About `limit` characters of a value's repr. Unlike `f"{value!r:.60}"` it never builds the whole one,
+    which for nested data from outside can be larger than the memory."""
+    shortener = _ShortRepr()
+    shortener.maxlevel = 3
+    shortener.maxstring = shortener.maxother = shortener.maxlong = limit
+    text = shortener.repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
