@@ -118,16 +118,6 @@ def published_folder(text: str) -> Path:
     return next((place for place in places if place.is_dir()), places[0])
 
 
-def validate_checkpoint(name: str | None) -> bool | str:
-    """For VALIDATE_INPUTS: True, or what is wrong. None, a name from another node, is not known yet."""
-    try:
-        if name is not None:
-            checkpoint_folder(name)
-    except GoTError as error:
-        return str(error)
-    return True
-
-
 def input_files(suffix: str) -> list[str]:
     """The names of all files with this suffix (`.png`) in ComfyUI's input folder."""
     folder = _input_folder()

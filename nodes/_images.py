@@ -32,6 +32,8 @@ def image_to_pictures(image: Tensor) -> list[Image.Image]:
         )
     if 0 in image.shape:
         raise GoTError("The image batch is empty. Connect at least one picture.")
+    if not image.is_floating_point():
+        raise GoTError(f"An IMAGE holds fractions from 0 to 1, got {image.dtype}. Connect a picture.")
     height, width = image.shape[1:3]
     if max(height, width) > LARGEST_ASPECT * min(height, width):
         raise GoTError(

@@ -34,6 +34,7 @@ from ..got_models.guidance import (
     combine,
 )
 from ._images import fit_preview_colors
+from ._inputs import received
 from .guidance import Conditioning, conditioning
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -177,8 +178,10 @@ def make_guider(
     """The guider of a GoT MODEL.
 
     Raises:
-        GoTError: a MODEL that is not GoT's.
+        GoTError: no MODEL, or one that is not GoT's.
     """
+    if not isinstance(model, comfy.model_patcher.ModelPatcher):
+        raise GoTError(f"GoT Guider needs the MODEL of GoT Native Model Loader, got {received(model)}.")
     if not isinstance(model.model, GoTSDXL):
         raise GoTError(
             f"GoT Guider needs the MODEL of GoT Native Model Loader, got a MODEL of the kind "

@@ -77,6 +77,12 @@ def adapter_file(name: str) -> Path:
     return adapters[name]
 
 
+def adapter_times(name: str) -> str:
+    """When the adapters of the run of this name were written."""
+    files = [run_folder(name) / file for file in ADAPTERS]
+    return " ".join(str(file.stat().st_mtime_ns) for file in files if file.is_file())
+
+
 def _adapters() -> dict[str, Path]:
     found: dict[str, Path] = {}
     runs = output_folder() / RUNS

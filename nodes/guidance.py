@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain import ReasoningChain
 from ._comfy import progress_bar, result_device, stop_if_interrupted
+from ._inputs import checked
 from ._png import remember_chain, store_chain
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def scale_widgets() -> dict[str, Any]:
     }
 
 
+@checked
 class GoTSSGMEncode:
     DESCRIPTION = (
         "The Semantic-Spatial Guidance Module. The model reads the chain again: its words become semantic "

@@ -7,8 +7,10 @@ from typing import Any
 
 from ..got_models.commands.convert import DTYPES
 from ._comfy import new_checkpoint_folder, progress_bar, published_folder, show_text, stop_if_interrupted
+from ._inputs import checked, state
 
 
+@checked
 class GoTImportCheckpoint:
     DESCRIPTION = (
         "Makes a checkpoint of the published GoT-6B, which comes in pieces and in a layout for training. "
@@ -78,9 +80,9 @@ class GoTImportCheckpoint:
         }
 
     @classmethod
-    def IS_CHANGED(cls, name: str, **_: Any) -> bool:
+    def IS_CHANGED(cls, name: str | None, **_: Any) -> str:
         """A checkpoint that somebody has removed meanwhile is made again."""
-        return new_checkpoint_folder(name).is_dir()
+        return state(lambda name: new_checkpoint_folder(name).is_dir(), name)
 
     def import_checkpoint(
         self,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.errors import GoTError
 from ..got_models.quantization import check_library
-from ._comfy import DTYPES, checkpoint_folder, checkpoint_names, choose_dtype, validate_checkpoint
+from ._comfy import DTYPES, checkpoint_folder, checkpoint_names, choose_dtype
+from ._inputs import checked, refusal
 
 if TYPE_CHECKING:
     from ._model import ManagedModel
@@ -17,6 +18,7 @@ LANGUAGE_MODELS = {FULL: None, "8-bit": 8, "4-bit": 4}
 UNET_WEIGHTS = {FULL: False, "fp8": True}
 
 
+@checked
 class GoTModelLoader:
     DESCRIPTION = (
         "Opens a GoT checkpoint: a language model that plans the picture, and a diffusion model that draws "
@@ -78,7 +80,7 @@ class GoTModelLoader:
                 check_library(bits)
         except GoTError as error:
             return str(error)
-        return validate_checkpoint(checkpoint)
+        return refusal(checkpoint_folder, checkpoint)
 
     def load(
         self, checkpoint: str, dtype: str, language_model: str = FULL, unet_weights: str = FULL

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._comfy import checkpoint_folder, checkpoint_names, validate_checkpoint
+from ._comfy import checkpoint_folder, checkpoint_names
+from ._inputs import checked, refusal
 from .guidance import EncodedPlan, scale_widgets
 
 WEIGHT_DTYPES = ("default", "float32", "float16", "bfloat16", "fp8_e4m3fn", "fp8_e5m2")
 
 
+@checked
 class GoTNativeModelLoader:
     """A checkpoint's UNet and VAE, in ComfyUI's own classes."""
 
@@ -52,7 +54,7 @@ class GoTNativeModelLoader:
 
     @classmethod
     def VALIDATE_INPUTS(cls, checkpoint: str | None) -> bool | str:
-        return validate_checkpoint(checkpoint)
+        return refusal(checkpoint_folder, checkpoint)
 
     def load(self, checkpoint: str, weight_dtype: str) -> tuple[Any, Any]:
         from ._native import load
@@ -60,6 +62,7 @@ class GoTNativeModelLoader:
         return load(checkpoint_folder(checkpoint), weight_dtype)
 
 
+@checked
 class GoTGuider:
     """The four branches of GoT's multi-guidance, for ComfyUI's custom samplers."""
 

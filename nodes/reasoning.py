@@ -13,6 +13,7 @@ from ..got_models.layout import draw_layout
 from ..got_models.locks import only_regions
 from ..got_models.prompts import check_prompt
 from ._comfy import input_file, input_files, progress_bar, show_text, stop_if_interrupted
+from ._inputs import checked, refusal, state
 from ._png import read_chain
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ CHAIN_TOOLTIP = "The reasoning chain: the plan of the picture, in words and boxe
 TEXT_TOOLTIP = "The chain's text, with each box right behind the words it belongs to."
 
 
+@checked
 class GoTReason:
     DESCRIPTION = (
         "Lets the model think before it draws: a prompt becomes a reasoning chain, prose in which every "
@@ -182,6 +184,7 @@ class GoTReason:
         return {"ui": {"text": (report,)}, "result": (chain, chain.text)}
 
 
+@checked
 class GoTEditChain:
     DESCRIPTION = (
         "Holds your changes to a reasoning chain: moved boxes, other words. Without changes the chain passes "
@@ -280,6 +283,7 @@ def choose_chain(
     return mine, locked
 
 
+@checked
 class GoTChainFromText:
     DESCRIPTION = (
         "A reasoning chain that you write yourself. Put a box after the words it belongs to, as its top left "
@@ -326,6 +330,7 @@ class GoTChainFromText:
         return (ReasoningChain.parse(text, task, prompt),)
 
 
+@checked
 class GoTChainFromImage:
     DESCRIPTION = (
         "Reads the reasoning chain from a PNG that was saved by a workflow with SSGM Encode, or by this "
@@ -354,22 +359,18 @@ class GoTChainFromImage:
 
     @classmethod
     def VALIDATE_INPUTS(cls, image: str | None) -> bool | str:
-        try:
-            if image is not None:  # None: it comes from another node and is not known yet
-                input_file(image)
-        except GoTError as error:
-            return str(error)
-        return True
+        return refusal(input_file, image)
 
     @classmethod
-    def IS_CHANGED(cls, image: str) -> str:
-        return hashlib.sha256(input_file(image).read_bytes()).hexdigest()
+    def IS_CHANGED(cls, image: str | None) -> str:
+        return state(lambda image: hashlib.sha256(input_file(image).read_bytes()).hexdigest(), image)
 
     def read(self, image: str) -> tuple[ReasoningChain, str]:
         chain = read_chain(input_file(image))
         return chain, chain.text
 
 
+@checked
 class GoTChainToMasks:
     DESCRIPTION = (
         "The boxes of a chain for the rest of ComfyUI: as masks, as pixel boxes, and with their words."

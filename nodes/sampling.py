@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.commands.options import SCHEDULERS
 from ._comfy import latent_previews, progress_bar, result_device, stop_if_interrupted
+from ._inputs import checked
 from ._png import store_chain
 from .guidance import EncodedPlan, scale_widgets, split
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 MOST_PICTURES = 64
 
 
+@checked
 class GoTSampler:
     DESCRIPTION = (
         "Draws the picture. An edited picture gets the shape of its source, with the short side of the size "

@@ -6,7 +6,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from ..got_models.dataset.rows import CACHE_FOLDER
+from ..got_models.dataset.rows import CACHE_FOLDER, DATA_FILE
 from ..got_models.errors import GoTError
 from ._comfy import (
     dataset_folder,
@@ -16,11 +16,12 @@ from ._comfy import (
     room_for_training,
     stop_if_interrupted,
 )
+from ._inputs import checked, refusal, state
 from ._runs import (
-    ADAPTERS,
     RUN_FILE,
     adapter_file,
     adapter_names,
+    adapter_times,
     cache_folder,
     newest_samples,
     reporter,
@@ -44,6 +45,7 @@ CONFIG_FILE = "config.yaml"
 LONGEST_WARMUP = 100  # steps
 
 
+@checked
 class GoTDataset:
     DESCRIPTION = (
         "Opens your own pictures for training: a folder with pictures and a file data.jsonl that gives each "
@@ -93,12 +95,9 @@ class GoTDataset:
         }
 
     @classmethod
-    def IS_CHANGED(cls, folder: str, **_: Any) -> str:
-        """The times and sizes of the folder's files: pictures may change while the inputs stay the same."""
-        paths = [path for path in dataset_folder(folder).rglob("*") if CACHE_FOLDER not in path.parts]
-        files = sorted(path for path in paths if path.is_file())
-        content = [f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in files]
-        return hashlib.sha256("\n".join(content).encode()).hexdigest()
+    def IS_CHANGED(cls, folder: str | None, **_: Any) -> str:
+        """Pictures may change while the inputs stay the same."""
+        return state(lambda folder: times_and_sizes(dataset_folder(folder)), folder)
 
     def open(self, folder: str, bad_rows: str, preview_rows: int) -> tuple[Dataset, str, Tensor]:
         from ..got_models.dataset.rows import read_dataset
@@ -109,6 +108,20 @@ class GoTDataset:
         return dataset, dataset.report(), pictures_to_image([preview(dataset, preview_rows)])
 
 
+def times_and_sizes(folder: Path) -> str:
+    """A digest of all files' times and sizes in a dataset's folder, but for what encoding keeps there.
+
+    Empty for another folder, which could be a whole disk.
+    """
+    if not (folder / DATA_FILE).is_file():
+        return ""
+    paths = [path for path in folder.rglob("*") if CACHE_FOLDER not in path.parts]
+    files = sorted(path for path in paths if path.is_file())
+    content = [f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in files]
+    return hashlib.sha256("\n".join(content).encode(errors="backslashreplace")).hexdigest()
+
+
+@checked
 class GoTTrain:
     DESCRIPTION = (
         "Teaches the model your own pictures: how they are planned and how things in them look. The "
@@ -258,18 +271,12 @@ class GoTTrain:
 
     @classmethod
     def VALIDATE_INPUTS(cls, name: str | None) -> bool | str:
-        try:
-            if name is not None:  # None: it comes from another node and is not known yet
-                run_folder(name)
-        except GoTError as error:
-            return str(error)
-        return True
+        return refusal(run_folder, name)
 
     @classmethod
-    def IS_CHANGED(cls, name: str, **_: Any) -> str:
+    def IS_CHANGED(cls, name: str | None, **_: Any) -> str:
         """A training that somebody has removed, or gone on with, meanwhile is looked at again."""
-        files = [run_folder(name) / file for file in ADAPTERS]
-        return " ".join(str(file.stat().st_mtime_ns) for file in files if file.is_file())
+        return state(adapter_times, name)
 
     def train(
         self,
@@ -429,6 +436,7 @@ def write_config(folder: Path, config: LoraTraining) -> None:
         raise GoTError(f"{folder} cannot be written to: {error.strerror}. Make room there.") from error
 
 
+@checked
 class GoTLoraLoader:
     DESCRIPTION = (
         "Gives the model what a training has learned, from GoT Train or from a file. The model that comes in "
@@ -482,19 +490,12 @@ class GoTLoraLoader:
     @classmethod
     def VALIDATE_INPUTS(cls, adapter: str | None) -> bool | str:
         """A workflow may ask for a file that only its maker has."""
-        try:
-            if adapter not in (None, FROM_TRAINING):
-                adapter_file(adapter)
-        except GoTError as error:
-            return str(error)
-        return True
+        return adapter == FROM_TRAINING or refusal(adapter_file, adapter)
 
     @classmethod
-    def IS_CHANGED(cls, adapter: str, **_: Any) -> str:
-        """A training goes on under the same name."""
-        if adapter in (None, FROM_TRAINING):
-            return ""
-        return str(adapter_file(adapter).stat().st_mtime_ns)
+    def IS_CHANGED(cls, adapter: str | None, **_: Any) -> str:
+        """A training goes on under the same name. `from GoT Train` is the name of no file."""
+        return state(lambda adapter: adapter_file(adapter).stat().st_mtime_ns, adapter)
 
     def load(
         self,

@@ -44,6 +44,7 @@ def test_transparency_is_dropped() -> None:
         (torch.zeros(1, 8, 8, 1), "must be"),
         (torch.zeros(1, 8, 800, 3), "at most 16 times"),
         (torch.full((1, 8, 8, 3), torch.nan), "NaN"),
+        (torch.full((1, 8, 8, 3), 255, dtype=torch.uint8), "fractions from 0 to 1"),
     ],
 )
 def test_images_that_cannot_be_used_are_refused(image: torch.Tensor, message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -80,9 +81,8 @@ def test_every_input_and_output_has_a_tooltip_and_every_node_a_description(name:
 @every_node
 def test_the_function_takes_exactly_the_inputs_that_the_node_declares(name: str) -> None:
     node = got_pack.NODE_CLASS_MAPPINGS[name]
-    function = getattr(node, node.FUNCTION).__code__
-    parameters = set(function.co_varnames[1 : function.co_argcount])
-    assert parameters == {*inputs(node), *node.INPUT_TYPES().get("hidden", {})}
+    parameters = inspect.signature(getattr(node(), node.FUNCTION)).parameters
+    assert parameters.keys() == {*inputs(node), *node.INPUT_TYPES().get("hidden", {})}
 
 
 def test_importing_the_pack_is_quick_and_brings_in_nothing_heavy() -> None:

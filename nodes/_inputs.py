@@ -1,0 +1,189 @@
+"""What comes into a node is checked at its door: expected, received, and where the right thing comes from.
+
+ComfyUI checks what is typed into widgets. What comes over a wire it hands on as it is: a number past its
+range, or whatever a node with an output of any type gives; and so it does with an explicit null.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import numbers
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..got_models.chain import ReasoningChain
+from ..got_models.errors import GoTError, short_repr
+
+Node = TypeVar("Node", bound=type)
+
+KINDS = {
+    "GOT_MODEL": "a checkpoint, from GoT Model Loader",
+    "GOT_CHAIN": "a plan, from GoT Reason or GoT Chain from Text",
+    "GOT_GUIDANCE": "guidance, from SSGM Encode",
+    "GOT_DATASET": "a dataset, from GoT Dataset",
+    "GOT_ADAPTER": "an adapter, from GoT Train",
+    "IMAGE": "a picture, as Load Image gives it",
+    "MODEL": "a model, from GoT Native Model Loader",
+    "INT": "a whole number",
+    "FLOAT": "a number",
+    "STRING": "text",
+    "BOOLEAN": "true or false",
+}
+"""What each kind of input takes."""
+
+NOT_IN_TEXT = re.compile(r"[\x00\ud800-\udfff]")
+"""No path may hold the first, and half a character can be encoded by nothing: no tokenizer, file or page."""
+
+NUMBERS = {"INT": numbers.Integral, "FLOAT": numbers.Real}
+
+HIDDEN = {"PROMPT": dict, "EXTRA_PNGINFO": dict, "UNIQUE_ID": str}
+"""What ComfyUI adds by itself, out of what the page has sent."""
+
+
+def checked(node: Node) -> Node:
+    """A class decorator: the node's function works only with inputs that are what INPUT_TYPES declares.
+
+    An optional input that is null counts as not connected. What VALIDATE_INPUTS refuses is refused here
+    too: ComfyUI asks it about widgets only.
+
+    Raises (when the node runs):
+        GoTError: an input is something else; the message names the input.
+    """
+    function = getattr(node, node.FUNCTION)  # type: ignore[attr-defined]
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def work(*positional: Any, **named: Any) -> Any:
+        given = signature.bind(*positional, **named)
+        given.arguments = _checked_inputs(node, given.arguments)
+        return function(*given.args, **given.kwargs)
+
+    setattr(node, node.FUNCTION, work)  # type: ignore[attr-defined]
+    return node
+
+
+def refusal(check: Callable[[str], object], name: Any) -> bool | str:
+    """For VALIDATE_INPUTS: True, or what `check` has against a name.
+
+    None is a name that comes over a wire and is not known yet.
+    """
+    if name is None:
+        return True
+    if not isinstance(name, str):
+        return f"expected a name, received {received(name)}."
+    try:
+        check(name)
+    except GoTError as error:
+        return str(error)
+    return True
+
+
+def state(describe: Callable[[str], object], name: Any) -> str:
+    """For IS_CHANGED: what `describe` says of the files that a name stands for, as text.
+
+    Empty where nothing can be said: a name that comes over a wire is not known yet, and one that is refused
+    is refused again when the node runs. Neither is a reason to run again.
+    """
+    if not isinstance(name, str):
+        return ""
+    try:
+        return str(describe(name))
+    except (OSError, ValueError):  # GoTError is a ValueError
+        return ""
+
+
+def received(value: Any) -> str:
+    """A value from another node, in a few words."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, (bool, numbers.Number, str, list, tuple)):
+        return short_repr(value)
+    if isinstance(value, dict):
+        return "latents (LATENT)" if "samples" in value else short_repr(value)
+    for kind, kind_class in _classes().items():
+        if isinstance(value, kind_class):
+            if kind == "IMAGE" and value.ndim < 4:
+                return "a mask (MASK)"
+            return f"{KINDS[kind].split(',')[0]} ({kind})"
+    return f"something of the type {type(value).__name__}"
+
+
+def _checked_inputs(node: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """What the node's function may be called with.
+
+    Raises:
+        GoTError: an input is not what it should be.
+    """
+    types = node.INPUT_TYPES()
+    hidden, optional = types.get("hidden", {}), types.get("optional", {})
+    declared = {**types["required"], **optional}
+    validate = getattr(node, "VALIDATE_INPUTS", lambda: True)
+    asked = inspect.signature(validate).parameters.keys() & given.keys()
+    accepted: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in hidden:
+            accepted[name] = value if isinstance(value, HIDDEN[hidden[name]]) else None
+        elif name not in declared:  # self
+            accepted[name] = value
+        elif value is not None or name not in optional:  # else the function's own default
+            kind, options = declared[name]
+            if isinstance(kind, list) and name in asked:  # VALIDATE_INPUTS knows best which ones there are
+                kind = "STRING"
+            accepted[name] = _checked_value(name, value, kind, options)
+    complaint = validate(**{name: accepted.get(name) for name in asked})
+    if complaint is not True:
+        raise GoTError(complaint)
+    return accepted
+
+
+def _checked_value(name: str, value: Any, kind: Any, options: dict[str, Any]) -> Any:
+    """The value itself; a number of another library, such as numpy's, as Python's."""
+    if not _fits(value, kind, options):
+        raise GoTError(f"'{name}' takes {_expected(kind, options)}; it received {received(value)}.")
+    if kind == "STRING" and (wrong := NOT_IN_TEXT.search(value)):
+        raise GoTError(
+            f"'{name}' holds {wrong[0]} at character {wrong.start()}, which cannot be written. Type it again."
+        )
+    if kind == "INT":
+        return int(value)
+    return float(value) if kind == "FLOAT" else value
+
+
+def _fits(value: Any, kind: Any, options: dict[str, Any]) -> bool:
+    if isinstance(kind, list):
+        return isinstance(value, str) and value in kind
+    if kind in NUMBERS:  # True is none, and NaN lies in no range
+        number = isinstance(value, NUMBERS[kind]) and not isinstance(value, bool)
+        return number and options["min"] <= value <= options["max"]
+    if kind in ("STRING", "BOOLEAN"):
+        return isinstance(value, str if kind == "STRING" else bool)
+    return value is not None and isinstance(value, _classes().get(kind, object))
+
+
+def _expected(kind: Any, options: dict[str, Any]) -> str:
+    if isinstance(kind, list):
+        return f"one of {', '.join(kind)}"
+    if kind in NUMBERS:
+        return f"{KINDS[kind]} from {options['min']} to {options['max']}"
+    return KINDS[kind]
+
+
+def _classes() -> dict[str, Any]:
+    """The class of what each kind of wire carries; ComfyUI's own MODEL is looked at where it is used."""
+    import torch
+
+    from ..got_models.dataset.rows import Dataset
+    from ._model import ManagedModel
+    from .guidance import EncodedPlan
+
+    return {
+        "GOT_MODEL": ManagedModel,
+        "GOT_CHAIN": ReasoningChain,
+        "GOT_GUIDANCE": EncodedPlan,
+        "GOT_DATASET": Dataset,
+        "GOT_ADAPTER": Path,
+        "IMAGE": torch.Tensor,
+    }
