@@ -216,9 +216,18 @@ def load(folder: Path, weight_dtype: str) -> tuple[comfy.model_patcher.ModelPatc
 
 
 def load_model(
-    folder: Path, settings: CheckpointSettings, dtype: torch.dtype | None
+    folder: Path,
+    settings: CheckpointSettings,
+    dtype: torch.dtype | None,
+    *,
+    disable_dynamic: bool = False,
 ) -> comfy.model_patcher.ModelPatcher:
-    """The UNet under ComfyUI's memory management, with weights of `dtype` or of what ComfyUI chooses."""
+    """The UNet under ComfyUI's memory management, with weights of `dtype` or of what ComfyUI chooses.
+
+    Args:
+        disable_dynamic: load into the classic patcher where ComfyUI has one for dynamic VRAM. ComfyUI asks
+            for it when a feature, such as a LoRA for a part of the steps, needs whole weights.
+    """
     # 1. ComfyUI's config, from the checkpoint's.
     vae = _read_config(folder / "vae" / "config.json", VAE_NEEDS)
     schedule = _read_config(folder / "scheduler" / "scheduler_config.json", SCHEDULE_NEEDS)
@@ -231,30 +240,49 @@ def load_model(
         "timesteps": schedule["num_train_timesteps"],
     }
 
-    # 2. An empty UNet, in the type and place that ComfyUI wants.
+    # 2. The weights, checked against the config: with dynamic VRAM ComfyUI's layers take any shape.
     tensors = _read_tensors(folder / "unet")
+    _check_tensors(folder / "unet", tensors, unet_shapes(folder / "unet" / "config.json"))
+
+    # 3. An empty UNet, in the type and place that ComfyUI wants.
     management = comfy.model_management
     device, offload_device = management.get_torch_device(), management.unet_offload_device()
     supported = config.supported_inference_dtypes
-    dtype = dtype or management.unet_dtype(
+    stored = dtype or management.unet_dtype(
         model_params=comfy.utils.calculate_parameters(tensors),
         supported_dtypes=supported,
         weight_dtype=comfy.utils.weight_dtype(tensors),
     )
-    config.set_inference_dtype(dtype, management.unet_manual_cast(dtype, device, supported))
+    config.set_inference_dtype(stored, management.unet_manual_cast(stored, device, supported))
     model = GoTSDXL(config, settings).to(offload_device)
+    patcher = _patcher_class(disable_dynamic)(model, load_device=device, offload_device=offload_device)
+    patcher.cached_patcher_init = (load_model, (folder, settings, dtype))
 
-    # 3. Its weights, under ComfyUI's names.
-    unet = model.diffusion_model
-    slots = unet.state_dict()
-    names = {
-        name: slot
-        for name, slot in comfy.utils.unet_to_diffusers(config.unet_config).items()
-        if slot in slots and not name.startswith("class_embedding.")  # SDXL's is called add_embedding
-    }
-    _check_tensors(folder / "unet", tensors, {name: slots[slot] for name, slot in names.items()})
-    unet.load_state_dict({slot: tensors[name] for name, slot in names.items()})
-    return comfy.model_patcher.ModelPatcher(model, load_device=device, offload_device=offload_device)
+    # 4. Its weights, under ComfyUI's names and already in the type that they are stored in, because with
+    # dynamic VRAM a layer keeps the type it is given. Assigned there, they may stay in the file until used.
+    slots = comfy.utils.unet_to_diffusers(config.unet_config)
+    weights = {slots[name]: tensor.to(stored) for name, tensor in tensors.items()}
+    model.diffusion_model.load_state_dict(weights, assign=_is_dynamic(patcher))
+    return patcher
+
+
+def unet_shapes(file: Path) -> dict[str, torch.Size]:
+    """The name and shape of every tensor that a diffusers UNet with this config.json has."""
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    with torch.device("meta"):
+        unet = UNet2DConditionModel.from_config(_read_config(file, {}))
+    return {name: tensor.shape for name, tensor in unet.state_dict().items()}
+
+
+def _patcher_class(disable_dynamic: bool) -> type[comfy.model_patcher.ModelPatcher]:
+    """The class that ComfyUI itself uses for diffusion models; before 0.8 or so there was only one."""
+    plain: type[comfy.model_patcher.ModelPatcher] = comfy.model_patcher.ModelPatcher
+    return plain if disable_dynamic else getattr(comfy.model_patcher, "CoreModelPatcher", plain)
+
+
+def _is_dynamic(patcher: comfy.model_patcher.ModelPatcher) -> bool:
+    return hasattr(patcher, "is_dynamic") and bool(patcher.is_dynamic())
 
 
 def load_vae(folder: Path) -> comfy.sd.VAE:
@@ -276,7 +304,8 @@ def load_vae(folder: Path) -> comfy.sd.VAE:
     tensors = comfy.diffusers_convert.convert_vae_state_dict(_read_tensors(folder))
     parameters = {"ddconfig": architecture, "embed_dim": LATENT_CHANNELS}
     vae = comfy.sd.VAE(sd=tensors, config={"params": parameters})
-    _check_tensors(folder, tensors, vae.first_stage_model.state_dict())
+    expected = vae.first_stage_model.state_dict()
+    _check_tensors(folder, tensors, {name: tensor.shape for name, tensor in expected.items()})
     return vae
 
 
@@ -386,18 +415,18 @@ def _read_tensors(folder: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _check_tensors(folder: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+def _check_tensors(folder: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, torch.Size]) -> None:
     missing, unexpected = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     if missing or unexpected:
         raise GoTError(
             f"{folder} does not hold the weights that its config.json describes; "
             f"missing: {_first(missing)}; unexpected: {_first(unexpected)}. Copy the folder again."
         )
-    for name, tensor in expected.items():
-        if tensors[name].shape != tensor.shape:
+    for name, shape in expected.items():
+        if tensors[name].shape != shape:
             raise GoTError(
                 f"{folder}: {name} has shape {list(tensors[name].shape)}, but its config.json asks for "
-                f"{list(tensor.shape)}."
+                f"{list(shape)}."
             )
 
 

@@ -16,14 +16,15 @@ from got_models.training.export import export_checkpoint
 from got_models.training.initialize import initialize_checkpoint
 
 from .browser import ARGUMENTS, Frontend
-from .place import ComfyUI, find_chromium, newer_frontend, require_comfyui, skip_loudly
+from .place import NEWEST, OLDEST, ComfyUI, find_chromium, newer_frontend, require_comfyui, skip_loudly
 from .server import Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 STRANGERS = Path(__file__).with_name("strangers.py")
-SERVED, NEWER = "served frontend", "newer frontend"
+OLD, SERVED, NEWER = "old_server", "server", "newer_server"
+"""The three set-ups, by their fixtures: the oldest ComfyUI, the newest, and that with a newer frontend."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,12 @@ class Checkpoint:
 
 @pytest.fixture(scope="session")
 def comfyui() -> ComfyUI:
-    return require_comfyui()
+    return require_comfyui(NEWEST)
+
+
+@pytest.fixture(scope="session")
+def oldest_comfyui() -> ComfyUI:
+    return require_comfyui(OLDEST)
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +73,15 @@ def server(
 
 
 @pytest.fixture(scope="session")
+def old_server(
+    oldest_comfyui: ComfyUI, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    server = Server(oldest_comfyui, prepared(tmp_path_factory.mktemp("old"), checkpoint))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
 def newer_server(
     comfyui: ComfyUI, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
@@ -88,11 +103,10 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session", params=[SERVED, NEWER])
+@pytest.fixture(scope="session", params=[OLD, SERVED, NEWER])
 def frontend(request: pytest.FixtureRequest, chromium: Browser) -> Frontend:
-    """A page with the frontend that ComfyUI asks for, and one with a newer frontend."""
-    server = request.getfixturevalue("server" if request.param == SERVED else "newer_server")
-    return Frontend(chromium.new_page(), server)
+    """A page in each of the three set-ups."""
+    return Frontend(chromium.new_page(), request.getfixturevalue(request.param))
 
 
 def prepared(folder: Path, checkpoint: Checkpoint) -> Path:

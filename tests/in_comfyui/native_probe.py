@@ -1,6 +1,9 @@
 """Run by ComfyUI's own Python: puts the native nodes to work in ComfyUI and writes down what happened.
 
-    python native_probe.py COMFYUI CHECKPOINT FACTS.json
+    python native_probe.py COMFYUI CHECKPOINT FACTS.json [loading] [dynamic]
+
+With "loading", only what depends on how ComfyUI loads a checkpoint; with "dynamic", it loads as it does with
+dynamic VRAM, on the CPU.
 
 No server is started: ComfyUI's node classes are called as its executor would call them.
 """
@@ -21,9 +24,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-COMFYUI, CHECKPOINT, FACTS = map(Path, sys.argv[1:])
+COMFYUI, CHECKPOINT, FACTS = map(Path, sys.argv[1:4])
+ONLY_LOADING, DYNAMIC = ("loading" in sys.argv[4:], "dynamic" in sys.argv[4:])
 ROOT = Path(__file__).parents[2]
-sys.path[0] = str(COMFYUI)  # and not this folder
+sys.path[0] = str(COMFYUI)  # and not this folder, except for the simulation
+sys.path.append(str(Path(__file__).parent))
 sys.argv = [str(COMFYUI / "main.py")]
 
 import comfy.cli_args  # noqa: E402
@@ -50,6 +55,9 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 import nodes as comfy_nodes  # noqa: E402
+
+if DYNAMIC:
+    importlib.import_module("dynamic_vram").simulate()
 
 # The pack under a name of its own, as ComfyUI imports it, but without registering with a server.
 pack = types.ModuleType("pack")
@@ -566,21 +574,24 @@ def main() -> None:
         "forward": forward(got, model),
         "vae": vae_parity(got, vae),
         "parity": parity(got, model, vae),
-        "branches": branches(got, model),
-        "ksampler": plain_ksampler(got, model),
-        "batch": batch_of_guidance(got, model),
         "lora": {
             "default": lora(got, model, vae),
             "fp8_e4m3fn": lora(got, load("fp8_e4m3fn")[0], vae),
         },
-        "unet half of an adapter": unet_half_of_an_adapter(got, model),
-        "compiled": compiled(got, model),
         "weight types": weight_types(got, vae),
-        "preview": previews(model, vae),
-        "failed": every_sampler(got, model),
         "messages": messages(got, model),
-        "sdxl size": sdxl_size(),
     }
+    if not ONLY_LOADING:
+        facts |= {
+            "branches": branches(got, model),
+            "ksampler": plain_ksampler(got, model),
+            "batch": batch_of_guidance(got, model),
+            "unet half of an adapter": unet_half_of_an_adapter(got, model),
+            "compiled": compiled(got, model),
+            "preview": previews(model, vae),
+            "failed": every_sampler(got, model),
+            "sdxl size": sdxl_size(),
+        }
     FACTS.write_text(json.dumps(facts, indent=2), encoding="utf-8")
 
 

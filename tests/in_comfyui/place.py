@@ -15,12 +15,23 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CACHE = Path("~/.cache/comfyui-got").expanduser()
-CACHED = CACHE / "ComfyUI"
 REPOSITORY = "https://github.com/comfyanonymous/ComfyUI"
-VERSION = "v0.3.64"
 NEWER_FRONTEND = "1.58.1"
 CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 BOUNDED = ("accelerate", "diffusers", "huggingface_hub", "peft", "tokenizers", "transformers")
+
+
+@dataclass(frozen=True)
+class Release:
+    """A version of ComfyUI, and where it and its virtual environment are kept."""
+
+    version: str
+    folder: Path
+    environment: Path
+
+
+OLDEST = Release("0.3.64", CACHE / "ComfyUI", CACHE / "venv")
+NEWEST = Release("0.33.0", CACHE / "ComfyUI-0.33", CACHE / "venv-0.33")
 
 
 @dataclass(frozen=True)
@@ -31,39 +42,41 @@ class ComfyUI:
     python: Path
 
 
-def find_comfyui() -> ComfyUI | None:
-    """COMFYUI_PATH, else the cached copy; with the Python of a virtual environment in it or beside it."""
-    folder = Path(os.environ.get("COMFYUI_PATH") or CACHED).expanduser()
+def find_comfyui(release: Release) -> ComfyUI | None:
+    """The cached copy, or for the newest release COMFYUI_PATH; with the Python of its own environment."""
+    folder = release.folder
+    if release == NEWEST and "COMFYUI_PATH" in os.environ:
+        folder = Path(os.environ["COMFYUI_PATH"]).expanduser()
     if not (folder / "main.py").is_file():
         return None
-    for environment in (folder / ".venv", folder / "venv", folder.parent / "venv"):
+    for environment in (folder / ".venv", folder / "venv", release.environment):
         for python in (environment / "bin" / "python", environment / "Scripts" / "python.exe"):
             if python.is_file():
                 return ComfyUI(folder, python)
     return None
 
 
-def require_comfyui() -> ComfyUI:
-    """ComfyUI, cloned and installed into the cache if there is none; skips where that fails."""
-    if find_comfyui() is None and "COMFYUI_PATH" not in os.environ:
-        install_comfyui()
-    place = find_comfyui()
+def require_comfyui(release: Release) -> ComfyUI:
+    """A release, cloned and installed into the cache if there is none; skips where that fails."""
+    if find_comfyui(release) is None and "COMFYUI_PATH" not in os.environ:
+        install_comfyui(release)
+    place = find_comfyui(release)
     if place is None:
-        skip_loudly("no ComfyUI: set COMFYUI_PATH to its folder, which holds main.py and .venv")
+        skip_loudly(f"no ComfyUI {release.version}: set COMFYUI_PATH to a folder with main.py and .venv")
     return place
 
 
-def install_comfyui() -> None:
+def install_comfyui(release: Release) -> None:
     """ComfyUI and a virtual environment with all that it and this pack need. Takes minutes."""
-    unfinished = CACHE / "unfinished"
+    unfinished = CACHE / f"unfinished-{release.version}"
     shutil.rmtree(unfinished, ignore_errors=True)
-    if not succeeds("git", "clone", "--depth=1", f"--branch={VERSION}", REPOSITORY, unfinished):
+    if not succeeds("git", "clone", "--depth=1", f"--branch=v{release.version}", REPOSITORY, unfinished):
         return
     succeeds(sys.executable, "-m", "venv", unfinished / "venv")
     python = unfinished / "venv" / "bin" / "python"
     requirements = ("-r", unfinished / "requirements.txt", "-r", ROOT / "requirements.txt")
     if succeeds(python, "-m", "pip", "install", "--extra-index-url", CPU_WHEELS, *requirements):
-        unfinished.rename(CACHED)
+        unfinished.rename(release.folder)
 
 
 def newer_frontend() -> Path:

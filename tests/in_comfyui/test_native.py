@@ -16,47 +16,69 @@ from .conftest import Checkpoint
 from .place import ComfyUI
 
 PROBE = Path(__file__).with_name("native_probe.py")
+Facts = dict[str, Any]
 
 
-@pytest.fixture(scope="module")
-def facts(
-    comfyui: ComfyUI, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("native")
+def measured(comfyui: ComfyUI, checkpoint: Checkpoint, folder: Path, *choices: str) -> Facts:
     written = folder / "facts.json"
-    command = [comfyui.python, PROBE, comfyui.folder, checkpoint.folder, written]
+    command = [comfyui.python, PROBE, comfyui.folder, checkpoint.folder, written, *choices]
     result = subprocess.run(
         list(map(str, command)), cwd=folder, capture_output=True, text=True, timeout=1800, check=False
     )
     assert result.returncode == 0, result.stderr[-4000:]
-    measured: dict[str, Any] = json.loads(written.read_text(encoding="utf-8"))
-    return measured
+    facts: Facts = json.loads(written.read_text(encoding="utf-8"))
+    return facts
 
 
-def test_one_evaluation_of_the_unet_is_the_librarys(facts: dict[str, Any]) -> None:
-    assert facts["forward"]["difference"] < 1e-5 * max(1.0, facts["forward"]["largest"])
+@pytest.fixture(scope="module")
+def facts(comfyui: ComfyUI, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Facts:
+    """All that the probe can measure, in the newest ComfyUI."""
+    return measured(comfyui, checkpoint, tmp_path_factory.mktemp("native"))
 
 
-def test_the_vae_encodes_as_the_library_does(facts: dict[str, Any]) -> None:
-    assert facts["vae"]["difference"] < 1e-4 * max(1.0, facts["vae"]["largest"])
+@pytest.fixture(scope="module")
+def oldest(
+    oldest_comfyui: ComfyUI, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory
+) -> Facts:
+    return measured(oldest_comfyui, checkpoint, tmp_path_factory.mktemp("oldest"), "loading")
+
+
+@pytest.fixture(scope="module")
+def dynamic(comfyui: ComfyUI, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Facts:
+    return measured(comfyui, checkpoint, tmp_path_factory.mktemp("dynamic"), "loading", "dynamic")
+
+
+@pytest.fixture(scope="module", params=["facts", "oldest", "dynamic"])
+def loaded(request: pytest.FixtureRequest) -> Facts:
+    """What depends on how ComfyUI loads a checkpoint: the newest, the oldest, and with dynamic VRAM."""
+    measurements: Facts = request.getfixturevalue(request.param)
+    return measurements
+
+
+def test_one_evaluation_of_the_unet_is_the_librarys(loaded: Facts) -> None:
+    assert loaded["forward"]["difference"] < 1e-5 * max(1.0, loaded["forward"]["largest"])
+
+
+def test_the_vae_encodes_as_the_library_does(loaded: Facts) -> None:
+    assert loaded["vae"]["difference"] < 1e-4 * max(1.0, loaded["vae"]["largest"])
 
 
 @pytest.mark.parametrize("task", ["generate", "edit"])
-def test_the_picture_is_the_librarys_from_the_same_seed_with_euler(facts: dict[str, Any], task: str) -> None:
-    assert facts["parity"][task]["psnr"] >= 40
+def test_the_picture_is_the_librarys_from_the_same_seed_with_euler(loaded: Facts, task: str) -> None:
+    assert loaded["parity"][task]["psnr"] >= 40
 
 
 @pytest.mark.parametrize("task", ["generate", "edit"])
-def test_the_latents_are_the_librarys_from_the_same_start(facts: dict[str, Any], task: str) -> None:
-    assert facts["parity"][task]["latents from the same start"] < 1e-4
+def test_the_latents_are_the_librarys_from_the_same_start(loaded: Facts, task: str) -> None:
+    assert loaded["parity"][task]["latents from the same start"] < 1e-4
 
 
 @pytest.mark.parametrize("task", ["generate", "edit"])
-def test_that_comparison_is_not_blind(facts: dict[str, Any], task: str) -> None:
-    assert facts["parity"][task]["psnr of another seed and plan"] < 30
+def test_that_comparison_is_not_blind(loaded: Facts, task: str) -> None:
+    assert loaded["parity"][task]["psnr of another seed and plan"] < 30
 
 
-def test_only_branches_with_a_coefficient_are_evaluated_and_all_in_one_batch(facts: dict[str, Any]) -> None:
+def test_only_branches_with_a_coefficient_are_evaluated_and_all_in_one_batch(facts: Facts) -> None:
     assert facts["branches"] == {
         "all four": [4, 4, 4],
         "reference 1": [3, 3, 3],
@@ -66,20 +88,20 @@ def test_only_branches_with_a_coefficient_are_evaluated_and_all_in_one_batch(fac
     }
 
 
-def test_plain_ksampler_draws_full_guidance_against_none(facts: dict[str, Any]) -> None:
+def test_plain_ksampler_draws_full_guidance_against_none(facts: Facts) -> None:
     assert facts["ksampler"]["difference"] < 1e-4
     assert facts["ksampler"]["absent latents are zeros"]
 
 
-def test_a_batch_of_guidance_is_dealt_out_in_turn(facts: dict[str, Any]) -> None:
+def test_a_batch_of_guidance_is_dealt_out_in_turn(facts: Facts) -> None:
     assert facts["batch"]["first and third"] < 1e-4
     assert facts["batch"]["second and fourth"] < 1e-4
     assert facts["batch"]["first and second"] > 1e-2
 
 
 @pytest.mark.parametrize(("stored", "bar"), [("default", 40), ("fp8_e4m3fn", 30)])
-def test_an_sdxl_lora_works_and_leaves_no_trace(facts: dict[str, Any], stored: str, bar: float) -> None:
-    lora = facts["lora"][stored]
+def test_an_sdxl_lora_works_and_leaves_no_trace(loaded: Facts, stored: str, bar: float) -> None:
+    lora = loaded["lora"][stored]
     assert lora["psnr against the merged weights"] >= bar
     assert lora["psnr against no LoRA"] < bar
     assert lora["bytes differ while it is applied"]
@@ -87,14 +109,14 @@ def test_an_sdxl_lora_works_and_leaves_no_trace(facts: dict[str, Any], stored: s
     assert lora["picture is restored"]
 
 
-def test_the_unet_half_of_an_adapter_is_a_lora_for_comfyuis_own_loader(facts: dict[str, Any]) -> None:
+def test_the_unet_half_of_an_adapter_is_a_lora_for_comfyuis_own_loader(facts: Facts) -> None:
     half = facts["unet half of an adapter"]
     assert half["complaints"] == []
     assert half["weights that change"] == half["layers"] > 100
     assert half["largest difference"] < 1e-5 < 1e-2 < half["smallest change"]
 
 
-def test_torch_compile_draws_the_same(facts: dict[str, Any]) -> None:
+def test_torch_compile_draws_the_same(facts: Facts) -> None:
     assert facts["compiled"]["difference"] < 1e-3
 
 
@@ -109,17 +131,22 @@ def test_torch_compile_draws_the_same(facts: dict[str, Any]) -> None:
         ("fp8_e5m2", "torch.float8_e5m2", 25),
     ],
 )
-def test_weights_are_stored_as_asked(facts: dict[str, Any], name: str, stored: str, bar: float) -> None:
-    assert facts["weight types"][name]["stored as"] == stored
-    assert facts["weight types"][name]["psnr"] >= bar
+def test_weights_are_stored_as_asked(loaded: Facts, name: str, stored: str, bar: float) -> None:
+    assert loaded["weight types"][name]["stored as"] == stored
+    assert loaded["weight types"][name]["psnr"] >= bar
 
 
-def test_previews_show_the_pictures_colours(facts: dict[str, Any]) -> None:
+def test_previews_show_the_pictures_colours(facts: Facts) -> None:
     assert facts["preview"]["size"] == [20, 13]
     assert facts["preview"]["difference"] < 0.5 * facts["preview"]["difference in SDXL's colours"]
 
 
-def test_every_sampler_and_scheduler_of_comfyui_works(facts: dict[str, Any]) -> None:
+def test_dynamic_vram_changes_no_number(facts: Facts, dynamic: Facts) -> None:
+    for name in ("forward", "vae", "parity", "lora", "weight types"):
+        assert dynamic[name] == facts[name], name
+
+
+def test_every_sampler_and_scheduler_of_comfyui_works(facts: Facts) -> None:
     assert facts["failed"] == {"samplers": [], "schedulers": []}
 
 
@@ -139,12 +166,12 @@ def test_every_sampler_and_scheduler_of_comfyui_works(facts: dict[str, Any]) -> 
         ("another prediction", ["scheduler_config.json", "v_prediction"]),
     ],
 )
-def test_a_mistake_is_named(facts: dict[str, Any], mistake: str, words: list[str]) -> None:
-    message = facts["messages"][mistake]
+def test_a_mistake_is_named(loaded: Facts, mistake: str, words: list[str]) -> None:
+    message = loaded["messages"][mistake]
     assert [word for word in words if word not in message] == [], message
 
 
-def test_an_sdxl_sized_checkpoint_fits_comfyuis_classes(facts: dict[str, Any]) -> None:
+def test_an_sdxl_sized_checkpoint_fits_comfyuis_classes(facts: Facts) -> None:
     assert facts["sdxl size"] == {
         "LoRA layers": 790,
         "LoRA layers without a place": [],
