@@ -14,8 +14,9 @@ PIP_INSTALL := .venv/bin/python -m pip install --disable-pip-version-check --no-
 demo: .venv/installed
 	.venv/bin/python -m got_models demo --out demo_output
 
+# Two processes of one thread each, which take whole files and so share their servers; the slowest come first.
 test: lint $(if $(shell command -v npm),.venv/node/typescript-$(TYPESCRIPT))
-	.venv/bin/pytest
+	OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 lint: .venv/installed-dev
 	.venv/bin/ruff check .
