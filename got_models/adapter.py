@@ -14,8 +14,6 @@ All are changes, so that a strength multiplies them: 0 leaves the checkpoint as 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +26,7 @@ from torch import Tensor
 
 from .errors import GoTError
 from .prompts import SPECIAL_TOKENS
+from .whole_files import whole_file
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -51,7 +50,11 @@ class Adapter:
 
 
 def save_adapter(file: Path, adapter: Adapter) -> None:
-    """Write an adapter beside and rename it, so that there is never half a file under its name."""
+    """Write an adapter, whole or not at all.
+
+    Raises:
+        GoTError: the disk is full or cannot be written to.
+    """
     metadata = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -193,16 +196,9 @@ def special_token_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 def _write(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    # A folder, to be cleared after a kill: newer safetensors write a hidden file beside their target.
-    beside = file.with_suffix(".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
-    try:
-        content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(content, beside / file.name, metadata)
-        os.replace(beside / file.name, file)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with whole_file(file) as beside:
+        save_file(content, beside, metadata)
 
 
 def _sum(weight: Tensor, change: Tensor) -> Tensor:

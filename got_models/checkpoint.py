@@ -12,7 +12,6 @@ Weights are safetensors only: pickled `.bin` and `.ckpt` files can run code when
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 
 from .errors import GoTError
 from .guidance import LATENT_CHANNELS, VAE_FACTOR
+from .whole_files import write_whole
 
 FORMAT_VERSION = 1
 SETTINGS_FILE = "got.json"
@@ -68,10 +68,8 @@ class CheckpointSettings:
 
 def write_settings(path: str | Path, settings: CheckpointSettings) -> None:
     """Write got.json into the checkpoint folder."""
-    target = Path(path) / SETTINGS_FILE
-    beside = target.with_suffix(".json.part")
-    beside.write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
-    os.replace(beside, target)
+    content = json.dumps(asdict(settings), indent=2) + "\n"
+    write_whole(Path(path) / SETTINGS_FILE, content.encode())
 
 
 def read_settings(path: str | Path) -> CheckpointSettings:

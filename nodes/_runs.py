@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..got_models.errors import GoTError
+from ..got_models.errors import GoTError, short_repr
+from ..got_models.linked_files import files_below
 from ._comfy import FOLDER_NAME, MODEL_FOLDER, lora_folders, output_folder, send
 
 if TYPE_CHECKING:
@@ -24,6 +26,11 @@ ADAPTERS = ("adapter.safetensors", "best.safetensors")
 CURVES = ("chain", "diffusion", "layout_iou")
 EVENT = "got_training"
 MOST_POINTS = 300
+LARGEST_RUN_FILE = 1_000_000  # bytes
+LARGEST_LOG, PIECES = 10_000_000, 250
+"""Bytes of a log that is read whole, more than 100,000 steps write; and of a larger one the pieces."""
+MOST_STEPS = 10**9
+LARGEST_VALUE = 1e30
 PAUSE = 0.5
 """Seconds between two messages to the page."""
 
@@ -41,8 +48,8 @@ def run_folder(name: str) -> Path:
     """
     if not FOLDER_NAME.fullmatch(name):
         raise GoTError(
-            f"{name!r} cannot be the name of a training. Use letters, digits, spaces and . + - _, a letter "
-            "or digit first, and no dot or space at the end."
+            f"{short_repr(name)} cannot be the name of a training. Use letters, digits, spaces and . + - _, "
+            "a letter or digit first, and no dot or space at the end."
         )
     return output_folder() / RUNS / name
 
@@ -54,7 +61,7 @@ def cache_folder() -> Path:
 
 def newest_samples(folder: Path) -> Path | None:
     """The last picture that a run has drawn to show what it has learned."""
-    return max((folder / SAMPLES).glob("*.png"), default=None)
+    return max((file for file in (folder / SAMPLES).glob("step-*.png") if file.is_file()), default=None)
 
 
 def adapter_names() -> list[str]:
@@ -71,7 +78,7 @@ def adapter_file(name: str) -> Path:
     adapters = _adapters()
     if name not in adapters:
         raise GoTError(
-            f"There is no GoT adapter {name!r}. Train one with GoT Train, or put its file into "
+            f"There is no GoT adapter {short_repr(name)}. Train one with GoT Train, or put its file into "
             f"{' or '.join(str(folder / MODEL_FOLDER) for folder in lora_folders())}; then refresh the page."
         )
     return adapters[name]
@@ -90,8 +97,9 @@ def _adapters() -> dict[str, Path]:
         found |= {f"{RUNS}/{file.parent.name}/{kind}": file for file in sorted(runs.glob(f"[!.]*/{kind}"))}
     found = dict(sorted(found.items()))
     for folder in lora_folders():
-        for file in sorted((folder / MODEL_FOLDER).rglob("*.safetensors")):
-            found.setdefault(file.relative_to(folder).as_posix(), file)
+        for file in files_below(folder / MODEL_FOLDER):
+            if file.suffix == ".safetensors":
+                found.setdefault(file.relative_to(folder).as_posix(), file)
     return found
 
 
@@ -174,7 +182,7 @@ class Report:
 
     def _add(self, step: int, values: dict[str, float]) -> None:
         for name in CURVES:
-            if name in values:
+            if name in values and is_number(values[name]):
                 points = self._curves[name]
                 while points and points[-1][0] >= step:  # from before the run was killed, and goes on
                     points.pop()
@@ -182,17 +190,52 @@ class Report:
 
     def _read(self) -> None:
         """Take up what the run's folder holds from before."""
-        try:
-            lines = (self.folder / LOG_FILE).read_text(encoding="utf-8").splitlines()
-        except OSError:
-            return
-        for line in lines:
-            with suppress(ValueError):  # the last line of a run that was killed
-                entry = json.loads(line)
-                # A validation's line counts the steps before it, that of a step is about the next one.
-                done = entry["step"] + ("layout_iou" not in entry)
+        for entry in log_entries(self.folder / LOG_FILE):
+            # A validation's line counts the steps before it, that of a step is about the next one.
+            done = entry["step"] + ("layout_iou" not in entry)
+            if 0 <= done <= self.steps:
                 self._add(done, entry)
                 self.done = done
+
+
+def log_entries(file: Path) -> Iterator[dict[str, Any]]:
+    """What a run's log says of its steps: "step", and numbers by the names of CURVES.
+
+    What is damaged is skipped. Of a log that is much longer than any training writes, evenly spread pieces
+    are read: a curve needs no more.
+    """
+    for line in log_lines(file):
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):  # such as the last line of a run that was killed
+            continue
+        if isinstance(entry, dict) and type(entry.get("step")) is int:
+            losses = {name: entry[name] for name in CURVES if is_number(entry.get(name))}
+            yield {"step": entry["step"], **losses}
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a number that can be drawn: not NaN, for instance."""
+    return type(value) in (int, float) and abs(value) < LARGEST_VALUE  # type: ignore[arg-type]
+
+
+def log_lines(file: Path) -> Iterator[bytes]:
+    """The lines of a log of up to LARGEST_LOG bytes; of a longer one the whole lines in PIECES pieces."""
+    try:
+        if not file.is_file():
+            return
+        with file.open("rb") as log:
+            size = os.fstat(log.fileno()).st_size
+            if size <= LARGEST_LOG:
+                yield from log.read(LARGEST_LOG).splitlines()
+                return
+            length = LARGEST_LOG // PIECES
+            for piece in range(PIECES):
+                log.seek((size - length) * piece // (PIECES - 1))
+                lines = log.read(length).splitlines()
+                yield from lines[1 if piece else 0 : None if piece == PIECES - 1 else -1]
+    except OSError:
+        return
 
 
 def thinned(points: Points) -> list[list[float]]:
@@ -211,11 +254,21 @@ async def answer_page(request: Request) -> Response:
     """The report of a run from its files, for a page that was not there: {} if there is no such run."""
     from aiohttp import web
 
+    # In a thread: while this waits for the disk, the server answers others.
+    return web.json_response(await asyncio.to_thread(report_of_files, request.match_info["name"]))
+
+
+def report_of_files(name: str) -> dict[str, Any]:
+    """What a page shows of a run that is not in progress; {} if there is no such run, or none can be read."""
+    from ..got_models.text_files import read_text
+
     try:
-        folder = run_folder(request.match_info["name"])
-        steps = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))["config"]["steps"]
-    except (GoTError, OSError, ValueError):
-        return web.json_response({})
+        folder = run_folder(name)
+        steps = json.loads(read_text(folder / RUN_FILE, LARGEST_RUN_FILE))["config"]["steps"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return {}
+    if type(steps) is not int or not 0 < steps <= MOST_STEPS:
+        return {}
     report = Report(folder.name, steps)
     report.state = "done" if report.done == steps else "stopped"
-    return web.json_response(report.as_message())
+    return report.as_message()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.dataset.rows import CACHE_FOLDER, DATA_FILE
 from ..got_models.errors import GoTError
+from ..got_models.linked_files import files_below
 from ._comfy import (
     dataset_folder,
     interrupted,
@@ -115,8 +115,7 @@ def times_and_sizes(folder: Path) -> str:
     """
     if not (folder / DATA_FILE).is_file():
         return ""
-    paths = [path for path in folder.rglob("*") if CACHE_FOLDER not in path.parts]
-    files = sorted(path for path in paths if path.is_file())
+    files = [path for path in files_below(folder) if CACHE_FOLDER not in path.parts]
     content = [f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in files]
     return hashlib.sha256("\n".join(content).encode(errors="backslashreplace")).hexdigest()
 
@@ -347,9 +346,11 @@ def run_training(
         raise GoTError(
             f"There is a training {name!r} already. Choose another name, or {GO_ON!r} to go on with it."
         )
-    if not exists:
-        write_config(folder, config)
     report, update = reporter(name, config.steps, node_id), patient_progress_bar(config.steps)
+
+    def on_begin() -> None:
+        if not exists or not (folder / CONFIG_FILE).exists():
+            write_config(folder, config)
 
     def on_step(progress: Progress) -> None:
         update(progress.step)
@@ -365,6 +366,7 @@ def run_training(
                 config,
                 resume=exists,
                 changed_dataset=when_it_exists == GO_ON_CHANGED,
+                on_begin=on_begin,
                 on_preserve=report.preserving,
                 on_encode=report.encoding,
                 on_step=on_step,
@@ -388,22 +390,11 @@ def read_settings(text: str) -> dict[str, Any]:
     Raises:
         GoTError: it is no YAML mapping, or says where things lie, which the node's inputs do.
     """
-    import yaml
-
     from ..got_models.training.lora_config import PATHS
+    from ..got_models.yaml_mappings import read_yaml
 
-    try:
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise GoTError(f"The settings are not YAML: {error}") from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise GoTError(
-            f"The settings must be keys and values such as 'ema_decay: 0.99', one on each line; got "
-            f"{values!r:.60}."
-        )
-    if taken := sorted({*PATHS} & {*map(str, values)}):
+    values = read_yaml(text, "The settings")
+    if taken := sorted({*PATHS} & {*values}):
         raise GoTError(f"The settings cannot hold {', '.join(taken)}: the node's inputs say that.")
     return values
 
@@ -426,14 +417,9 @@ def write_config(folder: Path, config: LoraTraining) -> None:
     import yaml
 
     from ..got_models.training.lora_config import as_dictionary
+    from ..got_models.whole_files import write_whole
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        beside = folder / f"{CONFIG_FILE}.part"
-        beside.write_text(yaml.safe_dump(as_dictionary(config), sort_keys=False), encoding="utf-8")
-        os.replace(beside, folder / CONFIG_FILE)
-    except OSError as error:
-        raise GoTError(f"{folder} cannot be written to: {error.strerror}. Make room there.") from error
+    write_whole(folder / CONFIG_FILE, yaml.safe_dump(as_dictionary(config), sort_keys=False).encode())
 
 
 @checked

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GoTError
+from ..whole_files import check_writable, write_files
 from .convert import DTYPES
 from .options import BUNDLED_CHECKPOINT, DEVICES, Subparsers, choose_device, positive_integer, size
-from .outputs import check_writable, write_files
 
 if TYPE_CHECKING:
     from ..bench.measure import Comparison, Report

@@ -8,8 +8,9 @@ from pathlib import Path
 from ..dataset.published import FIELDS, import_dataset
 from ..dataset.rows import read_dataset
 from ..dataset.summary import preview, statistics
+from ..whole_files import check_writable, write_files
 from .options import Subparsers, add_out_option, positive_integer
-from .outputs import check_writable, png, write_files
+from .outputs import png
 
 PREVIEW_FILE = "preview.png"
 

@@ -7,9 +7,10 @@ import argparse
 from ..chain import GRID, Box, ReasoningChain
 from ..errors import GoTError
 from ..layout import beside, contact_sheet
+from ..whole_files import check_writable, write_files
 from .drawing import draw, reason
 from .options import Subparsers, add_model_options, add_out_option, load_model
-from .outputs import check_writable, png, write_files
+from .outputs import png
 
 PROMPT = "a red circle, a blue square and a yellow star on a white background"
 INSTRUCTION = "make the blue square green"

@@ -12,9 +12,10 @@ from tqdm import tqdm
 
 from ..chain import ReasoningChain
 from ..prompts import check_prompt
+from ..whole_files import check_writable, write_files
 from .inputs import read_chain
 from .options import load_model
-from .outputs import Drawing, check_writable, write_files
+from .outputs import Drawing
 
 if TYPE_CHECKING:
     from ..guidance import GuidanceScales

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from ..errors import GoTError
+from ..whole_files import check_writable
 from .options import Subparsers, add_model_options, add_out_option, load_model, positive_integer, seed
-from .outputs import check_writable
 
 
 def add_parser(subcommands: Subparsers) -> None:

@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from ..errors import GoTError
 from ..training.config import PRESETS
+from ..whole_files import check_writable
 from .options import Subparsers, positive_integer
-from .outputs import check_writable
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, ETA {remaining}{postfix}]"
 

@@ -7,10 +7,8 @@ several datasets may share one, and it may be deleted at any time.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ from ..errors import GoTError
 from ..pictures import open_picture
 from ..reasoner import picture_patches, vision_features
 from ..ssgm import reference_latents, spatial_latents
+from ..whole_files import whole_file, writing
 from .buckets import nearest_bucket
 from .rows import Picture, Row
 
@@ -126,17 +125,10 @@ class Cache:
             return load_file(file)["tensor"]
         except (OSError, SafetensorError, KeyError):
             tensor = compute().detach().cpu().contiguous()
-        beside = file.with_suffix(f".{os.getpid()}.part")
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(file, within=self.folder) as beside:
             save_file({"tensor": tensor}, beside)
-            os.replace(beside, file)
-        except (OSError, SafetensorError) as error:
-            with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
-            raise GoTError(
-                f"The cache {self.folder} cannot be written to: {error}. Make room there."
-            ) from error
         return tensor
 
 

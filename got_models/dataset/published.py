@@ -8,39 +8,66 @@ mended is reported, and so is every row that cannot be used.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..chain import ReasoningChain
-from ..errors import GoTError
-from .rows import DATA_FILE, BadRow, check_row, read_lines
+from ..errors import GoTError, short_repr
+from ..exclusive_lock import exclusive_lock
+from ..linked_files import files_below
+from ..text_files import read_text
+from ..whole_files import unwritable, whole_file
+from .coordinates import with_coordinates
+from .rows import DATA_FILE, LARGEST_DATA_FILE, BadRow, check_row, read_lines
 
 FIELDS = {
     "prompt": ("instruction", "edit_instruction", "prompt", "caption", "edited_prompt_list", "text"),
     "chain": ("chain", "got", "got_text", "reasoning", "reasoning_chain", "cot"),
-    "image": ("image", "image_path", "target", "target_image", "edited_image", "output_image", "path"),
-    "source": ("source", "source_image", "src_image", "input_image", "original_image", "source_path"),
+    "image": (
+        "image",
+        "image_path",
+        "target",
+        "target_image",
+        "edited_image",
+        "edited_img",
+        "output_image",
+        "path",
+    ),
+    "source": (
+        "source",
+        "source_image",
+        "src_image",
+        "src_img",
+        "input_image",
+        "original_image",
+        "source_path",
+    ),
+    "coord": ("coord",),
 }
 """Under which names rows hold an entry, first choice first; upper and lower case are the same."""
 
+LOCK_FILE = ".got-import.lock"
 SUFFIXES = (".json", ".jsonl", ".parquet")
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """How many rows were written, which chains had to be mended for it, and which rows were not written."""
+    """How many rows were written; what was mended in their chains; which of them have no box, though their
+    text may have had; and which rows were not written, each with the reason.
+    """
 
     written: int
     mended: tuple[BadRow, ...]
+    without_boxes: tuple[BadRow, ...]
     bad: tuple[BadRow, ...]
 
     def text(self) -> str:
         """The report for people: one line for each row that is mended or bad."""
         lines = [f"{self.written} rows written, {len(self.mended)} of them mended; {len(self.bad)} left out."]
         lines += [f"{row.where}: mended: {row.reason}" for row in self.mended]
+        lines += [f"{row.where}: has no box: {row.reason}" for row in self.without_boxes]
         lines += [f"{row.where}: left out: {row.reason}" for row in self.bad]
         return "\n".join(lines)
 
@@ -54,36 +81,44 @@ def import_dataset(source: Path, folder: Path, fields: Mapping[str, str] | None 
         fields: our name of an entry -> the name that the rows give it, where `FIELDS` does not know it.
 
     Raises:
-        GoTError: no such file or folder, no rows in it, a `data.jsonl` already there, or parquet without
-            pyarrow.
+        GoTError: no such file or folder, no rows in it, a `data.jsonl` already there, another import into
+            the folder, parquet without pyarrow, or a folder that cannot be written to.
     """
     target = folder / DATA_FILE
     if not folder.is_dir():
         raise GoTError(f"There is no folder {folder}: name the one that the paths in the rows start from.")
-    if target.exists():
-        raise GoTError(f"{target} exists already. Move it away first; nothing was written.")
     names = {key: (fields[key],) if fields and key in fields else FIELDS[key] for key in FIELDS}
+    try:
+        with exclusive_lock(f"import into {folder}", folder / LOCK_FILE):
+            if target.exists():
+                raise GoTError(f"{target} exists already. Move it away first; nothing was written.")
+            return _write(read_rows(source), source, names, target)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def _write(
+    rows: Iterable[tuple[str, Any]], source: Path, names: Mapping[str, tuple[str, ...]], target: Path
+) -> ImportReport:
     written = 0
     mended: list[BadRow] = []
+    without_boxes: list[BadRow] = []
     bad: list[BadRow] = []
-    beside = target.with_suffix(".part")
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            for where, values in read_rows(source):
-                try:
-                    for row, warnings in convert(values, names):
-                        check_row(where, row, folder)
-                        file.write(json.dumps(row, ensure_ascii=False) + "\n")
-                        written += 1
-                        mended += [BadRow(where, warning) for warning in warnings]
-                except GoTError as error:
-                    bad.append(BadRow(where, str(error)))
-        report = ImportReport(written, tuple(mended), tuple(bad))
+    with whole_file(target) as beside, beside.open("w", encoding="utf-8") as file:
+        for where, values in rows:
+            try:
+                for row, warnings in convert(values, names):
+                    chain = check_row(where, row, target.parent).chain
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                    written += 1
+                    mended += [BadRow(where, warning) for warning in warnings]
+                    if not chain.regions:
+                        without_boxes.append(BadRow(where, short_repr(chain.text)))
+            except GoTError as error:
+                bad.append(BadRow(where, str(error)))
+        report = ImportReport(written, tuple(mended), tuple(without_boxes), tuple(bad))
         if not written:
             raise GoTError(f"{source} gave no row that can be used. {report.text()}")
-        os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
     return report
 
 
@@ -99,16 +134,17 @@ def convert(
         raise values
     if not isinstance(values, dict):
         raise GoTError(f"Expected an object, got {type(values).__name__}.")
-    lower = {str(key).lower(): value for key, value in values.items()}
+    lower = {str(key).lower(): value for key, value in values.items() if _is_given(value)}
     found = {
-        key: next((lower[name.lower()] for name in names[key] if lower.get(name.lower())), None)
+        key: next((lower[name.lower()] for name in names[key] if name.lower() in lower), None)
         for key in names
     }
+    coord = found.pop("coord")
     for key in ("prompt", "chain", "image"):
         if found[key] is None:
             raise GoTError(
                 f"No {key} under any of the names {', '.join(names[key])}; the row has "
-                f"{', '.join(map(str, values)) or 'nothing'}. Say which with --field {key}=NAME."
+                f"{short_repr(list(values), 200)}. Say which with --field {key}=NAME."
             )
     if isinstance(found["image"], dict):
         raise GoTError("The picture stands in the row itself; save it as a file and give its path.")
@@ -117,10 +153,16 @@ def convert(
         row = {key: value for key, value in found.items() if value is not None} | {"prompt": prompt}
         wrong = [key for key, value in row.items() if not isinstance(value, str)]
         if wrong:
-            raise GoTError(f"The {wrong[0]} must be text, got {row[wrong[0]]!r:.60}.")
+            raise GoTError(f"The {wrong[0]} must be text, got {short_repr(row[wrong[0]])}.")
         task = "edit" if "source" in row else "generate"
-        chain = ReasoningChain.read(str(row["chain"]), task, str(prompt))
-        yield row | {"chain": chain.text}, chain.warnings
+        text, mended = with_coordinates(str(row["chain"]), coord) if coord else (str(row["chain"]), ())
+        chain = ReasoningChain.read(text, task, str(prompt))
+        yield row | {"chain": chain.text}, (*mended, *chain.warnings)
+
+
+def _is_given(value: Any) -> bool:
+    """Whether a row says anything there: tables fill what is missing with nulls or NaN."""
+    return bool(value) and value == value
 
 
 def read_rows(source: Path) -> Iterator[tuple[str, Any]]:
@@ -130,7 +172,7 @@ def read_rows(source: Path) -> Iterator[tuple[str, Any]]:
         GoTError: no such file, one that is no JSON, or parquet without pyarrow.
     """
     if source.is_dir():
-        files = sorted(file for file in source.rglob("*") if file.suffix.lower() in SUFFIXES)
+        files = [file for file in files_below(source) if file.suffix.lower() in SUFFIXES]
         for file in files:
             yield from ((f"{file.relative_to(source)} {where}", row) for where, row in read_rows(file))
     elif source.suffix.lower() == ".jsonl":
@@ -144,10 +186,9 @@ def read_rows(source: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _read_json(file: Path) -> Iterator[tuple[str, Any]]:
+    text = read_text(file, LARGEST_DATA_FILE)
     try:
-        rows = json.loads(file.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise GoTError(f"{file} cannot be read: {error.strerror}.") from error
+        rows = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise GoTError(f"{file} is not JSON: {error}.") from error
     if not isinstance(rows, list):

@@ -11,6 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from ..chain import ReasoningChain
-from ..errors import GoTError
+from ..errors import GoTError, short_repr
 from ..pictures import open_picture
 from ..prompts import check_prompt
+from ..text_files import decoded, is_utf16, read_bytes
 
 DATA_FILE = "data.jsonl"
 CACHE_FOLDER = ".got-cache"  # in the dataset folder, written by `encoding`
@@ -30,6 +34,9 @@ LONGEST_ASPECT = 4.0
 ASPECT_TOLERANCE = 1.05
 """By which factor the aspects of an edit's two pictures may differ: both are drawn at one size."""
 BAD_ROWS_SHOWN = 10
+LARGEST_DATA_FILE = 2_000_000_000  # bytes
+_WINDOWS_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class Dataset:
     def report(self) -> str:
         """How many rows can be used, and for each of the others where it stands and why not."""
         lines = [f"{len(self.rows)} of {len(self.rows) + len(self.bad)} rows can be used."]
-        return "\n".join([*lines, *(f"{row.where}: {row.reason}" for row in self.bad)])
+        return "\n".join([*lines, *(f"{row.where}: {' '.join(row.reason.splitlines())}" for row in self.bad)])
 
     def usable(self, leave_out_bad_rows: bool) -> Dataset:
         """This dataset, if it can be trained on.
@@ -112,7 +119,7 @@ def read_dataset(folder: str | Path) -> Dataset:
     folder = Path(folder)
     rows: list[Row] = []
     bad: list[BadRow] = []
-    for where, values in read_lines(folder / DATA_FILE):
+    for where, values in read_lines(folder / DATA_FILE, strict=True):
         try:
             rows.append(check_row(where, values, folder))
         except GoTError as error:
@@ -120,19 +127,21 @@ def read_dataset(folder: str | Path) -> Dataset:
     return Dataset(folder, tuple(rows), tuple(bad))
 
 
-def read_lines(file: Path) -> Iterator[tuple[str, Any]]:
+def read_lines(file: Path, strict: bool = False) -> Iterator[tuple[str, Any]]:
     """("line 3", value) for each line of a JSONL file that is not blank; a GoTError where it is not JSON.
 
+    Args:
+        strict: take no NaN, which JSON does not know, and no key that stands twice in an object.
+
     Raises:
-        GoTError: the file cannot be read.
+        GoTError: the file cannot be read, or is UTF-16 and damaged.
     """
-    try:
-        lines = file.read_bytes().splitlines()
-    except OSError as error:
-        raise GoTError(f"{file} cannot be read: {error.strerror}.") from error
-    for number, line in enumerate(lines, start=1):
+    content = read_bytes(file, LARGEST_DATA_FILE)
+    if is_utf16(content):
+        content = decoded(content, str(file)).encode("utf-8", "surrogatepass")
+    for number, line in enumerate(content.splitlines(), start=1):
         if line.strip():
-            yield f"line {number}", _json(line)
+            yield f"line {number}", _json(line, strict)
 
 
 def check_row(where: str, values: Any, folder: Path) -> Row:
@@ -151,10 +160,14 @@ def check_row(where: str, values: Any, folder: Path) -> Row:
         raise GoTError(f"The row lacks {' and '.join(missing)}.")
     unknown = sorted(values.keys() - {*REQUIRED, *OPTIONAL})
     if unknown:
-        raise GoTError(f"Unknown entry {unknown[0]!r}: a row has {', '.join((*REQUIRED, *OPTIONAL))}.")
+        names = ", ".join((*REQUIRED, *OPTIONAL))
+        raise GoTError(f"Unknown entry {short_repr(unknown[0])}: a row has {names}.")
     wrong = [key for key, value in values.items() if not isinstance(value, str)]
     if wrong:
-        raise GoTError(f"{wrong[0]!r} must be a string, got {values[wrong[0]]!r:.60}.")
+        raise GoTError(f"{wrong[0]!r} must be a string, got {short_repr(values[wrong[0]])}.")
+    half = [key for key, value in values.items() if _SURROGATE.search(value)]
+    if half:
+        raise GoTError(f"{half[0]!r} holds half of a character, such as \\ud800. Write it again.")
     check_prompt(values["prompt"])
     if not values["chain"].strip():
         raise GoTError("The chain is empty: describe the picture, with or without boxes.")
@@ -178,21 +191,69 @@ def check_picture(folder: Path, name: str) -> Picture:
     Raises:
         GoTError: it lies outside the folder, cannot be opened, or is too long to train on.
     """
-    root, path = os.path.abspath(folder), os.path.abspath(folder / name)
-    if "\0" in name or os.path.isabs(name) or not path.startswith(root + os.sep):
-        raise GoTError(f"{name!r} lies outside the dataset's folder. Put the picture there.")
-    picture = open_picture(Path(path))
+    path = find_picture(folder, name)
+    picture = open_picture(path)
     if max(picture.size) > LONGEST_ASPECT * min(picture.size):
         raise GoTError(
             f"{name} has {picture.width} x {picture.height} pixels, but may be at most {LONGEST_ASPECT:g} "
             "times as long as it is wide. Crop it."
         )
-    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    return Picture(Path(path), digest, picture.width, picture.height)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Picture(path, digest, picture.width, picture.height)
 
 
-def _json(line: bytes) -> Any:
+def find_picture(folder: Path, name: str) -> Path:
+    r"""The file of this name below the folder.
+
+    A name may be written as on another system: with \ between folders, as on Windows, and with accents in
+    one character or in two, as file systems differ. A link inside the folder may lead out of it: whoever
+    made the folder made the link, and a row cannot make one.
+
+    Raises:
+        GoTError: the name leads out of the folder, or there is no such file.
+    """
+    forms = dict.fromkeys((name, name.replace("\\", "/")))
+    root = os.path.abspath(folder)
+    for form in forms:
+        inside = os.path.abspath(os.path.join(root, form)).startswith(root + os.sep)
+        if "\0" in form or os.path.isabs(form) or _WINDOWS_DRIVE.match(form) or not inside:
+            raise GoTError(f"{short_repr(name)} lies outside the dataset's folder. Put the picture there.")
+    for form in forms:
+        path = _spelled_as_there(root, os.path.normpath(form))
+        if os.path.isfile(path):
+            return Path(path)
+    raise GoTError(f"Expected a picture, cannot open {short_repr(name)}: there is no such file in {folder}.")
+
+
+def _spelled_as_there(root: str, name: str) -> str:
+    """The path of a name below root, each part in the Unicode form in which it is there."""
+    path = root
+    for part in name.split(os.sep):
+        spellings = (part, unicodedata.normalize("NFC", part), unicodedata.normalize("NFD", part))
+        there = (spelling for spelling in spellings if os.path.lexists(os.path.join(path, spelling)))
+        path = os.path.join(path, next(there, part))
+    return path
+
+
+def _json(line: bytes, strict: bool) -> Any:
     try:
-        return json.loads(line.decode("utf-8-sig"))
+        text = decoded(line, "The line")
+        if not strict:
+            return json.loads(text)
+        return json.loads(text, object_pairs_hook=_without_repetition, parse_constant=_refuse)
+    except GoTError as error:
+        return error
     except (ValueError, RecursionError) as error:
         return GoTError(f"Not JSON: {error}.")
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise GoTError(f"The entry {short_repr(twice)} stands twice.")
+    return values
+
+
+def _refuse(constant: str) -> None:
+    raise GoTError(f"Not JSON: {constant} is no number there.")

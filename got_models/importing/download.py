@@ -18,8 +18,8 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import build_hf_headers
 
 from ..errors import GoTError
+from ..exclusive_lock import exclusive_lock
 from .folders import REPOSITORIES, Repository, where_from
-from .staging import only_one
 from .writing import checksum
 
 Progress = Callable[[int, int], None]
@@ -38,7 +38,7 @@ class RemoteFile:
     @property
     def part(self) -> Path:
         """Where it grows until it is whole."""
-        return self.target.with_name(self.target.name + ".part")
+        return self.target.with_name(f".got-download-{self.target.name}")
 
     @property
     def received(self) -> int:
@@ -59,7 +59,7 @@ def download(folder: Path, on_progress: Progress | None = None) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with only_one(f"download into {folder}", folder / ".download.lock"):
+        with exclusive_lock(f"download into {folder}", folder / ".got-download.lock"):
             files = [file for name in REPOSITORIES for file in _list_files(folder / name, REPOSITORIES[name])]
             _check_room(folder, files)
             total, done = sum(file.size for file in files), 0

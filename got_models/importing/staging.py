@@ -10,16 +10,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.utils import WeakFileLock
-
 from ..checkpoint import read_json
 from ..errors import GoTError
+from ..exclusive_lock import exclusive_lock
 from .folders import UNFINISHED
 from .writing import checksum
 
 MANIFEST = "manifest.json"
 _UNFINISHED_MANIFEST = f"{MANIFEST}.part"
-LOCK_SECONDS = 0.2  # how long a second import of the same folder waits before it gives up
 
 
 class Staging:
@@ -126,27 +124,6 @@ def check_room(destination: Path, needed: int) -> None:
 
 
 @contextmanager
-def only_one(work: str, lock: Path) -> Iterator[None]:
-    """Holds the lock file while it lasts. The system frees it when the process ends, however it ends.
-
-    Raises:
-        GoTError: another process does this work.
-    """
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(WeakFileLock(lock, timeout=LOCK_SECONDS))
-        except TimeoutError as error:
-            raise GoTError(f"Another {work} is running. Wait for it to end.") from error
-        stack.callback(_remove, lock)
-        yield
-
-
-def _remove(lock: Path) -> None:
-    with suppress(OSError):  # Windows keeps files that are open
-        lock.unlink()
-
-
-@contextmanager
 def open_staging(destination: Path, made_from: dict[str, Any]) -> Iterator[Staging]:
     """The opened staging folder of a destination, for this process alone.
 
@@ -156,8 +133,8 @@ def open_staging(destination: Path, made_from: dict[str, Any]) -> Iterator[Stagi
     staging = Staging(destination, made_from)
     staging.folder.mkdir(parents=True, exist_ok=True)  # first, to learn whether the place can be written to
     with ExitStack() as stack:
-        lock = destination.with_name(destination.name + ".lock")
-        stack.enter_context(only_one(f"import into {destination}", lock))
+        lock = destination.with_name(f".got-import-{destination.name}.lock")
+        stack.enter_context(exclusive_lock(f"import into {destination}", lock))
         if os.path.lexists(destination):  # an import that ended while this one waited
             with suppress(OSError):  # not empty: some other folder
                 staging.folder.rmdir()

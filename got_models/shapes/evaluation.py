@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
-import os
 import random
 import statistics
 import time
@@ -23,6 +23,7 @@ from ..chain import GRID, Box, ReasoningChain
 from ..guidance import Guidance, GuidanceScales
 from ..layout import beside, contact_sheet, draw_layout
 from ..model import GoTModel
+from ..whole_files import write_files
 from .edits import sample_edit
 from .language import GAP, Example, sample_generation
 from .scene import HELD_OUT_PAIRS, PICTURE_SIZE, draw
@@ -71,7 +72,6 @@ def evaluate(
         seed: of the prompts and of the noise.
         batch_size: prompts or pictures at a time.
     """
-    out.mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
     at_work = Batches(model, batch_size, seed)
     figures: Figures = {"n": n, "seed": seed, "checkpoint": str(model.path)}
@@ -464,16 +464,16 @@ def verdict(figure: Figure) -> str:
 
 
 def write_results(out: Path, figures: Figures, rows: Sequence[Row], failures: Sequence[Row]) -> None:
-    """Writes figures.json and the contact sheets, each beside its place first, so that none is half there."""
-    text = out / "figures.json.part"
-    text.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    os.replace(text, out / "figures.json")
-    (out / "failures.png").unlink(missing_ok=True)
-    chosen = spread(failures)
-    for name, sheet in (("contact_sheet.png", rows), ("failures.png", chosen)):
+    """Writes figures.json and the contact sheets."""
+    files = {"figures.json": (json.dumps(figures, indent=2) + "\n").encode()}
+    for name, sheet in (("contact_sheet.png", rows), ("failures.png", spread(failures))):
         if sheet:
-            contact_sheet(sheet).save(out / f"{name}.part", format="PNG")
-            os.replace(out / f"{name}.part", out / name)
+            picture = io.BytesIO()
+            contact_sheet(sheet).save(picture, "PNG")
+            files[name] = picture.getvalue()
+    write_files(out, files)
+    if not failures:
+        (out / "failures.png").unlink(missing_ok=True)
 
 
 def plan_row(chain: ReasoningChain, picture: Image.Image, before_title: str = "") -> Row:

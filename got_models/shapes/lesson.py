@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
 
+from ..whole_files import write_files
 from .edits import sample_edit
 from .language import Example, sample_generation
 from .scene import COLORS, NEW_COLOR, NEW_SHAPE, SHAPES, Scene, draw
@@ -82,7 +83,4 @@ def picture(scene: Scene) -> bytes:
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in lesson_files().items():
-        (folder / name).write_bytes(content)
+    write_files(Path(sys.argv[1]), lesson_files())

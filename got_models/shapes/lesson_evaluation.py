@@ -31,7 +31,6 @@ def evaluate_lesson(
         seed: of the captions and of the noise, which is the same for both plans.
         batch_size: prompts or pictures at a time.
     """
-    out.mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
     at_work = Batches(model, batch_size, seed)
     figures: Figures = {"n": n, "seed": seed, "checkpoint": str(model.path)}

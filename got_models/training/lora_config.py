@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
-
-from ..errors import GoTError
+from ..errors import GoTError, short_repr
+from ..text_files import read_text
+from ..yaml_mappings import read_yaml
 
 WAYS = ("lora", "full", "frozen")
 PRECISIONS = ("float32", "bfloat16")
@@ -136,7 +136,10 @@ AT_LEAST_ONE = {
     "validation_steps",
     "rank",
 }
+HIGHEST = {"seed": 2**64 - 1, "rank": 4096, "batch_rows": 4096, "timesteps_per_picture": 4096}
+HIGHEST_WHOLE_NUMBER = 10**9  # of the other keys
 SHARES = {"dropout", "conditioning_dropout", "ema_decay", "adam_beta1", "adam_beta2"}
+LARGEST_FILE = 1_000_000  # bytes
 CHOICES = {"train": WAYS, "precision": PRECISIONS, "optimizer": OPTIMIZERS}
 PATHS = ("checkpoint", "dataset", "out", "cache")
 
@@ -147,19 +150,14 @@ def read_config(file: Path) -> LoraTraining:
     Raises:
         GoTError: the file cannot be read, is no YAML mapping, or holds a key or a value that is not allowed.
     """
+    values = read_yaml(read_text(file, LARGEST_FILE), str(file))
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise GoTError(f"{file} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise GoTError(f"{file} is not YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise GoTError(f"{file} must hold keys and values such as 'steps: 2000', got {values!r:.60}.")
-    for key in PATHS:
-        if isinstance(values.get(key), str) and values[key]:
-            values[key] = str(file.parent / Path(values[key]).expanduser())
-    try:
+        for key in PATHS:
+            if isinstance(values.get(key), str) and values[key]:
+                values[key] = str(file.parent / Path(values[key]).expanduser())
         return make_config(values)
+    except RuntimeError as error:  # of expanduser: ~name of nobody here
+        raise GoTError(f"{file}: {error} Write the path out.") from error
     except GoTError as error:
         raise GoTError(f"{file}: {error}") from error
 
@@ -173,8 +171,8 @@ def make_config(values: dict[str, Any]) -> LoraTraining:
     """
     values = dict(values)
     preset = values.pop("preset", None)
-    if preset is not None and preset not in PRESETS:
-        raise GoTError(f"There is no preset {preset!r}: expected one of {', '.join(PRESETS)}.")
+    if preset is not None and not (isinstance(preset, str) and preset in PRESETS):
+        raise GoTError(f"There is no preset {short_repr(preset)}: expected one of {', '.join(PRESETS)}.")
     missing = [key for key in ("checkpoint", "dataset", "out") if not values.get(key)]
     if missing:
         raise GoTError(f"The config lacks {' and '.join(missing)}.")
@@ -201,7 +199,7 @@ def differences(first: dict[str, Any], second: dict[str, Any], where: str = "") 
         if isinstance(before, dict) and isinstance(after, dict):
             found += differences(before, after, f"{where}{key}.")
         elif before != after:
-            found.append(f"{where}{key}: {before!r} -> {after!r}")
+            found.append(f"{where}{key}: {short_repr(before)} -> {short_repr(after)}")
     return found
 
 
@@ -222,12 +220,12 @@ def _changed(config: Any, values: dict[str, Any], where: str) -> Any:
     new = {}
     for key, value in values.items():
         if key not in names:
-            close = difflib.get_close_matches(str(key), names, n=1)
+            close = difflib.get_close_matches(str(key)[:60], names, n=1)
             advice = f"did you mean {where}{close[0]}?" if close else f"known are {', '.join(names)}."
-            raise GoTError(f"Unknown key {where}{key}: {advice}")
+            raise GoTError(f"Unknown key {where}{key!s:.60}: {advice}")
         if is_dataclass(types[key]):
             if not isinstance(value, dict):
-                raise GoTError(f"{where}{key} must hold keys of its own, got {value!r:.60}.")
+                raise GoTError(f"{where}{key} must hold keys of its own, got {short_repr(value)}.")
             new[key] = _changed(getattr(config, key), value, f"{where}{key}.")
         else:
             new[key] = _checked(value, types[key], key, where)
@@ -242,21 +240,24 @@ def _checked(value: Any, kind: Any, key: str, where: str) -> Any:
         if not texts or not all(word.strip() for word in value):
             raise GoTError(
                 f"{where}{key} must hold words, each with the known words that it is like, such as "
-                f"'teal: blue green' or 'teal: \"\"', got {value!r:.60}."
+                f"'teal: blue green' or 'teal: \"\"', got {short_repr(value)}."
             )
         return dict(value)
     if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
-        with contextlib.suppress(ValueError):  # YAML takes 1e-4, without a point, for a word
+        with contextlib.suppress(ValueError, OverflowError):  # YAML takes 1e-4, without a point, for a word
             value = float(value)
     if type(value) is not kind:
-        raise GoTError(f"{where}{key} must be of type {kind.__name__}, got {value!r:.60}.")
+        hint = " (YAML reads yes, no, on and off as true or false)" if isinstance(value, bool) else ""
+        raise GoTError(f"{where}{key} must be of type {kind.__name__}, got {short_repr(value)}{hint}.")
     if key in CHOICES and value not in CHOICES[key]:
-        raise GoTError(f"{where}{key} must be one of {', '.join(CHOICES[key])}, got {value!r}.")
+        raise GoTError(f"{where}{key} must be one of {', '.join(CHOICES[key])}, got {short_repr(value)}.")
     if kind in (int, float):
         low = 1 if key in AT_LEAST_ONE else 0
         high = 0.999999 if key in SHARES else math.inf
-        if not low <= value <= high or not math.isfinite(value):
-            raise GoTError(f"{where}{key} must be a number from {low} to {high:g}, got {value}.")
+        if kind is int:
+            high = HIGHEST.get(key, HIGHEST_WHOLE_NUMBER)
+        if not low <= value <= high or math.isinf(value):
+            raise GoTError(f"{where}{key} must be a number from {low} to {high}, got {short_repr(value)}.")
     if key == "resolution_px" and (value % 8 or not 64 <= value <= 2048):
         raise GoTError(f"{where}{key} must be a multiple of 8 from 64 to 2048, got {value}.")
     return value

@@ -19,7 +19,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -38,13 +38,15 @@ from ..dataset.encoding import Encoder, weights_digest
 from ..dataset.rows import CACHE_FOLDER, Dataset, Row, read_dataset
 from ..errors import GoTError, Interrupted
 from ..model import GoTModel
+from ..text_files import read_text
+from ..whole_files import whole_file, write_whole
 from .lora import LoraModules
 from .lora_config import LoraTraining, as_dictionary, differences, make_config
 from .optimizer import check_optimizer, make_optimizer
 from .own_pictures import RowBatches
 from .preservation import known_prompts, preserve
 from .stages import step_seed
-from .trainer import last_state, learning_rate_share, record, states, trim_log
+from .trainer import hold_run, last_state, learning_rate_share, record, states, trim_log
 from .validation import Validation, Validator
 
 STAGE = "lora"
@@ -52,6 +54,7 @@ RUN_FILE, LOG_FILE, ADAPTER_FILE = "run.json", "losses.jsonl", "adapter.safetens
 UNET_LORA_FILE, BEST_FILE = "unet_lora.safetensors", "best.safetensors"
 SAMPLES_FOLDER, PRESERVED_FOLDER = "samples", "preserved"
 TRAINED_FILE = "trained.safetensors"
+LARGEST_RUN_FILE = 1_000_000  # bytes of run.json
 PATIENCE = timedelta(days=1)  # of the other processes, while the main one draws, encodes or validates
 
 
@@ -71,6 +74,7 @@ def train_lora(
     resume: bool = False,
     changed_dataset: bool = False,
     stop_after_steps: int | None = None,
+    on_begin: Callable[[], None] = lambda: None,
     on_preserve: Callable[[int, int], None] = lambda done, total: None,
     on_encode: Callable[[int, int], None] = lambda done, total: None,
     on_step: Callable[[Progress], None] = lambda progress: None,
@@ -84,6 +88,7 @@ def train_lora(
         resume: go on with the run in the config's folder; without it the folder must not hold one.
         changed_dataset: go on although the dataset has changed since the run began.
         stop_after_steps: save and stop after this many steps of this call.
+        on_begin: told in the main process when the run's folder is its own, and what is given can be used.
         on_preserve: told after each row that the model preserves how many are drawn, in the main process.
         on_encode: told after each row how many of all rows are encoded.
         on_step: told after each step, in every process.
@@ -95,9 +100,9 @@ def train_lora(
         The adapter's file, or None when stopped before the end. The end is after the last validation.
 
     Raises:
-        GoTError: the folder holds a run or none to resume, the dataset or the checkpoint cannot be used or
-            has changed, the optimizer is not installed, the losses are no longer numbers, or the disk is
-            full. The last state stays.
+        GoTError: the folder holds a run or none to resume, or another process trains there, the dataset or
+            the checkpoint cannot be used or has changed, the optimizer is not installed, the losses are no
+            longer numbers, or the disk is full. The last state stays.
     """
     out = Path(config.out)
     check_optimizer(config)
@@ -105,65 +110,67 @@ def train_lora(
     AcceleratorState._reset_state()  # of an earlier training in this process, maybe in another precision
     patience = InitProcessGroupKwargs(timeout=PATIENCE)
     accelerator = Accelerator(mixed_precision=precision, cpu=cpu, kwargs_handlers=[patience])
-    _check_folder(out, resume)
-    accelerator.wait_for_everyone()
-    if config.batches_per_step % accelerator.num_processes:
-        raise GoTError(
-            f"batches_per_step must be a multiple of the number of processes, {accelerator.num_processes}; "
-            f"got {config.batches_per_step}."
-        )
-    dataset = read_dataset(config.dataset).usable(config.leave_out_bad_rows)
-    rows, validation_rows = split_rows(dataset.rows, config.validation_rows)
-    prompts = known_prompts(rows, config) if config.preserved_rows else []
-    if accelerator.is_main_process:
-        _begin(out, _description(config, dataset), changed_dataset)
-    accelerator.wait_for_everyone()
-    if _is_finished(config, out):
-        return out / ADAPTER_FILE
-
-    dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
-    model = GoTModel.from_pretrained(config.checkpoint, accelerator.device, dtype)
-    encoder = Encoder(model, config.resolution_px, Path(config.cache or dataset.folder / CACHE_FOLDER))
-    if prompts:
-        folder = out / PRESERVED_FOLDER
-        if accelerator.is_main_process:
-            with suppress(Interrupted):
-                preserve(encoder, prompts, config.validation_steps, folder, on_preserve, should_stop)
+    with hold_run(out) if accelerator.is_main_process else nullcontext():
+        _check_folder(out, resume)
         accelerator.wait_for_everyone()
-        preserved = read_dataset(folder)
-        if len(preserved.rows) + len(preserved.bad) < len(prompts):
-            return None
-        rows = (*rows, *preserved.rows)
-    with accelerator.main_process_first():
-        for done, row in enumerate(rows, start=1):
-            if should_stop():
-                return None
-            encoder.encode(row)
-            on_encode(done, len(rows))
-    batches = RowBatches(rows, encoder, model, config.batch_rows, config.seed)
-    validator = None
-    if validation_rows and accelerator.is_main_process:
-        validator = Validator(encoder, validation_rows, config.validation_steps, config.seed)
-    else:
-        vars(model).pop("vae", None)  # everything it makes is in the cache now
-    run = _Run(config, out, accelerator, LoraModules(model, config), validator)
+        if config.batches_per_step % accelerator.num_processes:
+            raise GoTError(
+                "batches_per_step must be a multiple of the number of processes, "
+                f"{accelerator.num_processes}; got {config.batches_per_step}."
+            )
+        dataset = read_dataset(config.dataset).usable(config.leave_out_bad_rows)
+        rows, validation_rows = split_rows(dataset.rows, config.validation_rows)
+        prompts = known_prompts(rows, config) if config.preserved_rows else []
+        if accelerator.is_main_process:
+            _begin(out, _description(config, dataset), changed_dataset)
+            on_begin()
+        accelerator.wait_for_everyone()
+        if _is_finished(config, out):
+            return out / ADAPTER_FILE
 
-    start = run.load()
-    last = config.steps if stop_after_steps is None else min(config.steps, start + stop_after_steps)
-    for step in range(start, last):
-        if step > start and step % config.save_every_steps == 0:
-            run.save(step)
-        if config.validate_every_steps and step % config.validate_every_steps == 0:
-            run.validate(step, on_validation, should_stop)
-        if should_stop():
-            run.save(step)
-            return None
-        on_step(run.step(step, batches))
-    run.save(last)
-    finished = last == config.steps
-    if finished and config.validate_every_steps:
-        finished = run.validate(last, on_validation, should_stop)
-    return out / ADAPTER_FILE if finished else None
+        dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+        model = GoTModel.from_pretrained(config.checkpoint, accelerator.device, dtype)
+        encoder = Encoder(model, config.resolution_px, Path(config.cache or dataset.folder / CACHE_FOLDER))
+        if prompts:
+            folder = out / PRESERVED_FOLDER
+            if accelerator.is_main_process:
+                with suppress(Interrupted):
+                    preserve(encoder, prompts, config.validation_steps, folder, on_preserve, should_stop)
+            accelerator.wait_for_everyone()
+            preserved = read_dataset(folder)
+            if len(preserved.rows) + len(preserved.bad) < len(prompts):
+                return None
+            rows = (*rows, *preserved.rows)
+        with accelerator.main_process_first():
+            for done, row in enumerate(rows, start=1):
+                if should_stop():
+                    return None
+                encoder.encode(row)
+                on_encode(done, len(rows))
+        batches = RowBatches(rows, encoder, model, config.batch_rows, config.seed)
+        validator = None
+        if validation_rows and accelerator.is_main_process:
+            validator = Validator(encoder, validation_rows, config.validation_steps, config.seed)
+        else:
+            vars(model).pop("vae", None)  # everything it makes is in the cache now
+        run = _Run(config, out, accelerator, LoraModules(model, config), validator)
+
+        start = run.load()
+        last = config.steps if stop_after_steps is None else min(config.steps, start + stop_after_steps)
+        for step in range(start, last):
+            if step > start and step % config.save_every_steps == 0:
+                run.save(step)
+            if config.validate_every_steps and step % config.validate_every_steps == 0:
+                run.validate(step, on_validation, should_stop)
+            if should_stop():
+                run.save(step)
+                return None
+            on_step(run.step(step, batches))
+        run.save(last)
+        finished = last == config.steps
+        if finished and config.validate_every_steps:
+            finished = run.validate(last, on_validation, should_stop)
+        return out / ADAPTER_FILE if finished else None
 
 
 def split_rows(rows: Sequence[Row], validation_rows: int) -> tuple[Sequence[Row], Sequence[Row]]:
@@ -271,7 +278,13 @@ class _Run:
         state = last_state(self.out, STAGE)
         start = 0
         if state is not None:
-            self.accelerator.load_state(str(state))
+            try:
+                self.accelerator.load_state(str(state))
+            except Exception as error:  # a damaged file raises many kinds, as the libraries read it
+                raise GoTError(
+                    f"The state {state} cannot be read: {error}. Remove that folder: the run then goes on "
+                    "from the state before."
+                ) from error
             start = int(state.name.rsplit("-", 1)[1])
         if self.accelerator.is_main_process:
             trim_log(self.out / LOG_FILE, STAGE, start)
@@ -305,10 +318,8 @@ class _Run:
         """Write a validation's strip, its line of the log and, if no plan was better before, its adapter."""
         file = strip_file(self.out, validation.step)
         with self._writing(f"The validation of step {validation.step}"):
-            file.parent.mkdir(exist_ok=True)
-            beside = file.with_suffix(".part")
-            validation.strip.save(beside, "PNG")
-            os.replace(beside, file)
+            with whole_file(file) as beside:
+                validation.strip.save(beside, "PNG")
             if validation.layout_iou > self.best_iou:
                 self._write_adapter(BEST_FILE, validation.step, layout_iou=validation.layout_iou)
                 self.best_iou = validation.layout_iou
@@ -362,9 +373,15 @@ class _Run:
         """
         try:
             yield
-        except (OSError, RuntimeError, SafetensorError) as error:  # torch reports a full disk as RuntimeError
+        except (
+            GoTError,
+            OSError,
+            RuntimeError,
+            SafetensorError,
+        ) as error:  # RuntimeError: torch, a full disk
+            reason = (error.__cause__ if isinstance(error, GoTError) else None) or error
             raise GoTError(
-                f"{what} cannot be written to {self.out}: {error}. {self._last_good()} Make room and resume."
+                f"{what} cannot be written to {self.out}: {reason}. {self._last_good()} Make room and resume."
             ) from error
 
     @contextmanager
@@ -445,8 +462,14 @@ def _begin(out: Path, description: dict[str, Any], changed_dataset: bool) -> Non
     """
     file = out / RUN_FILE
     if file.exists():
-        before = json.loads(file.read_text(encoding="utf-8"))
-        begun = as_dictionary(make_config(before["config"]))  # with the defaults of keys newer than the run
+        try:
+            before = json.loads(read_text(file, LARGEST_RUN_FILE))
+            begun = as_dictionary(make_config(before["config"]))  # with the defaults of keys newer than it
+            before["checkpoint"], before["dataset"]
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise GoTError(
+                f"{file} is damaged, so the run cannot go on: {error} Start another run."
+            ) from error
         changed = differences(begun, description["config"])
         if changed:
             raise GoTError(
@@ -463,10 +486,4 @@ def _begin(out: Path, description: dict[str, Any], changed_dataset: bool) -> Non
                 "it was. Change it back, or go on with it as it is now: --changed-dataset, or in ComfyUI "
                 "'go on with changed pictures'."
             )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        beside = file.with_suffix(".part")
-        beside.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-        os.replace(beside, file)
-    except OSError as error:
-        raise GoTError(f"{out} cannot be written to: {error.strerror}. Choose another folder.") from error
+    write_whole(file, (json.dumps(description, indent=2) + "\n").encode())

@@ -8,7 +8,6 @@ a white background must change nothing about a pink star on a white background.
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from PIL import Image
 from ..dataset.encoding import Encoder, open_unchanged
 from ..dataset.rows import DATA_FILE, Row
 from ..errors import GoTError
+from ..whole_files import whole_file, write_whole
 from .lora_config import LoraTraining
 
 
@@ -88,18 +88,12 @@ def preserve(
 
 
 def _write(folder: Path, pictures: dict[str, Image.Image], lines: Sequence[str]) -> None:
-    """The pictures of a row, then the list of all rows, each beside and renamed.
+    """The pictures of a row, then the list of all rows, each whole or not at all.
 
     Raises:
         GoTError: the folder cannot be written to.
     """
-    beside = folder / "new.part"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, picture in pictures.items():
+    for name, picture in pictures.items():
+        with whole_file(folder / name) as beside:
             picture.save(beside, "PNG")
-            os.replace(beside, folder / name)
-        beside.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        os.replace(beside, folder / DATA_FILE)
-    except OSError as error:
-        raise GoTError(f"{folder} cannot be written to: {error}. Make room there and resume.") from error
+    write_whole(folder / DATA_FILE, "".join(f"{line}\n" for line in lines).encode())

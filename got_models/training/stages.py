@@ -31,6 +31,7 @@ from ..shapes.edits import sample_source
 from ..shapes.language import GRID_STEP, QUADRANTS, nudged, sample_generation
 from ..shapes.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, SIZES, Scene, Thing, draw, draw_shape
 from ..ssgm import draw_region_masks, encode_unscaled, pictures_to_tensor
+from ..whole_files import whole_file
 from .config import JointSettings, TrainingConfig, UnetSettings, VaeSettings
 from .data import (
     IGNORED,
@@ -656,9 +657,8 @@ def encoded_rows(model: GoTModel, config: TrainingConfig) -> dict[str, Tensor]:
             reference = encode_pictures(model.vae, [draw(example.source)]) if example.source else black
             for part, latents in (("target", target), ("reference", reference), ("spatial", spatial)):
                 encoded.setdefault(f"{task}.{part}", []).append(latents)
-        beside = file.with_suffix(".part")
-        save_file({name: torch.cat(values).contiguous() for name, values in encoded.items()}, beside)
-        beside.replace(file)
+        with whole_file(file) as beside:
+            save_file({name: torch.cat(values).contiguous() for name, values in encoded.items()}, beside)
     return load_file(file)
 
 

@@ -14,7 +14,8 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,14 @@ from diffusers.training_utils import EMAModel
 from tqdm import tqdm
 
 from ..errors import GoTError
+from ..exclusive_lock import exclusive_lock
+from ..whole_files import unwritable, whole_file, writing
 from .config import TrainingConfig
 from .export import export_checkpoint
 from .initialize import initialize_checkpoint
 from .stages import DetailStage, JointStage, LanguageStage, UnetStage, VaeStage, VisionStage
 
+LOCK_FILE = ".got-training.lock"
 STAGES = (VisionStage, LanguageStage, VaeStage, DetailStage, UnetStage, JointStage)
 
 
@@ -46,9 +50,15 @@ def train(
         The finished checkpoint's folder, or None when stopped before the end.
 
     Raises:
-        GoTError: ``out`` holds a run and ``resume`` is False, or ``resume`` is True and it holds none.
+        GoTError: ``out`` holds a run and ``resume`` is False, or ``resume`` is True and it holds none,
+            another process trains there, or the disk is full or cannot be written to.
     """
     out = Path(out)
+    with hold_run(out):
+        return _train(config, out, resume, StepBudget(stop_after_steps))
+
+
+def _train(config: TrainingConfig, out: Path, resume: bool, budget: StepBudget) -> Path | None:
     work = out / "work"
     if work.exists() and not resume:
         raise GoTError(
@@ -59,15 +69,40 @@ def train(
     if not work.exists():
         beside = out / "work.part"
         shutil.rmtree(beside, ignore_errors=True)
-        initialize_checkpoint(beside, config.seed)
-        beside.rename(work)
-    budget = StepBudget(stop_after_steps)
+        with writing(out):
+            initialize_checkpoint(beside, config.seed)
+            beside.rename(work)
     for stage_class in STAGES:
         if not (work / f"{stage_class.name}.done").exists() and not run_stage(
             stage_class, config, out, budget
         ):
             return None
-    return export_checkpoint(work, out / "checkpoint")
+    with writing(out):
+        return export_checkpoint(work, out / "checkpoint")
+
+
+@contextmanager
+def hold_run(out: Path) -> Iterator[None]:
+    """A run's folder, made if need be, for this process alone; removes states that were not finished.
+
+    Raises:
+        GoTError: another process trains there, or the folder cannot be written to.
+    """
+    with ExitStack() as stack:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            stack.callback(_remove_if_empty, out)
+            stack.enter_context(exclusive_lock(f"training in {out}", out / LOCK_FILE))
+        except OSError as error:
+            raise unwritable(out, error) from error
+        for folder in out.glob("state-*.part"):
+            shutil.rmtree(folder, ignore_errors=True)
+        yield
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 class StepBudget:
@@ -131,8 +166,9 @@ def run_stage(stage_class: Callable[..., Any], config: TrainingConfig, out: Path
         bar.set_postfix(values, refresh=False)
     if average is not None:
         average.copy_to(stage.averaged)
-    stage.save(work)
-    (work / f"{stage.name}.done").touch()
+    with writing(out):
+        stage.save(work)
+        (work / f"{stage.name}.done").touch()
     for folder in states(out, stage.name):
         shutil.rmtree(folder)
     return True
@@ -148,7 +184,7 @@ def learning_rate_share(step: int, steps: int, warmup_steps: int) -> float:
 
 def states(out: Path, stage: str) -> list[Path]:
     """The complete saved states of a stage, oldest first."""
-    found = [folder for folder in out.glob(f"state-{stage}-*") if folder.name.rsplit("-", 1)[1].isdigit()]
+    found = [folder for folder in out.glob(f"state-{stage}-*") if folder.name.rsplit("-", 1)[1].isdecimal()]
     return sorted(found, key=lambda folder: int(folder.name.rsplit("-", 1)[1]))
 
 
@@ -164,17 +200,25 @@ def save_state(accelerator: Accelerator, out: Path, stage: str, step: int) -> No
     beside = out / f"state-{stage}-{step}.part"
     shutil.rmtree(beside, ignore_errors=True)
     older = states(out, stage)
-    accelerator.save_state(str(beside))
-    if not target.exists():
-        os.replace(beside, target)
+    try:
+        with writing(out):
+            accelerator.save_state(str(beside))
+            if not target.exists():
+                os.replace(beside, target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
     for folder in older:
         if folder != target:
             shutil.rmtree(folder)
 
 
 def record(file: Path, values: dict[str, Any]) -> None:
-    """Adds one line to the loss log."""
-    with file.open("a", encoding="utf-8") as log:
+    """Adds one line to the loss log.
+
+    Raises:
+        GoTError: the disk is full or cannot be written to.
+    """
+    with writing(file), file.open("a", encoding="utf-8") as log:
         log.write(json.dumps(values) + "\n")
 
 
@@ -182,14 +226,19 @@ def trim_log(file: Path, stage: str, start: int) -> None:
     """Removes the lines of steps that a resumed stage takes once more, so that the log has no step twice."""
     if not file.exists():
         return
-    lines = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        try:
-            values = json.loads(line)
-        except json.JSONDecodeError:  # the last line of a killed run may be cut short
-            continue
-        if values["stage"] != stage or values["step"] < start:
-            lines.append(line)
-    beside = file.with_suffix(".part")
-    beside.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    os.replace(beside, file)
+    with whole_file(file) as beside, file.open("rb") as old, beside.open("wb") as new:
+        new.writelines(line.rstrip() + b"\n" for line in old if _is_before(line, stage, start))
+
+
+def _is_before(line: bytes, stage: str, start: int) -> bool:
+    """Whether a line of the log is whole, and not about a step of the stage from ``start`` on."""
+    try:
+        values = json.loads(line)
+        return bool(values["stage"] != stage or values["step"] < start)
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        RecursionError,
+    ):  # of a killed run, cut short
+        return False

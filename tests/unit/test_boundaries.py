@@ -52,6 +52,8 @@ OPTIONAL = {"bitsandbytes", "pyarrow"}  # used where the user has them
 # Ground floor first. A room imports from its own floor and from lower ones, never from a higher one.
 FLOORS = [
     {"errors"},
+    {"exclusive_lock", "linked_files", "text_files", "yaml_mappings"},
+    {"whole_files"},
     {"chain"},
     {
         "computed_once",

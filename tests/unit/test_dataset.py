@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import shutil
+import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +17,12 @@ from PIL import Image
 
 from got_models.__main__ import main
 from got_models.dataset.buckets import bucket_sizes, nearest_bucket
-from got_models.dataset.published import import_dataset
+from got_models.dataset.published import ImportReport, import_dataset
 from got_models.dataset.rows import DATA_FILE, LONGEST_ASPECT, Dataset, read_dataset
 from got_models.dataset.summary import preview, statistics
 from got_models.errors import GoTError
 
+ROOT = Path(__file__).parents[2]
 CHAIN = "A red cup (100,200),(500,900) stands on a table."
 CANONICAL = "A red cup <|box_start|>(100,200),(500,900)<|box_end|> (red) stands on a table."
 GOOD = {"image": "cup.png", "prompt": "a red cup", "chain": CHAIN}
@@ -335,3 +340,234 @@ def test_import_takes_field_names_and_refuses_unknown_ones(
     assert run(capsys, "import", source, folder)[0] == 2
     code, out, _ = run(capsys, "import", source, folder, "--field", "chain=plan")
     assert (code, out) == (0, "1 rows written, 0 of them mended; 0 left out.\n")
+
+
+# What odd folders and files hold
+
+
+@pytest.mark.parametrize("name", ["old\\cup.png", ".\\old\\cup.png", "old\\..\\cup.png", "old/../cup.png"])
+def test_a_path_written_on_windows_is_found(folder: Path, name: str) -> None:
+    (row,) = read(folder, GOOD | {"image": name}).rows
+    assert row.image.path in (folder / "cup.png", folder / "old/cup.png")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("..\\outside.png", "old\\..\\..\\outside.png", "C:\\data\\cup.png", "c:/cup.png"),
+        *("\\\\server\\share\\cup.png", "old/../../outside.png", ".", "old/.."),
+    ],
+)
+def test_no_way_of_writing_leads_out_of_the_folder(folder: Path, name: str) -> None:
+    (bad,) = read(folder, GOOD | {"image": name}).bad
+    assert "lies outside the dataset's folder" in bad.reason
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\nb.png", "missing/cup.png", "cup.png/more.png", "old"])
+def test_a_picture_that_is_not_there_is_a_line_of_the_report(folder: Path, name: str) -> None:
+    dataset = read(folder, GOOD | {"image": name})
+    assert "there is no such file" in dataset.bad[0].reason
+    assert len(dataset.report().splitlines()) == 2
+
+
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+@pytest.mark.parametrize("in_row", ["NFC", "NFD"])
+def test_accents_are_found_in_either_form(folder: Path, on_disk: str, in_row: str) -> None:
+    name = "bücher/garçon 가.png"
+    there = folder / unicodedata.normalize(on_disk, name)
+    there.parent.mkdir()
+    shutil.copy(folder / "cup.png", there)
+    (row,) = read(folder, GOOD | {"image": unicodedata.normalize(in_row, name)}).rows
+    assert row.image.path == there
+
+
+def test_a_link_in_the_folder_may_lead_out_of_it(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    shutil.copy(folder / "cup.png", tmp_path / "library")
+    (folder / "linked").symlink_to(tmp_path / "library")
+    (folder / "one.png").symlink_to(tmp_path / "library/cup.png")
+    dataset = read(folder, GOOD | {"image": "linked/cup.png"}, GOOD | {"image": "one.png"})
+    assert len(dataset.rows) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are a matter of POSIX")
+def test_nothing_waits_for_a_pipe(folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(folder / "pipe.png")
+    assert "there is no such file" in read(folder, GOOD | {"image": "pipe.png"}).bad[0].reason
+    os.mkfifo(tmp_path / DATA_FILE)
+    with pytest.raises(GoTError, match=r"data\.jsonl cannot be read: it is no file"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"image": "cup.png", "image": "square.png", "prompt": "p", "chain": "c"}', "'image' stands twice"),
+        ('{"image": "cup.png", "prompt": "p", "chain": NaN}', "Not JSON: NaN"),
+        ('{"image": "cup.png", "prompt": "p", "chain": "c", "score": Infinity}', "Not JSON: Infinity"),
+        ('{"image": ' + "9" * 5000 + "}", "Not JSON"),
+        ('{"image": ' + "[" * 100_000 + "}", "Not JSON"),
+        ('{"image": ["cup.png"], "prompt": "p", "chain": "c"}', "'image' must be a string"),
+        ('{"image": null, "prompt": "p", "chain": "c"}', "'image' must be a string, got None"),
+        ('{"image": 7, "prompt": "p", "chain": "c"}', "'image' must be a string, got 7"),
+        ('{"image": "cup.png", "prompt": "\\ud800", "chain": "c"}', "'prompt' holds half of a character"),
+        ('{"image": "\\ud800.png", "prompt": "p", "chain": "c"}', "'image' holds half of a character"),
+        ('{"image": "cup.png", "prompt": "p", "chain": "\\udfff"}', "'chain' holds half of a character"),
+        (json.dumps(GOOD | {"x" * 10**6: 1}), "Unknown entry 'xxx"),
+        (json.dumps(GOOD | {"chain": ["x" * 10**6]}), "'chain' must be a string"),
+    ],
+    ids=range(13),
+)
+def test_a_damaged_line_is_reported_shortly_with_its_number(folder: Path, line: str, reason: str) -> None:
+    dataset = read(folder, GOOD, line)
+    (bad,) = dataset.bad
+    assert bad.where == "line 2" and reason in bad.reason
+    assert len(bad.reason) < 300
+    dataset.report().encode()
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "gbk", "cp1252"]
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_data_in_another_encoding_is_read_or_each_line_names_it(
+    folder: Path, encoding: str, end: str
+) -> None:
+    word = "café" if encoding == "cp1252" else "红色的杯子"
+    rows = [GOOD | {"prompt": word}, GOOD | {"prompt": f"{word}, {word}"}]
+    text = "".join(json.dumps(row, ensure_ascii=False) + end for row in rows)
+    (folder / DATA_FILE).write_bytes(text.encode(encoding))
+    named = {"utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "gbk": "GBK", "cp1252": "Windows-1252"}
+    if encoding not in named:
+        assert [row.chain.prompt for row in read_dataset(folder).rows] == [row["prompt"] for row in rows]
+        assert read_dataset(folder).bad == ()
+    else:
+        dataset = read_dataset(folder)
+        assert dataset.rows == ()
+        assert any(named[encoding] in bad.reason for bad in dataset.bad)
+
+
+# Published rows with coordinates of their own
+
+
+def omni(folder: Path, tmp_path: Path, got: str, coord: Any, **other: Any) -> ImportReport:
+    (folder / DATA_FILE).unlink(missing_ok=True)
+    row = {"omni_edit_id": "7", "edit_instruction": "paint it", "got": got, "coord": coord, **other}
+    source = tmp_path / "rows.jsonl"
+    source.write_text(json.dumps({"src_img": "old\\cup.png", "edited_img": "cup.png", **row}))
+    return import_dataset(source, folder)
+
+
+BOX = "(100,200),(500,900)"
+VALUES = [
+    *([[100, 200], [500, 900]], [100, 200, 500, 900], [[[100, 200], [500, 900]]], BOX, f"({BOX})"),
+    *(
+        ["100", "200", "500", "900"],
+        [100.2, 199.8, 500.0, 900.4],
+        {"x1": 100, "y1": 200, "x2": 500, "y2": 900},
+    ),
+    *({"bbox": [100, 200, 500, 900]}, "100, 200, 500, 900", "[[100, 200], [500, 900]]"),
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=range(len(VALUES)))
+@pytest.mark.parametrize("place", ["box_1", "<box_1>", "[box_1]", "(box_1)", "{box_1}"])
+@pytest.mark.parametrize("as_text", [True, False])
+def test_coordinates_apart_are_put_where_their_keys_stand(
+    folder: Path, tmp_path: Path, value: Any, place: str, as_text: bool
+) -> None:
+    coord = {"box_1": value}
+    report = omni(folder, tmp_path, f"A red cup {place} turns blue.", json.dumps(coord) if as_text else coord)
+    assert (report.written, report.mended, report.without_boxes, report.bad) == (1, (), (), ())
+    (row,) = read_dataset(folder).rows
+    assert row.chain.text == "A red cup <|box_start|>(100,200),(500,900)<|box_end|> (red) turns blue."
+    assert row.source.path == folder / "old/cup.png" and row.image.path == folder / "cup.png"
+
+
+def test_keys_that_begin_one_another_are_told_apart(folder: Path, tmp_path: Path) -> None:
+    coord = {f"box_{n}": [10 * n, 20, 10 * n + 100, 300] for n in range(1, 12)}
+    got = ", ".join(f"a cup box_{n}" for n in reversed(range(1, 12)))
+    assert omni(folder, tmp_path, got, json.dumps(coord)).mended == ()
+    boxes = [region.box.x1 for region in read_dataset(folder).rows[0].chain.regions]
+    assert boxes == [10 * n for n in reversed(range(1, 12))]
+
+
+@pytest.mark.parametrize(
+    ("got", "coord", "reason"),
+    [
+        ("a cup box_1", "{", "coordinates are not JSON"),
+        ("a cup box_1", "[" * 100_000, "coordinates are not JSON"),
+        ("a cup box_1", "[1, 2]", "must be an object"),
+        ("a cup box_1", 7, "must be an object"),
+        ("a cup box_1", {"box_1": [1, 2, 3]}, "must be four numbers, got [1, 2, 3]"),
+        ("a cup box_1", {"box_1": None}, "must be four numbers, got None"),
+        ("a cup box_1", {"box_1": [1, 2, 3, float("nan")]}, "must be four numbers"),
+        ("a cup box_1", {"box_1": [True, 2, 3, 4]}, "must be four numbers"),
+        ("a cup box_1, a mug box_2", {"box_1": [1, 2, 300, 400]}, "'box_2' stands in the text"),
+    ],
+    ids=range(9),
+)
+def test_coordinates_that_cannot_be_used_leave_the_row_out(
+    folder: Path, tmp_path: Path, got: str, coord: Any, reason: str
+) -> None:
+    with pytest.raises(GoTError) as refused:
+        omni(folder, tmp_path, got, coord)
+    assert "rows.jsonl" in str(refused.value) and reason in str(refused.value)
+    assert not (folder / DATA_FILE).exists()
+
+
+def test_boxes_that_are_lost_on_the_way_are_told(folder: Path, tmp_path: Path) -> None:
+    report = omni(folder, tmp_path, "a cup turns blue", json.dumps({"box_1": [1, 2, 300, 400]}))
+    assert "coordinates of 'box_1' have no place in the text" in report.mended[0].reason
+    assert report.without_boxes[0].where == "line 1"
+    assert "line 1: has no box: 'a cup turns blue'" in report.text()
+    report = omni(folder, tmp_path, "a cup box_1", json.dumps({"box_1": [0.1, 0.2, 0.5, 0.9]}))
+    assert "shares of the side" in report.mended[0].reason
+    assert CANONICAL[10:56] in read_dataset(folder).rows[0].chain.text
+
+
+def test_what_a_table_fills_in_is_nothing(folder: Path, tmp_path: Path) -> None:
+    source = tmp_path / "rows.jsonl"
+    source.write_text(
+        '{"prompt": "p", "got": "a cup (1,2),(300,400)", "image": "cup.png", "source": NaN, "coord": null}'
+    )
+    assert import_dataset(source, folder).written == 1
+
+
+# Two at once
+
+
+def test_of_two_imports_at_once_one_writes_and_the_other_is_told(folder: Path, tmp_path: Path) -> None:
+    source = tmp_path / "rows.jsonl"
+    row = {"prompt": "a cup", "got": CHAIN, "image": "cup.png"}
+    source.write_text("".join(json.dumps(row) + "\n" for _ in range(300)))
+    (folder / "data.part").write_text("mine")
+    command = [sys.executable, "-m", "got_models", "dataset", "import", str(source), str(folder)]
+    both = [
+        subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)
+    ]
+    ends = sorted((process.wait(timeout=120), process.communicate()[1].decode()) for process in both)
+    assert [code for code, _ in ends] == [0, 2]
+    assert "Another import" in ends[1][1] or "exists already" in ends[1][1]
+    assert len(read_dataset(folder).rows) == 300 and read_dataset(folder).bad == ()
+    assert (folder / "data.part").read_text() == "mine"
+    assert not [name for name in os.listdir(folder) if name.startswith(".got")]
+
+
+def test_an_import_onto_a_full_disk_leaves_nothing(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    resource = pytest.importorskip("resource", reason="limits on file sizes are a matter of POSIX")
+    source = tmp_path / "rows.jsonl"
+    source.write_text(
+        "".join(json.dumps({"prompt": "p", "got": CHAIN, "image": "cup.png"}) + "\n" for _ in range(90))
+    )
+    before = sorted(folder.iterdir())
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        code, _, err = run(capsys, "import", source, folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert code == 2 and "File too large" in err and err.count("\n") == 1
+    assert sorted(folder.iterdir()) == before

@@ -23,8 +23,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from got_models.exclusive_lock import exclusive_lock
 from got_models.importing.folders import find_folders
-from got_models.importing.staging import only_one
 
 ROOT = Path(__file__).parents[2]
 GOT, QWEN, SDXL = (
@@ -202,7 +202,7 @@ def test_progress_counts_the_bytes_of_all_files_up_to_their_sum(hub: Hub, tmp_pa
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal")
 def test_a_killed_download_goes_on_at_the_byte_where_it_stopped(hub: Hub, tmp_path: Path) -> None:
     assert run(hub.address, tmp_path, killed_at=0.7).returncode == -signal.SIGKILL
-    (part,) = (tmp_path / "GoT-6B").glob("*.part")
+    (part,) = (tmp_path / "GoT-6B").glob(".got-download-*")
     received = part.stat().st_size
     assert 0 < received < SHARD_BYTES
     hub.asked.clear()
@@ -246,7 +246,7 @@ def test_a_repository_that_is_not_there_is_named(hub: Hub, tmp_path: Path) -> No
 
 
 def test_a_second_download_into_the_same_folder_is_refused(hub: Hub, tmp_path: Path) -> None:
-    with only_one("download", tmp_path / ".download.lock"):
+    with exclusive_lock("download", tmp_path / ".got-download.lock"):
         assert "Another download" in message(run(hub.address, tmp_path))
     assert hub.asked == []
 

@@ -1,0 +1,114 @@
+"""Boxes that a published row keeps apart from its text, as OmniEdit-GoT does.
+
+There the text has keys in the place of coordinates, and `coord` is JSON that gives each key its coordinates:
+
+    got    The dog <box_1> becomes a cat.
+    coord  {"box_1": [[310, 280], [640, 790]]}
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from ..chain import GRID
+from ..errors import GoTError, short_repr
+
+_OPENING, _CLOSING = "[<{(", "]>})"
+
+
+def with_coordinates(text: str, coord: Any) -> tuple[str, tuple[str, ...]]:
+    """The text with coordinates where their keys stand, and what had to be mended for it.
+
+    Brackets directly around a key go with it.
+
+    Args:
+        coord: key -> coordinates, or JSON of it. Coordinates are four numbers in thousandths of width and
+            height, in any nesting, or text with them; numbers up to 1 are shares of the side.
+
+    Raises:
+        GoTError: it is neither, a key that stands in the text has no four numbers, or a key like the others
+            stands in the text and has no coordinates.
+    """
+    table = _table(coord)
+    keys = sorted(filter(None, table), key=len, reverse=True)  # the longest first: box_1 begins box_10
+    if not keys:
+        return text, ()
+    found = set()
+    mended = []
+
+    def replace(match: re.Match[str]) -> str:
+        key = next(name for name in (match[0], match[0][1:-1]) if name in table)
+        found.add(key)
+        box, warning = _box(key, table[key])
+        if warning:
+            mended.append(warning)
+        return box
+
+    text = re.sub("|".join(map(_pattern, keys)), replace, text)
+    like = re.search("|".join(sorted({_like(key) for key in keys})), text)
+    if like:
+        raise GoTError(f"{short_repr(like[0])} stands in the text, and there are no coordinates for it.")
+    lost = [key for key in table if key not in found and table[key] is not None]
+    mended += [f"The coordinates of {short_repr(key)} have no place in the text." for key in lost]
+    return text, tuple(mended)
+
+
+def _table(coord: Any) -> dict[str, Any]:
+    if isinstance(coord, str):
+        try:
+            coord = json.loads(coord)
+        except (ValueError, RecursionError) as error:
+            raise GoTError(f"The coordinates are not JSON: {error}.") from error
+    if not isinstance(coord, dict):
+        raise GoTError(f"The coordinates must be an object, key by key, got {short_repr(coord)}.")
+    return {str(key): value for key, value in coord.items()}
+
+
+def _bounded(pattern: str, key: str) -> str:
+    """Not within a word: `box_1` does not stand in `box_10`."""
+    before = r"(?<!\w)" if re.match(r"\w", key) else ""
+    after = r"(?!\w)" if re.search(r"\w\Z", key) else ""
+    return f"{before}{pattern}{after}"
+
+
+def _pattern(key: str) -> str:
+    alone = _bounded(re.escape(key), key)
+    around = (re.escape(a) + alone + re.escape(b) for a, b in zip(_OPENING, _CLOSING, strict=True))
+    return "|".join([*around, alone])
+
+
+def _like(key: str) -> str:
+    """What has other digits in the place of the key's; nothing, for a key without letters or digits."""
+    if not re.search(r"[^\W\d]", key) or not re.search(r"\d", key):
+        return r"(?!)"
+    return _bounded(re.sub(r"\d+", lambda match: r"\d+", re.escape(key)), key)
+
+
+def _box(key: str, value: Any) -> tuple[str, str]:
+    """`(x1,y1),(x2,y2)`, and what had to be mended."""
+    numbers = _numbers(value)
+    if len(numbers) != 4:
+        raise GoTError(f"The coordinates of {short_repr(key)} must be four numbers, got {short_repr(value)}.")
+    warning = ""
+    if all(0 <= number <= 1 for number in numbers):
+        numbers = [number * GRID for number in numbers]
+        warning = f"The coordinates of {short_repr(key)} are shares of the side: {short_repr(value)}."
+    x1, y1, x2, y2 = map(round, numbers)
+    return f"({x1},{y1}),({x2},{y2})", warning
+
+
+def _numbers(value: Any, depth: int = 0) -> list[float]:
+    """The numbers in lists, objects or text, in their order; [] where there is anything else."""
+    if type(value) in (int, float) and math.isfinite(value):
+        return [value]
+    if isinstance(value, str):
+        texts = re.findall(r"-?\d+(?:\.\d+)?", value[:200])
+        return [float(text) if "." in text else int(text) for text in texts]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)) and len(value) <= 4 and depth < 4:
+        return [number for entry in value for number in _numbers(entry, depth + 1)]
+    return []
