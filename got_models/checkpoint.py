@@ -18,8 +18,9 @@ from typing import Any, TypeVar
 
 from safetensors import SafetensorError, safe_open
 
-from .errors import GoTError
+from .errors import GoTError, short_repr
 from .guidance import LATENT_CHANNELS, VAE_FACTOR
+from .ssgm import MASK_RULES
 from .whole_files import write_whole
 
 FORMAT_VERSION = 1
@@ -57,13 +58,18 @@ class Sizes:
 
 @dataclass(frozen=True)
 class CheckpointSettings:
-    """The content of got.json. `vision_size`: side of the picture for the vision tower, in pixels."""
+    """The content of got.json.
+
+    `vision_size`: side of the picture for the vision tower, in pixels. `mask_rule`: one of MASK_RULES; a
+    got.json without it, as all were at first, means the published one.
+    """
 
     vision_size: int
     max_new_tokens: int
     sizes: Sizes
     tasks: dict[str, TaskSettings]
     format_version: int = FORMAT_VERSION
+    mask_rule: str = MASK_RULES[0]
 
 
 def write_settings(path: str | Path, settings: CheckpointSettings) -> None:
@@ -90,6 +96,11 @@ def read_settings(path: str | Path) -> CheckpointSettings:
     for key in ("vision_size", "max_new_tokens"):
         if not isinstance(values.get(key), int) or values[key] < 1:
             raise GoTError(f"{file}: {key!r} must be a whole number from 1 on, got {values.get(key)!r}.")
+    mask_rule = values.get("mask_rule", MASK_RULES[0])
+    if mask_rule not in MASK_RULES:
+        raise GoTError(
+            f"{file}: 'mask_rule' must be {' or '.join(map(repr, MASK_RULES))}, got {short_repr(mask_rule)}."
+        )
     tasks = values.get("tasks")
     if not isinstance(tasks, dict) or set(tasks) != {"generate", "edit"}:
         raise GoTError(f"{file}: 'tasks' must hold the entries 'generate' and 'edit', got {tasks!r}.")
@@ -101,6 +112,7 @@ def read_settings(path: str | Path) -> CheckpointSettings:
             name: _numbers(TaskSettings, task, f"{file}: the task {name!r}") for name, task in tasks.items()
         },
         format_version=version,
+        mask_rule=mask_rule,
     )
 
 

@@ -123,6 +123,9 @@ def branch_inputs(guidance: Guidance, branch: str) -> tuple[Tensor, Tensor, Tens
 def combine(predictions: dict[str, Tensor], scales: GuidanceScales) -> Tensor:
     """Weighted sum of the branches' predictions, all of one shape (noise or, since the weights sum to 1, x0).
 
+    It is taken in float32 at least: the coefficients are large and of both signs, so that fewer digits would
+    lose the difference between branches.
+
     Raises:
         GoTError: a branch with a coefficient other than zero is missing.
     """
@@ -131,4 +134,6 @@ def combine(predictions: dict[str, Tensor], scales: GuidanceScales) -> Tensor:
     missing = [branch for branch in active if branch not in predictions]
     if missing:
         raise GoTError(f"These scales need the branches {', '.join(active)}; missing: {', '.join(missing)}.")
-    return torch.stack([coefficients[branch] * predictions[branch] for branch in active]).sum(dim=0)
+    dtype = torch.promote_types(predictions[active[0]].dtype, torch.float32)
+    weighted = [coefficients[branch] * predictions[branch].to(dtype) for branch in active]
+    return torch.stack(weighted).sum(dim=0)

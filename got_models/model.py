@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .chain import ReasoningChain, Region
+from .chain import Box, ReasoningChain, Region
 from .checkpoint import PROJECTORS_FILE, CheckpointSettings, check
 from .errors import GoTError
 from .guidance import BRANCHES, VAE_FACTOR, Guidance, GuidanceScales
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 SMALLEST_SIDE, LARGEST_SIDE = 64, 2048
 MASKS_KEPT = 128
 """How many encoded masks a model remembers: those of the two largest chains; 256 kB each at 1024 x 1024."""
+Mask = tuple[Box, str] | None
+"""A box in its colour, or a black picture."""
 
 
 class GoTModel:
@@ -57,7 +58,7 @@ class GoTModel:
         self.dtype = dtype
         self.mllm_bits = mllm_bits
         self.unet_fp8 = unet_fp8
-        self._mask_latents = lru_cache(MASKS_KEPT)(self._encode_mask)
+        self._kept_masks: dict[tuple[Mask, tuple[int, int]], Tensor] = {}  # the latest last
 
     @classmethod
     def from_pretrained(
@@ -181,8 +182,9 @@ class GoTModel:
             size: (height, width) of the result in pixels; by default the checkpoint's for the task.
 
         Raises:
-            GoTError: a size that does not fit, or editing without a picture.
+            GoTError: a size that does not fit, editing without a picture, or values that are not finite.
         """
+        from .finite import check_finite
         from .ssgm import reference_latents
 
         defaults = self.settings.tasks[chain.task]
@@ -193,17 +195,22 @@ class GoTModel:
         if chain.task == "generate" and reference is not None:
             raise GoTError("A reference picture was given, but the chain's task is 'generate'; leave it out.")
         # 1. Semantic guidance: prompt, chain and image tokens; what the MLLM has just read is not read again.
-        hidden = self.reasoner.read(chain, reference)
-        weight = self.ssgm.output_projector.projector.weight
-        semantic, null_semantic, pooled = self.ssgm.semantic(hidden.to(weight.device, weight.dtype))
+        reasoner = self.reasoner
+        hidden = reasoner.read(chain, reference)
+        check_finite(hidden, "What the language model has read of the plan", reasoner.mllm)
+        ssgm = self.ssgm
+        weight = ssgm.output_projector.projector.weight
+        semantic, null_semantic, pooled = ssgm.semantic(hidden.to(weight.device, weight.dtype))
+        for values in (semantic, null_semantic, pooled):
+            check_finite(values, "The semantic guidance", ssgm)
         # 2. Spatial and reference guidance: boxes and source picture as unscaled latents.
-        masks: list[Region | None] = [replace(region, phrase="", span=(0, 0)) for region in chain.regions]
-        latents = [self._mask_latents(mask, size) for mask in masks or [None]]
-        spatial = torch.cat(latents).mean(dim=0, keepdim=True)
+        masks: list[Mask] = [(region.box, region.color) for region in chain.regions] or [None]
+        spatial = torch.cat(self._mask_latents(masks, size)).mean(dim=0, keepdim=True)
         if reference is None:
-            source = self._mask_latents(None, size)
+            (source,) = self._mask_latents([None], size)
         else:
             source = reference_latents(self.vae, reference, size)
+            check_finite(source, "What the VAE has made of the picture to edit", self.vae)
         return Guidance(
             semantic,
             null_semantic,
@@ -266,13 +273,15 @@ class GoTModel:
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Image.Image:
-        """Scaled latents [1, 4, h, w], as the UNet sees them, -> the picture."""
-        config = self.vae.config
-        unscaled = latents.to(self.vae.device, self.vae.dtype) / config["scaling_factor"]
-        unscaled = unscaled + (config.get("shift_factor") or 0.0)
-        pixels = self.vae.decode(unscaled, return_dict=False)[0]
-        levels = ((pixels[0].float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
-        return Image.fromarray(levels.permute(1, 2, 0).cpu().numpy())
+        """Scaled latents [1, 4, h, w], as the UNet sees them, -> the picture.
+
+        Raises:
+            GoTError: the picture has values that are not finite, or memory is too short even in tiles.
+        """
+        from .vae import decode_scaled
+
+        levels = ((decode_scaled(self.vae, latents)[0].float() + 1.0) * 127.5).round().clamp(0, 255)
+        return Image.fromarray(levels.to(torch.uint8).permute(1, 2, 0).cpu().numpy())
 
     def default_scales(self, task: str) -> GuidanceScales:
         """The checkpoint's guidance scales for a task."""
@@ -288,11 +297,29 @@ class GoTModel:
                     f"got {side}."
                 )
 
-    def _encode_mask(self, region: Region | None, size: tuple[int, int]) -> Tensor:
-        """The latents [1, 4, h, w] of one region's mask, or of a black picture, on the CPU."""
+    def _mask_latents(self, masks: Sequence[Mask], size: tuple[int, int]) -> list[Tensor]:
+        """The latents [1, 4, h, w] of each mask at size (H, W), on the CPU, encoded where they are not known.
+
+        They leave the VAE's device when all are there, so that a GPU need not wait after each of them.
+        """
+        from .finite import check_finite
         from .ssgm import spatial_latents
 
-        return spatial_latents(self.vae, [region] if region else [], size).cpu()
+        kept, rule = self._kept_masks, self.settings.mask_rule
+        unknown = [mask for mask in dict.fromkeys(masks) if (mask, size) not in kept]
+        encoded = [
+            spatial_latents(self.vae, [Region("", *mask, (0, 0))] if mask else [], size, rule)
+            for mask in unknown
+        ]
+        if encoded:
+            check_finite(torch.cat(encoded), "What the VAE has made of the boxes", self.vae)
+        kept |= {(mask, size): latents.cpu() for mask, latents in zip(unknown, encoded, strict=True)}
+        wanted = [kept[mask, size] for mask in masks]
+        for mask in masks:
+            kept[mask, size] = kept.pop((mask, size))
+        while len(kept) > MASKS_KEPT:
+            del kept[next(iter(kept))]
+        return wanted
 
     def _load_projectors(self) -> SemanticSpatialGuidance:
         from safetensors.torch import load_file

@@ -12,6 +12,7 @@ from torch import Tensor
 from .chain import ReasoningChain, Region
 from .decoding import Decoding
 from .errors import GoTError, Interrupted
+from .finite import check_finite
 from .locks import LockedRegions
 from .prompts import TokenIds, conversation
 from .reading import PrefixCache, modality_ids
@@ -73,7 +74,8 @@ class Reasoner:
         is asked after every token.
 
         Raises:
-            GoTError: an unusable prompt, picture or decoding setting; more locked regions than tokens.
+            GoTError: an unusable prompt, picture or decoding setting; more locked regions than tokens; values
+                that are not finite.
             Interrupted: `should_stop` said so.
         """
         length = self.max_new_tokens if max_new_tokens is None else max_new_tokens
@@ -275,7 +277,7 @@ class _Sequence:
         ids = [*self.prompt, *tokens]
         hidden = self.cache.read(ids, *self.picture)
         token_ids = torch.tensor([ids], device=hidden.device)
-        return decoding.choose(token_ids, self.mllm.lm_head(hidden[:, -1]), forbidden)
+        return decoding.choose(token_ids, self._logits(hidden[:, -1]), forbidden)
 
     def regret(self, tokens: list[int], following: list[int]) -> float:
         """By how much the likeliest tokens beat `following` in their places: see `locks.Regret`."""
@@ -296,8 +298,16 @@ class _Sequence:
         """Logarithms of the probabilities [following, vocabulary] in the places of `following`."""
         ids = [*self.prompt, *tokens, *following]
         hidden = self.cache.read(ids, *self.picture, last=len(following) + 1)
-        scores: Tensor = self.mllm.lm_head(hidden[0, :-1]).float().log_softmax(dim=-1)
-        return scores
+        return self._logits(hidden[0, :-1]).float().log_softmax(dim=-1)
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        """
+        Raises:
+            GoTError: they are not finite, so that no token is likelier than another.
+        """
+        logits: Tensor = self.mllm.lm_head(hidden)
+        check_finite(logits, "What the language model gives for the next token", self.mllm)
+        return logits
 
 
 class _Stream:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .computed_once import Rows, computed_once
 from .errors import GoTError, Interrupted
+from .finite import not_finite
 from .guidance import (
     BRANCHES,
     LATENT_CHANNELS,
@@ -81,10 +82,11 @@ def denoise(
     should_stop: Callable[[], bool] | None = None,
     branches_at_once: int = len(BRANCHES),
 ) -> Tensor:
-    """Denoise from pure noise to scaled latents [b, 4, h, w].
+    """Denoise from pure noise to scaled latents [b, 4, h, w], in float32 whatever the UNet computes in.
 
-    One generator on `device`, seeded with `seed`, draws the initial noise and is then passed to every
-    scheduler step that takes one. Branches whose coefficient is zero are not evaluated.
+    One generator on the CPU, seeded with `seed`, draws the initial noise and is then passed to every
+    scheduler step that takes one: a seed means the same noise on every device and in every number format.
+    Branches whose coefficient is zero are not evaluated.
 
     Args:
         unet: on `device`, with the latents', the reference's and the spatial channels as input.
@@ -94,7 +96,7 @@ def denoise(
         branches_at_once: at least 1; how many branches share a UNet batch. Fewer take less memory and longer.
 
     Raises:
-        GoTError: steps, seed, scheduler or channel counts that cannot be used.
+        GoTError: steps, seed, scheduler or channel counts that cannot be used, or values that are not finite.
         Interrupted: `should_stop` said so.
     """
     # 1. Check everything before the first evaluation.
@@ -115,15 +117,16 @@ def denoise(
     ]
 
     # 3. Draw the initial noise.
-    generator = torch.Generator(device).manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     schedule.set_timesteps(steps, device=device)
-    latents = torch.randn(guidance.reference.shape, generator=generator, device=device, dtype=dtype)
+    latents = torch.randn(guidance.reference.shape, generator=generator).to(device)
     latents = latents * schedule.init_noise_sigma
     step_arguments: dict[str, Any] = {"return_dict": False}
     if "generator" in inspect.signature(schedule.step).parameters:
         step_arguments["generator"] = generator
 
     # 4. Denoise.
+    finite: list[Tensor] = []  # for each step and branch, whether its prediction is
     with computed_once(unet, [batch.rows for batch in batches]):
         for index, timestep in enumerate(schedule.timesteps, start=1):
             if should_stop is not None and should_stop():
@@ -132,8 +135,12 @@ def denoise(
             predictions: dict[str, Tensor] = {}
             for batch in batches:
                 predictions |= batch.predict(unet, noisy, timestep)
+            finite.append(torch.stack([prediction.isfinite().all() for prediction in predictions.values()]))
             combined = combine(predictions, scales)
             latents = schedule.step(combined, timestep, latents, **step_arguments)[0]
+            # Not after every step: asking makes a GPU wait. Most that can go wrong does so in the first.
+            if index in (1, steps) and not torch.isfinite(latents).all():
+                raise _not_finite(torch.stack(finite), branches, unet)
             if on_step is not None:
                 kept = schedule.alphas_cumprod[int(timestep)]
                 predicted = (noisy - (1 - kept).sqrt() * combined) / kept.sqrt()
@@ -179,13 +186,26 @@ class _Batch:
         """Noisy latents [b, 4, h, w] -> branch -> predicted noise [b, 4, h, w]."""
         rows = noisy.repeat(len(self.branches), 1, 1, 1)
         prediction: Tensor = unet(
-            torch.cat([rows, self.conditions], dim=1),
+            torch.cat([rows.to(self.conditions), self.conditions], dim=1),
             timestep,
             encoder_hidden_states=self.semantic,
             added_cond_kwargs=self.added,
             return_dict=False,
         )[0]
         return dict(zip(self.branches, prediction.chunk(len(self.branches)), strict=True))
+
+
+def _not_finite(finite: Tensor, branches: tuple[str, ...], unet: UNet2DConditionModel) -> GoTError:
+    """The error for latents that are not finite; `finite` [steps, branches] says of each prediction whether
+    it was."""
+    if finite.all():
+        return GoTError(
+            "The branches of the guidance, multiplied by its scales, are too large for a number: choose "
+            "smaller guidance scales."
+        )
+    step, column = (~finite).nonzero()[0].tolist()
+    where = f"in step {step + 1}, in the branch {branches[column]!r},"
+    return not_finite(f"What the UNet has predicted {where}", unet)
 
 
 def _check_channels(unet: UNet2DConditionModel, guidance: Guidance) -> None:

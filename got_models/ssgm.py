@@ -13,10 +13,16 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
-from .chain import Region
+from .chain import GRID, Box, Region
+from .vae import encode_unscaled
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+MASK_RULES = ("published", "rounded")
+"""How boxes become pixels: truncated and filled up to and including the bottom-right corner, as the published
+inference does it; or rounded, without that corner. A checkpoint draws best with the rule that it was trained
+with."""
 
 
 class Projector(nn.Module):
@@ -51,10 +57,25 @@ class SemanticSpatialGuidance(nn.Module):
         return semantic, null_semantic, pooled
 
 
-def draw_region_masks(regions: Sequence[Region], size: tuple[int, int]) -> list[Image.Image]:
+def mask_corners(box: Box, size: tuple[int, int], rule: str) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of a box's mask in a picture of size (H, W), all of them inside the mask.
+
+    Args:
+        rule: one of MASK_RULES.
+    """
+    height, width = size
+    if rule == "published":  # in floating point, as it was published: int(290 / 1000 * 100) is 28
+        left, right = (int(x / GRID * width) for x in (box.x1, box.x2))
+        top, bottom = (int(y / GRID * height) for y in (box.y1, box.y2))
+        return left, top, right, bottom
+    left, top, right, bottom = box.to_pixels(width, height)
+    return left, top, right - 1, bottom - 1
+
+
+def draw_region_masks(regions: Sequence[Region], size: tuple[int, int], rule: str) -> list[Image.Image]:
     """For each region its own black picture of size (H, W) with the box filled in the region's colour.
 
-    No region: one black picture.
+    No region: one black picture. The rule is one of MASK_RULES.
     """
     height, width = size
     if not regions:
@@ -62,8 +83,7 @@ def draw_region_masks(regions: Sequence[Region], size: tuple[int, int]) -> list[
     pictures = []
     for region in regions:
         picture = Image.new("RGB", (width, height))
-        left, top, right, bottom = region.box.to_pixels(width, height)
-        ImageDraw.Draw(picture).rectangle((left, top, right - 1, bottom - 1), fill=region.color)
+        ImageDraw.Draw(picture).rectangle(mask_corners(region.box, size, rule), fill=region.color)
         pictures.append(picture)
     return pictures
 
@@ -77,15 +97,14 @@ def pictures_to_tensor(
     return (tensor / 127.5 - 1.0).to(dtype).contiguous()
 
 
-def encode_unscaled(vae: AutoencoderKL, pixels: Tensor) -> Tensor:
-    """Pixels [n, 3, H, W] in -1..1 -> the mode of their latent distribution [n, 4, h, w], not scaled."""
-    latents: Tensor = vae.encode(pixels).latent_dist.mode()
-    return latents
+def spatial_latents(
+    vae: AutoencoderKL, regions: Sequence[Region], size: tuple[int, int], rule: str
+) -> Tensor:
+    """Spatial guidance [1, 4, h, w]: the mean of the regions' masks, encoded one by one to save memory.
 
-
-def spatial_latents(vae: AutoencoderKL, regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
-    """Spatial guidance [1, 4, h, w]: the mean of the regions' masks, encoded one by one to save memory."""
-    masks = draw_region_masks(regions, size)
+    The masks are of size (H, W), by one of MASK_RULES.
+    """
+    masks = draw_region_masks(regions, size, rule)
     latents = [encode_unscaled(vae, pictures_to_tensor([mask], vae.device, vae.dtype)) for mask in masks]
     return torch.cat(latents).mean(dim=0, keepdim=True)
 

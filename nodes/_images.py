@@ -1,4 +1,4 @@
-"""Pictures as ComfyUI's tensors, and what is kept of a picture that is edited. Pure functions.
+"""Pictures as ComfyUI's tensors. Pure functions.
 
 IMAGE is [b, H, W, 3] in 0..1, MASK [b, H, W] in 0..1, LATENT's samples are unscaled [b, 4, h, w].
 """
@@ -16,8 +16,6 @@ from ..got_models.chain import Region
 from ..got_models.errors import GoTError
 from ..got_models.guidance import VAE_FACTOR
 from ..got_models.pictures import LARGEST_ASPECT
-
-FEATHER = 1 / 64  # of the picture's short side
 
 
 def image_to_pictures(image: Tensor) -> list[Image.Image]:
@@ -71,35 +69,6 @@ def box_masks(regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
         left, top, right, bottom = region.box.to_pixels(width, height)
         mask[top:bottom, left:right] = 1.0
     return masks
-
-
-def edited_area(regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
-    """Where an edit may change a picture of size (H, W): [H, W], 1 in the boxes, falling to 0 around them.
-
-    A chain without boxes is about the whole picture.
-    """
-    height, width = size
-    if not regions:
-        return torch.ones(height, width)
-    feather = max(1, round(FEATHER * min(height, width)))
-    y, x = torch.arange(height)[:, None], torch.arange(width)[None, :]
-    area = torch.zeros(height, width)
-    for region in regions:
-        left, top, right, bottom = region.box.to_pixels(width, height)
-        beside = torch.maximum(left - x, x - (right - 1)).clamp(min=0)  # pixels outside the box
-        above = torch.maximum(top - y, y - (bottom - 1)).clamp(min=0)
-        area = torch.maximum(area, 1.0 - torch.maximum(beside, above) / (feather + 1))
-    return area.clamp(min=0.0)
-
-
-def paste(drawn: Tensor, source: Tensor, area: Tensor) -> Tensor:
-    """`drawn` inside the area, `source` outside it: IMAGEs [b, H, W, 3] and an area [H, W]."""
-    return torch.lerp(source, drawn, area.to(drawn)[None, :, :, None])
-
-
-def paste_latents(drawn: Tensor, source: Tensor, area: Tensor) -> Tensor:
-    """The same for latents [b, 4, h, w] and an area [H, W]."""
-    return torch.lerp(source, drawn, torch.nn.functional.avg_pool2d(area.to(drawn)[None, None], VAE_FACTOR))
 
 
 def fit_preview_colors(encode: Callable[[Tensor], Tensor]) -> tuple[list[list[float]], list[float]]:

@@ -140,7 +140,7 @@ class GoTSSGMEncode:
         remember_chain(chain, prompt, unique_id)
         source = None if reference is None else reference[..., :3].float().cpu()
         plan = EncodedPlan(guidance, chain, source, model.default_scales(chain.task))
-        masks = pictures_to_image(draw_region_masks(chain.regions, size))
+        masks = pictures_to_image(draw_region_masks(chain.regions, size, model.settings.mask_rule))
         return plan, *conditioning(guidance), masks
 
 

@@ -143,7 +143,7 @@ class GoTSampler:
 
 def previews(model: ManagedModel) -> Callable[[Tensor], Any]:
     """A function from scaled latents to a small picture for the progress bar."""
-    from ..got_models.ssgm import encode_unscaled
+    from ..got_models.vae import encode_unscaled
 
     factor = model.scaling_factor
 
@@ -167,8 +167,9 @@ def finish(
     A generated picture stays as it is. An edited one takes its source's aspect; outside the chain's boxes,
     image and latents are the source's if that is wished. The batch of sources was drawn `repeats` times.
     """
+    from ..got_models.edit_area import edited_area, paste, paste_latents
     from ..got_models.model import resize_result
-    from ._images import edited_area, paste, paste_latents, pictures_to_image, resize_image
+    from ._images import pictures_to_image, resize_image
 
     if plan.source is None:
         return samples, pictures_to_image(pictures)

@@ -20,7 +20,8 @@ from ..chain import ReasoningChain
 from ..guidance import Guidance
 from ..model import GoTModel
 from ..prompts import conversation
-from ..ssgm import draw_region_masks, encode_unscaled, pictures_to_tensor
+from ..ssgm import draw_region_masks, pictures_to_tensor
+from ..vae import encode_unscaled
 
 
 class PublishedOrder:
@@ -63,7 +64,8 @@ class PublishedOrder:
         )
         semantic, null_semantic, pooled = ssgm.semantic(states[0][:, -len(ids.image_tokens) :])
         # 2. Spatial and reference guidance: every picture through the VAE.
-        masks = [self._latents(mask) for mask in draw_region_masks(chain.regions, size)]
+        rule = self.model.settings.mask_rule
+        masks = [self._latents(mask) for mask in draw_region_masks(chain.regions, size, rule)]
         spatial = torch.cat(masks).mean(dim=0, keepdim=True)
         height, width = size
         reference = self._latents(Image.new("RGB", (width, height)))
@@ -79,7 +81,7 @@ class PublishedOrder:
 
     @torch.no_grad()
     def sample_latents(self, guidance: Guidance, *, seed: int, steps: int) -> Tensor:
-        """Denoise with DDPM and the checkpoint's scales -> scaled latents [1, 4, h, w]."""
+        """Denoise with DDPM and the checkpoint's scales -> scaled latents [1, 4, h, w], in float32."""
         unet, device = self.model.unet, self.model.unet.device
         scales = self.model.default_scales("generate")
         schedule = DDPMScheduler.from_config(self.model.scheduler_config)
@@ -94,12 +96,12 @@ class PublishedOrder:
         time_ids = torch.tensor([[height, width, 0, 0, height, width]] * 4, device=device, dtype=unet.dtype)
         added = {"text_embeds": guidance.pooled.repeat(4, 1), "time_ids": time_ids}
         # 2. Noise, and from there step by step.
-        generator = torch.Generator(device).manual_seed(seed)
-        latents = torch.randn(reference[:1].shape, generator=generator, device=device, dtype=unet.dtype)
+        generator = torch.Generator().manual_seed(seed)
+        latents = torch.randn(reference[:1].shape, generator=generator).to(device)
         for time in schedule.timesteps:
-            noisy = torch.cat([latents.repeat(4, 1, 1, 1), reference, spatial], dim=1)
+            noisy = torch.cat([latents.repeat(4, 1, 1, 1).to(unet.dtype), reference, spatial], dim=1)
             noise = unet(noisy, time, encoder_hidden_states=semantic, added_cond_kwargs=added)[0]
-            nothing, only_reference, no_boxes, full = noise.chunk(4)
+            nothing, only_reference, no_boxes, full = noise.float().chunk(4)
             combined = (
                 nothing
                 + scales.semantic * (no_boxes - only_reference)

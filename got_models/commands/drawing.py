@@ -26,7 +26,12 @@ MOST_WARNINGS = 5
 
 
 def run_drawing(
-    arguments: argparse.Namespace, task: str, prompt: str, source: Image.Image | None = None
+    arguments: argparse.Namespace,
+    task: str,
+    prompt: str,
+    source: Image.Image | None = None,
+    *,
+    keep_outside: bool = True,
 ) -> None:
     """Check all input, draw one picture with the options of ``add_drawing_options``, write all results."""
     check_prompt(prompt)
@@ -49,6 +54,7 @@ def run_drawing(
         steps=arguments.steps,
         scheduler=arguments.scheduler,
         size=arguments.size,
+        keep_outside=keep_outside,
     )
     files = drawing.files()
     write_files(arguments.out, files)
@@ -87,11 +93,14 @@ def draw(
     steps: int | None = None,
     scheduler: str = "ddpm",
     size: tuple[int, int] | None = None,
+    keep_outside: bool = True,
 ) -> Drawing:
     """Draw a chain; scales, steps and size (height, width) default to the checkpoint's own for the task.
 
-    An edited picture takes the aspect of its source, with the short side of the size it was drawn at.
+    An edited picture takes the aspect of its source, with the short side of the size it was drawn at, and
+    outside the chain's boxes it is the source, unless `keep_outside` is false.
     """
+    from ..edit_area import keep_outside_boxes
     from ..model import resize_result
 
     scales = scales or model.default_scales(chain.task)
@@ -104,8 +113,6 @@ def draw(
             bar.update()
 
         picture = model.sample(guidance, scales, seed, steps, scheduler, on_step)
-    if source is not None:
-        picture = resize_result(picture, source.size, min(height, width))
     settings = {
         "seed": seed,
         "steps": steps,
@@ -114,4 +121,9 @@ def draw(
         "scales": dataclasses.asdict(scales),
         "checkpoint": model.path.name,
     }
+    if source is not None:
+        picture = resize_result(picture, source.size, min(height, width))
+        if keep_outside:
+            picture = keep_outside_boxes(picture, source, chain.regions)
+        settings["keep_outside_boxes"] = keep_outside
     return Drawing(chain, picture, settings)

@@ -17,8 +17,20 @@ def add_parser(subcommands: Subparsers) -> None:
     parser.add_argument("image", type=Path, metavar="IMAGE", help="the picture to change")
     parser.add_argument("instruction", metavar="INSTRUCTION", help='such as "make the blue square green"')
     add_drawing_options(parser)
+    parser.add_argument(
+        "--keep-outside-boxes",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="take everything outside the plan's boxes from IMAGE, with a soft edge (default: yes)",
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    run_drawing(arguments, "edit", arguments.instruction, open_picture(arguments.image))
+    run_drawing(
+        arguments,
+        "edit",
+        arguments.instruction,
+        open_picture(arguments.image),
+        keep_outside=arguments.keep_outside_boxes,
+    )

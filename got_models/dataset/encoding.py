@@ -1,8 +1,8 @@
 """What the frozen parts make of a dataset's pictures: latents and vision features, each computed once.
 
-They are kept in files whose names are digests of all that they depend on: the picture's bytes, the boxes, the
-size, the part's weights and the number format. So nothing in the cache is ever out of date, several runs and
-several datasets may share one, and it may be deleted at any time.
+They are kept in files whose names are digests of all that they depend on: the picture's bytes, the boxes and
+how they are drawn, the size, the part's weights and the number format. So nothing in the cache is ever out of
+date, several runs and several datasets may share one, and it may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -74,9 +74,10 @@ class Encoder:
         """
         size = self.size(row)
         regions = [[*vars(region.box).values(), region.color] for region in row.chain.regions]
+        rule = self.model.settings.mask_rule
         spatial = self.cache.get(
-            ["spatial", self._vae, size, regions],
-            lambda: spatial_latents(self.model.vae, row.chain.regions, size),
+            ["spatial", self._vae, size, regions, rule],
+            lambda: spatial_latents(self.model.vae, row.chain.regions, size, rule),
         )
         return Encoded(
             size=size,
@@ -117,7 +118,7 @@ class Cache:
         """The tensor computed from ``origin`` (JSON), on the CPU; a file that cannot be read is made again.
 
         Raises:
-            GoTError: the folder cannot be written to.
+            GoTError: the folder cannot be written to, or the tensor is not finite.
         """
         key = hashlib.sha256(json.dumps(origin).encode()).hexdigest()
         file = self.folder / key[:2] / f"{key}.safetensors"
@@ -125,6 +126,11 @@ class Cache:
             return load_file(file)["tensor"]
         except (OSError, SafetensorError, KeyError):
             tensor = compute().detach().cpu().contiguous()
+        if not torch.isfinite(tensor).all():
+            raise GoTError(
+                "What the checkpoint makes of a picture or its boxes holds NaN or infinite values. Train "
+                "with precision float32, or, if that is it, copy the checkpoint again."
+            )
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         with whole_file(file, within=self.folder) as beside:

@@ -30,7 +30,8 @@ from ..reasoner import select_image_tokens
 from ..shapes.edits import sample_source
 from ..shapes.language import GRID_STEP, QUADRANTS, nudged, sample_generation
 from ..shapes.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, SIZES, Scene, Thing, draw, draw_shape
-from ..ssgm import draw_region_masks, encode_unscaled, pictures_to_tensor
+from ..ssgm import MASK_RULES, draw_region_masks, pictures_to_tensor
+from ..vae import encode_unscaled
 from ..whole_files import whole_file
 from .config import JointSettings, TrainingConfig, UnetSettings, VaeSettings
 from .data import (
@@ -47,7 +48,7 @@ from .losses import DiffusionTargets, chain_loss, diffusion_loss
 from .readout import ContentReadout, PlaceReadout
 
 READOUTS_FILE = "readouts.safetensors"
-LATENTS_FILE = "latents.safetensors"
+LATENTS_FILE = "latents.{mask_rule}.safetensors"
 READ_AT_ONCE = 20
 """Rows in one pass through the MLLM where nothing is learnt from it."""
 NAMING_WEIGHT = 5.0
@@ -179,7 +180,9 @@ def whole_picture(rng: random.Random) -> Image.Image:
     """A scene, or (one in four) one of the masks of its chain."""
     example = sample_generation(rng)
     if rng.random() < 0.25:
-        return rng.choice(draw_region_masks(example.chain.regions, (PICTURE_SIZE, PICTURE_SIZE)))
+        return rng.choice(
+            draw_region_masks(example.chain.regions, (PICTURE_SIZE, PICTURE_SIZE), MASK_RULES[0])
+        )
     return draw(example.target)
 
 
@@ -639,7 +642,8 @@ def mean(losses: list[Tensor]) -> Tensor:
 
 def encoded_rows(model: GoTModel, config: TrainingConfig) -> dict[str, Tensor]:
     """Target, reference and spatial latents (unscaled) of the rows that are drawn, kept in a file."""
-    file = model.path / LATENTS_FILE
+    rule = model.settings.mask_rule
+    file = model.path / LATENTS_FILE.format(mask_rule=rule)
     if not file.exists():
         size = (PICTURE_SIZE, PICTURE_SIZE)
         encoded: dict[str, list[Tensor]] = {}
@@ -651,7 +655,7 @@ def encoded_rows(model: GoTModel, config: TrainingConfig) -> dict[str, Tensor]:
             colored_boxes = {(region.box, region.color): region for region in example.chain.regions}
             for key, region in colored_boxes.items():
                 if key not in masks:
-                    masks[key] = encode_pictures(model.vae, draw_region_masks([region], size))
+                    masks[key] = encode_pictures(model.vae, draw_region_masks([region], size, rule))
             spatial = torch.cat([masks[key] for key in colored_boxes]).mean(dim=0, keepdim=True)
             target = encode_pictures(model.vae, [draw(example.target)])
             reference = encode_pictures(model.vae, [draw(example.source)]) if example.source else black

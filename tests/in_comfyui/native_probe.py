@@ -235,9 +235,9 @@ def parity(got: Any, model: Any, vae: Any) -> dict[str, Any]:
 
 
 def vae_parity(got: Any, vae: Any) -> dict[str, Any]:
-    ssgm = importlib.import_module("pack.got_models.ssgm")
+    encoding = importlib.import_module("pack.got_models.vae")
     image = pixels(source_picture().resize((SIZE[1], SIZE[0])))
-    theirs = ssgm.encode_unscaled(got.vae, (image.permute(2, 0, 1)[None] * 2 - 1))
+    theirs = encoding.encode_unscaled(got.vae, (image.permute(2, 0, 1)[None] * 2 - 1))
     ours = comfy_nodes.VAEEncode().encode(vae, image[None])[0]["samples"]
     return {"difference": float((theirs - ours).abs().max()), "largest": float(theirs.abs().max())}
 

@@ -38,7 +38,9 @@ class Reference:
         self.projectors = {
             key: weight.float() for key, weight in load_file(folder / "projectors.safetensors").items()
         }
-        self.vision_size = json.loads((folder / "got.json").read_text())["vision_size"]
+        settings = json.loads((folder / "got.json").read_text())
+        self.vision_size = settings["vision_size"]
+        self.masks = settings.get("mask_rule", "published")
         self.picture = json.loads((folder / "processor" / "preprocessor_config.json").read_text())
         self.noise = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
 
@@ -100,6 +102,13 @@ class Reference:
             x = (mean + deviation * torch.randn(x.shape, generator=generator)).float()
         return x
 
+    @torch.no_grad()
+    def picture(self, latents: Tensor) -> np.ndarray:
+        """Scaled latents [1, 4, h, w] -> the picture's levels [H, W, 3]."""
+        pixels = self.vae.decode(latents / self.vae.config.scaling_factor).sample
+        levels = (pixels[0].permute(1, 2, 0).numpy() / 2 + 0.5).clip(0, 1) * 255
+        return levels.round().astype(np.uint8)
+
     def project(self, name: str, hidden: Tensor) -> Tensor:
         weight, bias = (self.projectors[f"{name}.projector.{kind}"] for kind in ("weight", "bias"))
         return hidden @ weight.T + bias
@@ -114,8 +123,14 @@ class Reference:
         latents = []
         for region in chain.regions:
             pixels = np.zeros((height, width, 3), dtype=np.uint8)
-            left, top, right, bottom = region.box.to_pixels(width, height)
-            pixels[top:bottom, left:right] = COLORS[region.color]
+            box = region.box
+            if self.masks == "published":
+                rows = slice(int(box.y1 / 1000 * height), int(box.y2 / 1000 * height) + 1)
+                columns = slice(int(box.x1 / 1000 * width), int(box.x2 / 1000 * width) + 1)
+            else:
+                rows = slice(int(box.y1 / 1000 * height + 0.5), int(box.y2 / 1000 * height + 0.5))
+                columns = slice(int(box.x1 / 1000 * width + 0.5), int(box.x2 / 1000 * width + 0.5))
+            pixels[rows, columns] = COLORS[region.color]
             latents.append(self.encode(Image.fromarray(pixels)))
         return sum(latents) / len(latents) if latents else self.encode(Image.new("RGB", (width, height)))
 

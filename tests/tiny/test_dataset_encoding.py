@@ -15,6 +15,7 @@ from got_models.dataset.rows import Dataset, read_dataset
 from got_models.errors import GoTError
 from got_models.model import GoTModel
 from got_models.reasoner import picture_patches
+from got_models.ssgm import MASK_RULES
 
 CHAIN = "A red cup (100,200),(500,900) and a blue plate (600,200),(900,700)."
 
@@ -75,6 +76,20 @@ def test_vision_features_put_in_give_what_the_picture_gives(model: GoTModel, dat
         expected = hidden_states(reasoner.mllm, ids, None, patches, grid)[-1]
         received = hidden_states_of_features(reasoner.mllm, ids, encoded.vision, grid)
     torch.testing.assert_close(received, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_boxes_drawn_by_one_rule_are_never_those_kept_from_another(
+    checkpoint: Path, dataset: Dataset
+) -> None:
+    spatial = {}
+    for rule in MASK_RULES:
+        model = GoTModel.from_pretrained(checkpoint)
+        model.settings = replace(model.settings, mask_rule=rule)
+        encoded = Encoder(model, 128, dataset.folder / "cache").encode(dataset.rows[0])
+        guidance = model.encode(dataset.rows[0].chain, None, encoded.size)
+        torch.testing.assert_close(encoded.spatial, guidance.spatial)
+        spatial[rule] = encoded.spatial
+    assert not torch.allclose(spatial["published"], spatial["rounded"], atol=1e-2)
 
 
 def test_what_is_in_the_cache_is_not_computed_again(model, dataset) -> None:

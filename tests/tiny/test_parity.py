@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
 from got_models.chain import ReasoningChain
+from got_models.checkpoint import read_settings, write_settings
 from got_models.guidance import GuidanceScales
 from got_models.model import GoTModel
+from got_models.ssgm import MASK_RULES
 
 from .reference import Reference
 
@@ -39,9 +43,27 @@ CASES: dict[str, tuple[str, str, Image.Image | None, tuple[int, int], tuple[floa
 }
 
 
+@pytest.fixture(scope="module", params=MASK_RULES)
+def folder(
+    request: pytest.FixtureRequest, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The checkpoint with one of the rules for masks in its settings."""
+    folder = tmp_path_factory.mktemp(request.param)
+    for part in checkpoint.iterdir():
+        (folder / part.name).symlink_to(part)
+    (folder / "got.json").unlink()
+    write_settings(folder, replace(read_settings(checkpoint), mask_rule=request.param))
+    return folder
+
+
 @pytest.fixture(scope="module")
-def reference(checkpoint: Path) -> Reference:
-    return Reference(checkpoint)
+def model(folder: Path) -> GoTModel:
+    return GoTModel.from_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def reference(folder: Path) -> Reference:
+    return Reference(folder)
 
 
 def library_latents(
@@ -55,8 +77,14 @@ def library_latents(
     return model.sample_latents(guidance, GuidanceScales(*scales), seed=7, steps=STEPS)
 
 
+def decibels(picture: Image.Image, levels: np.ndarray) -> float:
+    """The peak signal-to-noise ratio between two pictures."""
+    error = np.square(np.asarray(picture, dtype=np.float64) - levels).mean()
+    return float(10 * np.log10(255**2 / max(error, 1e-12)))
+
+
 @pytest.mark.parametrize("name", CASES)
-def test_library_and_reference_give_the_same_latents(
+def test_library_and_reference_give_the_same_latents_and_picture(
     model: GoTModel, reference: Reference, name: str
 ) -> None:
     task, text, source, size, scales = CASES[name]
@@ -65,6 +93,18 @@ def test_library_and_reference_give_the_same_latents(
     theirs = reference.latents(chain, source, size, scales, 7, STEPS)
     assert ours.shape == (1, 4, size[0] // 8, size[1] // 8)
     assert (ours - theirs).abs().max() < 1e-4
+    assert decibels(model.decode(ours), reference.picture(theirs)) >= 60
+
+
+def test_reference_sees_masks_drawn_by_another_rule(folder: Path, reference: Reference) -> None:
+    """Boxes whose edges lie between pixels: a pixel more or less is far outside the tolerance above."""
+    settings = read_settings(folder)
+    (other,) = set(MASK_RULES) - {settings.mask_rule}
+    model = GoTModel(folder, replace(settings, mask_rule=other), "cpu", torch.float32)
+    chain = ReasoningChain.parse(TWO_BOXES, "generate", "a red circle to the left of a blue square")
+    ours = library_latents(model, chain, None, (128, 128), SCALES)
+    theirs = reference.latents(chain, None, (128, 128), SCALES, 7, STEPS)
+    assert decibels(model.decode(ours), reference.picture(theirs)) < 45
 
 
 def test_reference_sees_a_box_that_moved_by_a_tenth(model: GoTModel, reference: Reference) -> None:

@@ -54,7 +54,7 @@ FLOORS = [
     {"errors"},
     {"exclusive_lock", "linked_files", "text_files", "yaml_mappings"},
     {"whole_files"},
-    {"chain"},
+    {"chain", "finite"},
     {
         "computed_once",
         "decoding",
@@ -67,6 +67,7 @@ FLOORS = [
         "quantization",
         "reading",
     },
+    {"edit_area", "vae"},
     {"reasoner", "sampler", "ssgm"},
     {"checkpoint"},
     {"importing", "model"},

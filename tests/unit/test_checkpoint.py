@@ -104,6 +104,14 @@ def test_settings_survive_writing_and_reading(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["got.json"]
 
 
+def test_settings_from_before_there_were_rules_for_masks_mean_the_published_one(folder: Path) -> None:
+    assert json.loads((folder / "got.json").read_text())["mask_rule"] == "published"
+    change_json(folder / "got.json", lambda values: values.pop("mask_rule"))
+    assert read_settings(folder).mask_rule == "published"
+    change_json(folder / "got.json", lambda values: values.update(mask_rule="rounded"))
+    assert check(folder).mask_rule == "rounded"
+
+
 def test_opening_a_checkpoint_loads_no_weights(whole: Path) -> None:
     model = GoTModel.from_pretrained(whole)
     assert not {"reasoner", "ssgm", "unet", "vae"} & set(vars(model))
@@ -269,6 +277,9 @@ def test_parts_that_do_not_fit_are_refused_by_their_configs(
         ({"format_version": "1"}, "'format_version' must be a whole number"),
         ({"vision_size": 0}, "'vision_size' must be a whole number"),
         ({"tasks": {}}, "'generate' and 'edit'"),
+        ({"mask_rule": "nearest"}, "'mask_rule' must be 'published' or 'rounded', got 'nearest'"),
+        ({"mask_rule": ["published"]}, "'mask_rule' must be"),
+        ({"mask_rule": None}, "'mask_rule' must be"),
         (
             {"sizes": {"hidden": 32}},
             "'sizes' must hold exactly hidden, cross_attention, pooled, image_tokens",

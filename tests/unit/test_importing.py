@@ -429,6 +429,7 @@ def test_the_tokenizer_is_extended_in_order_and_keeps_its_chat_template(imported
 def test_settings_are_those_of_the_published_inference(imported: Path, published: Path) -> None:
     settings = json.loads((imported / "got.json").read_text())
     assert (settings["vision_size"], settings["max_new_tokens"]) == (448, 1024)
+    assert settings["mask_rule"] == "published"
     assert settings["sizes"] == {"hidden": 32, "cross_attention": 48, "pooled": 16, "image_tokens": 64}
     shared = {"steps": 50, "width": 1024, "height": 1024}
     assert settings["tasks"]["generate"] == {"semantic": 7.5, "spatial": 4.0, "reference": 1.0, **shared}

@@ -1,4 +1,4 @@
-"""Pictures and tensors: conversions lose nothing, and edits leave alone what they should."""
+"""Pictures and tensors: conversions lose nothing."""
 
 from __future__ import annotations
 
@@ -6,20 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from got_pack.got_models.chain import ReasoningChain
 from got_pack.got_models.errors import GoTError
 from got_pack.nodes import _comfy
 from got_pack.nodes._images import (
-    edited_area,
     image_to_pictures,
-    paste,
-    paste_latents,
     pictures_to_image,
     resize_image,
 )
 from got_pack.nodes.loaders import GoTModelLoader
-
-REGIONS = ReasoningChain.parse("A red circle (250,250),(500,500).", "edit", "x").regions
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -50,44 +44,6 @@ def test_transparency_is_dropped() -> None:
 def test_images_that_cannot_be_used_are_refused(image: torch.Tensor, message: str) -> None:
     with pytest.raises(GoTError, match=message):
         image_to_pictures(image)
-
-
-def test_an_edit_may_change_the_box_and_a_soft_edge_around_it_but_nothing_else() -> None:
-    area = edited_area(REGIONS, (128, 256))
-    assert area[32:64, 64:128].min() == 1
-    edge = area[48, 56:64]
-    assert torch.all(edge.diff() >= 0)
-    assert 0 < edge[-1] < 1
-    area[30:66, 62:130] = 0  # the box and two pixels around it
-    assert area.max() == 0
-
-
-def test_outside_the_boxes_the_source_is_kept_bit_for_bit() -> None:
-    source, drawn = noise(1, 128, 128, 3), 1 - noise(1, 128, 128, 3)
-    area = edited_area(REGIONS, (128, 128))
-    result = paste(drawn, source, area)
-    assert torch.equal(result[:, area == 0], source[:, area == 0])
-    assert torch.equal(result[:, area == 1], drawn[:, area == 1])
-
-
-def test_pasting_works_where_the_pictures_are() -> None:
-    """ComfyUI may keep results on the card (--gpu-only); areas are made on the CPU."""
-    image, latents = torch.zeros(1, 16, 16, 3, device="meta"), torch.zeros(1, 4, 2, 2, device="meta")
-    area = edited_area(REGIONS, (16, 16))
-    assert paste(image, image, area).is_meta
-    assert paste_latents(latents, latents, area).is_meta
-
-
-def test_a_chain_without_boxes_changes_the_whole_picture() -> None:
-    drawn = noise(1, 16, 16, 3)
-    assert torch.equal(paste(drawn, torch.zeros_like(drawn), edited_area((), (16, 16))), drawn)
-
-
-def test_latents_are_kept_where_the_picture_is() -> None:
-    source, drawn = torch.zeros(1, 4, 16, 16), torch.ones(1, 4, 16, 16)
-    result = paste_latents(drawn, source, edited_area(REGIONS, (128, 128)))
-    assert result[0, 0, 4:8, 4:8].min() == 1
-    assert result[0, 0, :3].max() == 0
 
 
 def test_a_picture_of_the_right_size_is_not_touched_by_resizing() -> None:

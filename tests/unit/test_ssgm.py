@@ -10,6 +10,7 @@ from PIL import Image
 
 from got_models.chain import Box, ReasoningChain
 from got_models.ssgm import (
+    MASK_RULES,
     SemanticSpatialGuidance,
     draw_region_masks,
     encode_unscaled,
@@ -67,24 +68,38 @@ def test_semantic_guidance_is_projected_nulled_to_the_bias_and_pooled_by_the_mea
     assert torch.allclose(pooled, hidden.mean(1) @ weight.T + bias, atol=1e-6)
 
 
-def test_each_region_gets_its_own_mask_in_its_own_colour() -> None:
-    masks = [np.array(mask) for mask in draw_region_masks(CHAIN.regions, (100, 200))]
+@pytest.mark.parametrize(
+    ("rule", "box", "rows", "columns"),
+    [
+        ("rounded", Box(100, 200, 400, 500), slice(20, 50), slice(20, 80)),
+        ("rounded", Box(104, 206, 404, 506), slice(21, 51), slice(21, 81)),
+        ("rounded", Box(0, 0, 1, 1), slice(0, 1), slice(0, 1)),
+        ("rounded", Box(990, 990, 999, 999), slice(99, 100), slice(198, 200)),
+        # Truncated, and the corner at the bottom right belongs to it.
+        ("published", Box(100, 200, 400, 500), slice(20, 51), slice(20, 81)),
+        ("published", Box(104, 206, 404, 506), slice(20, 51), slice(20, 81)),
+        ("published", Box(0, 0, 1, 1), slice(0, 1), slice(0, 1)),
+        ("published", Box(990, 990, 999, 999), slice(99, 100), slice(198, 200)),
+        # 290 / 1000 * 100 is a little less than 29 in floating point, and is cut to 28.
+        ("published", Box(100, 290, 200, 490), slice(28, 50), slice(20, 41)),
+    ],
+)
+def test_each_region_gets_its_own_mask_in_its_own_colour_by_the_rule(
+    rule: str, box: Box, rows: slice, columns: slice
+) -> None:
+    chain = CHAIN.move_box(0, box)
+    masks = [np.array(mask) for mask in draw_region_masks(chain.regions, (100, 200), rule)]
     assert [mask.shape for mask in masks] == [(100, 200, 3)] * 2
     expected = np.zeros((100, 200, 3), dtype=np.uint8)
-    expected[20:50, 20:80] = (255, 0, 0)
+    expected[rows, columns] = (255, 0, 0)
     assert np.array_equal(masks[0], expected)
     assert (masks[1][45:95, 65:195] == (0, 0, 255)).all()
     assert not masks[1][:40].any() and not masks[1][:, :60].any()
 
 
-def test_mask_is_the_box_in_pixels_and_not_a_pixel_more() -> None:
-    region = CHAIN.move_box(0, Box(0, 0, 1, 1)).regions[0]
-    (mask,) = draw_region_masks([region], (128, 128))
-    assert np.argwhere(np.array(mask)[:, :, 0]).tolist() == [[0, 0]]
-
-
-def test_no_region_gives_one_black_mask() -> None:
-    (mask,) = draw_region_masks([], (64, 96))
+@pytest.mark.parametrize("rule", MASK_RULES)
+def test_no_region_gives_one_black_mask(rule: str) -> None:
+    (mask,) = draw_region_masks([], (64, 96), rule)
     assert mask.size == (96, 64) and not np.array(mask).any()
 
 
@@ -111,7 +126,7 @@ def test_spatial_guidance_is_the_mean_over_the_regions(vae: AutoencoderKL) -> No
     red[top:bottom, left:right] = (255, 0, 0)
     blue[other[1] : other[3], other[0] : other[2]] = (0, 0, 255)
     expected = (mode(vae, Image.fromarray(red)) + mode(vae, Image.fromarray(blue))) / 2
-    latents = spatial_latents(vae, CHAIN.regions, (64, 96))
+    latents = spatial_latents(vae, CHAIN.regions, (64, 96), "rounded")
     assert latents.shape == (1, 4, 8, 12)
     assert torch.allclose(latents, expected, atol=1e-5)
 
@@ -119,7 +134,7 @@ def test_spatial_guidance_is_the_mean_over_the_regions(vae: AutoencoderKL) -> No
 def test_without_regions_spatial_guidance_is_an_encoded_black_picture_and_not_zeros(
     vae: AutoencoderKL,
 ) -> None:
-    latents = spatial_latents(vae, [], (64, 64))
+    latents = spatial_latents(vae, [], (64, 64), "published")
     assert torch.allclose(latents, mode(vae, Image.new("RGB", (64, 64))), atol=1e-5)
     assert latents.abs().max() > 1e-3
 

@@ -1,0 +1,66 @@
+"""Where an edit may change a picture: inside its chain's boxes. Around them the source is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .chain import Region
+from .guidance import VAE_FACTOR
+
+FEATHER = 1 / 64  # of the picture's short side
+
+
+def keep_outside_boxes(picture: Image.Image, source: Image.Image, regions: Sequence[Region]) -> Image.Image:
+    """The edited picture inside the boxes, with a soft edge, and its source, brought to its size, elsewhere.
+
+    A chain without boxes is about the whole picture: then nothing is kept.
+    """
+    if source.size != picture.size:
+        source = source.resize(picture.size, Image.Resampling.LANCZOS)
+    drawn, kept = (_to_tensor(image) for image in (picture, source))
+    pasted = paste(drawn, kept, edited_area(regions, (picture.height, picture.width)))
+    return Image.fromarray((pasted * 255).round().to(torch.uint8).numpy())
+
+
+def edited_area(regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
+    """Where an edit may change a picture of size (H, W): [H, W], 1 in the boxes, falling to 0 around them.
+
+    A chain without boxes is about the whole picture.
+    """
+    height, width = size
+    if not regions:
+        return torch.ones(height, width)
+    feather = max(1, round(FEATHER * min(height, width)))
+    y, x = torch.arange(height)[:, None], torch.arange(width)[None, :]
+    area = torch.zeros(height, width)
+    for region in regions:
+        left, top, right, bottom = region.box.to_pixels(width, height)
+        beside = torch.maximum(left - x, x - (right - 1)).clamp(min=0)  # pixels outside the box
+        above = torch.maximum(top - y, y - (bottom - 1)).clamp(min=0)
+        area = torch.maximum(area, 1.0 - torch.maximum(beside, above) / (feather + 1))
+    return area.clamp(min=0.0)
+
+
+def paste(drawn: Tensor, source: Tensor, area: Tensor) -> Tensor:
+    """`drawn` inside the area, `source` outside it: pictures [..., H, W, 3] in 0..1 and an area [H, W].
+
+    Outside the source stays bit for bit. The soft edge is rounded to 8 bits, so that it is the same in every
+    file that the picture is saved to.
+    """
+    weight = area.to(drawn)[:, :, None]
+    mixed = torch.lerp(source, drawn, weight).mul(255).round() / 255
+    return torch.where(weight > 0, mixed, source)
+
+
+def paste_latents(drawn: Tensor, source: Tensor, area: Tensor) -> Tensor:
+    """The same for latents [b, 4, h, w] and an area [H, W], unrounded."""
+    return torch.lerp(source, drawn, torch.nn.functional.avg_pool2d(area.to(drawn)[None, None], VAE_FACTOR))
+
+
+def _to_tensor(picture: Image.Image) -> Tensor:
+    return torch.from_numpy(np.asarray(picture.convert("RGB")).astype(np.float32) / 255.0)

@@ -1,0 +1,42 @@
+"""NaN and infinite values: found where they leave a part, and said with what to do about them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .errors import GoTError
+
+
+def check_finite(values: Tensor, what: str, part: nn.Module) -> None:
+    """Make sure that what a part has computed can be used; on a GPU this waits for it.
+
+    Args:
+        what: the values are, at the start of a sentence, such as "The VAE's picture".
+        part: has computed them.
+
+    Raises:
+        GoTError: there are NaN or infinite values; see `not_finite`.
+    """
+    if not torch.isfinite(values).all():
+        raise not_finite(what, part)
+
+
+def not_finite(what: str, part: nn.Module) -> GoTError:
+    """The error to raise for values that are not finite. What to do follows from the part's weights: they are
+    damaged, or their number format is too small, or else the numbers that multiply them are too large."""
+    damaged = next((name for name, weight in part.named_parameters() if not _is_finite(weight)), None)
+    if damaged is not None:
+        remedy = (
+            f"So does the weight {damaged}: copy or import the checkpoint again. If an adapter is in use, "
+            "its strength is too large, or its file is damaged."
+        )
+    elif any(weight.dtype != torch.float32 for weight in part.parameters()):
+        remedy = "Load the model with dtype float32, which holds larger numbers."
+    else:
+        remedy = "Choose smaller guidance scales, or a smaller strength of the adapter."
+    return GoTError(f"{what} holds NaN or infinite values and cannot be used. {remedy}")
+
+
+def _is_finite(weight: Tensor) -> bool:
+    return bool(torch.isfinite(weight.float()).all())

@@ -1,0 +1,81 @@
+"""An edit leaves alone what lies outside its boxes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+
+from got_models.chain import ReasoningChain
+from got_models.edit_area import edited_area, keep_outside_boxes, paste, paste_latents
+
+REGIONS = ReasoningChain.parse("A red circle (250,250),(500,500).", "edit", "x").regions
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+def picture(seed: int, width: int, height: int) -> Image.Image:
+    levels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(levels)
+
+
+def test_an_edit_may_change_the_box_and_a_soft_edge_around_it_but_nothing_else() -> None:
+    area = edited_area(REGIONS, (128, 256))
+    assert area[32:64, 64:128].min() == 1
+    edge = area[48, 56:64]
+    assert torch.all(edge.diff() >= 0)
+    assert 0 < edge[-1] < 1
+    area[30:66, 62:130] = 0  # the box and two pixels around it
+    assert area.max() == 0
+
+
+def test_outside_the_boxes_the_source_is_kept_bit_for_bit() -> None:
+    source, drawn = noise(1, 128, 128, 3), 1 - noise(1, 128, 128, 3)
+    area = edited_area(REGIONS, (128, 128))
+    result = paste(drawn, source, area)
+    assert torch.equal(result[:, area == 0], source[:, area == 0])
+    assert torch.equal(result[:, area == 1], (drawn[:, area == 1] * 255).round() / 255)
+
+
+def test_what_was_drawn_and_its_soft_edge_have_eight_bits_so_that_every_file_holds_the_same() -> None:
+    source, drawn = (noise(1, 128, 128, 3) * 255).round() / 255, torch.zeros(1, 128, 128, 3)
+    levels = paste(drawn, source, edited_area(REGIONS, (128, 128))) * 255
+    assert torch.equal(levels.round() / 255 * 255, levels)
+
+
+def test_pasting_works_where_the_pictures_are() -> None:
+    """ComfyUI may keep results on the card (--gpu-only); areas are made on the CPU."""
+    image, latents = torch.zeros(1, 16, 16, 3, device="meta"), torch.zeros(1, 4, 2, 2, device="meta")
+    area = edited_area(REGIONS, (16, 16))
+    assert paste(image, image, area).is_meta
+    assert paste_latents(latents, latents, area).is_meta
+
+
+def test_a_chain_without_boxes_changes_the_whole_picture() -> None:
+    drawn = noise(1, 16, 16, 3)
+    pasted = paste(drawn, torch.zeros_like(drawn), edited_area((), (16, 16)))
+    assert torch.equal(pasted, (drawn * 255).round() / 255)
+
+
+def test_latents_are_kept_where_the_picture_is() -> None:
+    source, drawn = torch.zeros(1, 4, 16, 16), torch.ones(1, 4, 16, 16)
+    result = paste_latents(drawn, source, edited_area(REGIONS, (128, 128)))
+    assert result[0, 0, 4:8, 4:8].min() == 1
+    assert result[0, 0, :3].max() == 0
+
+
+def test_pictures_keep_their_source_outside_the_boxes_and_nothing_of_it_inside() -> None:
+    drawn, source = picture(1, 256, 128), picture(2, 256, 128)
+    kept = np.asarray(keep_outside_boxes(drawn, source, REGIONS))
+    area = edited_area(REGIONS, (128, 256)).numpy()
+    assert (kept[area == 0] == np.asarray(source)[area == 0]).all()
+    assert (kept[area == 1] == np.asarray(drawn)[area == 1]).all()
+    assert keep_outside_boxes(drawn, source, ()).tobytes() == drawn.tobytes()
+
+
+def test_a_source_of_another_size_is_brought_to_that_of_the_picture() -> None:
+    drawn, source = picture(1, 64, 32), Image.new("RGB", (200, 100), (9, 8, 7))
+    kept = keep_outside_boxes(drawn, source, REGIONS)
+    assert kept.size == (64, 32) and kept.getpixel((0, 0)) == (9, 8, 7)
