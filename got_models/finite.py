@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +27,7 @@ def check_finite(values: Tensor, what: str, part: nn.Module) -> None:
 def not_finite(what: str, part: nn.Module) -> GoTError:
     """The error to raise for values that are not finite. What to do follows from the part's weights: they are
     damaged, or their number format is too small, or else the numbers that multiply them are too large."""
-    damaged = next((name for name, weight in part.named_parameters() if not _is_finite(weight)), None)
+    damaged = first_not_finite(part.named_parameters())
     if damaged is not None:
         remedy = (
             f"So does the weight {damaged}: copy or import the checkpoint again. If an adapter is in use, "
@@ -38,5 +40,6 @@ def not_finite(what: str, part: nn.Module) -> GoTError:
     return GoTError(f"{what} holds NaN or infinite values and cannot be used. {remedy}")
 
 
-def _is_finite(weight: Tensor) -> bool:
-    return bool(torch.isfinite(weight.float()).all())
+def first_not_finite(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
+    """The name of the first tensor that holds NaN or infinite values."""
+    return next((name for name, tensor in tensors if not torch.isfinite(tensor.float()).all()), None)

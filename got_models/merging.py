@@ -120,6 +120,11 @@ def _write_merged(source: Path, target: Path, weights: dict[str, Tensor]) -> Non
             tensor = file.get_tensor(name)
             merged = weights.get(plain_mllm_name(name), tensor)
             tensors[name] = merged.to(tensor.dtype, copy=True).contiguous()
+            if not torch.isfinite(tensor).all():
+                raise GoTError(
+                    f"{source}: {name} holds NaN or infinite values before the merge. Copy or import the "
+                    "checkpoint again."
+                )
             if not torch.isfinite(tensors[name]).all():
                 raise GoTError(
                     f"Merged, {name} has values that {tensor.dtype} cannot hold. Choose smaller strengths."

@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageColor
 from torch import Tensor
 
 from ..got_models.chain import Region
 from ..got_models.errors import GoTError
 from ..got_models.guidance import VAE_FACTOR
 from ..got_models.pictures import LARGEST_ASPECT
+from ..got_models.ssgm import mask_corners
 
 
 def image_to_pictures(image: Tensor) -> list[Image.Image]:
@@ -69,6 +70,21 @@ def box_masks(regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
         left, top, right, bottom = region.box.to_pixels(width, height)
         mask[top:bottom, left:right] = 1.0
     return masks
+
+
+def region_masks(regions: Sequence[Region], size: tuple[int, int], rule: str) -> Tensor:
+    """What the library's `draw_region_masks` draws, as an IMAGE [n, H, W, 3] at size (H, W).
+
+    Only the boxes are written: NumPy asks the system for zeros, which take up no memory until they are
+    touched. ComfyUI keeps this output whether anything is connected to it or not.
+    """
+    height, width = size
+    image = np.zeros((max(1, len(regions)), height, width, 3), dtype=np.float32)
+    for picture, region in zip(image, regions, strict=False):
+        left, top, right, bottom = mask_corners(region.box, size, rule)
+        color = np.array(ImageColor.getrgb(region.color), dtype=np.float32)
+        picture[top : bottom + 1, left : right + 1] = color / 255
+    return torch.from_numpy(image)
 
 
 def fit_preview_colors(encode: Callable[[Tensor], Tensor]) -> tuple[list[list[float]], list[float]]:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ..got_models.checkpoint import UNET_CHANNELS, CheckpointSettings, check
 from ..got_models.errors import GoTError
+from ..got_models.finite import check_finite, first_not_finite
 from ..got_models.guidance import (
     LATENT_CHANNELS,
     VAE_FACTOR,
@@ -117,6 +118,16 @@ class GoTSDXL(comfy.model_base.SDXL):
         return torch.cat([self._latents(noise, kwargs, name) for name in ("reference", "spatial")], dim=1).to(
             kwargs["device"]
         )
+
+    def process_latent_out(self, latent: Tensor) -> Tensor:
+        """Called by ComfyUI with what a sampler has made, on its way out: scaled latents become unscaled.
+
+        Raises:
+            GoTError: they are not finite; the VAE would make a black picture of them.
+        """
+        check_finite(latent, "What the sampler has made", self.diffusion_model)
+        processed: Tensor = super().process_latent_out(latent)
+        return processed
 
     def _latents(self, noise: Tensor, entries: Mapping[str, Any], name: str) -> Tensor:
         latents = entries.get(f"got_{name}")
@@ -301,7 +312,11 @@ def load_vae(folder: Path) -> comfy.sd.VAE:
         "attn_resolutions": [],
         "dropout": 0.0,
     }
-    tensors = comfy.diffusers_convert.convert_vae_state_dict(_read_tensors(folder))
+    tensors = _read_tensors(folder)
+    damaged = first_not_finite(tensors.items())
+    if damaged is not None:
+        raise GoTError(f"{folder}: {damaged} holds NaN or infinite values. Copy or import the folder again.")
+    tensors = comfy.diffusers_convert.convert_vae_state_dict(tensors)
     parameters = {"ddconfig": architecture, "embed_dim": LATENT_CHANNELS}
     vae = comfy.sd.VAE(sd=tensors, config={"params": parameters})
     expected = vae.first_stage_model.state_dict()

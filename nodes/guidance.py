@@ -121,8 +121,7 @@ class GoTSSGMEncode:
         unique_id: str | None = None,
         extra_pnginfo: dict[str, Any] | None = None,
     ) -> tuple[EncodedPlan, Conditioning, Conditioning, Tensor]:
-        from ..got_models.ssgm import draw_region_masks
-        from ._images import image_to_pictures, pictures_to_image
+        from ._images import image_to_pictures, region_masks
 
         defaults = model.settings.tasks[chain.task]
         size = (height or defaults.height, width or defaults.width)
@@ -140,7 +139,7 @@ class GoTSSGMEncode:
         remember_chain(chain, prompt, unique_id)
         source = None if reference is None else reference[..., :3].float().cpu()
         plan = EncodedPlan(guidance, chain, source, model.default_scales(chain.task))
-        masks = pictures_to_image(draw_region_masks(chain.regions, size, model.settings.mask_rule))
+        masks = region_masks(chain.regions, size, model.settings.mask_rule)
         return plan, *conditioning(guidance), masks
 
 

@@ -474,6 +474,19 @@ def messages(got: Any, model: Any) -> dict[str, str]:
         ),
         "a path as name": str(native.GoTNativeModelLoader.VALIDATE_INPUTS("../../etc")),
         **{name: message(lambda change=change: load_changed(change)) for name, change in CHANGES.items()},
+        **nan_in_the_unet(plan),
+    }
+
+
+def nan_in_the_unet(plan: Any) -> dict[str, str]:
+    """What the samplers say that would draw black pictures."""
+    damaged, _ = load()
+    damaged.model.diffusion_model.out[2].bias[0] = torch.nan
+    positive, negative = encode.conditioning(plan.guidance)
+    ksampler = (damaged, SEED, 1, 3.0, "euler", "normal", positive, negative, latent())
+    return {
+        "KSampler, NaN in the UNet": message(lambda: comfy_nodes.KSampler().sample(*ksampler)),
+        "GoT Guider, NaN in the UNet": message(lambda: draw(damaged, plan, steps=1)),
     }
 
 
@@ -510,6 +523,7 @@ CHANGES: dict[str, Callable[[Path], None]] = {
         "unet", lambda tensors: tensors.update({f"{ATTENTION}.weight": torch.zeros(2, 2)})
     ),
     "a VAE tensor is missing": change_tensors("vae", lambda tensors: tensors.pop("quant_conv.weight")),
+    "NaN in the VAE": change_tensors("vae", lambda tensors: tensors["quant_conv.bias"].fill_(torch.nan)),
     "another activation": change_config("unet/config.json", act_fn="gelu"),
     "heads of two widths": change_config("unet/config.json", attention_head_dim=[3, 3, 2]),
     "another prediction": change_config("scheduler/scheduler_config.json", prediction_type="v_prediction"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -197,6 +199,57 @@ def test_a_wrong_width_is_named_with_both_shapes(damaged: Path, refused: Refused
     assert key in message and str(right) in message and str(list(tensors[key].shape)) in message
 
 
+@pytest.mark.parametrize(
+    ("file", "key", "said"),
+    [
+        ("mllm/model.safetensors", "model.norm.weight", "What the language model has read of the plan"),
+        ("projectors.safetensors", "output_projector.projector.bias", "The semantic guidance"),
+        ("projectors.safetensors", "output_projector_add.projector.weight", "The semantic guidance"),
+        (
+            "unet/diffusion_pytorch_model.safetensors",
+            "conv_in.weight",
+            "What the UNet has predicted in step 1",
+        ),
+        ("vae/diffusion_pytorch_model.safetensors", "encoder.conv_out.bias", "made of the boxes"),
+        ("vae/diffusion_pytorch_model.safetensors", "decoder.conv_out.bias", "that the VAE has decoded"),
+    ],
+)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_named_and_no_picture_is_written(
+    file: str, key: str, said: str, value: float, damaged: Path, refused: Refused, tmp_path: Path
+) -> None:
+    tensors = load_file(damaged / file)
+    key = next(name for name in tensors if name.endswith(key))
+    tensors[key].flatten()[0] = value
+    save_file(tensors, damaged / file, {"format": "pt"})
+    (tmp_path / "chain.txt").write_text(CHAIN)
+    options = ["--chain", tmp_path / "chain.txt", "--checkpoint", damaged, "--steps", 2, "--size", "64x64"]
+    message = refused("generate", PROMPT, *options, "--out", tmp_path / "out")
+    assert said in message and "copy or import the checkpoint again" in message
+    assert key.rpartition(".")[2] in message
+
+
+def test_a_language_model_that_computes_nan_is_refused_before_it_writes(
+    damaged: Path, refused: Refused
+) -> None:
+    file = damaged / "mllm/model.safetensors"
+    tensors = load_file(file)
+    tensors[next(name for name in tensors if name.endswith("model.norm.weight"))][0] = math.nan
+    save_file(tensors, file, {"format": "pt"})
+    message = refused("reason", PROMPT, "--checkpoint", damaged)
+    assert "What the language model gives for the next token holds NaN" in message
+
+
+@pytest.mark.parametrize("option", ["--semantic-scale", "--spatial-scale", "--reference-scale"])
+def test_scales_that_overflow_when_they_are_combined_are_refused(
+    option: str, checkpoint: Path, refused: Refused, tmp_path: Path
+) -> None:
+    (tmp_path / "chain.txt").write_text(CHAIN)
+    options = ["--chain", tmp_path / "chain.txt", "--checkpoint", checkpoint, "--steps", 2, "--size", "64x64"]
+    message = refused("generate", PROMPT, *options, option, "1e38", "--out", tmp_path / "out")
+    assert "smaller guidance scales" in message
+
+
 def test_what_only_the_checkpoint_can_refuse_is_refused(
     checkpoint: Path, refused: Refused, tmp_path: Path
 ) -> None:
@@ -248,6 +301,37 @@ def test_edit_gives_the_result_the_aspect_of_its_source(checkpoint: Path, tmp_pa
     assert Image.open(tmp_path / "out/image.png").size == (128, 64)
     chain = ReasoningChain.load(tmp_path / "out/chain.json")
     assert (chain.task, chain.prompt, chain.regions) == ("edit", "make it red", ())
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_edit_draws_what_the_nodes_draw(keep: bool, checkpoint: Path, tmp_path: Path) -> None:
+    """The same bytes, also where the source has another size than the picture and boxes have soft edges."""
+    from got_pack.got_models.chain import ReasoningChain as PackChain
+    from got_pack.nodes._images import pictures_to_image
+    from got_pack.nodes._model import ManagedModel
+    from got_pack.nodes.guidance import GoTSSGMEncode
+    from got_pack.nodes.sampling import GoTSampler
+
+    source = Image.effect_noise((100, 70), 90).convert("RGB")
+    source.save(tmp_path / "source.png")
+    (tmp_path / "chain.txt").write_text(CHAIN)
+    options = ["--checkpoint", checkpoint, "--chain", tmp_path / "chain.txt", "--steps", 2, "--size", "64x64"]
+    command = ["edit", tmp_path / "source.png", "make it red", *options, "--scheduler", "euler", "--seed", 3]
+    command += ["--out", tmp_path / "out", *([] if keep else ["--no-keep-outside-boxes"])]
+    assert main([str(argument) for argument in command]) == 0
+    drawn = Image.open(tmp_path / "out/image.png")
+    assert json.loads(drawn.info["got_settings"])["keep_outside_boxes"] is keep
+
+    got = ManagedModel.from_pretrained(checkpoint)
+    chain = PackChain.parse(CHAIN, "edit", "make it red")
+    plan, *_ = GoTSSGMEncode().encode(got, chain, 64, 64, reference=pictures_to_image([source]))
+    _, image = GoTSampler().sample(got, plan, 3, 2, "euler", -1.0, -1.0, -1.0, keep)
+    saved = (255.0 * image[0].numpy()).clip(0, 255).astype(np.uint8)  # as ComfyUI's Save Image does
+    assert np.array_equal(np.asarray(drawn), saved)
+    corner = drawn.crop((0, 0, 5, 5)).tobytes()
+    assert (
+        corner == source.resize(drawn.size, Image.Resampling.LANCZOS).crop((0, 0, 5, 5)).tobytes()
+    ) is keep
 
 
 def test_reason_prints_what_the_model_writes(

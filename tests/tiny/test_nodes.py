@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 from got_pack.got_models.chain import ReasoningChain
+from got_pack.got_models.edit_area import edited_area
 from got_pack.got_models.errors import GoTError
 from got_pack.got_models.guidance import GuidanceScales
-from got_pack.nodes._images import edited_area, pictures_to_image
+from got_pack.nodes._images import pictures_to_image
 from got_pack.nodes._model import ManagedModel
 from got_pack.nodes.guidance import EncodedPlan, GoTSSGMEncode
 from got_pack.nodes.loaders import GoTModelLoader

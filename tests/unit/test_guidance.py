@@ -58,6 +58,18 @@ def test_combine_is_equation_one(semantic: float, spatial: float, reference: flo
     assert math.isclose(combined.item(), expected, abs_tol=1e-9)
 
 
+def test_branches_in_few_bits_are_combined_in_float32() -> None:
+    predictions = {
+        branch: torch.linspace(-1, 1, 999).mul(factor).bfloat16()
+        for branch, factor in zip(BRANCHES, (1.0, 0.99, 1.01, 0.98), strict=True)
+    }
+    scales = GuidanceScales(7.5, 4.0, 1.5)
+    exact = combine({name: values.double() for name, values in predictions.items()}, scales)
+    combined = combine(predictions, scales)
+    assert combined.dtype == torch.float32
+    torch.testing.assert_close(combined.double(), exact, rtol=0, atol=1e-6)
+
+
 def test_published_defaults_need_three_branches_for_generation_and_four_for_editing() -> None:
     assert active_branches(GuidanceScales(7.5, 4.0, 1.0)) == ("full", "semantic", "reference")
     assert active_branches(GuidanceScales(4.0, 3.0, 1.5)) == BRANCHES

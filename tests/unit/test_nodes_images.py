@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
+from got_pack.got_models.chain import ReasoningChain
 from got_pack.got_models.errors import GoTError
+from got_pack.got_models.ssgm import MASK_RULES, draw_region_masks
 from got_pack.nodes import _comfy
 from got_pack.nodes._images import (
     image_to_pictures,
     pictures_to_image,
+    region_masks,
     resize_image,
 )
 from got_pack.nodes.loaders import GoTModelLoader
@@ -50,6 +54,30 @@ def test_a_picture_of_the_right_size_is_not_touched_by_resizing() -> None:
     image = noise(1, 6, 8, 3)
     assert resize_image(image, (6, 8)) is image
     assert resize_image(image, (3, 4)).shape == (1, 3, 4, 3)
+
+
+MANY_BOXES = " and ".join(f"a dot ({15 * n},{14 * n}),({15 * n + 20},{14 * n + 31})" for n in range(64))
+
+
+@pytest.mark.parametrize("rule", MASK_RULES)
+@pytest.mark.parametrize("text", ["Nothing.", "A red circle (250,250),(999,499).", MANY_BOXES])
+def test_masks_show_what_the_model_sees(text: str, rule: str) -> None:
+    regions = ReasoningChain.parse(text, "generate", "x").regions
+    expected = pictures_to_image(draw_region_masks(regions, (48, 72), rule))
+    assert torch.equal(region_masks(regions, (48, 72), rule), expected)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux how much memory is in use")
+def test_masks_that_nobody_looks_at_take_up_little_memory() -> None:
+    """ComfyUI keeps every output of a node: as plain tensors these would be 805 MB."""
+
+    def in_use() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    before = in_use()
+    masks = region_masks(ReasoningChain.parse(MANY_BOXES, "generate", "x").regions, (1024, 1024), "published")
+    assert masks.nbytes > 8e8
+    assert in_use() - before < 2e8
 
 
 # The loader's list

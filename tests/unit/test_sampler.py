@@ -143,6 +143,49 @@ def test_schedulers_keep_the_noise_schedule_of_the_checkpoint() -> None:
         assert scheduler.config.prediction_type == "epsilon"
 
 
+def test_the_unet_may_compute_in_fewer_bits_but_noise_and_latents_are_float32(guidance: Guidance) -> None:
+    seen: dict[torch.dtype, list[Tensor]] = {}
+    results = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        unet = make_unet().to(dtype)
+        noisy = seen[dtype] = []
+        unet.register_forward_pre_hook(lambda _, inputs, noisy=noisy: noisy.append(inputs[0][:1, :4]))
+        steps: list[Step] = []
+        results[dtype] = denoise(unet, CONFIG, guidance, SCALES, seed=5, steps=3, on_step=steps.append)
+        assert {noisy.dtype for noisy in noisy} == {dtype}
+        assert {step.latents.dtype for step in steps} == {step.predicted.dtype for step in steps}
+        assert results[dtype].dtype == steps[0].latents.dtype == torch.float32
+    noise = torch.randn((1, 4, 8, 12), generator=torch.Generator().manual_seed(5))
+    assert torch.equal(seen[torch.float32][0], noise)
+    assert torch.equal(seen[torch.bfloat16][0], noise.bfloat16())
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_nan_in_the_weights_is_said_after_the_first_step(guidance: Guidance, scheduler: str) -> None:
+    unet, seen = make_unet(), []
+    unet.conv_out.bias[0] = torch.nan
+    with pytest.raises(GoTError, match=r"step 1, in the branch 'full', .* So does the weight conv_out"):
+        denoise(unet, CONFIG, guidance, SCALES, 0, 4, scheduler, on_step=seen.append)
+    assert seen == []
+
+
+def test_values_too_large_for_the_number_format_name_float32(guidance: Guidance) -> None:
+    unet = make_unet().half()
+    unet.conv_out.bias[:] = 60_000
+    unet.conv_out.weight *= 1e4
+    with pytest.raises(GoTError, match=r"infinite values .* Load the model with dtype float32"):
+        denoise(unet, CONFIG, guidance, SCALES, seed=0, steps=2)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("scales", [(1e38, 4.0, 1.0), (7.5, 1e38, -1e38), (7.5, 4.0, 3e38), (1e30, 4, 1)])
+def test_scales_that_overflow_are_refused(
+    unet: UNet2DConditionModel, guidance: Guidance, scales: tuple[float, float, float], scheduler: str
+) -> None:
+    with pytest.raises(GoTError, match="smaller guidance scales"):
+        denoise(unet, CONFIG, guidance, GuidanceScales(*scales), 0, 3, scheduler)
+
+
 def test_steps_are_reported_one_by_one(unet: UNet2DConditionModel, guidance: Guidance) -> None:
     seen: list[Step] = []
     latents = denoise(unet, CONFIG, guidance, SCALES, seed=0, steps=3, on_step=seen.append)
