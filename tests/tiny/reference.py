@@ -103,7 +103,7 @@ class Reference:
         return x
 
     @torch.no_grad()
-    def picture(self, latents: Tensor) -> np.ndarray:
+    def decode(self, latents: Tensor) -> np.ndarray:
         """Scaled latents [1, 4, h, w] -> the picture's levels [H, W, 3]."""
         pixels = self.vae.decode(latents / self.vae.config.scaling_factor).sample
         levels = (pixels[0].permute(1, 2, 0).numpy() / 2 + 0.5).clip(0, 1) * 255

@@ -93,7 +93,7 @@ def test_library_and_reference_give_the_same_latents_and_picture(
     theirs = reference.latents(chain, source, size, scales, 7, STEPS)
     assert ours.shape == (1, 4, size[0] // 8, size[1] // 8)
     assert (ours - theirs).abs().max() < 1e-4
-    assert decibels(model.decode(ours), reference.picture(theirs)) >= 60
+    assert decibels(model.decode(ours), reference.decode(theirs)) >= 60
 
 
 def test_reference_sees_masks_drawn_by_another_rule(folder: Path, reference: Reference) -> None:
@@ -104,7 +104,7 @@ def test_reference_sees_masks_drawn_by_another_rule(folder: Path, reference: Ref
     chain = ReasoningChain.parse(TWO_BOXES, "generate", "a red circle to the left of a blue square")
     ours = library_latents(model, chain, None, (128, 128), SCALES)
     theirs = reference.latents(chain, None, (128, 128), SCALES, 7, STEPS)
-    assert decibels(model.decode(ours), reference.picture(theirs)) < 45
+    assert decibels(model.decode(ours), reference.decode(theirs)) < 45
 
 
 def test_reference_sees_a_box_that_moved_by_a_tenth(model: GoTModel, reference: Reference) -> None:
