@@ -85,7 +85,8 @@ def diffusion_loss(
     count = latents.shape[0]
     # one timestep from each of `count` equal slices of the schedule: an even spread in every batch
     spread = (torch.rand(count, generator=generator) + torch.randperm(count, generator=generator)) / count
-    timesteps = (spread * scheduler.config.num_train_timesteps).long().to(device)
+    steps = scheduler.config.num_train_timesteps
+    timesteps = (spread * steps).long().clamp(max=steps - 1).to(device)  # the last slice may round up to 1
     noise = torch.randn(latents.shape, generator=generator)
     noise = (noise + noise_offset * torch.randn(count, latents.shape[1], 1, 1, generator=generator)).to(
         device

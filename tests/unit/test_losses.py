@@ -48,6 +48,14 @@ def test_timesteps_are_spread_over_the_whole_schedule():
     assert counts.tolist() == [BATCH * REPEATS / 10] * 10
 
 
+def test_no_timestep_rounds_past_the_last_one(monkeypatch: pytest.MonkeyPatch):
+    largest = 1 - 2**-24  # that torch.rand gives; with a slice's number before it, it rounds up
+    monkeypatch.setattr(torch, "rand", lambda count, **_: torch.full((count,), largest))
+    unet = Silent()
+    loss_of(unet)
+    assert unet.timesteps.max() == 999
+
+
 def test_channels_are_noise_reference_spatial_and_the_size_is_told():
     unet = Silent()
     loss_of(unet)
