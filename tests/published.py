@@ -13,6 +13,13 @@ from got_models.prompts import SPECIAL_TOKENS
 
 State = dict[str, torch.Tensor]
 
+RELEASED_LORA: dict[str, Any] = {
+    "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+    "modules_to_save": ["input_layernorm", "post_attention_layernorm", "norm", "embed_tokens", "lm_head"],
+}
+"""What the sizes of the released files allow only: LoRA on the vision tower's MLPs too, which have the same
+names as the decoder's, and norms, embeddings and head trained in full."""
+
 
 def prefixed(prefix: str, module: torch.nn.Module) -> State:
     return {f"{prefix}{key}": value.detach().clone() for key, value in module.state_dict().items()}
@@ -24,6 +31,20 @@ def older(state: State) -> State:
         key.replace("model.language_model.", "model.").replace("model.visual.", "visual."): value
         for key, value in state.items()
     }
+
+
+def in_one_buffer(state: State) -> State:
+    """The same tensors as views of one flat buffer for each number format, as they come from training:
+    torch.save then writes the whole buffer, in which the tensors have their places."""
+    views: State = {}
+    for dtype in {tensor.dtype for tensor in state.values()}:
+        own = {key: tensor for key, tensor in state.items() if tensor.dtype == dtype}
+        flat = torch.cat([torch.full((7,), torch.nan, dtype=dtype), *(t.flatten() for t in own.values())])
+        place = 7
+        for key, tensor in own.items():
+            views[key] = flat[place : place + tensor.numel()].view(tensor.shape)
+            place += tensor.numel()
+    return {key: views[key] for key in state}
 
 
 def change_json(file: Path, target: Path, **values: Any) -> None:

@@ -86,8 +86,10 @@ class Dataset:
         return total.hexdigest()
 
     def report(self) -> str:
-        """How many rows can be used, and for each of the others where it stands and why not."""
+        """How many rows can be used, for each of the others where it stands and why not, and what looks wrong
+        in a chain: coordinates in a notation that is not read, for instance."""
         lines = [f"{len(self.rows)} of {len(self.rows) + len(self.bad)} rows can be used."]
+        lines += [f"{row.where}: warning: {text}" for row in self.rows for text in row.chain.warnings]
         return "\n".join([*lines, *(f"{row.where}: {' '.join(row.reason.splitlines())}" for row in self.bad)])
 
     def usable(self, leave_out_bad_rows: bool) -> Dataset:

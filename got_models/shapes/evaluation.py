@@ -125,8 +125,8 @@ def evaluate(
 
     figures["seconds"] = {name: round(value, 1) for name, value in seconds.items()}
     first = zip(chains[:SHEET_ROWS], pictures[:SHEET_ROWS], strict=True)
+    print(table(figures))  # first: if the disk is full, this is what is left of the work
     write_results(out, figures, [plan_row(chain, picture) for chain, picture in first], failures)
-    print(table(figures))
     return figures
 
 

@@ -57,8 +57,8 @@ def evaluate_lesson(
         for row, example, chain, picture in zip(rows, examples, own, own_pictures, strict=True)
         if not all(hit for _, hit in new_things_drawn(example, chain, picture))
     ]
+    print(table(figures))  # first: if the disk is full, this is what is left of the work
     write_results(out, figures, rows[:SHEET_ROWS], failures)
-    print(table(figures))
     return figures
 
 

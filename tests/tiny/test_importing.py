@@ -25,7 +25,7 @@ from got_models.importing.convert import VISION_SIZE, import_checkpoint
 from got_models.importing.folders import find_folders
 from got_models.model import GoTModel
 
-from ..published import older, prefixed, write_stock_models
+from ..published import RELEASED_LORA, in_one_buffer, older, prefixed, write_stock_models
 
 PROMPT = "a red circle to the left of a blue square"
 TEXT = "A red circle <|box_start|>(100,200),(400,500)<|box_end|> (red) on a white background."
@@ -38,7 +38,7 @@ def trees(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     torch.manual_seed(0)
     mllm = get_peft_model(
         Qwen2_5_VLForConditionalGeneration.from_pretrained(checkpoint / "mllm", torch_dtype=torch.float32),
-        LoraConfig(r=8, lora_alpha=8, target_modules=["q_proj", "v_proj"], init_lora_weights=False),
+        LoraConfig(r=8, lora_alpha=8, init_lora_weights=False, **RELEASED_LORA),
     )
     others = prefixed("unet.", UNet2DConditionModel.from_pretrained(checkpoint / "unet"))
     others |= prefixed("vae.", AutoencoderKL.from_pretrained(checkpoint / "vae"))
@@ -51,7 +51,7 @@ def trees(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         write_stock_models(checkpoint, source)
     pickles, safetensors = (source / "GoT-6B" for source in trees.values())
 
-    torch.save(older(prefixed("mllm.", mllm)) | others, pickles / "pytorch_model.bin")
+    torch.save(in_one_buffer(older(prefixed("mllm.", mllm)) | others), pickles / "pytorch_model.bin")
     merged = mllm.merge_and_unload()
     save_file(prefixed("mllm.", merged) | others, safetensors / "model.safetensors")
     itself = Path(shutil.copytree(checkpoint, folder / "itself"))

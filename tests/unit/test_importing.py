@@ -38,6 +38,8 @@ from got_models.importing.writing import write_safetensors
 from got_models.model import GoTModel
 from got_models.ssgm import SemanticSpatialGuidance
 
+from ..published import RELEASED_LORA, in_one_buffer
+
 ROOT = Path(__file__).parents[2]
 QWEN_TOKENS = (
     *("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|box_start|>", "<|box_end|>"),
@@ -142,26 +144,32 @@ PREPROCESSOR_CONFIG = {
 
 
 @cache
-def trained(alpha: int = 4, head_trained: bool = False) -> tuple[State, State]:
-    """GoT-6B's state dict as PEFT and today's transformers name it, and the same merged by PEFT itself."""
+def trained(alpha: int = 4, head_trained: bool = False, released: bool = False) -> tuple[State, State]:
+    """GoT-6B's state dict as PEFT and today's transformers name it, and the same merged by PEFT itself.
+
+    Args:
+        released: with all that the released files have trained, and a VAE in half precision.
+    """
     torch.manual_seed(1)
     config = Qwen2_5_VLConfig(**copy.deepcopy(QWEN_CONFIG) | {"vocab_size": ROWS})
-    lora = LoraConfig(
-        r=4,
-        lora_alpha=alpha,
-        target_modules=r"(?!.*visual).*\.(q_proj|v_proj|down_proj)",
-        modules_to_save=["lm_head"],
-        init_lora_weights=False,
-    )
+    some = {"target_modules": r"(?!.*visual).*\.(q_proj|v_proj|down_proj)", "modules_to_save": ["lm_head"]}
+    lora = LoraConfig(r=4, lora_alpha=alpha, init_lora_weights=False, **(RELEASED_LORA if released else some))
     mllm = get_peft_model(Qwen2_5_VLForConditionalGeneration(config).float(), lora)
     if head_trained:
         with torch.no_grad():
             mllm.base_model.model.lm_head.modules_to_save["default"].weight.add_(1.0)
+    if released:
+        with torch.no_grad():
+            for name, parameter in mllm.named_parameters():
+                if ".modules_to_save." in name:
+                    parameter.add_(torch.randn_like(parameter))
     others = {
         "unet.": UNet2DConditionModel(**_arguments(UNET_CONFIG) | {"in_channels": 12}),
         "vae.": AutoencoderKL(**_arguments(VAE_CONFIG)),
         "": SemanticSpatialGuidance(HIDDEN, CROSS_ATTENTION, POOLED),
     }
+    if released:
+        others["vae."].half()
     rest = {f"{prefix}{key}": value for prefix, part in others.items() for key, value in tensors_of(part)}
     with_lora = {f"mllm.{key}": value for key, value in tensors_of(mllm)}
     merged = {f"mllm.{key}": value for key, value in tensors_of(mllm.merge_and_unload())}
@@ -341,6 +349,61 @@ def test_every_naming_gives_the_tensors_that_peft_merges_bit_for_bit(
     write_tree(tmp_path / "pretrained", older(state) if transformers == "older" else state, suffix, shards)
     import_checkpoint(find_folders(tmp_path / "pretrained"), tmp_path / "out", "float32")
     assert_same(written_parts(tmp_path / "out"), expected_parts(trained()[1]))
+
+
+@pytest.mark.parametrize("transformers", ["older", "newer"])
+def test_the_layout_of_the_released_weights_gives_what_peft_merges(
+    transformers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LoRA in the vision tower, norms and embeddings trained, half precision, views of a flat buffer."""
+    with_lora, merged = trained(released=True)
+    state = older(with_lora) if transformers == "older" else with_lora
+    names = " ".join(state)
+    for fragment in (
+        *("visual.blocks.0.mlp.gate_proj.lora_A", "visual.blocks.0.mlp.down_proj.base_layer.weight"),
+        *("input_layernorm.modules_to_save.default.weight", "norm.original_module.weight"),
+        *("embed_tokens.modules_to_save.default.weight", "lm_head.modules_to_save.default.weight"),
+    ):
+        assert fragment in names
+    write_tree(tmp_path / "pretrained", in_one_buffer(state), shards=2)
+    size = sum(file.stat().st_size for file in (tmp_path / "pretrained/GoT-6B").glob("*.bin"))
+    assert size > 1.5 * sum(tensor.nbytes for tensor in state.values())  # each file holds the whole buffer
+    import_checkpoint(find_folders(tmp_path / "pretrained"), tmp_path / "out", "float32")
+    expected = expected_parts(merged)
+    assert not torch.equal(expected["mllm"]["lm_head.weight"], expected["mllm"]["model.embed_tokens.weight"])
+    assert_same(written_parts(tmp_path / "out"), expected_parts(merged))
+    model = GoTModel.from_pretrained(tmp_path / "out")
+    assert torch.equal(
+        model.reasoner.mllm.get_parameter("model.visual.blocks.0.mlp.up_proj.weight"),
+        expected["mllm"]["visual.blocks.0.mlp.up_proj.weight"],
+    )
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="reads memory from Linux's /proc")
+def test_of_a_flat_buffer_only_what_a_tensor_covers_is_read(tmp_path: Path) -> None:
+    """200 MB in one buffer; the pages on which three of its hundred tensors lie come to memory, no others."""
+    flat = torch.zeros(100, 500_000)
+    (tmp_path / "GoT-6B").mkdir()
+    torch.save({str(row): flat[row] for row in range(100)}, tmp_path / "GoT-6B/pytorch_model.bin")
+    del flat
+    program = """
+import sys
+from pathlib import Path
+from got_models.importing.shards import PublishedWeights
+def resident():
+    lines = open("/proc/self/status")
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssFile"))
+weights = PublishedWeights(Path(sys.argv[1]))
+before = resident()
+for key in ("3", "50", "97"):
+    weights.tensor(key).sum()
+print(resident() - before)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "GoT-6B")], cwd=ROOT, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    assert 3 * 2_000_000 <= int(run.stdout) < 30_000_000
 
 
 def test_the_synthetic_tree_has_every_peft_name_of_the_released_weights() -> None:
