@@ -15,6 +15,7 @@ from typing import Any
 
 from ..chain import GRID
 from ..errors import GoTError, short_repr
+from .rows import without_repetition
 
 _OPENING, _CLOSING = "[<{(", "]>})"
 
@@ -59,9 +60,11 @@ def with_coordinates(text: str, coord: Any) -> tuple[str, tuple[str, ...]]:
 def _table(coord: Any) -> dict[str, Any]:
     if isinstance(coord, str):
         try:
-            coord = json.loads(coord)
+            coord = json.loads(coord, object_pairs_hook=without_repetition)
         except (ValueError, RecursionError) as error:
             raise GoTError(f"The coordinates are not JSON: {error}.") from error
+    if isinstance(coord, GoTError):
+        raise coord
     if not isinstance(coord, dict):
         raise GoTError(f"The coordinates must be an object, key by key, got {short_repr(coord)}.")
     return {str(key): value for key, value in coord.items()}

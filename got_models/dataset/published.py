@@ -20,7 +20,7 @@ from ..linked_files import files_below
 from ..text_files import read_text
 from ..whole_files import unwritable, whole_file
 from .coordinates import with_coordinates
-from .rows import DATA_FILE, LARGEST_DATA_FILE, BadRow, check_row, read_lines
+from .rows import DATA_FILE, LARGEST_DATA_FILE, BadRow, check_row, read_lines, without_repetition
 
 FIELDS = {
     "prompt": ("instruction", "edit_instruction", "prompt", "caption", "edited_prompt_list", "text"),
@@ -188,7 +188,7 @@ def read_rows(source: Path) -> Iterator[tuple[str, Any]]:
 def _read_json(file: Path) -> Iterator[tuple[str, Any]]:
     text = read_text(file, LARGEST_DATA_FILE)
     try:
-        rows = json.loads(text)
+        rows = json.loads(text, object_pairs_hook=without_repetition)
     except (ValueError, RecursionError) as error:
         raise GoTError(f"{file} is not JSON: {error}.") from error
     if not isinstance(rows, list):

@@ -133,7 +133,7 @@ def read_lines(file: Path, strict: bool = False) -> Iterator[tuple[str, Any]]:
     """("line 3", value) for each line of a JSONL file that is not blank; a GoTError where it is not JSON.
 
     Args:
-        strict: take no NaN, which JSON does not know, and no key that stands twice in an object.
+        strict: take no NaN, which JSON does not know.
 
     Raises:
         GoTError: the file cannot be read, or is UTF-16 and damaged.
@@ -240,20 +240,20 @@ def _spelled_as_there(root: str, name: str) -> str:
 def _json(line: bytes, strict: bool) -> Any:
     try:
         text = decoded(line, "The line")
-        if not strict:
-            return json.loads(text)
-        return json.loads(text, object_pairs_hook=_without_repetition, parse_constant=_refuse)
+        refuse = _refuse if strict else None
+        return json.loads(text, object_pairs_hook=without_repetition, parse_constant=refuse)
     except GoTError as error:
         return error
     except (ValueError, RecursionError) as error:
         return GoTError(f"Not JSON: {error}.")
 
 
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any] | GoTError:
+    """For `json.loads`: an object; in the place of one in which a key stands twice, what is wrong with it."""
     values = dict(pairs)
     if len(values) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise GoTError(f"The entry {short_repr(twice)} stands twice.")
+        return GoTError(f"The entry {short_repr(twice)} stands twice.")
     return values
 
 

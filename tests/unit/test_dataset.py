@@ -498,6 +498,7 @@ def test_keys_that_begin_one_another_are_told_apart(folder: Path, tmp_path: Path
         ("a cup box_1", "{", "coordinates are not JSON"),
         ("a cup box_1", "[" * 100_000, "coordinates are not JSON"),
         ("a cup box_1", "[1, 2]", "must be an object"),
+        ("a cup box_1", '{"box_1": [1, 2, 3, 4], "box_1": [5, 6, 7, 8]}', "'box_1' stands twice"),
         ("a cup box_1", 7, "must be an object"),
         ("a cup box_1", {"box_1": [1, 2, 3]}, "must be four numbers, got [1, 2, 3]"),
         ("a cup box_1", {"box_1": None}, "must be four numbers, got None"),
@@ -505,7 +506,7 @@ def test_keys_that_begin_one_another_are_told_apart(folder: Path, tmp_path: Path
         ("a cup box_1", {"box_1": [True, 2, 3, 4]}, "must be four numbers"),
         ("a cup box_1, a mug box_2", {"box_1": [1, 2, 300, 400]}, "'box_2' stands in the text"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_coordinates_that_cannot_be_used_leave_the_row_out(
     folder: Path, tmp_path: Path, got: str, coord: Any, reason: str

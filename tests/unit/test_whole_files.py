@@ -19,7 +19,8 @@ from got_models.adapter import Adapter, save_adapter
 from got_models.checkpoint import CheckpointSettings, Sizes, write_settings
 from got_models.errors import GoTError
 from got_models.exclusive_lock import exclusive_lock
-from got_models.training.trainer import record, trim_log
+from got_models.training.lora_trainer import _begin
+from got_models.training.trainer import hold_run, last_state, record, trim_log
 from got_models.whole_files import whole_file, write_files, write_whole
 
 ROOT = Path(__file__).parents[2]
@@ -126,6 +127,57 @@ def test_one_writer_at_a_time_holds_a_lock(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
     with exclusive_lock("import", tmp_path / "lock"):
         pass
+
+
+def test_one_training_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with hold_run(out):
+        (out / "run.json").write_text("{}")
+        for _ in range(2):
+            with pytest.raises(GoTError, match=r"Another training in .*run is running"):
+                hold_run(out).__enter__()
+    assert os.listdir(out) == ["run.json"]
+
+
+def test_a_folder_in_which_no_training_began_is_removed_again(tmp_path: Path) -> None:
+    with pytest.raises(GoTError, match="no dataset"), hold_run(tmp_path / "a/run"):
+        raise GoTError("no dataset")
+    assert os.listdir(tmp_path / "a") == []
+
+
+def test_a_training_clears_the_state_that_a_killed_one_was_writing(tmp_path: Path) -> None:
+    for name in ("state-lora-5", "state-lora-10.part", "mine.part"):
+        (tmp_path / name).mkdir()
+    with hold_run(tmp_path):
+        assert sorted(os.listdir(tmp_path)) == [".got-training.lock", "mine.part", "state-lora-5"]
+
+
+def test_a_place_for_a_training_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file/run", Path("/proc/run")):
+        with pytest.raises(GoTError, match="cannot be written to"):
+            hold_run(place).__enter__()
+
+
+def test_a_name_that_only_looks_like_a_state_is_none(tmp_path: Path) -> None:
+    for name in ("state-lora-5", "state-lora-x", "state-lora-²", "state-lora-10.part"):
+        (tmp_path / name).mkdir()
+    assert last_state(tmp_path, "lora") == tmp_path / "state-lora-5"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"{", b"[]", b"3", b"null", b"{}", b'{"config": 3}', b'{"config": {"steps": "x"}}', b"\xff"),
+        *(b'{"config": {"checkpoint": "c", "dataset": "d", "out": "o"}}', b"[" * 100_000, b" " * 2_000_000),
+        b'{"config": {"checkpoint": "c", "dataset": "d", "out": "o", "steps": ' + b"9" * 5000 + b"}}",
+    ],
+    ids=range(13),
+)
+def test_a_run_that_is_damaged_cannot_go_on_and_says_so(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(GoTError, match=r"run\.json"):
+        _begin(tmp_path, {"config": {}, "dataset": "", "checkpoint": []}, changed_dataset=False)
 
 
 def test_a_log_keeps_what_is_whole_and_before_the_step_that_is_taken_again(tmp_path: Path) -> None:
