@@ -56,15 +56,16 @@ def read_chain(path: Path) -> ReasoningChain:
     """The chain in a PNG that ComfyUI or this library's command line saved.
 
     Raises:
-        GoTError: the file is no picture, or holds no chain that can be read.
+        GoTError: the file is no PNG, or holds no chain that can be read.
     """
-    from PIL import Image
+    from ..got_models.pictures import check_is_file
+    from ..got_models.png import find_text
 
+    check_is_file(path)
     try:
-        with Image.open(path) as picture:
-            text = picture.info.get(CHAIN_KEY)
-    except Exception as error:  # decoders raise many kinds on damaged files
-        raise GoTError(f"Expected a picture, cannot open {path.name}: {error}") from error
+        text = find_text(path, CHAIN_KEY)
+    except (OSError, ValueError) as error:
+        raise GoTError(f"Expected a PNG picture, cannot open {path.name}: {error}.") from error
     if text is None:
         raise GoTError(
             f"{path.name} holds no reasoning chain. PNGs that a workflow with SSGM Encode saved do, unless "

@@ -337,6 +337,7 @@ def run_training(
     """Train, or go on, and show it on the node; the adapter's file and the last samples."""
     from PIL import Image
 
+    from ..got_models.pictures import open_picture
     from ..got_models.training.lora_trainer import train_lora
     from ._images import pictures_to_image
 
@@ -380,8 +381,8 @@ def run_training(
         stop_if_interrupted()
         raise GoTError(f"The training {name!r} was stopped. Run it again to go on.")
     samples = newest_samples(folder)
-    with Image.open(samples) if samples else Image.new("RGB", (64, 64)) as picture:
-        return adapter, pictures_to_image([picture])
+    picture = open_picture(samples) if samples else Image.new("RGB", (64, 64))
+    return adapter, pictures_to_image([picture])
 
 
 def read_settings(text: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What the frozen parts make of a dataset's pictures: latents and vision features, each computed once.
 
-They are kept in files whose names are digests of all that they depend on: the picture's bytes, the boxes and
-how they are drawn, the size, the part's weights and the number format. So nothing in the cache is ever out of
-date, several runs and several datasets may share one, and it may be deleted at any time.
+They are kept in files whose names are digests of all that they depend on: the picture's bytes and how it is
+opened, the boxes and how they are drawn, the size, the part's weights and the number format. So nothing in the
+cache is ever out of date, several runs and several datasets may share one, and it may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..errors import GoTError
-from ..pictures import open_picture
+from ..pictures import OPENED_AS, open_picture
 from ..reasoner import picture_patches, vision_features
 from ..ssgm import reference_latents, spatial_latents
 from ..whole_files import whole_file, writing
@@ -89,7 +89,7 @@ class Encoder:
 
     def _latents(self, picture: Picture | None, size: tuple[int, int]) -> Tensor:
         return self.cache.get(
-            ["picture", self._vae, size, picture.digest if picture else None],
+            ["picture", self._vae, size, [picture.digest, OPENED_AS] if picture else None],
             lambda: reference_latents(self.model.vae, open_unchanged(picture) if picture else None, size),
         )
 
@@ -102,9 +102,8 @@ class Encoder:
             )
             return vision_features(reasoner.mllm, *patches)
 
-        return self.cache.get(
-            ["vision", self._tower, self.model.settings.vision_size, picture.digest], compute
-        )
+        origin = ["vision", self._tower, self.model.settings.vision_size, picture.digest, OPENED_AS]
+        return self.cache.get(origin, compute)
 
 
 class Cache:

@@ -39,6 +39,7 @@ LIGHT = [
     "layout",
     "locks",
     "pictures",
+    "png",
     "dataset.rows",
     "dataset.published",
     "dataset.summary",
@@ -63,6 +64,7 @@ FLOORS = [
         "layout",
         "locks",
         "pictures",
+        "png",
         "prompts",
         "quantization",
         "reading",
@@ -186,6 +188,16 @@ def test_the_danger_reader_sees_each_danger(source: str) -> None:
 
 def test_the_danger_reader_lets_harmless_look_alikes_pass() -> None:
     assert list(dangers("model.eval()\ntorch.load(path, weights_only=True)\nevaluate(text)")) == []
+
+
+@pytest.mark.parametrize("file", [*FILES, *NODES], ids=lambda file: str(file.relative_to(ROOT)))
+def test_picture_files_are_opened_in_one_place(file: Path) -> None:
+    calls = [
+        ast.unparse(node.func)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    ]
+    assert "Image.open" not in calls or file.name == "pictures.py"
 
 
 def test_imports_inside_the_library_point_one_way() -> None:

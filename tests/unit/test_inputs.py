@@ -56,7 +56,7 @@ def test_half_transparency_mixes_with_white(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pixels", [10_000, 20_000], ids=["Pillow warns", "Pillow raises"])
 def test_a_decompression_bomb_is_refused(pixels: int, tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(png_of_size(pixels, pixels))
-    with pytest.raises(GoTError, match="decompression bomb"):
+    with pytest.raises(GoTError, match="at most 89 megapixels"):
         open_picture(tmp_path / "bomb.png")
 
 

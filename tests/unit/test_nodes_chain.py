@@ -169,6 +169,30 @@ def test_the_chain_travels_in_a_picture_of_the_command_line(input_folder: Path) 
     assert GoTChainFromImage().read("image.png")[0] == MINE
 
 
+def test_the_chain_is_read_beside_texts_of_any_size(input_folder: Path) -> None:
+    information = PngInfo()
+    information.add_text("workflow", "a" * 3_000_000, zip=True)
+    information.add_text("got_chain", json.dumps(MINE.to_json()), zip=True)
+    Image.new("RGB", (8, 8)).save(input_folder / "large.png", pnginfo=information)
+    assert GoTChainFromImage().read("large.png")[0] == MINE
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * 100_000, "not readable"),
+        ("a" * 2_000_000, "more than 1000000 bytes"),
+        ("\udcff", "cannot open"),
+    ],
+)
+def test_a_chain_that_cannot_be_read_is_refused(input_folder: Path, text: str, message: str) -> None:
+    information = PngInfo()
+    information.add(b"iTXt", b"got_chain\0\0\0\0\0" + text.encode("utf-8", "surrogatepass"))
+    Image.new("RGB", (8, 8)).save(input_folder / "odd.png", pnginfo=information)
+    with pytest.raises(GoTError, match=message):
+        GoTChainFromImage().read("odd.png")
+
+
 def test_another_picture_under_the_same_name_is_noticed(input_folder: Path) -> None:
     save_like_comfyui(input_folder / "a.png", {"got_chain": MINE.to_json()})
     before = GoTChainFromImage.IS_CHANGED("a.png")
