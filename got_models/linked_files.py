@@ -5,21 +5,30 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+DEEPEST = 32
+"""So many folders below one another are looked through."""
+
 
 def files_below(folder: Path) -> list[Path]:
     """Every file below a folder, in the order of their names; what cannot be read is left out.
 
-    Links are followed, as ComfyUI does when it looks for models. A folder to which several ways lead is seen
-    once, so that a link to a folder above it does no harm.
+    Links are followed, as ComfyUI does when it looks for models: a file has a name for each way that leads to
+    it. A link to a folder above it leads nowhere.
     """
-    found: list[Path] = []
-    seen = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        folders.sort()
-        real = os.path.realpath(place)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        found += [Path(place, name) for name in names]
-    return sorted(file for file in found if os.path.isfile(file))
+    return sorted(path for path in _below(str(folder), ()))
+
+
+def _below(folder: str, above: tuple[str, ...]) -> list[Path]:
+    """`above`: the real paths of the folders that lead here."""
+    here = os.path.realpath(folder)
+    if here in above or len(above) == DEEPEST:
+        return []
+    try:
+        paths = [os.path.join(folder, name) for name in os.listdir(folder)]
+    except OSError:
+        return []
+    found = [Path(path) for path in paths if os.path.isfile(path)]
+    for path in paths:
+        if os.path.isdir(path):
+            found += _below(path, (*above, here))
+    return found

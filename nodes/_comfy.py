@@ -1,7 +1,7 @@
-"""The adapter to ComfyUI: folders, devices, memory, progress, previews, interruption.
+"""The adapter to ComfyUI: registration, devices, memory, progress, previews, interruption; `_folders.py` has
+the folders.
 
-Without ComfyUI every function still works: on the CPU, silently, with `models/got` and `input` in the working
-directory as folders.
+Without ComfyUI every function still works: on the CPU, silently.
 """
 
 from __future__ import annotations
@@ -9,16 +9,11 @@ from __future__ import annotations
 import gc
 import math
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..got_models.commands.options import BUNDLED_CHECKPOINT
-from ..got_models.errors import GoTError
-from ..got_models.importing.folders import UNFINISHED, needs_import
 from ._png import restore_chains
 
 if TYPE_CHECKING:
@@ -26,12 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 MODEL_FOLDER = "got"
-BUNDLED_NAME = "tiny (bundled)"
-BUNDLED_DATASETS = {
-    "brown crosses (bundled)": Path(__file__).resolve().parents[1] / "lessons" / "brown_crosses"
-}
-NEEDS_IMPORT = " (needs import)"
-FOLDER_NAME = re.compile(r"\w[\w .+-]*(?<![. ])")
 DTYPES = ["auto", "float32", "bfloat16", "float16"]
 
 
@@ -52,159 +41,6 @@ def register() -> None:
     folder_paths.add_model_folder_path(MODEL_FOLDER, os.path.join(folder_paths.models_dir, MODEL_FOLDER))
     PromptServer.instance.add_on_prompt_handler(restore_chains)
     PromptServer.instance.routes.get("/got/training/{name}")(answer_page)
-
-
-# Folders
-
-
-def checkpoint_names() -> list[str]:
-    """The bundled checkpoint, then every folder under the `got` model folders; one to be imported says so."""
-    folders = _checkpoint_folders()
-    return [BUNDLED_NAME, *sorted(name + NEEDS_IMPORT * needs_import(folders[name]) for name in folders)]
-
-
-def checkpoint_folder(name: str) -> Path:
-    """The folder of a checkpoint by the name that `checkpoint_names` lists.
-
-    Raises:
-        GoTError: no such name (a path, such as `../other`, never is one), or it has to be imported first.
-    """
-    folders = {BUNDLED_NAME: BUNDLED_CHECKPOINT, **_checkpoint_folders()}
-    plain = name.removesuffix(NEEDS_IMPORT)
-    if plain not in folders:
-        raise GoTError(
-            f"There is no GoT checkpoint {name!r}. Put its folder, the one that holds got.json, into "
-            f"{' or '.join(_model_folders())}, then refresh the page. There now: {', '.join(folders)}."
-        )
-    if plain.endswith(UNFINISHED):
-        raise GoTError(
-            f"{plain!r} is an import that has not ended. Run GoT Import Checkpoint again with the same "
-            "inputs: it goes on where it stopped."
-        )
-    if needs_import(folders[plain]):
-        raise GoTError(
-            f"{plain!r} holds weights as they were published, and has to be imported first. Run GoT Import "
-            f"Checkpoint with {plain!r} as its source, refresh the page, and choose the checkpoint that it "
-            "has made."
-        )
-    return folders[plain]
-
-
-def new_checkpoint_folder(name: str) -> Path:
-    """Where a checkpoint of this name is made: in the first of the `got` model folders.
-
-    Raises:
-        GoTError: it is no name for a folder.
-    """
-    if not FOLDER_NAME.fullmatch(name) or name.endswith((UNFINISHED, ".lock")):
-        raise GoTError(
-            f"{name!r} cannot be the name of a folder in models/got. Use letters, digits, spaces and "
-            f". + - _, a letter or digit first, and no dot, space or {UNFINISHED!r} at the end."
-        )
-    return Path(_model_folders()[0], name)
-
-
-def published_folder(text: str) -> Path:
-    """The folder that a user means by its name in a `got` model folder, or by a full path.
-
-    Raises:
-        GoTError: nothing was named.
-    """
-    if not text.strip():
-        raise GoTError(
-            "The source is empty. Name the folder that holds GoT-6B: in models/got, or a full path."
-        )
-    places = [Path(folder, Path(text.strip()).expanduser()) for folder in _model_folders()]
-    return next((place for place in places if place.is_dir()), places[0])
-
-
-def input_files(suffix: str) -> list[str]:
-    """The names of all files with this suffix (`.png`) in ComfyUI's input folder."""
-    folder = _input_folder()
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    return sorted(name for name in names if name.lower().endswith(suffix))
-
-
-def input_file(name: str) -> Path:
-    """A file of ComfyUI's input folder, or of a folder in it; `name [output]` is one of the output folder.
-
-    Raises:
-        GoTError: it is missing or lies elsewhere.
-    """
-    plain, folder = name, _input_folder()
-    if inside_comfyui():
-        import folder_paths
-
-        plain, noted = folder_paths.annotated_filepath(name)
-        folder = os.path.abspath(noted or folder)
-    path = os.path.abspath(os.path.join(folder, plain.strip()))
-    if not path.startswith(folder + os.sep) or not os.path.isfile(path):
-        raise GoTError(f"There is no file {name!r} in ComfyUI's input folder. Upload it again.")
-    return Path(path)
-
-
-def dataset_folder(text: str) -> Path:
-    """The folder with pictures that a user means: by its name in ComfyUI's input folder, or by a full path.
-
-    The datasets of this pack go by the names in BUNDLED_DATASETS.
-
-    Raises:
-        GoTError: nothing was named.
-    """
-    if text.strip() in BUNDLED_DATASETS:
-        return BUNDLED_DATASETS[text.strip()]
-    if not text.strip():
-        raise GoTError(
-            "The folder is empty. Name the one that holds data.jsonl: in ComfyUI's input folder, or a full "
-            "path."
-        )
-    return Path(_input_folder(), Path(text.strip()).expanduser())
-
-
-def lora_folders() -> list[Path]:
-    """ComfyUI's folders for LoRA files."""
-    if not inside_comfyui():
-        return [Path("models", "loras").resolve()]
-    import folder_paths
-
-    return [Path(folder) for folder in folder_paths.get_folder_paths("loras")]
-
-
-def output_folder() -> Path:
-    """ComfyUI's folder for results."""
-    if not inside_comfyui():
-        return Path("output").resolve()
-    import folder_paths
-
-    return Path(folder_paths.get_output_directory()).resolve()
-
-
-def _model_folders() -> list[str]:
-    if not inside_comfyui():
-        return [os.path.abspath(os.path.join("models", MODEL_FOLDER))]
-    import folder_paths
-
-    folders: list[str] = folder_paths.get_folder_paths(MODEL_FOLDER)
-    return folders
-
-
-def _checkpoint_folders() -> dict[str, Path]:
-    """Name -> folder, hidden ones aside; where two model folders hold the same name, the first one counts."""
-    found: dict[str, Path] = {}
-    for folder in _model_folders():
-        if os.path.isdir(folder):
-            for entry in Path(folder).iterdir():
-                if entry.is_dir() and not entry.name.startswith("."):
-                    found.setdefault(entry.name, entry)
-    return found
-
-
-def _input_folder() -> str:
-    if not inside_comfyui():
-        return os.path.abspath("input")
-    import folder_paths
-
-    return os.path.abspath(folder_paths.get_input_directory())
 
 
 # Devices and memory

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.errors import GoTError, short_repr
 from ..got_models.linked_files import files_below
-from ._comfy import FOLDER_NAME, MODEL_FOLDER, lora_folders, output_folder, send
+from ._comfy import MODEL_FOLDER, send
+from ._folders import NAMING, is_folder_name, lora_folders, output_folder, subfolders
 
 if TYPE_CHECKING:
     from aiohttp.web import Request, Response
@@ -46,11 +47,8 @@ def run_folder(name: str) -> Path:
     Raises:
         GoTError: it is no name for a folder.
     """
-    if not FOLDER_NAME.fullmatch(name):
-        raise GoTError(
-            f"{short_repr(name)} cannot be the name of a training. Use letters, digits, spaces and . + - _, "
-            "a letter or digit first, and no dot or space at the end."
-        )
+    if not is_folder_name(name):
+        raise GoTError(f"{short_repr(name)} cannot be the name of a training. {NAMING}")
     return output_folder() / RUNS / name
 
 
@@ -91,14 +89,11 @@ def adapter_times(name: str) -> str:
 
 
 def _adapters() -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    runs = output_folder() / RUNS
-    for kind in ADAPTERS:
-        found |= {f"{RUNS}/{file.parent.name}/{kind}": file for file in sorted(runs.glob(f"[!.]*/{kind}"))}
-    found = dict(sorted(found.items()))
+    files = [folder / kind for folder in subfolders(output_folder() / RUNS) for kind in ADAPTERS]
+    found = {f"{RUNS}/{file.parent.name}/{file.name}": file for file in files if os.path.isfile(file)}
     for folder in lora_folders():
         for file in files_below(folder / MODEL_FOLDER):
-            if file.suffix == ".safetensors":
+            if file.suffix.lower() == ".safetensors":
                 found.setdefault(file.relative_to(folder).as_posix(), file)
     return found
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..got_models.commands.convert import DTYPES
-from ._comfy import new_checkpoint_folder, progress_bar, published_folder, show_text, stop_if_interrupted
+from ._comfy import progress_bar, show_text, stop_if_interrupted
+from ._folders import new_checkpoint_folder, published_folder
 from ._inputs import checked, state
 
 

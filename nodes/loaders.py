@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.errors import GoTError
 from ..got_models.quantization import check_library
-from ._comfy import DTYPES, checkpoint_folder, checkpoint_names, choose_dtype
+from ._comfy import DTYPES, choose_dtype
+from ._folders import checkpoint_folder, checkpoint_names
 from ._inputs import checked, refusal
 
 if TYPE_CHECKING:

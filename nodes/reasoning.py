@@ -12,7 +12,8 @@ from ..got_models.errors import GoTError
 from ..got_models.layout import draw_layout
 from ..got_models.locks import only_regions
 from ..got_models.prompts import check_prompt
-from ._comfy import input_file, input_files, progress_bar, show_text, stop_if_interrupted
+from ._comfy import progress_bar, show_text, stop_if_interrupted
+from ._folders import input_file, input_files
 from ._inputs import checked, refusal, state
 from ._png import read_chain
 

@@ -9,13 +9,13 @@ from ..got_models.dataset.rows import CACHE_FOLDER, DATA_FILE
 from ..got_models.errors import GoTError
 from ..got_models.linked_files import files_below
 from ._comfy import (
-    dataset_folder,
     interrupted,
     on_cpu,
     patient_progress_bar,
     room_for_training,
     stop_if_interrupted,
 )
+from ._folders import dataset_folder
 from ._inputs import checked, refusal, state
 from ._runs import (
     RUN_FILE,

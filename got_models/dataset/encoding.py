@@ -1,8 +1,9 @@
 """What the frozen parts make of a dataset's pictures: latents and vision features, each computed once.
 
 They are kept in files whose names are digests of all that they depend on: the picture's bytes and how it is
-opened, the boxes and how they are drawn, the size, the part's weights and the number format. So nothing in the
-cache is ever out of date, several runs and several datasets may share one, and it may be deleted at any time.
+opened, the boxes and how they are drawn, the size, the part's weights and the number format. So nothing in
+the cache is ever out of date, several runs and several datasets may share one, and it may be deleted at any
+time.
 """
 
 from __future__ import annotations

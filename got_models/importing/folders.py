@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def find_folders(source: Path, qwen: Path | None = None, sdxl: Path | None = Non
     Raises:
         GoTError: a folder or some of its files are missing; the message lists them all.
     """
-    itself = not (source / GOT).is_dir() and (source.name == GOT or _holds_weights(source))
+    itself = not os.path.isdir(source / GOT) and (source.name == GOT or _holds_weights(source))
     got = source if itself else source / GOT
     beside = got.absolute().parent
     folders = PublishedFolders(got, qwen or beside / QWEN, sdxl or beside / SDXL)
@@ -64,10 +65,10 @@ def find_folders(source: Path, qwen: Path | None = None, sdxl: Path | None = Non
         (folders.qwen, QWEN, QWEN_FILES),
         (folders.sdxl, SDXL, SDXL_FILES),
     ):
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             missing.append(f"the folder {folder} ({name})")
         else:
-            missing += [str(folder / file) for file in files if not (folder / file).is_file()]
+            missing += [str(folder / file) for file in files if not os.path.isfile(folder / file)]
     if missing:
         raise GoTError(
             f"An import needs {GOT}, {QWEN} and {SDXL} side by side, or `qwen` and `sdxl` with where these"
@@ -94,4 +95,4 @@ def needs_import(folder: Path) -> bool:
 
 def _holds_weights(folder: Path) -> bool:
     names = [name for weights in WEIGHT_FILES for name in (weights, f"{weights}.index.json")]
-    return any((folder / name).is_file() for name in names)
+    return any(os.path.isfile(folder / name) for name in names)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from got_pack.got_models.errors import GoTError
-from got_pack.nodes._comfy import BUNDLED_NAME, checkpoint_names
+from got_pack.nodes._folders import BUNDLED_NAME, checkpoint_names
 from got_pack.nodes.importing import GoTImportCheckpoint
 from got_pack.nodes.loaders import GoTModelLoader
 from got_pack.nodes.native import GoTNativeModelLoader

@@ -11,7 +11,7 @@ from got_pack.got_models import quantization
 from got_pack.got_models.chain import ReasoningChain
 from got_pack.got_models.errors import GoTError
 from got_pack.nodes import _comfy
-from got_pack.nodes._comfy import BUNDLED_NAME
+from got_pack.nodes._folders import BUNDLED_NAME
 from got_pack.nodes._model import ManagedModel
 from got_pack.nodes.loaders import GoTModelLoader
 

@@ -10,7 +10,7 @@ import torch
 from got_pack.got_models.chain import ReasoningChain
 from got_pack.got_models.errors import GoTError
 from got_pack.got_models.ssgm import MASK_RULES, draw_region_masks
-from got_pack.nodes import _comfy
+from got_pack.nodes import _folders
 from got_pack.nodes._images import (
     image_to_pictures,
     pictures_to_image,
@@ -89,6 +89,7 @@ def model_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "models" / "got"
     (folder / "mine").mkdir(parents=True)
+    (folder / "mine" / "got.json").write_text("{}")
     (folder / ".cache").mkdir()
     (folder / "notes.txt").write_text("no checkpoint")
     return folder
@@ -96,7 +97,7 @@ def model_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_loader_lists_the_bundled_checkpoint_and_every_folder(model_folder: Path) -> None:
     assert GoTModelLoader.INPUT_TYPES()["required"]["checkpoint"][0] == ["tiny (bundled)", "mine"]
-    assert _comfy.checkpoint_folder("mine").resolve() == model_folder / "mine"
+    assert _folders.checkpoint_folder("mine").resolve() == model_folder / "mine"
 
 
 @pytest.mark.parametrize("name", ["../../etc", "gone", "", ".", "..", "mine/", "notes.txt", "/etc"])
@@ -112,5 +113,5 @@ def test_a_name_that_is_not_listed_is_refused_with_where_to_put_checkpoints(
 
 def test_an_incomplete_folder_is_refused_with_what_it_lacks(model_folder: Path) -> None:
     assert GoTModelLoader.VALIDATE_INPUTS("mine") is True
-    with pytest.raises(GoTError, match=r"lacks got\.json"):
+    with pytest.raises(GoTError, match=r"lacks mllm/config\.json"):
         GoTModelLoader().load("mine", "float32")

@@ -12,7 +12,7 @@ import torch
 from got_pack.got_models.chain import ReasoningChain
 from got_pack.got_models.dataset.rows import Dataset
 from got_pack.got_models.errors import GoTError
-from got_pack.nodes._comfy import BUNDLED_NAME
+from got_pack.nodes._folders import BUNDLED_NAME
 from got_pack.nodes._inputs import checked
 from got_pack.nodes._model import ManagedModel
 from got_pack.nodes.guidance import EncodedPlan

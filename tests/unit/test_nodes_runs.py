@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from got_pack.got_models.errors import GoTError
 from got_pack.nodes import _runs
-from got_pack.nodes._comfy import BUNDLED_DATASETS, dataset_folder
+from got_pack.nodes._folders import BUNDLED_DATASETS, dataset_folder
 from got_pack.nodes._runs import (
     MOST_POINTS,
     Report,
