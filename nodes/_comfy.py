@@ -7,11 +7,13 @@ Without ComfyUI every function still works: on the CPU, silently.
 from __future__ import annotations
 
 import gc
+import logging
 import math
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._png import restore_chains
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 MODEL_FOLDER = "got"
+TRAINING_ROUTE = "/got/training/{name}"
 DTYPES = ["auto", "float32", "bfloat16", "float16"]
 
 
@@ -29,18 +32,34 @@ def inside_comfyui() -> bool:
     return "comfy.model_management" in sys.modules and "server" in sys.modules
 
 
-def register() -> None:
-    """Make `models/got` a model folder of ComfyUI's, and let saved pictures carry their chain."""
+def register() -> bool:
+    """Make `models/got` a model folder of ComfyUI's, and let saved pictures carry their chain.
+
+    Where another copy of this pack has done so before, False and a warning: ComfyUI would not start with two.
+    """
     if not inside_comfyui():
-        return
+        return True
     import folder_paths
     from server import PromptServer
 
     from ._runs import answer_page
 
+    routes = PromptServer.instance.routes
+    here = Path(__file__).parents[1]
+    for route in routes:
+        if getattr(route, "path", None) == TRAINING_ROUTE:
+            other = Path(route.handler.__code__.co_filename).parents[1]
+            if other != here:
+                logging.warning(
+                    "ComfyUI-GoT is installed twice, in %s and in %s. The first is used: remove one.",
+                    other,
+                    here,
+                )
+            return other == here
     folder_paths.add_model_folder_path(MODEL_FOLDER, os.path.join(folder_paths.models_dir, MODEL_FOLDER))
     PromptServer.instance.add_on_prompt_handler(restore_chains)
-    PromptServer.instance.routes.get("/got/training/{name}")(answer_page)
+    routes.get(TRAINING_ROUTE)(answer_page)
+    return True
 
 
 # Devices and memory

@@ -74,3 +74,21 @@ def test_the_server_starts_with_the_pack_and_without_a_complaint(server: Server)
     assert re.search(rf"\d seconds: \S*{PACK}\n", log)
     assert "IMPORT FAILED" not in log
     assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("version", ["comfyui", "oldest_comfyui"])
+def test_two_copies_of_the_pack_start_and_act_as_one(
+    version: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    (tmp_path / "custom_nodes").mkdir()
+    (tmp_path / "custom_nodes" / "got").symlink_to(ROOT, target_is_directory=True)
+    server = Server(request.getfixturevalue(version), tmp_path)
+    try:
+        scripts = [path for path in server.get_json("/extensions") if path.endswith("/got_chain_editor.js")]
+        assert len(scripts) == 1
+        assert set(NODES) <= server.get_json("/object_info").keys()
+        assert server.get_json("/got/training/none") == {}
+    finally:
+        server.stop()
+    (line,) = [line for line in server.log.read_text().splitlines() if "installed twice" in line]
+    assert f"custom_nodes/{PACK}" in line and "custom_nodes/got" in line

@@ -99,6 +99,52 @@ def test_importing_the_pack_is_quick_and_brings_in_nothing_heavy() -> None:
     assert float(seconds) < SLOWEST_IMPORT
 
 
+LOAD_COPIES_LIKE_COMFYUI = """
+import importlib.util, sys, types
+
+class Routes(list):
+    def get(self, path):
+        return lambda handler: self.append(types.SimpleNamespace(path=path, handler=handler))
+
+routes = Routes([types.SimpleNamespace(prefix="/static")])  # some of aiohttp's have no path
+server = types.SimpleNamespace(routes=routes, add_on_prompt_handler=lambda handler: None)
+sys.modules["comfy.model_management"] = types.ModuleType("comfy.model_management")
+sys.modules["server"] = types.ModuleType("server")
+sys.modules["server"].PromptServer = types.SimpleNamespace(instance=server)
+sys.modules["folder_paths"] = folder_paths = types.ModuleType("folder_paths")
+folder_paths.models_dir = "models"
+folder_paths.add_model_folder_path = lambda *arguments: None
+for folder in sys.argv[1:]:
+    spec = importlib.util.spec_from_file_location(
+        folder.replace(".", "_x_"), folder + "/__init__.py", submodule_search_locations=[folder]
+    )
+    sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    names = module.NODE_CLASS_MAPPINGS, module.NODE_DISPLAY_NAME_MAPPINGS
+    print(*map(len, names), module.WEB_DIRECTORY, len(routes) - 1)
+"""
+
+
+@pytest.mark.parametrize("order", [("ComfyUI-GoT", "got"), ("got", "ComfyUI-GoT")])
+def test_of_two_copies_the_first_registers_and_the_other_names_both(
+    order: tuple[str, str], tmp_path: Path
+) -> None:
+    folders = [str(tmp_path / name) for name in order]
+    for folder in folders:
+        Path(folder).symlink_to(ROOT)
+    result = subprocess.run(
+        [sys.executable, "-c", LOAD_COPIES_LIKE_COMFYUI, *folders],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    count = len(got_pack.NODE_CLASS_MAPPINGS)
+    assert result.stdout.splitlines() == [f"{count} {count} ./web 1", "0 0 None 1"]
+    (line,) = [line for line in result.stderr.splitlines() if "twice" in line]
+    assert line.index(folders[0]) < line.index(folders[1])
+
+
 every_file = pytest.mark.parametrize("file", NODES, ids=lambda file: file.name)
 
 
