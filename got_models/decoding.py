@@ -69,3 +69,11 @@ class Decoding:
         if self.samples:
             return int(torch.multinomial(scores.softmax(dim=-1), 1))
         return int(scores.argmax(dim=-1))
+
+
+def end_tokens(config: GenerationConfig) -> tuple[int, ...]:
+    """The tokens at which transformers' `generate` stops: one, several or none."""
+    ends = config.eos_token_id
+    if ends is None:
+        return ()
+    return (ends,) if isinstance(ends, int) else tuple(ends)

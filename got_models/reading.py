@@ -24,6 +24,9 @@ class PrefixCache:
 
     def __init__(self, mllm: Qwen2_5_VLForConditionalGeneration) -> None:
         self.mllm: Any = mllm
+        arguments = inspect.signature(mllm.model.forward).parameters
+        # Renamed in transformers 5.24, which warns of the old name.
+        self._cache_argument = "cache" if "cache" in arguments else "past_key_values"
         self.forget()
 
     def forget(self) -> None:
@@ -84,8 +87,8 @@ class PrefixCache:
         outputs = self.mllm.model(
             input_ids=torch.tensor([ids[kept:]], device=device),
             position_ids=positions[..., kept:],
-            past_key_values=keys_and_values,
             use_cache=True,
+            **{self._cache_argument: keys_and_values},
             **picture,
         )
         self._token_ids, self._pixel_values, self._beginning = ids, pixel_values, beginning

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,17 +10,15 @@ from PIL import Image
 from torch import Tensor
 
 from .chain import ReasoningChain, Region
-from .decoding import Decoding
-from .errors import GoTError, Interrupted
-from .finite import check_finite
+from .decoding import Decoding, end_tokens
+from .errors import GoTError
 from .locks import LockedRegions
 from .prompts import TokenIds, conversation
 from .reading import PrefixCache, modality_ids
+from .writing import Continuation, Writing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
-
-HALF_CHARACTER = "\ufffd"  # how a tokenizer decodes a character whose other tokens are still to come
 
 
 class Reasoner:
@@ -71,11 +69,11 @@ class Reasoner:
         (> 0) or a `top_p` (in (0, 1]) means plain sampling with these two, which `seed` makes reproducible.
         Of `locked` regions the text holds each phrase with its box exactly once (see `locks`).
         `on_text` receives each new piece of text, and with locked regions only what will stay; `should_stop`
-        is asked after every token.
+        is asked after every token, and whenever another place for a locked region is weighed.
 
         Raises:
-            GoTError: an unusable prompt, picture or decoding setting; more locked regions than tokens; values
-                that are not finite.
+            GoTError: an unusable prompt, picture or decoding setting; more locked regions than tokens; one
+                that cannot be placed; values that are not finite.
             Interrupted: `should_stop` said so.
         """
         length = self.max_new_tokens if max_new_tokens is None else max_new_tokens
@@ -83,42 +81,23 @@ class Reasoner:
             raise GoTError(f"max_new_tokens must be at least 1, got {length}.")
         decoding = Decoding(self.mllm.generation_config, temperature, top_p)
         locks = LockedRegions(self.tokenizer, locked, length)
-        sequence = _Sequence(self.mllm, self.cache, self._inputs(task, prompt, image))
-        ids = self.token_ids
-        stop_ids = (ids.image_start, ids.vision_start, ids.end_of_text)
-        stream = _Stream(on_text)
+        inputs = self._inputs(task, prompt, image)
+        continuation = Continuation(self.mllm, self.cache, inputs, should_stop)
+        box_start = self.token_ids.box_start
+        writing = Writing(
+            continuation, self.tokenizer, decoding, locks, box_start, self.stop_ids, length, on_text
+        )
         device = self.mllm.device
-        written: list[int] = []
-        text = ""
-        refused: dict[int, set[int]] = {}  # place in the chain -> tokens that may not stand there
         with torch.random.fork_rng([device] if device.type == "cuda" else [], enabled=seed is not None):
             if seed is not None:
                 torch.manual_seed(seed)
-            while True:
-                missing = locks.missing(text)
-                token = ids.end_of_text
-                if len(written) + locks.cost(missing) < length:
-                    token = sequence.next_token(written, decoding, refused.get(len(written), ()))
-                    if should_stop is not None and should_stop():
-                        raise Interrupted("Writing the reasoning chain was interrupted.")
-                if token in stop_ids and not missing:
-                    break
-                if token in stop_ids:
-                    written = locks.put_in(written, sequence.regret)
-                elif token == ids.box_start and missing:
-                    written = locks.open_box(written, token, sequence.regret)
-                else:
-                    written.append(token)
-                if locks and locks.refuses(self._decode(written)):
-                    place = sequence.least_certain(written, len(locks.without_box(written)), refused)
-                    refused.setdefault(place, set()).add(written[place])
-                    written = written[:place]
-                if locks or on_text is not None:
-                    text = self._decode(written)
-                    stream.show(locks.certain(written) if locks else text)
-        text = self._decode(written)
-        stream.show(text, finished=True)
-        return text
+            return writing.run()
+
+    @property
+    def stop_ids(self) -> tuple[int, ...]:
+        """The tokens that end a chain: those of GoT, and the MLLM's own."""
+        ids = self.token_ids
+        return ids.end_of_text, ids.image_start, ids.vision_start, *end_tokens(self.mllm.generation_config)
 
     @torch.no_grad()
     def read(self, chain: ReasoningChain, image: Image.Image | None = None) -> Tensor:
@@ -139,9 +118,6 @@ class Reasoner:
             last=len(ids.image_tokens),
         )
         return hidden
-
-    def _decode(self, tokens: list[int]) -> str:
-        return str(self.tokenizer.decode(tokens, clean_up_tokenization_spaces=False))
 
     def _inputs(
         self, task: str, prompt: str, image: Image.Image | None, tail: Sequence[int] = ()
@@ -261,65 +237,3 @@ def read_hidden(
     """One pass through the MLLM -> hidden states [b, 64, hidden] at the image tokens; also for training."""
     states = hidden_states(mllm, input_ids, attention_mask, pixel_values, image_grid_thw)
     return select_image_tokens(states[-1], input_ids, image_tokens)
-
-
-class _Sequence:
-    """A conversation that the MLLM continues. Tokens are those of the chain, without the prompt."""
-
-    def __init__(self, mllm: Any, cache: PrefixCache, inputs: dict[str, Tensor]) -> None:
-        self.mllm = mllm
-        self.cache = cache
-        self.prompt: list[int] = inputs["input_ids"][0].tolist()
-        self.picture = inputs.get("pixel_values"), inputs.get("image_grid_thw")
-
-    def next_token(self, tokens: list[int], decoding: Decoding, forbidden: Collection[int]) -> int:
-        """What the MLLM writes after tokens."""
-        ids = [*self.prompt, *tokens]
-        hidden = self.cache.read(ids, *self.picture)
-        token_ids = torch.tensor([ids], device=hidden.device)
-        return decoding.choose(token_ids, self._logits(hidden[:, -1]), forbidden)
-
-    def regret(self, tokens: list[int], following: list[int]) -> float:
-        """By how much the likeliest tokens beat `following` in their places: see `locks.Regret`."""
-        scores = self._scores(tokens, following)
-        chosen = scores[torch.arange(len(following)), following]
-        return float((scores.amax(dim=-1) - chosen).sum())
-
-    def least_certain(self, tokens: list[int], start: int, refused: dict[int, set[int]]) -> int:
-        """The place of tokens, from `start` on, where another token not refused would come closest."""
-        following = tokens[start:]
-        scores = self._scores(tokens[:start], following)
-        chosen = scores[torch.arange(len(following)), following]
-        for place, token in enumerate(following):
-            scores[place, [token, *refused.get(start + place, ())]] = -torch.inf
-        return start + int((scores.amax(dim=-1) - chosen).argmax())
-
-    def _scores(self, tokens: list[int], following: list[int]) -> Tensor:
-        """Logarithms of the probabilities [following, vocabulary] in the places of `following`."""
-        ids = [*self.prompt, *tokens, *following]
-        hidden = self.cache.read(ids, *self.picture, last=len(following) + 1)
-        return self._logits(hidden[0, :-1]).float().log_softmax(dim=-1)
-
-    def _logits(self, hidden: Tensor) -> Tensor:
-        """
-        Raises:
-            GoTError: they are not finite, so that no token is likelier than another.
-        """
-        logits: Tensor = self.mllm.lm_head(hidden)
-        check_finite(logits, "What the language model gives for the next token", self.mllm)
-        return logits
-
-
-class _Stream:
-    """Passes on what is new in a growing text, in whole characters."""
-
-    def __init__(self, on_text: Callable[[str], None] | None) -> None:
-        self.on_text = on_text
-        self.shown = 0
-
-    def show(self, text: str, finished: bool = False) -> None:
-        if self.on_text is None or len(text) <= self.shown:
-            return
-        if finished or not text.endswith(HALF_CHARACTER):
-            self.on_text(text[self.shown :])
-            self.shown = len(text)

@@ -37,7 +37,7 @@ class PublishedOrder:
         reasoner = self.reasoner
         ids = reasoner.token_ids
         input_ids = self._input_ids(conversation(reasoner.tokenizer, "generate", prompt, 0))
-        stop_ids = [ids.image_start, ids.vision_start, ids.end_of_text]
+        stop_ids = list(reasoner.stop_ids)
         written = reasoner.mllm.generate(
             input_ids=input_ids,
             attention_mask=torch.ones_like(input_ids),

@@ -151,7 +151,7 @@ class Batches:
         """The chains that ``GoTModel.reason`` would write for each prompt (and picture)."""
         reasoner = self.model.reasoner
         ids = reasoner.token_ids
-        stops = [ids.image_start, ids.vision_start, ids.end_of_text]
+        stops = list(reasoner.stop_ids)
         chains: list[ReasoningChain] = []
         for numbers in self._batches(len(examples), "reasoning"):
             inputs = pad_left(

@@ -9,7 +9,9 @@ from pathlib import Path
 import got_pack
 import pytest
 
+from .conftest import Checkpoint
 from .place import ROOT, ComfyUI
+from .prompts import drawing
 from .server import PACK, Server
 
 NODES = sorted(got_pack.NODE_CLASS_MAPPINGS)
@@ -45,6 +47,11 @@ def test_every_node_is_listed_with_all_its_tooltips(server: Server, name: str) -
 def test_every_node_has_a_page_of_help(server: Server, name: str) -> None:
     page = server.get(f"/extensions/{PACK}/docs/{name}.md").decode()
     assert page.startswith(f"# {got_pack.NODE_DISPLAY_NAME_MAPPINGS[name]}\n")
+
+
+def test_the_libraries_warn_of_nothing_that_will_go(server: Server, checkpoint: Checkpoint) -> None:
+    assert server.run(drawing(checkpoint.name)).succeeded
+    assert "FutureWarning" not in server.log.read_text(errors="replace")
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from got_models.bench.measure import dictated
 from got_models.chain import Box, ReasoningChain
 from got_models.model import GoTModel
-from got_models.reasoner import read_hidden
+from got_models.reasoner import Reasoner, read_hidden
 
 PROMPT = "a red circle to the left of a blue square"
 TEXT = "A red circle (102,203),(398,497) is left of a blue square (570,250),(890,700) on a white background."
@@ -174,7 +176,7 @@ def test_the_text_is_what_transformers_own_generate_writes(
     text = reasoner.write(task, PROMPT, source, max_new_tokens=30, seed=3, **settings)
     inputs = reasoner._inputs(task, PROMPT, source)
     ids = reasoner.token_ids
-    stops = [ids.image_start, ids.vision_start, ids.end_of_text]
+    stops = list(reasoner.stop_ids)
     own = {**settings, "do_sample": True, "top_k": 0} if settings else {}
     torch.manual_seed(3)
     written = reasoner.mllm.generate(
@@ -183,6 +185,62 @@ def test_the_text_is_what_transformers_own_generate_writes(
     end = next((place for place, token in enumerate(written) if token in stops), len(written))
     assert end > 3
     assert text == reasoner.tokenizer.decode(written[:end])
+
+
+# The MLLM's own end
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [lambda own: own, lambda own: [7, own], lambda own: [], lambda own: None, lambda own: [151645, 151643]],
+    ids=["one", "several", "an empty list", "none", "those of another vocabulary"],
+)
+def test_a_chain_ends_where_transformers_own_generate_ends(
+    fresh: GoTModel, ends: Callable[[int], int | list[int] | None]
+) -> None:
+    """The MLLM's own end is here a token that it does write, long before it would end the chain."""
+    reasoner = fresh.reasoner
+    inputs = reasoner._inputs("generate", PROMPT, None)
+    natural = written_by_generate(reasoner, inputs, [])
+    own = natural[8]
+    assert natural.index(own) >= 3 and len(natural) > 12
+    eos = ends(own)
+    reasoner.mllm.generation_config.eos_token_id = eos
+    expected = written_by_generate(reasoner, inputs, [eos] if isinstance(eos, int) else eos or [])
+    text = reasoner.write("generate", PROMPT, max_new_tokens=30)
+    assert text == reasoner.tokenizer.decode(expected)
+    assert (expected == natural[: natural.index(own)]) == (isinstance(eos, int) or own in (eos or []))
+
+
+def written_by_generate(reasoner: Reasoner, inputs: dict[str, Tensor], ends: list[int]) -> list[int]:
+    """30 tokens of greedy decoding, up to one of GoT's ends or of `ends`."""
+    ids = reasoner.token_ids
+    stops = [ids.image_start, ids.vision_start, ids.end_of_text, *ends]
+    written = reasoner.mllm.generate(
+        **inputs, max_new_tokens=30, do_sample=False, eos_token_id=stops, pad_token_id=ids.end_of_text
+    )[0, inputs["input_ids"].shape[1] :].tolist()
+    end = next((place for place, token in enumerate(written) if token in stops), len(written))
+    return list(written[:end])
+
+
+def test_the_text_does_not_hold_the_token_that_ended_it(fresh: GoTModel) -> None:
+    """`<|im_end|>`, with which Qwen2.5-VL ends its turns, and the bundled MLLM's config names as its end."""
+    reasoner = fresh.reasoner
+    end = reasoner.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert reasoner.mllm.generation_config.eos_token_id == end
+    words = reasoner.tokenizer("A red circle.", add_special_tokens=False)["input_ids"]
+    pieces: list[str] = []
+    with dictated(reasoner.mllm, [*words, end, *words]):
+        text = reasoner.write("generate", PROMPT, on_text=pieces.append)
+    assert text == "".join(pieces) == "A red circle."
+
+
+def test_transformers_has_nothing_to_warn_about(fresh: GoTModel) -> None:
+    """From 5.24 on it warns of arguments' old names; its loggers and Python's warnings are both heard."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fresh.reasoner.write("edit", PROMPT, SOURCE, max_new_tokens=3, temperature=0)
+        fresh.reasoner.read(chain("edit"), SOURCE)
 
 
 @pytest.mark.parametrize("task", SOURCES)

@@ -70,7 +70,7 @@ FLOORS = [
         "reading",
     },
     {"edit_area", "vae"},
-    {"reasoner", "sampler", "ssgm"},
+    {"reasoner", "sampler", "ssgm", "writing"},
     {"checkpoint"},
     {"importing", "model"},
     {"adapter", "merging"},
