@@ -1,9 +1,11 @@
-"""Reading on: the keys and values of what the MLLM read last, kept for what begins alike."""
+"""Reading in blocks: the keys and values of what the MLLM read last, kept for what begins alike."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,13 +15,41 @@ from transformers import DynamicCache
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration
 
+BLOCK = 64
+"""So many tokens, counted from the beginning of the sequence, pass through the MLLM together.
+
+In bfloat16 a token's keys and values depend, in their last bits, on which tokens passed with it. Split always
+at the same places, a sequence gives the same hidden states whatever was read before it.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture in a sequence.
+
+    Attributes:
+        first: the place of the first of its tokens.
+        pixel_values: its patches [p, d], on the CPU.
+        grid: how many of them in time (1), height and width: [1, 3], on the CPU.
+    """
+
+    first: int
+    pixel_values: Tensor
+    grid: Tensor
+
+    def shows(self, other: Picture) -> bool:
+        """Whether the other has the same pixels."""
+        return self.pixel_values is other.pixel_values or (
+            torch.equal(self.grid, other.grid) and torch.equal(self.pixel_values, other.pixel_values)
+        )
+
 
 class PrefixCache:
-    """Reads one sequence after the other, each only from the first token that the one before did not have.
+    """Reads one sequence after the other; of what the one before began with alike, only what is needed.
 
-    Writing a chain token by token, reading it back with image tokens behind it, and reading it once more
-    after an edit thus pass each token through the MLLM once. Holds one sequence, for GoT-6B in bfloat16 about
-    36 kB per token, and forgets it when the MLLM has moved. Whoever changes the weights must call `forget`.
+    Reading a chain once more after an edit thus passes only the blocks from the first change on through the
+    MLLM, and writing one passes each token once. Holds one sequence, for GoT-6B in bfloat16 about 36 kB per
+    token, and forgets it when the MLLM has moved. Whoever changes the weights must call `forget`.
     """
 
     def __init__(self, mllm: Qwen2_5_VLForConditionalGeneration) -> None:
@@ -32,8 +62,8 @@ class PrefixCache:
     def forget(self) -> None:
         """Start from nothing, and free the memory."""
         self._token_ids: list[int] = []
-        self._pixel_values: Tensor | None = None
-        self._beginning: Tensor | None = None  # positions [3, 1, length] up to the end of the picture
+        self._in_blocks = 0  # of these tokens so many were read in blocks, the others by ones or otherwise
+        self._pictures: list[tuple[Picture, Tensor]] = []  # with their features
         self._place: tuple[torch.device, torch.dtype] | None = None
         self._keys_and_values = DynamicCache()
 
@@ -46,63 +76,99 @@ class PrefixCache:
     def read(
         self,
         token_ids: Sequence[int],
-        pixel_values: Tensor | None,
-        image_grid_thw: Tensor | None,
+        pictures: Sequence[Picture] = (),
         last: int = 1,
+        *,
+        going_on: bool = False,
     ) -> Tensor:
         """The hidden states [1, last, hidden] after the final norm, at the last tokens of a sequence.
 
         Args:
-            token_ids: the whole sequence, prompt included, with at most one picture in it.
-            pixel_values, image_grid_thw: patches [p, d] and grid [1, 3] of the picture; None without one.
+            token_ids: the whole sequence, prompt included.
+            pictures: those in it, from left to right.
             last: how many hidden states to give, at most the length of the sequence.
+            going_on: the sequence is the one read last, changed near its end. Then what differs passes in one
+                piece, and the result depends, in its last bits, on the readings since one without going on.
         """
         self.release_if_moved()
-        device = self.mllm.device
         ids = list(token_ids)
-        kept = min(_common_length(self._token_ids, ids), len(ids) - last)
-        beginning = torch.zeros(3, 1, 0, dtype=torch.long, device=device)
-        following = 0
-        picture: dict[str, Tensor] = {}
-        if pixel_values is not None and image_grid_thw is not None:
-            pad = self.mllm.config.image_token_id
-            first = ids.index(pad)
-            end = next(place for place in range(first, len(ids)) if ids[place] != pad)
-            if self._beginning is not None and kept >= end and _same(self._pixel_values, pixel_values):
-                beginning = self._beginning
-            else:
-                kept = min(kept, first)
-                picture = {"pixel_values": pixel_values, "image_grid_thw": image_grid_thw}
-                beginning = self._positions(torch.tensor([ids[:end]], device=device), image_grid_thw)
-            following = int(beginning.max()) + 1
-        rest = torch.arange(len(ids) - beginning.shape[-1], device=device) + following
-        positions = torch.cat([beginning, rest.expand(3, 1, -1)], dim=-1)
+        kept = min(self._shared(ids, pictures), len(ids) - last)
+        tail = kept if going_on else (len(ids) - last) // BLOCK * BLOCK
+        if not going_on:
+            kept = min(kept, self._in_blocks, tail) // BLOCK * BLOCK
+        ends = [*range(kept + BLOCK, tail + 1, BLOCK), len(ids)]
+        in_blocks = min(self._in_blocks, kept) if going_on else tail
 
-        keys_and_values, surplus = self._keys_and_values, len(self._token_ids) - kept
+        known, keys_and_values = self._pictures, self._keys_and_values
+        surplus = len(self._token_ids) - kept
         self.forget()  # whatever goes wrong from here on leaves nothing half read
         if kept == 0:
             keys_and_values = DynamicCache()
         elif surplus:
             keys_and_values.crop(-surplus)
-        outputs = self.mllm.model(
-            input_ids=torch.tensor([ids[kept:]], device=device),
-            position_ids=positions[..., kept:],
-            use_cache=True,
-            **{self._cache_argument: keys_and_values},
-            **picture,
-        )
-        self._token_ids, self._pixel_values, self._beginning = ids, pixel_values, beginning
-        self._place = (device, self.mllm.dtype)
+        seen = [(picture, self._features(picture, known)) for picture in pictures]
+        embeddings = self._embeddings(ids, seen, kept)
+        positions = self._positions(len(ids), pictures)
+        start = kept
+        for end in ends:
+            hidden: Tensor = self.mllm.model(
+                inputs_embeds=embeddings[:, start - kept : end - kept],
+                position_ids=positions[..., start:end],
+                use_cache=True,
+                **{self._cache_argument: keys_and_values},
+            ).last_hidden_state
+            start = end
+        self._token_ids, self._in_blocks, self._pictures = ids, in_blocks, seen
+        self._place = (self.mllm.device, self.mllm.dtype)
         self._keys_and_values = keys_and_values
-        hidden: Tensor = outputs.last_hidden_state
         return hidden[:, -last:]
 
-    def _positions(self, input_ids: Tensor, image_grid_thw: Tensor) -> Tensor:
-        """Positions [3, 1, length] in time, height and width of a sequence with a picture."""
-        positions: Tensor = self.mllm.model.get_rope_index(
-            input_ids, image_grid_thw=image_grid_thw, **modality_ids(self.mllm, input_ids)
-        )[0]
-        return positions
+    def _shared(self, ids: list[int], pictures: Sequence[Picture]) -> int:
+        """How many tokens a sequence has in common with the one read last, pictures included."""
+        shared = _common_length(self._token_ids, ids)
+        for before, now in zip_longest((picture for picture, _ in self._pictures), pictures):
+            if before is None or now is None or before.first != now.first or not before.shows(now):
+                return min(shared, *(picture.first for picture in (before, now) if picture is not None))
+        return shared
+
+    def _features(self, picture: Picture, known: Sequence[tuple[Picture, Tensor]]) -> Tensor:
+        """What the vision tower makes of a picture, which it may have seen: [visual tokens, hidden]."""
+        for other, features in known:
+            if other.shows(picture):
+                return features
+        return vision_features(self.mllm, picture.pixel_values, picture.grid)
+
+    def _embeddings(self, ids: list[int], seen: Sequence[tuple[Picture, Tensor]], start: int) -> Tensor:
+        """What the decoder takes [1, length - start, hidden] for the tokens from `start` on."""
+        rest = torch.tensor([ids[start:]], device=self.mllm.device)
+        embeddings: Tensor = self.mllm.get_input_embeddings()(rest)
+        for picture, features in seen:
+            begin, end = max(picture.first, start), picture.first + len(features)
+            if begin < end:
+                embeddings[0, begin - start : end - start] = features[begin - picture.first :].to(embeddings)
+        return embeddings
+
+    def _positions(self, length: int, pictures: Sequence[Picture]) -> Tensor:
+        """Positions [3, 1, length] in time, height and width.
+
+        Words count on in all three. A picture's tokens stand at one time in rows and columns; what follows
+        goes on behind the longer of these. An image token that the MLLM wrote itself is a word.
+        """
+        merged = self.mllm.config.vision_config.spatial_merge_size
+        parts: list[Tensor] = []
+        place = following = 0
+        for picture in pictures:
+            words = picture.first - place
+            parts.append(torch.arange(following, following + words).expand(3, -1))
+            following += words
+            _, rows, columns = (side // merged for side in picture.grid[0].tolist())
+            corner = torch.zeros(rows, columns, dtype=torch.long)
+            row, column = corner + torch.arange(rows)[:, None], corner + torch.arange(columns)
+            parts.append(torch.stack([corner, row, column]).flatten(1) + following)
+            following += max(rows, columns)
+            place = picture.first + rows * columns
+        parts.append(torch.arange(following, following + length - place).expand(3, -1))
+        return torch.cat(parts, dim=-1)[:, None].to(self.mllm.device)
 
 
 def modality_ids(mllm: Qwen2_5_VLForConditionalGeneration, input_ids: Tensor) -> dict[str, Tensor]:
@@ -112,11 +178,18 @@ def modality_ids(mllm: Qwen2_5_VLForConditionalGeneration, input_ids: Tensor) ->
     return {"mm_token_type_ids": (input_ids == mllm.config.image_token_id).int()}
 
 
+@torch.no_grad()
+def vision_features(
+    mllm: Qwen2_5_VLForConditionalGeneration, pixel_values: Tensor, image_grid_thw: Tensor
+) -> Tensor:
+    """What the vision tower makes of pictures' patches: [visual tokens, hidden], as the decoder takes it."""
+    tower: Any = mllm.model.visual
+    features = tower(pixel_values.to(tower.device, tower.dtype), grid_thw=image_grid_thw.to(tower.device))
+    tensor: Tensor = features if isinstance(features, Tensor) else features.pooler_output
+    return tensor
+
+
 def _common_length(first: Sequence[int], second: Sequence[int]) -> int:
     """How many tokens two sequences share at their beginning."""
     both = enumerate(zip(first, second, strict=False))
     return next((place for place, (a, b) in both if a != b), min(len(first), len(second)))
-
-
-def _same(first: Tensor | None, second: Tensor) -> bool:
-    return first is not None and torch.equal(first, second)

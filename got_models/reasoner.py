@@ -14,7 +14,7 @@ from .decoding import Decoding, end_tokens
 from .errors import GoTError
 from .locks import LockedRegions
 from .prompts import TokenIds, conversation
-from .reading import PrefixCache, modality_ids
+from .reading import Picture, PrefixCache, modality_ids
 from .writing import Continuation, Writing
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ class Reasoner:
             raise GoTError(f"max_new_tokens must be at least 1, got {length}.")
         decoding = Decoding(self.mllm.generation_config, temperature, top_p)
         locks = LockedRegions(self.tokenizer, locked, length)
-        inputs = self._inputs(task, prompt, image)
-        continuation = Continuation(self.mllm, self.cache, inputs, should_stop)
+        continuation = Continuation(self.mllm, self.cache, *self._sequence(task, prompt, image), should_stop)
         box_start = self.token_ids.box_start
         writing = Writing(
             continuation, self.tokenizer, decoding, locks, box_start, self.stop_ids, length, on_text
@@ -103,40 +102,45 @@ class Reasoner:
     def read(self, chain: ReasoningChain, image: Image.Image | None = None) -> Tensor:
         """The MLLM's last hidden states [1, 64, hidden] at the image tokens that follow prompt and chain.
 
-        What the MLLM has just written or read is not passed through it again.
+        They depend on these alone, to the last bit, and not on what was written or read before: of that, only
+        whole blocks are taken that begin alike (see `reading`).
 
         Raises:
             GoTError: the prompt and chain are longer than the MLLM's context; editing without a picture.
         """
         ids = self.token_ids
         text = self.tokenizer(chain.text, add_special_tokens=False)["input_ids"]
-        inputs = self._inputs(chain.task, chain.prompt, image, [*text, ids.image_start, *ids.image_tokens])
-        hidden = self.cache.read(
-            inputs["input_ids"][0].tolist(),
-            inputs.get("pixel_values"),
-            inputs.get("image_grid_thw"),
-            last=len(ids.image_tokens),
+        tokens, pictures = self._sequence(
+            chain.task, chain.prompt, image, [*text, ids.image_start, *ids.image_tokens]
         )
-        return hidden
+        return self.cache.read(tokens, pictures, last=len(ids.image_tokens))
 
-    def _inputs(
+    def _sequence(
         self, task: str, prompt: str, image: Image.Image | None, tail: Sequence[int] = ()
-    ) -> dict[str, Tensor]:
-        """The MLLM's keyword arguments for the conversation followed by the token ids in `tail`."""
-        device = self.mllm.device
-        inputs: dict[str, Tensor] = {}
+    ) -> tuple[list[int], list[Picture]]:
+        """The conversation followed by the token ids in `tail`, and the picture in it."""
+        pictures: list[tuple[Tensor, Tensor]] = []
         visual_tokens = 0
         if image is not None:
-            pixel_values, grid = picture_patches(self.image_processor, image, self.vision_size)
-            visual_tokens = int(grid.prod()) // self.image_processor.merge_size**2
-            inputs = {"pixel_values": pixel_values.to(device), "image_grid_thw": grid.to(device)}
+            pictures = [picture_patches(self.image_processor, image, self.vision_size)]
+            visual_tokens = int(pictures[0][1].prod()) // self.image_processor.merge_size**2
         text = conversation(self.tokenizer, task, prompt, visual_tokens)
         ids = [*self.tokenizer(text, add_special_tokens=False)["input_ids"], *tail]
         context = self.mllm.config.get_text_config().max_position_embeddings
         if len(ids) > context:
             raise GoTError(f"Prompt and chain are {len(ids)} tokens, the MLLM takes {context}; shorten them.")
-        input_ids = torch.tensor([ids], device=device)
-        inputs |= {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
+        return ids, [Picture(ids.index(self.token_ids.image_pad), *patches) for patches in pictures]
+
+    def _inputs(
+        self, task: str, prompt: str, image: Image.Image | None, tail: Sequence[int] = ()
+    ) -> dict[str, Tensor]:
+        """The MLLM's keyword arguments for the conversation followed by the token ids in `tail`."""
+        ids, pictures = self._sequence(task, prompt, image, tail)
+        input_ids = torch.tensor([ids], device=self.mllm.device)
+        inputs = {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
+        for picture in pictures:
+            inputs["pixel_values"] = picture.pixel_values.to(input_ids.device)
+            inputs["image_grid_thw"] = picture.grid.to(input_ids.device)
         return inputs | modality_ids(self.mllm, input_ids)
 
 
@@ -149,17 +153,6 @@ def picture_patches(image_processor: Any, image: Image.Image, vision_size: int) 
     square = image.convert("RGB").resize((vision_size, vision_size), Image.Resampling.BICUBIC)
     patches = image_processor(images=[square], do_resize=False, return_tensors="pt")
     return patches["pixel_values"], patches["image_grid_thw"]
-
-
-@torch.no_grad()
-def vision_features(
-    mllm: Qwen2_5_VLForConditionalGeneration, pixel_values: Tensor, image_grid_thw: Tensor
-) -> Tensor:
-    """What the vision tower makes of pictures' patches: [visual tokens, hidden], as the decoder takes it."""
-    tower: Any = mllm.model.visual
-    features = tower(pixel_values.to(tower.device, tower.dtype), grid_thw=image_grid_thw.to(tower.device))
-    tensor: Tensor = features if isinstance(features, Tensor) else features.pooler_output
-    return tensor
 
 
 def hidden_states(

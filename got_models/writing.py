@@ -13,7 +13,7 @@ from .decoding import Decoding
 from .errors import GoTError, Interrupted, short_repr
 from .finite import check_finite
 from .locks import LockedRegions
-from .reading import PrefixCache
+from .reading import Picture, PrefixCache
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -35,14 +35,16 @@ class Continuation:
         self,
         mllm: Any,
         cache: PrefixCache,
-        inputs: dict[str, Tensor],
+        prompt: Sequence[int],
+        pictures: Sequence[Picture],
         should_stop: Callable[[], bool] | None,
     ) -> None:
         self.mllm = mllm
         self.cache = cache
-        self.prompt: list[int] = inputs["input_ids"][0].tolist()
-        self.picture = inputs.get("pixel_values"), inputs.get("image_grid_thw")
+        self.prompt = prompt
+        self.pictures = pictures
         self.should_stop = should_stop
+        self.has_read = False
 
     def stop_if_asked(self) -> None:
         """Raises Interrupted if `should_stop` says so."""
@@ -52,7 +54,7 @@ class Continuation:
     def next_token(self, tokens: list[int], decoding: Decoding, forbidden: Collection[int]) -> int:
         """What the MLLM writes after tokens."""
         ids = [*self.prompt, *tokens]
-        hidden = self.cache.read(ids, *self.picture)
+        hidden = self._read(ids)
         token_ids = torch.tensor([ids], device=hidden.device)
         return decoding.choose(token_ids, self._logits(hidden[:, -1]), forbidden)
 
@@ -75,7 +77,7 @@ class Continuation:
         """Logarithms of the probabilities [following, vocabulary] in the places of `following`."""
         self.stop_if_asked()
         ids = [*self.prompt, *tokens, *following]
-        hidden = self.cache.read(ids, *self.picture, last=len(following) + 1)
+        hidden = self._read(ids, last=len(following) + 1)
         return self._logits(hidden[0, :-1]).float().log_softmax(dim=-1)
 
     def _logits(self, hidden: Tensor) -> Tensor:
@@ -86,6 +88,12 @@ class Continuation:
         logits: Tensor = self.mllm.lm_head(hidden)
         check_finite(logits, "What the language model gives for the next token", self.mllm)
         return logits
+
+    def _read(self, ids: list[int], last: int = 1) -> Tensor:
+        """Hidden states at the last tokens; the first time in blocks, so that nothing before it matters."""
+        hidden = self.cache.read(ids, self.pictures, last, going_on=self.has_read)
+        self.has_read = True
+        return hidden
 
 
 class Writing:

@@ -23,7 +23,8 @@ from torch import Tensor
 
 from ..errors import GoTError
 from ..pictures import OPENED_AS, open_picture
-from ..reasoner import picture_patches, vision_features
+from ..reading import vision_features
+from ..reasoner import picture_patches
 from ..ssgm import reference_latents, spatial_latents
 from ..whole_files import whole_file, writing
 from .buckets import nearest_bucket

@@ -16,6 +16,7 @@ from torch import Tensor
 from got_models.bench.measure import dictated
 from got_models.chain import Box, ReasoningChain
 from got_models.model import GoTModel
+from got_models.reading import BLOCK
 from got_models.reasoner import Reasoner, read_hidden
 
 PROMPT = "a red circle to the left of a blue square"
@@ -57,30 +58,34 @@ def fresh(checkpoint: Path) -> GoTModel:
     return GoTModel.from_pretrained(checkpoint)
 
 
+def lengths(model: GoTModel, plan: ReasoningChain, source: Image.Image | None) -> tuple[int, int]:
+    """How many tokens the prompt and the whole sequence have."""
+    reasoner = model.reasoner
+    prompt = len(reasoner._sequence(plan.task, plan.prompt, source)[0])
+    return prompt, prompt + len(reasoner.tokenizer(plan.text, add_special_tokens=False)["input_ids"]) + 1 + 64
+
+
 @pytest.mark.parametrize("task", SOURCES)
-def test_reading_back_what_was_written_passes_only_the_image_tokens(fresh: GoTModel, task: str) -> None:
+def test_after_writing_the_whole_blocks_of_the_prompt_are_not_read_again(fresh: GoTModel, task: str) -> None:
     source = SOURCES[task]
     plan = chain(task)
     words = fresh.reasoner.tokenizer(plan.text, add_special_tokens=False)["input_ids"]
-    remaining = iter([*words, fresh.reasoner.token_ids.end_of_text])
-
-    def dictate(module: Any, inputs: Any, logits: Tensor) -> Tensor:
-        logits = torch.zeros_like(logits)
-        logits[..., next(remaining)] = 1.0
-        return logits
-
-    hook = fresh.reasoner.mllm.lm_head.register_forward_hook(dictate)
-    text = fresh.reasoner.write(task, PROMPT, source, temperature=0)
-    hook.remove()
+    with dictated(fresh.reasoner.mllm, [*words, fresh.reasoner.token_ids.end_of_text]):
+        text = fresh.reasoner.write(task, PROMPT, source, temperature=0)
     assert text == plan.text
-    with counted(fresh.reasoner.mllm.get_input_embeddings()) as calls:
+    with (
+        counted(fresh.reasoner.mllm.get_input_embeddings()) as calls,
+        counted(fresh.reasoner.mllm.model.visual) as seen,
+    ):
         hidden = fresh.reasoner.read(plan, source)
-    assert calls == [1 + 64]
+    prompt, length = lengths(fresh, plan, source)
+    assert calls == [length - (prompt - 1) // BLOCK * BLOCK]
+    assert seen == []
     assert torch.allclose(hidden, full_pass(fresh, plan, source), atol=1e-4)
 
 
 @pytest.mark.parametrize("task", SOURCES)
-def test_after_an_edit_only_what_follows_the_first_change_is_read(fresh: GoTModel, task: str) -> None:
+def test_after_an_edit_only_the_blocks_from_the_first_change_on_are_read(fresh: GoTModel, task: str) -> None:
     source = SOURCES[task]
     plan = chain(task)
     moved = plan.move_box(1, Box(570, 250, 891, 701))
@@ -89,7 +94,9 @@ def test_after_an_edit_only_what_follows_the_first_change_is_read(fresh: GoTMode
     changed = fresh.reasoner.tokenizer(behind, add_special_tokens=False)["input_ids"]
     with counted(fresh.reasoner.mllm.get_input_embeddings()) as calls:
         hidden = fresh.reasoner.read(moved, source)
-    assert calls == [len(changed) + 1 + 64]
+    _, length = lengths(fresh, moved, source)
+    assert calls == [length - (length - len(changed) - 65) // BLOCK * BLOCK]
+    assert calls[0] < length
     assert torch.allclose(hidden, full_pass(fresh, moved, source), atol=1e-4)
 
 
