@@ -194,7 +194,7 @@ class GoTModel:
             raise GoTError("Editing needs the picture that is to be edited as the reference; none was given.")
         if chain.task == "generate" and reference is not None:
             raise GoTError("A reference picture was given, but the chain's task is 'generate'; leave it out.")
-        # 1. Semantic guidance: prompt, chain and image tokens; what the MLLM has just read is not read again.
+        # 1. Semantic guidance: prompt, chain and image tokens, read in blocks.
         reasoner = self.reasoner
         hidden = reasoner.read(chain, reference)
         check_finite(hidden, "What the language model has read of the plan", reasoner.mllm)
