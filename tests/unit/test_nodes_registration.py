@@ -79,6 +79,13 @@ def test_every_input_and_output_has_a_tooltip_and_every_node_a_description(name:
 
 
 @every_node
+def test_every_node_is_found_by_words_that_artists_type(name: str) -> None:
+    aliases = got_pack.NODE_CLASS_MAPPINGS[name].SEARCH_ALIASES
+    assert len(aliases) >= 2
+    assert aliases == [alias.lower().strip() for alias in dict.fromkeys(aliases)]
+
+
+@every_node
 def test_the_function_takes_exactly_the_inputs_that_the_node_declares(name: str) -> None:
     node = got_pack.NODE_CLASS_MAPPINGS[name]
     parameters = inspect.signature(getattr(node(), node.FUNCTION)).parameters
