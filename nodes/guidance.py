@@ -64,13 +64,13 @@ class GoTSSGMEncode:
         "guidance, its boxes spatial guidance, and the picture to edit reference guidance."
     )
     CATEGORY = "GoT"
-    SEARCH_ALIASES = [
+    SEARCH_ALIASES = (
         "encode plan",
         "regional conditioning",
         "layout conditioning",
         "box conditioning",
         "spatial guidance",
-    ]
+    )
     RETURN_TYPES = ("GOT_GUIDANCE", "CONDITIONING", "CONDITIONING", "IMAGE")
     RETURN_NAMES = ("guidance", "positive", "negative", "spatial_masks")
     OUTPUT_TOOLTIPS = (

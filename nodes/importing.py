@@ -19,7 +19,7 @@ class GoTImportCheckpoint:
         "checkpoint in GoT Model Loader."
     )
     CATEGORY = "GoT"
-    SEARCH_ALIASES = ["convert checkpoint", "download model", "install model", "got-6b"]
+    SEARCH_ALIASES = ("convert checkpoint", "download model", "install model", "got-6b")
     RETURN_TYPES = ("STRING",)
     RETURN_NAMES = ("checkpoint",)
     OUTPUT_TOOLTIPS = ("The checkpoint's name, as GoT Model Loader lists it.",)

@@ -27,7 +27,7 @@ class GoTModelLoader:
         "card when another model needs the room."
     )
     CATEGORY = "GoT"
-    SEARCH_ALIASES = ["got", "chain of thought", "layout model"]
+    SEARCH_ALIASES = ("got", "chain of thought", "layout model")
     RETURN_TYPES = ("GOT_MODEL",)
     RETURN_NAMES = ("model",)
     OUTPUT_TOOLTIPS = ("The checkpoint, for GoT Reason, SSGM Encode and GoT Sampler.",)

@@ -19,7 +19,7 @@ class GoTNativeModelLoader:
     """A checkpoint's UNet and VAE, in ComfyUI's own classes."""
 
     CATEGORY = "GoT/native"
-    SEARCH_ALIASES = ["got unet", "layout model"]
+    SEARCH_ALIASES = ("got unet", "layout model")
     DESCRIPTION = (
         "Loads a GoT checkpoint's UNet and VAE the way ComfyUI loads SDXL, so that its samplers, schedulers, "
         "LoRA loaders and previews work with them. Draw with GoT Guider and SamplerCustomAdvanced, "
@@ -68,7 +68,7 @@ class GoTGuider:
     """The four branches of GoT's multi-guidance, for ComfyUI's custom samplers."""
 
     CATEGORY = "GoT/native"
-    SEARCH_ALIASES = ["cfg guider", "multi guidance", "native"]
+    SEARCH_ALIASES = ("cfg guider", "multi guidance", "native")
     DESCRIPTION = (
         "Guides ComfyUI's custom samplers by the plan's meaning, by its boxes and by the reference picture, "
         "each with a strength of its own. Only what the strengths need is computed. "

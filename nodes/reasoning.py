@@ -36,7 +36,7 @@ class GoTReason:
         "important object is followed by a box. The words appear on the node as they are written."
     )
     CATEGORY = "GoT"
-    SEARCH_ALIASES = [
+    SEARCH_ALIASES = (
         "plan",
         "prompt planner",
         "layout",
@@ -46,7 +46,7 @@ class GoTReason:
         "bounding box",
         "omost",
         "ideogram",
-    ]
+    )
     RETURN_TYPES = ("GOT_CHAIN", "STRING")
     RETURN_NAMES = ("chain", "text")
     OUTPUT_TOOLTIPS = (CHAIN_TOOLTIP, TEXT_TOOLTIP)
@@ -203,7 +203,7 @@ class GoTEditChain:
         "through."
     )
     CATEGORY = "GoT"
-    SEARCH_ALIASES = [
+    SEARCH_ALIASES = (
         "edit layout",
         "edit plan",
         "layout editor",
@@ -212,7 +212,7 @@ class GoTEditChain:
         "bounding box",
         "regional",
         "omost canvas",
-    ]
+    )
     RETURN_TYPES = ("GOT_CHAIN", "STRING", "IMAGE", "GOT_CHAIN")
     RETURN_NAMES = ("chain", "text", "layout", "locked")
     OUTPUT_TOOLTIPS = (
@@ -312,7 +312,7 @@ class GoTChainFromText:
         "and bottom right corner in thousandths of the picture: a red circle (100,200),(400,500)."
     )
     CATEGORY = "GoT"
-    SEARCH_ALIASES = ["layout", "boxes", "bounding box", "regional prompt", "plan", "manual layout"]
+    SEARCH_ALIASES = ("layout", "boxes", "bounding box", "regional prompt", "plan", "manual layout")
     RETURN_TYPES = ("GOT_CHAIN",)
     RETURN_NAMES = ("chain",)
     OUTPUT_TOOLTIPS = (CHAIN_TOOLTIP,)
@@ -360,7 +360,7 @@ class GoTChainFromImage:
         "pack's command line."
     )
     CATEGORY = "GoT"
-    SEARCH_ALIASES = ["read layout", "plan from image"]
+    SEARCH_ALIASES = ("read layout", "plan from image")
     RETURN_TYPES = ("GOT_CHAIN", "STRING")
     RETURN_NAMES = ("chain", "text")
     OUTPUT_TOOLTIPS = ("The chain that the picture was made from.", TEXT_TOOLTIP)
@@ -400,7 +400,7 @@ class GoTChainToMasks:
         "The boxes of a chain for the rest of ComfyUI: as masks, as pixel boxes, and with their words."
     )
     CATEGORY = "GoT"
-    SEARCH_ALIASES = ["region", "regional", "region masks", "boxes", "bounding box", "box to mask", "layout"]
+    SEARCH_ALIASES = ("region", "regional", "region masks", "boxes", "bounding box", "box to mask", "layout")
     RETURN_TYPES = ("MASK", "BOUNDING_BOX", "STRING", "IMAGE")
     RETURN_NAMES = ("masks", "boxes", "phrases", "layout")
     OUTPUT_IS_LIST = (False, False, True, False)

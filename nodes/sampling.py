@@ -28,7 +28,7 @@ class GoTSampler:
         "that was drawn."
     )
     CATEGORY = "GoT"
-    SEARCH_ALIASES = ["generate image", "edit image", "image editing", "layout to image"]
+    SEARCH_ALIASES = ("generate image", "edit image", "image editing", "layout to image")
     RETURN_TYPES = ("LATENT", "IMAGE")
     RETURN_NAMES = ("latent", "image")
     OUTPUT_TOOLTIPS = (

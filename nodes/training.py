@@ -52,7 +52,7 @@ class GoTDataset:
         "one a prompt and a plan. Every row is checked, and the report names the rows that cannot be used."
     )
     CATEGORY = "GoT/training"
-    SEARCH_ALIASES = ["dataset", "training data"]
+    SEARCH_ALIASES = ("dataset", "training data")
     RETURN_TYPES = ("GOT_DATASET", "STRING", "IMAGE")
     RETURN_NAMES = ("dataset", "report", "preview")
     OUTPUT_TOOLTIPS = (
@@ -129,7 +129,7 @@ class GoTTrain:
         "the same inputs the training goes on exactly where it was."
     )
     CATEGORY = "GoT/training"
-    SEARCH_ALIASES = ["lora train", "train lora", "training", "fine-tune", "finetune"]
+    SEARCH_ALIASES = ("lora train", "train lora", "training", "fine-tune", "finetune")
     RETURN_TYPES = ("GOT_ADAPTER", "IMAGE")
     RETURN_NAMES = ("adapter", "samples")
     OUTPUT_TOOLTIPS = (
@@ -432,7 +432,7 @@ class GoTLoraLoader:
         "stays as it is, so that both can be used side by side."
     )
     CATEGORY = "GoT"
-    SEARCH_ALIASES = ["got lora", "adapter", "lora trained on layouts"]
+    SEARCH_ALIASES = ("got lora", "adapter", "lora trained on layouts")
     RETURN_TYPES = ("GOT_MODEL",)
     RETURN_NAMES = ("model",)
     OUTPUT_TOOLTIPS = ("The checkpoint with the adapter, for GoT Reason, SSGM Encode and GoT Sampler.",)

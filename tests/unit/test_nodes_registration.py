@@ -82,7 +82,7 @@ def test_every_input_and_output_has_a_tooltip_and_every_node_a_description(name:
 def test_every_node_is_found_by_words_that_artists_type(name: str) -> None:
     aliases = got_pack.NODE_CLASS_MAPPINGS[name].SEARCH_ALIASES
     assert len(aliases) >= 2
-    assert aliases == [alias.lower().strip() for alias in dict.fromkeys(aliases)]
+    assert list(aliases) == [alias.lower().strip() for alias in dict.fromkeys(aliases)]
 
 
 @every_node
