@@ -62,10 +62,20 @@ class Decoding:
         self.steps: Any = LogitsProcessorList(steps)  # Any: its hints ask for a LongTensor
 
     def choose(self, token_ids: Tensor, logits: Tensor, forbidden: Collection[int] = ()) -> int:
-        """The token that follows token_ids [1, length], by the scores logits [1, vocabulary] for it."""
+        """The token that follows token_ids [1, length], by the scores logits [1, vocabulary] for it.
+
+        Raises:
+            GoTError: the scores are not finite, or no longer so when they are divided by the temperature.
+        """
         scores = logits.to(torch.float32, copy=True)
         scores[:, list(forbidden)] = -torch.inf
         scores = self.steps(token_ids, scores)
+        if not torch.isfinite(scores.amax()):
+            raise GoTError(
+                "The scores of the next token, divided by the temperature, are too large for a number, or "
+                "NaN. Choose a temperature of at least 0.01, or 0 for the likeliest token. If that does not "
+                "help, load the model with dtype float32."
+            )
         if self.samples:
             return int(torch.multinomial(scores.softmax(dim=-1), 1))
         return int(scores.argmax(dim=-1))
