@@ -39,9 +39,10 @@ def image_to_pictures(image: Tensor) -> list[Image.Image]:
             f"A picture may be at most {LARGEST_ASPECT} times as long as it is wide, got {width} x {height} "
             "pixels. Crop it."
         )
+    image = image.float()
     if not torch.isfinite(image).all():
         raise GoTError("The image holds NaN or infinite values; the node before it went wrong.")
-    levels = (image[..., :3].float() * 255.0).round().clamp(0, 255).to(torch.uint8)
+    levels = (image[..., :3] * 255.0).round().clamp(0, 255).to(torch.uint8)
     return [Image.fromarray(picture) for picture in levels.cpu().numpy()]
 
 

@@ -10,6 +10,7 @@ import functools
 import inspect
 import numbers
 import re
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +31,7 @@ KINDS = {
     "INT": "a whole number",
     "FLOAT": "a number",
     "STRING": "text",
+    "NAME": "a name of the list",
     "BOOLEAN": "true or false",
 }
 """What each kind of input takes."""
@@ -49,6 +51,9 @@ def checked(node: Node) -> Node:
     An optional input that is null counts as not connected. What VALIDATE_INPUTS refuses is refused here
     too: ComfyUI asks it about widgets only.
 
+    ComfyUI logs an error with all that led to it, and its worker ends for good where that cannot be encoded,
+    as when a library repeats half a character from a file. Such an error leaves as a printable one, alone.
+
     Raises (when the node runs):
         GoTError: an input is something else; the message names the input.
     """
@@ -59,7 +64,12 @@ def checked(node: Node) -> Node:
     def work(*positional: Any, **named: Any) -> Any:
         given = signature.bind(*positional, **named)
         given.arguments = _checked_inputs(node, given.arguments)
-        return function(*given.args, **given.kwargs)
+        try:
+            return function(*given.args, **given.kwargs)
+        except Exception as error:
+            if not _can_be_logged(error):
+                raise GoTError(error) from None
+            raise
 
     setattr(node, node.FUNCTION, work)  # type: ignore[attr-defined]
     return node
@@ -131,7 +141,7 @@ def _checked_inputs(node: Any, given: dict[str, Any]) -> dict[str, Any]:
         elif value is not None or name not in optional:  # else the function's own default
             kind, options = declared[name]
             if isinstance(kind, list) and name in asked:  # VALIDATE_INPUTS knows best which ones there are
-                kind = "STRING"
+                kind = "NAME"
             accepted[name] = _checked_value(name, value, kind, options)
     complaint = validate(**{name: accepted.get(name) for name in asked})
     if complaint is not True:
@@ -158,8 +168,10 @@ def _fits(value: Any, kind: Any, options: dict[str, Any]) -> bool:
     if kind in NUMBERS:  # True is none, and NaN lies in no range
         number = isinstance(value, NUMBERS[kind]) and not isinstance(value, bool)
         return number and options["min"] <= value <= options["max"]
-    if kind in ("STRING", "BOOLEAN"):
-        return isinstance(value, str if kind == "STRING" else bool)
+    if kind == "BOOLEAN":
+        return isinstance(value, bool)
+    if kind in ("STRING", "NAME"):
+        return isinstance(value, str)
     return value is not None and isinstance(value, _classes().get(kind, object))
 
 
@@ -169,6 +181,14 @@ def _expected(kind: Any, options: dict[str, Any]) -> str:
     if kind in NUMBERS:
         return f"{KINDS[kind]} from {options['min']} to {options['max']}"
     return KINDS[kind]
+
+
+def _can_be_logged(error: Exception) -> bool:
+    try:
+        "".join(traceback.format_exception(error)).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _classes() -> dict[str, Any]:

@@ -144,7 +144,7 @@ class GoTSSGMEncode:
         guidance = join(encoded)
         store_chain(chain, extra_pnginfo)
         remember_chain(chain, prompt, unique_id)
-        source = None if reference is None else reference[..., :3].float().cpu()
+        source = None if reference is None else reference[..., :3].detach().float().cpu()
         plan = EncodedPlan(guidance, chain, source, model.default_scales(chain.task))
         masks = region_masks(chain.regions, size, model.settings.mask_rule)
         return plan, *conditioning(guidance), masks

@@ -5,6 +5,7 @@ Nodes that give what no GoT node can use, and a route by which Stop is pressed a
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any
 
@@ -42,6 +43,78 @@ class EmptyBatch:
 
     def make(self) -> tuple[torch.Tensor]:
         return (torch.zeros(0, 64, 64, 3),)
+
+
+class AnyType(str):
+    """A type that ComfyUI lets connect with every other, as many packs have one."""
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+
+ANY = AnyType("*")
+ODD_VALUES: dict[str, Any] = {
+    "None": None,
+    "NaN": math.nan,
+    "infinity": math.inf,
+    "minus a billion": -(10**9),
+    "a billion": 10**9,
+    "a number of 400 digits": 10**400,
+    "a fraction": 0.5,
+    "True": True,
+    "text": "text",
+    "half a character": "\ud800",
+    "NUL": "a\0b",
+    "an empty list": [],
+    "a dictionary": {"samples": None},
+    "an object": object(),
+    "a class": dict,
+    "a picture": torch.rand(1, 64, 64, 3),
+    "three pictures": torch.rand(3, 64, 64, 3),
+    "a picture of whole numbers": torch.full((1, 64, 64, 3), 255, dtype=torch.uint8),
+    "a picture of NaN": torch.full((1, 64, 64, 3), math.nan),
+    "a grey picture": torch.rand(1, 64, 64, 1),
+    "a transparent picture": torch.rand(1, 64, 64, 4),
+    "a picture of one pixel": torch.rand(1, 1, 1, 3),
+    "a thin picture": torch.rand(1, 8, 120, 3),
+    "a picture in double precision": torch.rand(1, 64, 64, 3, dtype=torch.float64),
+    "a picture far too bright": torch.full((1, 64, 64, 3), 1e30),
+    "a mask": torch.rand(1, 64, 64),
+    "a film": torch.rand(1, 2, 64, 64, 3),
+    "one number": torch.rand(()),
+    "latents": {"samples": torch.rand(1, 4, 8, 8)},
+    "latents of NaN": {"samples": torch.full((1, 4, 8, 8), math.nan)},
+}
+
+
+class OddValue:
+    """Gives one of ODD_VALUES as whatever the other node takes."""
+
+    CATEGORY = "test"
+    RETURN_TYPES = (ANY,)
+    FUNCTION = "make"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"value": (list(ODD_VALUES), {})}}
+
+    def make(self, value: str) -> tuple[Any]:
+        return (ODD_VALUES[value],)
+
+
+class AnyToAny:
+    """Passes on whatever it gets as whatever the other node takes."""
+
+    CATEGORY = "test"
+    RETURN_TYPES = (ANY,)
+    FUNCTION = "give"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"value": (ANY, {})}}
+
+    def give(self, value: Any) -> tuple[Any]:
+        return (value,)
 
 
 class StopButton:
@@ -84,4 +157,9 @@ async def tell_version(request: web.Request) -> web.Response:
     return web.json_response(sys.modules[request.match_info["library"]].__version__)
 
 
-NODE_CLASS_MAPPINGS = {"StrangeModel": StrangeModel, "EmptyBatch": EmptyBatch}
+NODE_CLASS_MAPPINGS = {
+    "StrangeModel": StrangeModel,
+    "EmptyBatch": EmptyBatch,
+    "OddValue": OddValue,
+    "AnyToAny": AnyToAny,
+}

@@ -9,6 +9,7 @@ from got_models.chain import ReasoningChain
 from .conftest import Checkpoint
 from .prompts import CHAIN, MOVED, Prompt, changed, drawing, everything, node
 from .server import Run, Server
+from .test_training import DATASET, training
 
 
 def edited(chain: ReasoningChain) -> str:
@@ -33,6 +34,23 @@ def test_a_moved_box_runs_only_what_comes_after_it(server: Server, checkpoint: C
 def test_the_same_inputs_run_nothing(server: Server, checkpoint: Checkpoint) -> None:
     prompt = everything(checkpoint.name, edited_chain=edited(CHAIN))
     server.run(prompt)
+    assert server.run(prompt).cached == set(prompt)
+
+
+def test_names_that_come_over_a_wire_run_nothing_again(server: Server, checkpoint: Checkpoint) -> None:
+    run = server.run(drawing(checkpoint.name, steps=1, size=64))
+    (picture,) = run.outputs["save"]["images"]
+    whole = {
+        **training(checkpoint.name, "over a wire", steps=1),
+        "folder": node("PrimitiveString", value=DATASET),
+        "name": node("PrimitiveString", value="over a wire"),
+        "file": node("PrimitiveString", value=f"{picture['filename']} [output]"),
+        "any": node("AnyToAny", value=["file", 0]),
+        **reading("any"),
+    }
+    prompt = changed(changed(whole, "data", folder=["folder", 0]), "train", name=["name", 0])
+    prompt = changed(prompt, "read", image=["any", 0])
+    assert server.run(prompt).succeeded
     assert server.run(prompt).cached == set(prompt)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -61,7 +63,43 @@ MISTAKES: dict[str, tuple[Callable[[str], Prompt], str, list[str]]] = {
         "encode",
         ["image batch is empty"],
     ),
+    "a null in place of a checkpoint": (
+        lambda name: changed(drawing(name), "encode", model=None),
+        "encode",
+        ["'model' takes a checkpoint, from GoT Model Loader", "received nothing"],
+    ),
+    "a picture in place of guidance": (
+        lambda name: {
+            **changed(drawing(name), "sampler", guidance=["any", 0]),
+            "any": node("AnyToAny", value=["encode", 3]),
+        },
+        "sampler",
+        ["'guidance' takes guidance, from SSGM Encode", "received a picture (IMAGE)"],
+    ),
+    "a number past its range over a wire": (
+        lambda name: {
+            **changed(drawing(name), "sampler", batch_size=["number", 0]),
+            "number": node("PrimitiveInt", value=10**9),
+        },
+        "sampler",
+        ["'batch_size' takes a whole number from 1 to 64", "received 1000000000"],
+    ),
+    "a scale that is no number": (
+        lambda name: changed(drawing(name), "sampler", spatial_scale=float("nan")),
+        "sampler",
+        ["'spatial_scale' takes a number from -1.0 to 30.0", "received nan"],
+    ),
+    "half a character": (
+        lambda name: {"import": importing(source="\ud800")},
+        "import",
+        ["'source' holds \\ud800 at character 0"],
+    ),
 }
+
+
+def importing(**changes: str) -> dict[str, Any]:
+    inputs = {"source": "downloads", "name": "mine", "dtype": "float32", "download": False}
+    return node("GoTImportCheckpoint", **inputs | changes)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -72,6 +110,20 @@ def test_the_node_says_what_is_wrong_and_the_server_lives_on(
     at_fault, message = complaint(server, build(checkpoint.name))
     assert at_fault == name, message
     assert [word for word in words if word not in message] == [], message
+    assert server.run(surviving(checkpoint.name)).succeeded
+
+
+def test_half_a_character_in_a_dataset_is_said_and_the_server_lives_on(
+    server: Server, checkpoint: Checkpoint
+) -> None:
+    """Python logs an error with all that led to it: where that cannot be encoded, ComfyUI's worker ends."""
+    folder = server.folder / "input" / "half"
+    folder.mkdir()
+    row = {"image": "\ud800.png", "prompt": "a star", "chain": "a star (1,2),(300,400)"}
+    (folder / "data.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    prompt = {"data": node("GoTDataset", folder="half", bad_rows="stop", preview_rows=1)}
+    assert complaint(server, prompt)[0] == "data"
+    assert "\\ud800.png" in complaint(server, prompt)[1]
     assert server.run(surviving(checkpoint.name)).succeeded
 
 

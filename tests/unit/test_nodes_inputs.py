@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,21 @@ def test_the_message_says_what_came_and_where_the_right_thing_is(value: Any, wor
     with pytest.raises(GoTError) as error:
         NODES["GoTGuider"]().guide(object(), value, 1.0, 1.0, 1.0)
     assert str(error.value) == f"'guidance' takes guidance, from SSGM Encode; it received {words}."
+
+
+def test_an_error_that_cannot_be_logged_leaves_as_one_that_can() -> None:
+    @checked
+    class Reader(Echo):
+        def echo(self, **_: Any) -> Any:
+            try:
+                raise ValueError("the file says \ud800")
+            except ValueError as error:
+                raise GoTError(f"Cannot be read: {error}") from error
+
+    with pytest.raises(GoTError) as error:
+        Reader().echo()
+    assert str(error.value) == r"Cannot be read: the file says \ud800"
+    "".join(traceback.format_exception(error.value)).encode()
 
 
 NAMED = {
