@@ -11,6 +11,7 @@ import inspect
 import numbers
 import re
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,7 +43,7 @@ NOT_IN_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 NUMBERS = {"INT": numbers.Integral, "FLOAT": numbers.Real}
 
 HIDDEN = {"PROMPT": dict, "EXTRA_PNGINFO": dict, "UNIQUE_ID": str}
-"""What ComfyUI adds by itself, out of what the page has sent."""
+"""What ComfyUI adds by itself, out of what the page has sent; what is odd there counts as absent."""
 
 
 def checked(node: Node) -> Node:
@@ -105,6 +106,30 @@ def state(describe: Callable[[str], object], name: Any) -> str:
         return ""
 
 
+class OutsideChanges:
+    """For IS_CHANGED of a node that writes what it looks at: its own work is no reason to run again.
+
+    Args:
+        look: what is to be seen of the files that a name stands for.
+    """
+
+    def __init__(self, look: Callable[[str], object]) -> None:
+        self._look = look
+        self._seen: dict[str, object] = {}
+        self._changes: Counter[str] = Counter()
+
+    def count(self, name: str) -> int:
+        """How often the files of this name were not as they had been seen last."""
+        now = self._look(name)
+        self._changes[name] += now != self._seen.setdefault(name, now)
+        self._seen[name] = now
+        return self._changes[name]
+
+    def done(self, name: str) -> None:
+        """The node has written them."""
+        self._seen[name] = self._look(name)
+
+
 def received(value: Any) -> str:
     """A value from another node, in a few words."""
     if value is None:
@@ -135,7 +160,9 @@ def _checked_inputs(node: Any, given: dict[str, Any]) -> dict[str, Any]:
     accepted: dict[str, Any] = {}
     for name, value in given.items():
         if name in hidden:
-            accepted[name] = value if isinstance(value, HIDDEN[hidden[name]]) else None
+            odd = not isinstance(value, HIDDEN[hidden[name]])
+            odd = odd or (isinstance(value, str) and NOT_IN_TEXT.search(value) is not None)
+            accepted[name] = None if odd else value
         elif name not in declared:  # self
             accepted[name] = value
         elif value is not None or name not in optional:  # else the function's own default

@@ -8,7 +8,9 @@ from typing import Any
 from ..got_models.commands.convert import DTYPES
 from ._comfy import progress_bar, show_text, stop_if_interrupted
 from ._folders import new_checkpoint_folder, published_folder
-from ._inputs import checked, state
+from ._inputs import OutsideChanges, checked, state
+
+imports = OutsideChanges(lambda name: new_checkpoint_folder(name).is_dir())
 
 
 @checked
@@ -84,7 +86,7 @@ class GoTImportCheckpoint:
     @classmethod
     def IS_CHANGED(cls, name: str | None, **_: Any) -> str:
         """A checkpoint that somebody has removed meanwhile is made again."""
-        return state(lambda name: new_checkpoint_folder(name).is_dir(), name)
+        return state(imports.count, name)
 
     def import_checkpoint(
         self,
@@ -110,6 +112,7 @@ class GoTImportCheckpoint:
                 fetch(folder, _reporter("Downloading", node_id))
             folders = find_folders(folder, *others)
             import_checkpoint(folders, destination, dtype, on_progress=_reporter("Importing", node_id))
+        imports.done(name)
         show_text(f"{name} is ready: refresh the page and choose it in GoT Model Loader.", node_id)
         return (name,)
 

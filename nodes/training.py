@@ -16,7 +16,7 @@ from ._comfy import (
     stop_if_interrupted,
 )
 from ._folders import dataset_folder
-from ._inputs import checked, refusal, state
+from ._inputs import OutsideChanges, checked, refusal, state
 from ._runs import (
     RUN_FILE,
     adapter_file,
@@ -43,6 +43,8 @@ GO_ON, GO_ON_CHANGED = "go on", "go on with changed pictures"
 FROM_TRAINING = "from GoT Train"
 CONFIG_FILE = "config.yaml"
 LONGEST_WARMUP = 100  # steps
+
+trainings = OutsideChanges(adapter_times)
 
 
 @checked
@@ -277,7 +279,7 @@ class GoTTrain:
     @classmethod
     def IS_CHANGED(cls, name: str | None, **_: Any) -> str:
         """A training that somebody has removed, or gone on with, meanwhile is looked at again."""
-        return state(adapter_times, name)
+        return state(trainings.count, name)
 
     def train(
         self,
@@ -382,6 +384,7 @@ def run_training(
     if adapter is None:
         stop_if_interrupted()
         raise GoTError(f"The training {name!r} was stopped. Run it again to go on.")
+    trainings.done(name)
     samples = newest_samples(folder)
     picture = open_picture(samples) if samples else Image.new("RGB", (64, 64))
     return adapter, pictures_to_image([picture])

@@ -145,8 +145,8 @@ def test_a_training_that_has_ended_is_not_done_again(server: Server, checkpoint:
     assert server.run(prompt).succeeded
     before = (folder(server, "ended") / "adapter.safetensors").stat().st_mtime_ns
     server.post("/test/stop", {"kind": "UNet2DConditionModel", "count": 1000})
-    assert server.run(prompt).succeeded
     assert "train" in server.run(prompt).cached
+    assert server.run(changed(prompt, "data", preview_rows=2)).succeeded
     assert server.get_json("/test/evaluations") == 0
     assert (folder(server, "ended") / "adapter.safetensors").stat().st_mtime_ns == before
 

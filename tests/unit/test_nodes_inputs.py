@@ -14,7 +14,7 @@ from got_pack.got_models.chain import ReasoningChain
 from got_pack.got_models.dataset.rows import Dataset
 from got_pack.got_models.errors import GoTError
 from got_pack.nodes._folders import BUNDLED_NAME
-from got_pack.nodes._inputs import checked
+from got_pack.nodes._inputs import OutsideChanges, checked
 from got_pack.nodes._model import ManagedModel
 from got_pack.nodes.guidance import EncodedPlan
 from got_pack.nodes.training import FROM_TRAINING
@@ -93,13 +93,20 @@ class Echo:
         return {
             "required": {"whole": ("INT", number), "real": ("FLOAT", number), "text": ("STRING", {})},
             "optional": {"choice": (["first", "second"], {}), "image": ("IMAGE", {})},
-            "hidden": {"png": "EXTRA_PNGINFO"},
+            "hidden": {"png": "EXTRA_PNGINFO", "node_id": "UNIQUE_ID"},
         }
 
     def echo(
-        self, whole: int, real: float, text: str, choice: str = "first", image: Any = None, png: Any = None
+        self,
+        whole: int,
+        real: float,
+        text: str,
+        choice: str = "first",
+        image: Any = None,
+        png: Any = None,
+        node_id: Any = None,
     ) -> tuple[Any, ...]:
-        return whole, real, text, choice, image, png
+        return whole, real, text, choice, image, png, node_id
 
 
 def test_numbers_of_other_libraries_become_pythons() -> None:
@@ -108,13 +115,13 @@ def test_numbers_of_other_libraries_become_pythons() -> None:
 
 
 def test_an_optional_input_that_is_null_is_not_connected() -> None:
-    assert Echo().echo(1, 1, "x", choice=None, image=None) == (1, 1.0, "x", "first", None, None)
+    assert Echo().echo(1, 1, "x", choice=None, image=None) == (1, 1.0, "x", "first", None, None, None)
 
 
 @pytest.mark.parametrize("value", [None, 7, [], "text"])
 def test_what_the_page_sends_besides_may_be_anything(value: Any) -> None:
-    assert Echo().echo(1, 1, "x", png=value)[-1] is None
-    assert Echo().echo(1, 1, "x", png={"workflow": value})[-1] == {"workflow": value}
+    assert Echo().echo(1, 1, "x", png=value, node_id="\ud800")[-2:] == (None, None)
+    assert Echo().echo(1, 1, "x", png={"workflow": value}, node_id="7")[-2:] == ({"workflow": value}, "7")
 
 
 @pytest.mark.parametrize(
@@ -132,6 +139,20 @@ def test_the_message_says_what_came_and_where_the_right_thing_is(value: Any, wor
     with pytest.raises(GoTError) as error:
         NODES["GoTGuider"]().guide(object(), value, 1.0, 1.0, 1.0)
     assert str(error.value) == f"'guidance' takes guidance, from SSGM Encode; it received {words}."
+
+
+def test_a_nodes_own_work_is_no_reason_to_run_it_again_but_everything_else_is() -> None:
+    files = {"mine": 0}
+    changes = OutsideChanges(files.get)
+    first = changes.count("mine")
+    files["mine"] = 1
+    changes.done("mine")
+    assert changes.count("mine") == first
+    files["mine"] = 2
+    second = changes.count("mine")
+    assert changes.count("mine") == second != first
+    files["mine"] = 1
+    assert changes.count("mine") not in (first, second)
 
 
 def test_an_error_that_cannot_be_logged_leaves_as_one_that_can() -> None:
