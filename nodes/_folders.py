@@ -164,7 +164,7 @@ def input_file(name: str) -> Path:
         folder = os.path.abspath(noted or folder)
     path = os.path.abspath(os.path.join(folder, plain.strip()))
     if not path.startswith(folder + os.sep) or not os.path.isfile(path):
-        raise GoTError(f"There is no file {name!r} in ComfyUI's input folder. Upload it again.")
+        raise GoTError(f"There is no file {short_repr(name)} in ComfyUI's input folder. Upload it again.")
     return Path(path)
 
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ..got_models.checkpoint import UNET_CHANNELS, CheckpointSettings, check
-from ..got_models.errors import GoTError
+from ..got_models.errors import GoTError, short_repr
 from ..got_models.finite import check_finite, first_not_finite
 from ..got_models.guidance import (
     LATENT_CHANNELS,
@@ -394,7 +394,7 @@ def _read_config(file: Path, needs: Mapping[str, object]) -> dict[str, Any]:
     for key, needed in needs.items():
         if config.get(key, needed) != needed:
             raise GoTError(
-                f"{file}: {key} is {config[key]!r}, but ComfyUI's SDXL has {needed!r}. "
+                f"{file}: {key} is {short_repr(config[key])}, but ComfyUI's SDXL has {needed!r}. "
                 f"Use this checkpoint with GoT Model Loader and GoT Sampler."
             )
     return config

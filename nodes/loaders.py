@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..got_models.errors import GoTError
+from ..got_models.errors import GoTError, short_repr
 from ..got_models.quantization import check_library
 from ._comfy import DTYPES, choose_dtype
 from ._folders import checkpoint_folder, checkpoint_names
@@ -76,7 +76,7 @@ class GoTModelLoader:
     def VALIDATE_INPUTS(cls, checkpoint: str | None, language_model: str | None = FULL) -> bool | str:
         """A workflow may ask for a language model that only its maker's computer can load."""
         if language_model not in (None, *LANGUAGE_MODELS):
-            return f"language_model is one of {', '.join(LANGUAGE_MODELS)}; got {language_model!r}."
+            return f"language_model is one of {', '.join(LANGUAGE_MODELS)}; got {short_repr(language_model)}."
         try:
             if language_model is not None and (bits := LANGUAGE_MODELS[language_model]):
                 check_library(bits)

@@ -8,7 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain import TASKS, ChainError, ReasoningChain
-from ..got_models.errors import GoTError
+from ..got_models.errors import GoTError, short_repr
 from ..got_models.layout import draw_layout
 from ..got_models.locks import only_regions
 from ..got_models.prompts import check_prompt
@@ -286,7 +286,7 @@ def choose_chain(
         raise ChainError(f"The edited chain is not readable as JSON ({error}). {remedy}") from error
     if not isinstance(data, dict) or not isinstance(data.get("upstream"), str):
         raise ChainError(
-            f'The edited chain must be JSON with "upstream" and "chain", got {edited!r:.60}. {remedy}'
+            f'The edited chain must be JSON with "upstream" and "chain", got {short_repr(edited)}. {remedy}'
         )
     if data["upstream"] != upstream.text and when_upstream_changes == TAKE_NEW:
         return upstream, []
@@ -301,7 +301,9 @@ def choose_chain(
         )
     locked = data.get("locked", [])
     if not isinstance(locked, list) or not all(isinstance(color, str) for color in locked):
-        raise ChainError(f'"locked" must list the colours of the locked boxes, got {locked!r:.60}. {remedy}')
+        raise ChainError(
+            f'"locked" must list the colours of the locked boxes, got {short_repr(locked)}. {remedy}'
+        )
     return mine, locked
 
 

@@ -48,8 +48,8 @@ def test_names_that_come_over_a_wire_run_nothing_again(server: Server, checkpoin
         "any": node("AnyToAny", value=["file", 0]),
         **reading("any"),
     }
-    prompt = changed(changed(whole, "data", folder=["folder", 0]), "train", name=["name", 0])
-    prompt = changed(prompt, "read", image=["any", 0])
+    prompt = changed(changed(whole, "data", folder=["folder", 0]), "read", image=["any", 0])
+    prompt["train"]["inputs"]["name"] = ["name", 0]
     assert server.run(prompt).succeeded
     assert server.run(prompt).cached == set(prompt)
 
