@@ -9,17 +9,19 @@ The MLLM writes as always, with three exceptions:
 3. A box that would repeat a locked region, or take the last room for one, gives way to its likeliest other.
 
 The chain's own reader decides what a text holds, so that what counts as a region here counts as one later.
+Where it would cut a locked phrase, it is read with markers around the phrase. The MLLM never sees those: they
+are no tokens to it.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .chain import BOX_END, BOX_START, MAX_REGIONS, OBJECT_END, OBJECT_START, Box, ReasoningChain, Region
-from .errors import GoTError
+from .chain import BOX_END, BOX_START, MAX_REGIONS, Box, ReasoningChain, Region
+from .errors import GoTError, short_repr
+from .notation import box_markup, holds_markup, marked
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -35,14 +37,13 @@ SMALL_REGRET = 1.0
 JOINTS = (" and ", ", ", ". ")
 """What may stand between a text and a locked region put in behind it; the first that keeps its phrase."""
 
-_LAST_BOX = re.compile(rf"[ \t]*(?:{re.escape(BOX_START)})?[-0-9.,() \t\n]*(?:{re.escape(BOX_END)})?\Z")
-
 
 class LockedRegions:
     """The regions to hold, in the order in which missing ones are put in. Texts and tokens are of the chain.
 
     Raises:
-        GoTError: the regions alone take more than max_new_tokens; the message says how many.
+        GoTError: a phrase that the reader or the tokenizer would not give back as it is; more regions than a
+            chain holds; regions that alone take more than max_new_tokens, the message says how many.
     """
 
     def __init__(
@@ -50,6 +51,12 @@ class LockedRegions:
     ) -> None:
         self.tokenizer = tokenizer
         self.regions = {(region.phrase, region.box): region for region in regions}
+        self._marks = [
+            (_written(region), f"{marked(region.phrase)} {_corners(region)}")
+            for region in sorted(self.regions.values(), key=lambda region: -len(region.phrase))
+            if not _reads_back(_written(region), region)
+        ]
+        self._check()
         self._costs = {
             place: max(len(self._encode(joint + _written(region))) for joint in JOINTS)
             for place, region in self.regions.items()
@@ -65,9 +72,32 @@ class LockedRegions:
     def __bool__(self) -> bool:
         return bool(self.regions)
 
+    def _check(self) -> None:
+        """Whether every region can be held at all, before anything is written."""
+        if len(self.regions) > MAX_REGIONS:
+            raise GoTError(f"A chain holds at most {MAX_REGIONS} boxes, {len(self.regions)} are locked.")
+        for region in self.regions.values():
+            if not _is_readable(region.phrase) or not _reads_back(self.marked(_written(region)), region):
+                raise GoTError(
+                    f"The locked phrase {short_repr(region.phrase)} cannot stand in a chain. Use other words."
+                )
+            for joint in JOINTS:
+                given_back = self._decode(self._encode(joint + _written(region)))
+                if not given_back.endswith(_written(region)):
+                    raise GoTError(
+                        f"The locked phrase {short_repr(region.phrase)} cannot be held: the checkpoint's "
+                        f"tokenizer gives back {short_repr(given_back)}. Use other words, or unlock it."
+                    )
+
+    def marked(self, text: str) -> str:
+        """A text as it is to be read: with markers around the locked phrases that need them."""
+        for written, with_markers in self._marks:
+            text = text.replace(written, with_markers)
+        return text
+
     def missing(self, text: str) -> list[Region]:
         """The locked regions that a text does not hold yet."""
-        held = set(_held(text)) if self.regions else set()
+        held = set(_held(self.marked(text))) if self.regions else set()
         return [region for place, region in self.regions.items() if place not in held]
 
     def cost(self, regions: Collection[Region]) -> int:
@@ -82,19 +112,23 @@ class LockedRegions:
         text = self._decode(tokens)
         phrase = _held(f"{text}{BOX_START}(0,0),(1,1){BOX_END}")[-1][0]
         words = text.rstrip(" \t")
-        if phrase and words.endswith(f"{OBJECT_START}{phrase}{OBJECT_END}"):
-            phrase = f"{OBJECT_START}{phrase}{OBJECT_END}"
+        if phrase and words.endswith(marked(phrase)):
+            phrase = marked(phrase)
         if not words.endswith(phrase):  # something that the reader leaves out stands inside the phrase
             return [*tokens, box_start]
         before = words.removesuffix(phrase)
         options = [
             self._option(tokens, before, before + _written(region), region, regret)
             for region in self.missing(text)
-            if _reads_back(before + _written(region), region)
+            if _reads_back(self.marked(before + _written(region)), region)
         ]
         self._options += options
         best = min(options, key=lambda option: option.regret, default=None)
-        if best is None or best.regret > SMALL_REGRET:
+        if (
+            best is None
+            or best.regret > SMALL_REGRET
+            or best.region in self.missing(self._decode(best.tokens))
+        ):
             return [*tokens, box_start]
         return best.tokens
 
@@ -102,6 +136,9 @@ class LockedRegions:
         """The MLLM has written tokens and would end: tokens up to a missing region that must be in.
 
         Of the missing regions, each in its best place, the first one.
+
+        Raises:
+            GoTError: the tokens would not hold it.
         """
         text = self._decode(tokens)
         end = text.rfind(BOX_START) if text.rfind(BOX_START) > text.rfind(BOX_END) else len(text)
@@ -115,10 +152,12 @@ class LockedRegions:
                 and option.start >= self._settled
                 and option.tokens[: option.start] == tokens[: option.start]
             ]
-            joined = _joined(before, region)
+            joined = self._joined(before, region)
             last = self._option(tokens, before, joined, region, regret if earlier else _no_regret)
             best.append(min([*earlier, last], key=lambda option: option.regret))
         first = min(best, key=lambda option: (option.start, option.regret))
+        if first.region in self.missing(self._decode(first.tokens)):
+            raise _cannot_join(first.region)
         self._settled = len(first.tokens)
         return first.tokens
 
@@ -126,9 +165,10 @@ class LockedRegions:
         """The beginning of the text of unfinished tokens that will not change any more."""
         text = self._decode(tokens)
         if self.missing(text):
-            return self._decode(tokens[: self._settled])
-        match = _LAST_BOX.search(text)  # it may yet turn out to repeat a locked region
-        return text[: match.start()] if match else text
+            return self.marked(self._decode(tokens[: self._settled]))
+        text = self.marked(text)
+        text = text[: _last_box(text)]  # it may yet turn out to repeat a locked region
+        return text[: min([_beginning(text, written) for written, _ in self._marks], default=len(text))]
 
     def _option(self, tokens: Tokens, before: str, text: str, region: Region, regret: Regret) -> _Option:
         """Going on from the part of tokens that says `before` to `text`, which ends with a region."""
@@ -138,14 +178,22 @@ class LockedRegions:
 
     def refuses(self, text: str) -> bool:
         """Whether a text holds a locked region twice, or so many others that those missing have no room."""
-        held = _held(text)
+        held = _held(self.marked(text))
         once = {place: held.count(place) for place in self.regions}
         return max(once.values()) > 1 or len(held) + list(once.values()).count(0) > MAX_REGIONS
 
     def without_box(self, tokens: Tokens) -> Tokens:
         """The tokens up to the box that the last of them completes."""
-        match = _LAST_BOX.search(self._decode(tokens))
-        return self._cut(tokens[:-1], match.start() if match else 0)[0]
+        return self._cut(tokens[:-1], _last_box(self._decode(tokens)))[0]
+
+    def _joined(self, before: str, region: Region) -> str:
+        """A text with a region behind it, its mask colour left open."""
+        joints = JOINTS if before else ("",)
+        for joint in joints:
+            joined = f"{before}{joint}{_written(region)}"
+            if _reads_back(self.marked(joined), region):
+                return joined
+        raise _cannot_join(region)
 
     def _cut(self, tokens: Tokens, length: int) -> tuple[Tokens, str]:
         """The longest beginning of tokens with at most length characters, and the words that it lacks."""
@@ -173,11 +221,12 @@ class _Option:
 
 def only_regions(chain: ReasoningChain, colors: Collection[str]) -> ReasoningChain:
     """A chain that holds nothing but the regions of these colours."""
-    text = ""
-    for region in chain.regions:
-        if region.color in colors:
-            text = f"{_joined(text, region)} ({region.color})"
-    return ReasoningChain.parse(text, chain.task, chain.prompt)
+    kept = [
+        f"{_words(region)} {box_markup(region.box, region.color)}".lstrip(" ")
+        for region in chain.regions
+        if region.color in colors
+    ]
+    return ReasoningChain.parse(", ".join(kept), chain.task, chain.prompt)
 
 
 def _no_regret(tokens: Tokens, following: Tokens) -> float:
@@ -196,14 +245,18 @@ def _reads_back(text: str, region: Region) -> bool:
     return bool(held) and (held[-1].phrase, held[-1].box) == (region.phrase, region.box)
 
 
+def _is_readable(phrase: str) -> bool:
+    """Whether words can be a phrase at all: one line, without boxes or special tokens."""
+    return "\n" not in phrase and not holds_markup(phrase)
+
+
 def _words(region: Region) -> str:
-    """The phrase as it has to stand behind a punctuation mark: in markers if it would be cut without."""
-    plain = f"{region.phrase} {_corners(region)}"
-    return region.phrase if _reads_back(plain, region) else f"{OBJECT_START}{region.phrase}{OBJECT_END}"
+    """The phrase as it has to stand behind a comma: in markers if it would be cut without."""
+    return region.phrase if _reads_back(_written(region), region) else marked(region.phrase)
 
 
 def _written(region: Region) -> str:
-    return f"{_words(region)} {_corners(region)}".lstrip(" ")
+    return f"{region.phrase} {_corners(region)}".lstrip(" ")
 
 
 def _corners(region: Region) -> str:
@@ -211,12 +264,20 @@ def _corners(region: Region) -> str:
     return f"{BOX_START}({box.x1},{box.y1}),({box.x2},{box.y2}){BOX_END}"
 
 
-def _joined(text: str, region: Region) -> str:
-    """A text with a region behind it, its mask colour left open."""
-    if not text:
-        return _written(region)
-    return next(joined for joined in _ways_to_join(text, region) if _reads_back(joined, region))
+def _last_box(text: str) -> int:
+    """Where the box begins that a text ends with, complete or not; without one, the end of the text."""
+    words = text.removesuffix(BOX_END).rstrip("-0123456789.,() \t\n")
+    return len(words.removesuffix(BOX_START).rstrip(" \t"))
 
 
-def _ways_to_join(text: str, region: Region) -> Iterator[str]:
-    return (f"{text}{joint}{_written(region)}" for joint in JOINTS)
+def _beginning(text: str, of: str) -> int:
+    """Where in a text the beginning of another one stands that it ends with; without one, its end."""
+    lengths = range(min(len(of), len(text)), 0, -1)
+    return len(text) - next((length for length in lengths if text.endswith(of[:length])), 0)
+
+
+def _cannot_join(region: Region) -> GoTError:
+    return GoTError(
+        f"The locked phrase {short_repr(region.phrase)} fits nowhere in what the model wrote. Unlock it, or "
+        "use other words."
+    )

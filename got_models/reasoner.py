@@ -109,7 +109,7 @@ class Reasoner:
             GoTError: the prompt and chain are longer than the MLLM's context; editing without a picture.
         """
         ids = self.token_ids
-        text = self.tokenizer(chain.text, add_special_tokens=False)["input_ids"]
+        text = self.tokenizer(chain.mllm_text, add_special_tokens=False)["input_ids"]
         tokens, pictures = self._sequence(
             chain.task, chain.prompt, image, [*text, ids.image_start, *ids.image_tokens]
         )

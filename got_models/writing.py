@@ -148,7 +148,7 @@ class Writing:
                 token = self.continuation.next_token(written, self.decoding, refused)
             self.continuation.stop_if_asked()
             if token in self.stops and not missing:
-                text = self._decode(written)
+                text = self.locks.marked(self._decode(written))
                 self.stream.show(text, finished=True)
                 return text
             written = self._go_on(written, token, missing)

@@ -125,7 +125,7 @@ def walk(
     Moving the first box is the worst case: all text behind it has to be read again.
     """
     reasoner = model.reasoner
-    ids = reasoner.tokenizer(work.chain.text, add_special_tokens=False)["input_ids"]
+    ids = reasoner.tokenizer(work.chain.mllm_text, add_special_tokens=False)["input_ids"]
     ids = [*ids, reasoner.token_ids.image_start]
     with stage("reasoning"), dictated(reasoner.mllm, ids, on_token):
         chain = model.reason(work.chain.prompt, max_new_tokens=len(ids))

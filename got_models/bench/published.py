@@ -58,7 +58,7 @@ class PublishedOrder:
         reasoner, ssgm = self.reasoner, self.model.ssgm
         ids = reasoner.token_ids
         before = conversation(reasoner.tokenizer, "generate", chain.prompt, 0)
-        input_ids = self._input_ids(before, chain.text, ids.image_start, *ids.image_tokens)
+        input_ids = self._input_ids(before, chain.mllm_text, ids.image_start, *ids.image_tokens)
         states = reasoner.mllm.model(
             input_ids=input_ids, attention_mask=torch.ones_like(input_ids), use_cache=False
         )

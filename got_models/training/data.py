@@ -106,7 +106,7 @@ def chain_sequence(
     """
     text = conversation(tokenizer, chain.task, chain.prompt, visual_tokens)
     prompt = tokenizer(text, add_special_tokens=False)["input_ids"]
-    answer = [*tokenizer(chain.text, add_special_tokens=False)["input_ids"], ids.image_start]
+    answer = [*tokenizer(chain.mllm_text, add_special_tokens=False)["input_ids"], ids.image_start]
     return (
         torch.tensor([*prompt, *answer, *image_tokens]),
         torch.tensor([IGNORED] * len(prompt) + answer + [IGNORED] * len(image_tokens)),

@@ -147,7 +147,7 @@ class Reference:
         text = self.tokenizer.apply_chat_template(
             [{"role": "user", "content": [*picture, words]}], tokenize=False, add_generation_prompt=True
         )
-        text = text.replace("<|image_pad|>", "<|image_pad|>" * side**2) + chain.text + "<|im_gen_start|>"
+        text = text.replace("<|image_pad|>", "<|image_pad|>" * side**2) + chain.mllm_text + "<|im_gen_start|>"
         text += "".join(f"<|im_gen_{index:04d}|>" for index in range(64))
         ids = self.tokenizer(text, return_tensors="pt", add_special_tokens=False)["input_ids"]
         positions = self.positions(ids[0].tolist(), side)

@@ -34,6 +34,10 @@ PICKLING = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 HEAVY = {"accelerate", "diffusers", "peft", "torch", "transformers"}
 LIGHT = [
     "errors",
+    "characters",
+    "region",
+    "notation",
+    "lookalikes",
     "chain",
     "prompts",
     "layout",
@@ -53,8 +57,10 @@ OPTIONAL = {"bitsandbytes", "pyarrow"}  # used where the user has them
 # Ground floor first. A room imports from its own floor and from lower ones, never from a higher one.
 FLOORS = [
     {"errors"},
-    {"exclusive_lock", "linked_files", "text_files", "yaml_mappings"},
-    {"whole_files"},
+    {"characters", "exclusive_lock", "linked_files", "text_files", "yaml_mappings"},
+    {"region", "whole_files"},
+    {"notation"},
+    {"lookalikes"},
     {"chain", "finite"},
     {
         "computed_once",

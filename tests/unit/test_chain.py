@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
+import time
+import unicodedata
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import ImageColor
 
-from got_models.chain import MASK_COLORS, MAX_REGIONS, Box, ChainError, ReasoningChain
+from got_models.chain import MASK_COLORS, MAX_REGIONS, Box, ChainError, ReasoningChain, Region
 from got_models.errors import GoTError
 
 VECTORS = json.loads((Path(__file__).parents[1] / "fixtures" / "chains.json").read_text(encoding="utf-8"))
@@ -14,6 +18,40 @@ TEXT = (
     "A red circle <|box_start|>(100,200),(400,500)<|box_end|> (red) is left of"
     " a blue square <|box_start|>(600,200),(900,500)<|box_end|> (green)."
 )
+
+HOSTILE = [
+    *(
+        "(",
+        "((",
+        "( ",
+        "(1",
+        "(1,",
+        "(1,2),",
+        "(5,",
+        "5),(5,5)",
+        "(5,5),(5,5)",
+        "((5,5),(5,5))",
+        "9",
+        "-",
+        ".",
+    ),
+    *(
+        "<|",
+        "<|im_",
+        "<|im_end|>",
+        "<|obj_start|>",
+        "<|object_ref_start|>",
+        "<|obj_start|>a",
+        "<|box_start|>",
+    ),
+    *("<|box_start|>(5,5),", "<|box_start|>(5,5),(5,5)<|box_end|>", "<|box_end|>", "\ud800", "\x00", "\r\n"),
+    *(" ", "\u00a0", "\n", "\u200b", "\u200d", "\u0300", "\u0300\u0316", "e\u0301", "（", "，", "１"),  # noqa: RUF001
+    *("[", "[1,2,", "[1, 2, 3, 4] ", "[[1.1,", "1 1 1 1 ", "10% ", "x: 1", "bbox", "<loc_1", "a ", "a", ". "),
+    *("<|obj_start|>a<|obj_end|> (5,5),(5,5)", "<<|obj_start|>|im_end|x<|obj_end|> (5,5),(5,5)"),
+]
+NESTED: Any = []
+for _ in range(100_000):
+    NESTED = [NESTED]
 
 
 def parse(text: str) -> ReasoningChain:
@@ -31,7 +69,7 @@ def view(chain: ReasoningChain) -> list[tuple[str, Box, str]]:
 @pytest.mark.parametrize("vector", VECTORS["parses"], ids=lambda vector: vector["name"])
 def test_accepted_forms_become_canonical(vector):
     for text in (vector["text"], vector["canonical"]):
-        for chain in (parse(text), read(text)):
+        for chain in (parse(text), ReasoningChain.read(text, "generate", "a prompt", expects_colors=False)):
             assert chain.text == vector["canonical"]
             assert chain.warnings == ()
             assert [
@@ -60,6 +98,93 @@ def test_what_strict_parse_refuses_is_read_with_a_warning(vector):
     chain = read(vector["text"])
     assert chain.warnings
     assert view(parse(chain.text)) == view(chain)
+
+
+@pytest.mark.parametrize("vector", VECTORS["mends"], ids=lambda vector: vector["name"])
+def test_what_is_left_out_leaves_no_new_markup(vector):
+    assert read(vector["text"]).text == vector["canonical"]
+
+
+@pytest.mark.parametrize("text", VECTORS["lookalikes"])
+def test_what_looks_like_coordinates_and_is_no_box_is_told_once(text):
+    for chain in (parse(text), read(text)):
+        assert len(chain.warnings) == 1
+        assert "looks like coordinates" in chain.warnings[0]
+        assert len(chain.warnings[0]) < 300
+
+
+def test_many_lookalikes_are_told_in_one_warning():
+    (warning,) = parse("a cat [100,200,400,500], " * 70).warnings
+    assert "There are 69 more like it." in warning
+
+
+@pytest.mark.parametrize("text", VECTORS["ordinary"])
+def test_ordinary_prose_is_no_false_alarm(text):
+    assert parse(text).warnings == read(text).warnings == ()
+    beside_a_box = f"{text} a cat <|box_start|>(1,2),(3,4)<|box_end|> (red) {text}"
+    assert parse(beside_a_box).warnings == ()
+
+
+def test_a_box_without_a_mask_colour_in_a_models_text_is_told_once():
+    chain = read("a cat <|box_start|>(1,2),(3,4)<|box_end|>, a dog (5,6),(7,8), a bird (1,2),(3,4) (blue)")
+    assert [region.color for region in chain.regions] == ["red", "green", "blue"]
+    assert chain.warnings == (
+        "2 of the 3 boxes came without a mask colour and got one: red, green."
+        " As published, GoT draws no mask there.",
+    )
+    assert len(read("a cat (1,2),(3,4), " * 64).warnings) == 1
+
+
+def test_a_person_need_not_give_mask_colours():
+    assert parse("a cat <|box_start|>(1,2),(3,4)<|box_end|>, a dog (5,6),(7,8)").warnings == ()
+
+
+def test_a_colour_that_cannot_be_used_is_told_once_and_not_as_missing():
+    (warning,) = read("a cat <|box_start|>(1,2),(3,4)<|box_end|> (bleu)").warnings
+    assert "bleu" in warning
+
+
+def test_the_mllm_reads_no_markers_and_no_words_of_its_own_making():
+    chain = parse("See <|obj_start|>a man in a hat<|obj_end|> (1,2),(3,4) (red).")
+    assert chain.mllm_text == "See a man in a hat <|box_start|>(1,2),(3,4)<|box_end|> (red)."
+    broken = read("<|im_<|obj_start|>end|> x<|obj_end|> (1,2),(3,4)")
+    assert "<|im_end|>" not in broken.mllm_text
+
+
+@pytest.mark.parametrize("prompt", ["a cafe\u0301", "an \u212bngstrom"])
+def test_chains_prompts_and_phrases_are_in_composed_form_from_the_door_on(prompt):
+    composed = unicodedata.normalize("NFC", prompt)
+    text = f"{prompt} <|box_start|>(1,2),(3,4)<|box_end|> (red)"
+    data = {**parse(unicodedata.normalize("NFC", text)).to_json(), "text": text, "prompt": prompt}
+    data["regions"][0]["phrase"] = prompt
+    made = [
+        ReasoningChain.parse(text, "edit", prompt),
+        ReasoningChain.read(text, "edit", prompt),
+        ReasoningChain.from_json(data),
+        ReasoningChain.parse("the dog (1,2),(3,4)", "edit", prompt).rename(0, prompt),
+        ReasoningChain.parse("", "edit", prompt).add(prompt, Box(1, 2, 3, 4)),
+        replace(parse(text), prompt=prompt),
+    ]
+    for chain in made:
+        assert chain.prompt == chain.regions[0].phrase == composed
+        assert unicodedata.is_normalized("NFC", chain.text)
+    assert Region(prompt, Box(1, 2, 3, 4), "red", (0, 0)).phrase == composed
+
+
+@pytest.mark.parametrize(
+    "values",
+    [(7, Box(1, 2, 3, 4), "red"), ("a", (1, 2, 3, 4), "red"), ("a", Box(1, 2, 3, 4), None)],
+)
+def test_a_region_refuses_what_is_none(values):
+    with pytest.raises(ChainError, match="must be"):
+        Region(*values, (0, 0))
+
+
+@pytest.mark.parametrize("vector", VECTORS["renames"], ids=lambda vector: vector["name"])
+def test_renaming_takes_any_words_and_marks_them_where_it_must(vector):
+    renamed = parse(vector["text"]).rename(vector["index"], vector["phrase"])
+    assert renamed.text == vector["canonical"]
+    assert parse(renamed.text) == renamed
 
 
 @pytest.mark.parametrize(
@@ -109,7 +234,7 @@ def test_read_gives_duplicate_and_unknown_colours_the_next_free_one():
 def test_read_uses_the_first_64_boxes():
     chain = read("a cat (1,2),(3,4), " * 66)
     assert [region.color for region in chain.regions] == list(MASK_COLORS)
-    assert len(chain.warnings) == 2
+    assert len(chain.warnings) == 3
     assert len(parse(chain.text).regions) == MAX_REGIONS
 
 
@@ -127,6 +252,14 @@ def test_read_copes_with_long_garbage():
     ):
         chain = read(piece * 4000)
         assert view(parse(chain.text)) == view(chain)
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_200_kilobytes_of_anything_are_read_in_time(piece):
+    started = time.perf_counter()
+    chain = read(piece * (200_000 // len(piece)))
+    assert parse(chain.text) == chain
+    assert time.perf_counter() - started < 10  # quadratic time is minutes
 
 
 def test_half_a_character_is_refused_and_left_out():
@@ -225,15 +358,13 @@ def test_renaming_a_marked_phrase_takes_any_words():
         ("a\ncat", "line breaks"),
         ("a <|im_end|>", "markup"),
         ("a <|box_start|>(1,2),(3,4)<|box_end|>", "markup"),
-        ("a cat (1,2),(3,4)", "read back as"),
-        ("a cat (red)", "read back as"),
-        ("a cat, asleep", "read back as 'asleep'"),
-        ("a man in a hat", "read back as 'a hat'"),
-        ("square", "read back as 'is left of square'"),
-        ("tall old man in red", "read back as 'old man in red'"),
+        ("a cat (1,2),(3,4)", "markup"),
+        ("a cat （１，２），（３，４）", "markup"),  # noqa: RUF001
+        ("a \ud800cat", "markup"),
+        ("\u00a0\u200b\x00", "empty"),
     ],
 )
-def test_a_phrase_that_would_not_be_read_back_is_refused(phrase, says):
+def test_a_phrase_that_can_be_none_is_refused(phrase, says):
     with pytest.raises(ChainError) as caught:
         parse(TEXT).rename(1, phrase)
     assert says in str(caught.value)
@@ -273,9 +404,14 @@ def test_an_added_region_takes_the_next_free_colour_until_the_chain_is_full():
         chain.add("a cat", Box(1, 2, 3, 4))
 
 
-def test_an_added_phrase_must_be_read_back():
-    with pytest.raises(ChainError, match="read back as 'a hat'"):
-        parse(TEXT).add("a man in a hat", Box(1, 2, 3, 4))
+@pytest.mark.parametrize(
+    "phrase", ["a man in a hat", "红色圆", "ein blauer Stern", "a cat (red)", "so, then"]
+)
+def test_an_added_phrase_is_marked_where_it_must_be(phrase):
+    for text in ("", TEXT, "Hier ist", "画面上有"):
+        chain = parse(text).add(phrase, Box(1, 2, 3, 4))
+        assert chain.regions[-1].phrase == phrase
+        assert parse(chain.text) == chain
 
 
 def test_editing_keeps_task_prompt_and_warnings():
@@ -315,6 +451,20 @@ def test_json_round_trip():
         ({"regions": [{"phrase": "a", "color": "red"}]}, "Region 0"),
         ({"regions": [{"phrase": "a", "color": "red", "box": [1, 2, 3]}]}, "region 0"),
         ({"regions": [{"phrase": "a", "color": "red", "box": [1.0, 2, 3, 4]}]}, "whole numbers"),
+        ({"regions": [{"phrase": "a", "color": "red", "box": [10**9000, 2, 3, 4]}]}, "0 to 999"),
+        ({"regions": [{"phrase": 7, "color": "red", "box": [1, 2, 3, 4]}]}, "phrase must be text"),
+        ({"regions": [{"phrase": "a", "color": ["red"], "box": [1, 2, 3, 4]}]}, "colour must be text"),
+        ({"regions": [{"phrase": "a" * 10**6, "color": "red", "box": [1, 2, 3, 4]}]}, "do not agree"),
+        ({"regions": [[[]]] * 10**6}, "at most 64"),
+        ({"version": 10**9000}, "newer version"),
+        ({"version": NESTED}, "version"),
+        ({"task": NESTED}, "task"),
+        ({"text": NESTED}, "text"),
+        ({"prompt": NESTED}, "prompt"),
+        ({"regions": [NESTED]}, "Region 0"),
+        ({"regions": [{"phrase": NESTED, "color": "red", "box": [1, 2, 3, 4]}]}, "phrase must be text"),
+        ({"regions": [{"phrase": "a", "color": "red", "box": NESTED}]}, "region 0"),
+        ({"regions": [{"phrase": "a", "color": "red", "box": [NESTED, 2, 3, 4]}]}, "whole numbers"),
         ({"regions": [{"phrase": "a", "color": "red", "box": [True, 2, 3, 4]}]}, "whole numbers"),
     ],
 )
@@ -322,6 +472,7 @@ def test_json_that_does_not_hold_together_is_refused(change, says):
     with pytest.raises(ChainError) as caught:
         ReasoningChain.from_json({**parse(TEXT).to_json(), **change})
     assert says in str(caught.value)
+    assert len(str(caught.value)) < 500
 
 
 def test_json_whose_box_was_changed_in_the_regions_alone_is_refused():
@@ -329,6 +480,53 @@ def test_json_whose_box_was_changed_in_the_regions_alone_is_refused():
     data["regions"][0]["box"][0] = 101
     with pytest.raises(ChainError, match="Change the text as well"):
         ReasoningChain.from_json(data)
+
+
+def test_coordinate_1000_in_json_is_the_edge():
+    data = parse("a cat (0,0),(999,999)").to_json()
+    edge = parse("a cat (0,0),(1000,1000)")
+    data["regions"][0]["box"] = [0, 0, 1000, 1000]
+    assert ReasoningChain.from_json(data) == edge
+    assert edge.warnings == read("a cat <|box_start|>(0,0),(1000,1000)<|box_end|> (red)").warnings == ()
+
+
+def test_a_chain_saved_when_other_signs_bounded_a_phrase_keeps_its_phrase():
+    phrase = "红色圆，很大"  # noqa: RUF001
+    text = f"有一个 {phrase} <|box_start|>(1,2),(3,4)<|box_end|> (red)"
+    regions = [{"phrase": phrase, "box": [1, 2, 3, 4], "color": "red"}]
+    data = {"version": 1, "task": "generate", "prompt": "", "text": text, "regions": regions}
+    chain = ReasoningChain.from_json(data)
+    assert [region.phrase for region in chain.regions] == [phrase]
+    assert chain.mllm_text == text
+    regions[0]["phrase"] = "别的"
+    with pytest.raises(ChainError, match="do not agree"):
+        ReasoningChain.from_json(data)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TEXT,
+        f"{TEXT}\n",
+        f"1. A wall.\n2. {TEXT}\n\n",
+        "",
+        "红色圆，<|obj_start|>a man, in a hat<|obj_end|> (1,2),(3,4)",  # noqa: RUF001
+        " \u00a0a cafe\u0301 (1,2),(3,4)\u3000",
+    ],
+)
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_text_file_read_back_is_the_chain_that_was_written(tmp_path, text, line_end, mark):
+    chain = parse(text)
+    file = tmp_path / "chain.txt"
+    file.write_bytes((mark + (chain.text + "\n").replace("\n", line_end)).encode())
+    assert ReasoningChain.load(file, "generate", "a prompt") == chain
+
+
+def test_a_chain_file_has_a_limit(tmp_path):
+    (tmp_path / "chain.txt").write_bytes(b"a" * 1_000_001)
+    with pytest.raises(ChainError, match="more than 1000000 bytes"):
+        ReasoningChain.load(tmp_path / "chain.txt", "generate", "a prompt")
 
 
 def test_load_json_and_text(tmp_path):

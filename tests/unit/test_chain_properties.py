@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import unicodedata
 from contextlib import suppress
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from got_models.chain import DETERMINERS, MASK_COLORS, Box, ChainError, ReasoningChain
+from got_models.chain import DETERMINERS, MASK_COLORS, SPECIAL_TOKEN, Box, ChainError, ReasoningChain
+from got_models.characters import SPACES, clean
 
 FRAGMENTS = st.sampled_from(
     [
@@ -45,7 +47,22 @@ FRAGMENTS = st.sampled_from(
         "<|obj_start|>a man in a hat<|obj_end|> <|box_start|>(1,2),(3,4)<|box_end|>",
         "<|obj_start|>a man<|obj_end|> (1,2),(3,4)",
         *(" (red)", " (Red)", "(green)", " (aqua)", " (cyan)", " (bleu)", " (dark blue)", "(black)"),
-        *("a ", "The ", "cat", " dog ", "é", "🎈", "\u00a0", "\r", "\ud800", "7", "-"),
+        *("a ", "The ", "cat", " dog ", "é", "🎈", "\u00a0", "\r", "\ud800", "7", "-", "(0.1,0.2),(0.9,0.8)"),
+        *("（1，2），（3，4）", "（", "，", "、", "１", "。", "」", "红色圆", "\u3000", "…"),  # noqa: RUF001
+        *("<|object_ref_start|>", "<|object_ref_end|>", "<|object_ref_start|>a man, bald<|object_ref_end|>"),
+        *("\u200b", "\u200d", "\u200e", "\u202a", "\r\n", "\u2028", "\x00", "|", "im_end"),
+        *("e\u0301", "\u0301", "\u0316" * 31, "\u0338", "\u212b", "\u0958", "\u1100\u1161"),
+        *(
+            "[100,200,400,500]",
+            "[",
+            "]",
+            "(500,500)",
+            "10%",
+            "<loc_12>",
+            "bbox",
+            "x1: 1, y1: 2",
+            "<tool_call>",
+        ),
     ]
 )
 GARBAGE = st.one_of(st.text(), st.lists(FRAGMENTS, max_size=14).map("".join))
@@ -94,7 +111,19 @@ def test_anything_can_be_read_and_the_result_is_canonical(text):
     strict = ReasoningChain.parse(chain.text, "generate", "")
     assert strict.text == chain.text
     assert strict.regions == chain.regions
-    assert ReasoningChain.read(chain.text, "generate", "") == strict
+    assert unicodedata.is_normalized("NFC", chain.text)
+    again = ReasoningChain.read(chain.text, "generate", "")
+    assert again == strict
+    assert again.warnings == strict.warnings == chain.warnings[len(chain.warnings) - len(strict.warnings) :]
+    assert ReasoningChain.from_json(chain.to_json()) == chain
+
+
+@settings(max_examples=100, deadline=None)
+@given(GARBAGE)
+def test_what_the_mllm_reads_holds_no_tokens_but_those_of_boxes(text):
+    read = ReasoningChain.read(text, "generate", "").mllm_text
+    tokens = {match[0] for match in SPECIAL_TOKEN.finditer(read)}
+    assert tokens <= {"<|box_start|>", "<|box_end|>"}
 
 
 @settings(max_examples=200, deadline=None)
@@ -141,9 +170,28 @@ def test_edits_change_one_region_and_nothing_else(example, data, phrase, box):
     assert renamed.rename(index, old_phrase) == chain
     assert view(chain.remove(index)) == before + after
     added = chain.add(phrase, box)
+    assert ReasoningChain.parse(added.text, "generate", "") == added
     assert view(added)[:-1] == view(chain)
     assert view(added)[-1][:2] == (phrase, box)
     assert added.text.startswith(chain.text.rstrip(" \t"))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    chains().filter(lambda example: example[1]),
+    st.data(),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<|>()（）")),  # noqa: RUF001
+)
+def test_every_phrase_in_one_line_can_name_a_box(example, data, phrase):
+    chain = ReasoningChain.parse(example[0], "generate", "")
+    index = data.draw(st.integers(0, len(chain.regions) - 1))
+    wanted = clean(phrase).strip(f"{SPACES}\n")
+    assume(wanted and "\n" not in wanted)
+    renamed = chain.rename(index, phrase)
+    assert [region.phrase for region in renamed.regions] == [
+        wanted if place == index else region.phrase for place, region in enumerate(chain.regions)
+    ]
+    assert renamed.add(phrase, Box(1, 2, 3, 4)).regions[-1].phrase == wanted
 
 
 @settings(max_examples=200, deadline=None)

@@ -146,7 +146,9 @@ def test_whatever_stands_before_it_the_phrase_is_read_back(
 ) -> None:
     writer = Writer(tokenizer, locked)
     (wanted,) = regions(locked)
-    held = ReasoningChain.read(writer.put_in(before), "generate", "x").regions
+    written = writer.put_in(before)
+    assert "<|obj_start|>" not in written
+    held = ReasoningChain.read(writer.locks.marked(written), "generate", "x").regions
     assert [(region.phrase, region.box) for region in held] == [(wanted.phrase, wanted.box)]
 
 

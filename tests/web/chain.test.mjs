@@ -8,6 +8,7 @@ import {
     chainFromJson, chainToJson, ChainError, insertRegion, parseChain, readChain, removeRegion, renameRegion,
 } from "../../web/chain_editor/chain.js";
 import { MASK_COLORS } from "../../web/chain_editor/colors.js";
+import { coordinatesNotRead } from "../../web/chain_editor/lookalikes.js";
 
 const VECTORS = JSON.parse(readFileSync(new URL("../fixtures/chains.json", import.meta.url), "utf8"));
 const TEXT = "A red circle <|box_start|>(100,200),(400,500)<|box_end|> (red) is left of"
@@ -44,6 +45,54 @@ for (const { name, text, position, says } of VECTORS.refuses) {
         });
         const mended = readChain(text, "generate", "a prompt");
         assert.deepEqual(parse(mended.text), mended);
+    });
+}
+
+for (const { name, text, canonical } of VECTORS.mends) {
+    test(`mended: ${name}`, () => assert.equal(readChain(text, "generate", "a prompt").text, canonical));
+}
+
+for (const { name, text, index, phrase, canonical } of VECTORS.renames) {
+    test(`renamed: ${name}`, () => assert.equal(renameRegion(parse(text), index, phrase).text, canonical));
+}
+
+test("what looks like coordinates and is no box is told", () => {
+    assert.deepEqual(VECTORS.lookalikes.filter((text) => !coordinatesNotRead(parse(text).text)), []);
+});
+
+test("ordinary prose is no false alarm", () => {
+    assert.deepEqual(VECTORS.ordinary.filter((text) => coordinatesNotRead(parse(text).text)), []);
+});
+
+test("a prompt is in composed form", () => {
+    assert.equal(parseChain("", "generate", "a cafe\u0301").prompt, "a café");
+});
+
+test("coordinate 1000 in JSON is the edge", () => {
+    const text = "a cat <|box_start|>(0,0),(999,999)<|box_end|> (red)";
+    const data = { ...chainToJson(parse(text)), regions: [{ phrase: "a cat", box: [0, 0, 1000, 1000], color: "red" }] };
+    assert.deepEqual(chainFromJson(data), parse(text));
+});
+
+test("a chain saved when other signs bounded a phrase keeps its phrase", () => {
+    const phrase = "红色圆，很大";
+    const box = "<|box_start|>(1,2),(3,4)<|box_end|> (red)";
+    const data = { version: 1, task: "generate", prompt: "", text: `有一个 ${phrase} ${box}`,
+        regions: [{ phrase, box: [1, 2, 3, 4], color: "red" }] };
+    assert.equal(chainFromJson(data).regions[0].phrase, phrase);
+    assert.throws(() => chainFromJson({ ...data, regions: [{ ...data.regions[0], phrase: "别的" }] }), /do not agree/);
+});
+
+for (const piece of [
+    "(", "((", "<|", "<|obj_start|>", "<|object_ref_start|>", "<|box_start|>", "(1,", "(5,", "((5,5),(5,5))", "<|im_end|>", "<|im_",
+    "9", "( ", " ", "\u00a0", "a\u0300\u0316", "\u0300", "[1,2,", "[[", "bbox", "\r\n", "(5,5),", "\ud800", "1 1 1 1 ",
+]) {
+    test(`long hostile text is read in time: ${JSON.stringify(piece)}`, () => {
+        const start = performance.now();
+        const chain = readChain(piece.repeat(100_000 / piece.length), "generate", "");
+        coordinatesNotRead(chain.text);
+        assert.deepEqual(parseChain(chain.text, "generate", ""), chain);
+        assert(performance.now() - start < 5000);
     });
 }
 

@@ -5,12 +5,14 @@ import { readFileSync } from "node:fs";
 import {
     addRegion, ChainError, chainToJson, moveBox, parseChain, readChain, removeRegion, renameRegion,
 } from "../../web/chain_editor/chain.js";
+import { coordinatesNotRead } from "../../web/chain_editor/lookalikes.js";
 
 function answer({ text, phrase, box, index }) {
     const chain = readChain(text, "generate", "");
     return {
         problem: problem(text),
         read: chainToJson(chain),
+        warned: coordinatesNotRead(chain.text) !== null,
         move: result(() => moveBox(chain, index, box)),
         rename: result(() => renameRegion(chain, index, phrase)),
         remove: result(() => removeRegion(chain, index)),

@@ -103,7 +103,9 @@ test("add, duplicate, rename, remove", () => {
     model.remove("red");
     assert.equal(model.region("red"), null);
     assert(model.chain.text.startsWith("A red circle is left of"));
-    assert.throws(() => model.rename("green", "no, not this"), ChainError);
+    model.rename("green", "a square, blue");
+    assert.equal(model.region("green").phrase, "a square, blue");
+    assert.throws(() => model.rename("green", "a square (1,2),(3,4)"), ChainError);
 });
 
 test("text that is no chain yet is kept, with the reason, and the last valid plan counts", () => {

@@ -17,7 +17,7 @@ from got_models.chain import Box, ChainError, ReasoningChain
 
 HERE = Path(__file__).parent
 TYPESCRIPT = HERE.parents[1] / ".venv" / "node" / "node_modules" / ".bin"  # where the Makefile puts it
-CASES = 2000
+CASES = 6000
 # fmt: off
 FRAGMENTS = [
     "<|box_start|>", "<|box_end|>", "<|obj_start|>", "<|obj_end|>", "<|im_end|>", "<|", "|>", "<", "end",
@@ -30,6 +30,12 @@ FRAGMENTS = [
     " (red)", " (Red)", "(green)", " (aqua)", " (cyan)", " (darkGrey)", " (bleu)", " (dark blue)", "(black)",
     "a ", "The ", "cat", " dog ", "é", "🎈", "\u00a0", "\r", "\x1c", "\x85", "\ufeff", "\ud800", "7", "-",
     "a cat (1,2),(3,4)", " and ", " it's ", "one ",
+    "\uff081\uff0c2\uff09\uff0c\uff083\uff0c4\uff09", "\uff08", "\uff0c", "\u3001", "\uff11", "\u300d",
+    "\u3002", "\u7ea2\u8272\u5706", "<|object_ref_start|>", "<|object_ref_end|>",
+    "<|object_ref_start|>a man, asleep<|object_ref_end|>", "(0.1,0.2),(0.9,0.8)", "(0,0),(1000,1000)",
+    "\u200b", "\u200d", "\u200e", "\u202a", "\r\n", "\u2028", "\x00", "\u3000",
+    "e\u0301", "\u0301", "\u0316" * 31, "\u0338", "\u212b", "\u0958", "\u1100\u1161", "|", "im_end", "\u2026",
+    "[100,200,400,500]", "[", "]", "(500,500)", "10%", "<loc_12>", "bbox", "x1: 1, y1: 2", "2019, ",
 ]
 # fmt: on
 
@@ -93,6 +99,7 @@ def in_python(case: dict[str, Any]) -> dict[str, Any]:
     return {
         "problem": problem,
         "read": chain.to_json(),
+        "warned": any("looks like coordinates" in warning for warning in chain.warnings),
         "move": result(lambda: chain.move_box(index, box)),
         "rename": result(lambda: chain.rename(index, phrase)),
         "remove": result(lambda: chain.remove(index)),

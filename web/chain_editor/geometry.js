@@ -1,9 +1,9 @@
 /** Places on the picture: the grid of 0 to 999 and the screen, hits, moves and resizes, snapping. */
 
-import { GRID } from "./chain.js";
+import { GRID } from "./notation.js";
 
 /**
- * @typedef {import("./chain.js").Box} Box
+ * @typedef {import("./notation.js").Box} Box
  * @typedef {{x: number, y: number}} Point
  * @typedef {{left: number, top: number, width: number, height: number}} Rectangle
  *

@@ -6,14 +6,15 @@
  */
 
 import {
-    addRegion, ChainError, chainFromJson, chainToJson, insertRegion, MAX_REGIONS, moveBox, parseChain, readChain,
-    removeRegion, renameRegion, sameBox,
+    addRegion, ChainError, chainFromJson, chainToJson, insertRegion, moveBox, parseChain, readChain, removeRegion,
+    renameRegion, sameBox,
 } from "./chain.js";
+import { MAX_REGIONS } from "./notation.js";
 
 /**
- * @typedef {import("./chain.js").Box} Box
+ * @typedef {import("./notation.js").Box} Box
  * @typedef {import("./chain.js").Chain} Chain
- * @typedef {import("./chain.js").Region} Region
+ * @typedef {import("./notation.js").Region} Region
  *
  * Text that is no chain yet, and why. The last valid chain counts until it is one.
  * @typedef {{text: string, message: string, start: number, end: number}} Draft

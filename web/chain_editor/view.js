@@ -3,13 +3,14 @@
  * drawing to the next. Whatever comes from a chain goes in as text nodes and attributes.
  */
 
-import { OBJECT_END, OBJECT_START, scan } from "./chain.js";
 import { HANDLES } from "./geometry.js";
+import { coordinatesNotRead } from "./lookalikes.js";
+import { OBJECT_END, OBJECT_START, scan } from "./notation.js";
 
 /**
- * @typedef {import("./chain.js").Box} Box
+ * @typedef {import("./notation.js").Box} Box
  * @typedef {import("./chain.js").Chain} Chain
- * @typedef {import("./chain.js").Region} Region
+ * @typedef {import("./notation.js").Region} Region
  * @typedef {import("./geometry.js").Guide} Guide
  * @typedef {import("./model.js").ChainModel} ChainModel
  */
@@ -125,8 +126,10 @@ export class ChainView {
         }
         this.underline(draft);
         this.text.setAttribute("aria-invalid", String(draft !== null));
-        this.message.textContent = message || draft?.message || (model.streamed ? "The plan is being written" : "");
-        this.message.classList.toggle("got-wrong", Boolean(message || draft));
+        const warning = chain && !draft && !model.streamed ? coordinatesNotRead(chain.text) : null;
+        const wrong = message || draft?.message || warning;
+        this.message.textContent = wrong || (model.streamed ? "The plan is being written" : "");
+        this.message.classList.toggle("got-wrong", Boolean(wrong));
     }
 
     /**

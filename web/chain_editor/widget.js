@@ -6,7 +6,7 @@ import { ChainModel } from "./model.js";
 import { ChainView, proseText } from "./view.js";
 
 /**
- * @typedef {import("./chain.js").Box} Box
+ * @typedef {import("./notation.js").Box} Box
  * @typedef {import("./geometry.js").Point} Point
  * @typedef {import("./geometry.js").Pull} Pull
  *
