@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .characters import SPACES, clean, composed, place_in_original
-from .errors import short_repr
+from .errors import GoTError, short_repr
 from .lookalikes import coordinates_not_read
 from .notation import (
     BOX_END,
@@ -40,12 +40,14 @@ from .notation import (
     without,
 )
 from .region import GRID, Box, ChainError, Region
+from .text_files import read_text
 
 __all__ = [
     "BOX_END",
     "BOX_START",
     "DETERMINERS",
     "GRID",
+    "LARGEST_FILE",
     "MASK_COLORS",
     "MAX_REGIONS",
     "OBJECT_END",
@@ -125,6 +127,11 @@ class ReasoningChain:
     def mllm_text(self) -> str:
         """The text as the MLLM reads it: without the markers of phrases, which are no tokens to it."""
         return unmarked(self.text)
+
+    def brief_warnings(self, most: int = 5) -> list[str]:
+        """The first warnings, and how many more there are: a model gone astray must not flood a screen."""
+        more = len(self.warnings) - most
+        return [*self.warnings[:most], *([f"{more} more like these"] if more > 0 else [])]
 
     def move_box(self, index: int, box: Box) -> ReasoningChain:
         """The same chain with one region in another place."""
@@ -235,16 +242,12 @@ class ReasoningChain:
         path = Path(path)
         is_json = path.suffix.lower() == ".json"
         try:
-            with path.open("rb") as file:
-                content = file.read(LARGEST_FILE)
-                if file.read(1):
-                    raise ValueError(f"more than {LARGEST_FILE} bytes")
-            text = content.decode("utf-8-sig")
+            text = read_text(path, LARGEST_FILE)
             data = json.loads(text) if is_json else None
-        except OSError as error:
-            raise ChainError(f"Cannot read the chain {path}: {error.strerror}.") from error
+        except GoTError as error:
+            raise ChainError(f"Cannot read the chain: {error}") from error
         except (ValueError, RecursionError) as error:
-            raise ChainError(f"{path} is not a chain: expected UTF-8 text or JSON, got: {error}") from error
+            raise ChainError(f"{path} is not a chain: expected JSON, got: {error}") from error
         if not is_json:
             if task is None or prompt is None:
                 raise ChainError(f"{path} holds only the chain's text: give its task and prompt as well.")

@@ -191,7 +191,7 @@ class GoTReason:
             should_stop=after_token,
         )
         update(limit, None)
-        report = "\n".join([chain.text, *(f"Warning: {warning}" for warning in chain.warnings)])
+        report = "\n".join([chain.text, *(f"Warning: {warning}" for warning in chain.brief_warnings())])
         show_text(report, unique_id)
         return {"ui": {"text": (report,)}, "result": (chain, chain.text)}
 
@@ -345,14 +345,22 @@ class GoTChainFromText:
                         "colour in brackets may follow a box, such as (red).",
                     },
                 ),
-            }
+            },
+            "hidden": {"unique_id": "UNIQUE_ID"},
         }
 
-    def parse(self, task: str, prompt: str, text: str) -> tuple[ReasoningChain]:
+    def parse(
+        self, task: str, prompt: str, text: str, unique_id: str | None = None
+    ) -> tuple[ReasoningChain] | dict[str, Any]:
         check_prompt(prompt)
         if not text.strip():
             raise GoTError("The chain's text is empty. Describe the picture, with a box after each object.")
-        return (ReasoningChain.parse(text, task, prompt),)
+        chain = ReasoningChain.parse(text, task, prompt)
+        if not chain.warnings:
+            return (chain,)
+        report = "\n".join(f"Warning: {warning}" for warning in chain.warnings)
+        show_text(report, unique_id)
+        return {"ui": {"text": (report,)}, "result": (chain,)}
 
 
 @checked

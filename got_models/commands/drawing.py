@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -13,7 +12,7 @@ from tqdm import tqdm
 from ..chain import ReasoningChain
 from ..prompts import check_prompt
 from ..whole_files import check_writable, write_files
-from .inputs import read_chain
+from .inputs import print_warnings, read_chain
 from .options import load_model
 from .outputs import Drawing
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from ..guidance import GuidanceScales
     from ..model import GoTModel
     from ..sampler import Step
-
-MOST_WARNINGS = 5
 
 
 def run_drawing(
@@ -73,14 +70,6 @@ def reason(model: GoTModel, prompt: str, source: Image.Image | None = None) -> R
         chain = model.reason(prompt, source, on_text=on_text)
     print_warnings(chain)
     return chain
-
-
-def print_warnings(chain: ReasoningChain) -> None:
-    """What the model wrote that could not be used, on stderr; a model gone astray must not flood it."""
-    for warning in chain.warnings[:MOST_WARNINGS]:
-        print(f"warning: {warning}", file=sys.stderr)
-    if len(chain.warnings) > MOST_WARNINGS:
-        print(f"warning: {len(chain.warnings) - MOST_WARNINGS} more like these", file=sys.stderr)
 
 
 def draw(

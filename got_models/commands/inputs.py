@@ -1,21 +1,26 @@
-"""Reading the chains that a user gives."""
+"""Reading the chains that a user gives, and what is to be said about any chain."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from ..chain import ReasoningChain
-from ..errors import GoTError
-
-LARGEST_CHAIN_FILE = 1_000_000  # bytes
+from ..errors import printable
 
 
 def read_chain(path: Path, task: str, prompt: str) -> ReasoningChain:
-    """A user's own chain; ``prompt`` takes the place of the one in a chain.json.
+    """A user's own chain, with its warnings on stderr; ``prompt`` takes the place of the one in a chain.json.
 
     Raises:
-        GoTError: the file is too large, or `ReasoningChain.load` refuses it.
+        GoTError: `ReasoningChain.load` refuses it.
     """
-    if path.is_file() and path.stat().st_size > LARGEST_CHAIN_FILE:
-        raise GoTError(f"A chain file may have {LARGEST_CHAIN_FILE} bytes, {path} has {path.stat().st_size}.")
-    return ReasoningChain.load(path, task, prompt)
+    chain = ReasoningChain.load(path, task, prompt)
+    print_warnings(chain)
+    return chain
+
+
+def print_warnings(chain: ReasoningChain) -> None:
+    """What was written that could not be used, on stderr."""
+    for warning in chain.brief_warnings():
+        print(f"warning: {printable(warning)}", file=sys.stderr)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..characters import clean
 from ..pictures import open_picture
 from ..prompts import check_prompt
-from .drawing import print_warnings
-from .inputs import read_chain
+from .inputs import print_warnings, read_chain
 from .options import Subparsers, add_model_options, load_model
 
 
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
     locked = read_chain(arguments.locked, task, arguments.prompt).regions if arguments.locked else ()
     model = load_model(arguments)
     chain = model.reason(
-        arguments.prompt, source, locked=locked, on_text=lambda text: print(text, end="", flush=True)
+        arguments.prompt, source, locked=locked, on_text=lambda text: print(clean(text), end="", flush=True)
     )
     print()
     print_warnings(chain)

@@ -54,12 +54,13 @@ SUFFIXES = (".json", ".jsonl", ".parquet")
 
 @dataclass(frozen=True)
 class ImportReport:
-    """How many rows were written; what was mended in their chains; which of them have no box, though their
-    text may have had; and which rows were not written, each with the reason.
+    """How many rows were written; what was mended in their chains, and what is odd but stayed; which of them
+    have no box, though their text may have had; and which rows were not written, each with the reason.
     """
 
     written: int
     mended: tuple[BadRow, ...]
+    odd: tuple[BadRow, ...]
     without_boxes: tuple[BadRow, ...]
     bad: tuple[BadRow, ...]
 
@@ -67,6 +68,7 @@ class ImportReport:
         """The report for people: one line for each row that is mended or bad."""
         lines = [f"{self.written} rows written, {len(self.mended)} of them mended; {len(self.bad)} left out."]
         lines += [f"{row.where}: mended: {row.reason}" for row in self.mended]
+        lines += [f"{row.where}: warning: {row.reason}" for row in self.odd]
         lines += [f"{row.where}: has no box: {row.reason}" for row in self.without_boxes]
         lines += [f"{row.where}: left out: {row.reason}" for row in self.bad]
         return "\n".join(lines)
@@ -102,6 +104,7 @@ def _write(
 ) -> ImportReport:
     written = 0
     mended: list[BadRow] = []
+    odd: list[BadRow] = []
     without_boxes: list[BadRow] = []
     bad: list[BadRow] = []
     with whole_file(target) as beside, beside.open("w", encoding="utf-8") as file:
@@ -111,12 +114,13 @@ def _write(
                     chain = check_row(where, row, target.parent).chain
                     file.write(json.dumps(row, ensure_ascii=False) + "\n")
                     written += 1
-                    mended += [BadRow(where, warning) for warning in warnings]
+                    mended += [BadRow(where, text) for text in warnings if text not in chain.warnings]
+                    odd += [BadRow(where, text) for text in chain.warnings]
                     if not chain.regions:
                         without_boxes.append(BadRow(where, short_repr(chain.text)))
             except GoTError as error:
                 bad.append(BadRow(where, str(error)))
-        report = ImportReport(written, tuple(mended), tuple(without_boxes), tuple(bad))
+        report = ImportReport(written, tuple(mended), tuple(odd), tuple(without_boxes), tuple(bad))
         if not written:
             raise GoTError(f"{source} gave no row that can be used. {report.text()}")
     return report
@@ -156,7 +160,7 @@ def convert(
             raise GoTError(f"The {wrong[0]} must be text, got {short_repr(row[wrong[0]])}.")
         task = "edit" if "source" in row else "generate"
         text, mended = with_coordinates(str(row["chain"]), coord) if coord else (str(row["chain"]), ())
-        chain = ReasoningChain.read(text, task, str(prompt))
+        chain = ReasoningChain.read(text, task, str(prompt), expects_colors=False)
         yield row | {"chain": chain.text}, (*mended, *chain.warnings)
 
 

@@ -525,7 +525,7 @@ def test_a_text_file_read_back_is_the_chain_that_was_written(tmp_path, text, lin
 
 def test_a_chain_file_has_a_limit(tmp_path):
     (tmp_path / "chain.txt").write_bytes(b"a" * 1_000_001)
-    with pytest.raises(ChainError, match="more than 1000000 bytes"):
+    with pytest.raises(ChainError, match="more than 1,000,000 bytes"):
         ReasoningChain.load(tmp_path / "chain.txt", "generate", "a prompt")
 
 

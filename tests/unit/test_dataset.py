@@ -230,9 +230,26 @@ def test_an_edit_is_told_by_its_source_and_every_wording_gives_a_row(folder: Pat
     ]
 
 
+def test_what_looks_like_coordinates_is_told_and_the_row_stays(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = {**GOOD, "chain": "A red cup [100,200,500,900] stands on a table."}
+    dataset = read(folder, GOOD, odd)
+    assert len(dataset.rows) == 2
+    assert "2 of 2 rows can be used.\nline 2: warning: '[100,200,500,900]' looks like" in dataset.report()
+    assert main(["dataset", "check", str(folder)]) == 0
+    assert "line 2: warning: '[100,200,500,900]'" in capsys.readouterr().out
+    (folder / DATA_FILE).unlink()
+    (tmp_path / "a.json").write_text(json.dumps([GOOD, odd]))
+    report = import_dataset(tmp_path / "a.json", folder)
+    assert report.mended == report.bad == ()
+    assert len(report.odd) == 1
+    assert "row 2: warning: '[100,200,500,900]'" in report.text()
+
+
 def test_what_is_mended_or_left_out_is_said(folder: Path, tmp_path: Path) -> None:
     rows = [
-        {"prompt": "a cup", "got": "a cup (0,0),(1000,999)", "image": "cup.png"},
+        {"prompt": "a cup", "got": "a cup (0,0),(1001,999)", "image": "cup.png"},
         {"prompt": "a cup", "got": CHAIN, "image": "missing.png"},
         {"prompt": "a cup", "image": "cup.png"},
         {"prompt": "a cup", "got": CHAIN, "image": {"bytes": "...", "path": None}},

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from got_models.commands.inputs import LARGEST_CHAIN_FILE, read_chain
+from got_models.chain import LARGEST_FILE
+from got_models.commands.inputs import read_chain
 from got_models.errors import GoTError
 from got_models.pictures import open_picture
 
@@ -76,6 +77,14 @@ def test_a_picture_that_is_much_too_narrow_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_chain_file_of_any_size_is_not_read(tmp_path: Path) -> None:
-    (tmp_path / "chain.txt").write_bytes(b" " * (LARGEST_CHAIN_FILE + 1))
-    with pytest.raises(GoTError, match=str(LARGEST_CHAIN_FILE + 1)):
+    (tmp_path / "chain.txt").write_bytes(b" " * (LARGEST_FILE + 1))
+    with pytest.raises(GoTError, match="more than 1,000,000 bytes"):
         read_chain(tmp_path / "chain.txt", "generate", "a red circle")
+
+
+def test_what_looks_like_coordinates_in_a_users_chain_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "chain.txt").write_text("a cat [100,200,400,500]")
+    assert read_chain(tmp_path / "chain.txt", "generate", "a cat").regions == ()
+    assert "warning: '[100,200,400,500]' looks like coordinates" in capsys.readouterr().err

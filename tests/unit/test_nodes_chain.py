@@ -116,6 +116,13 @@ def test_a_chain_typed_in_is_read_strictly() -> None:
         GoTChainFromText().parse("generate", "", TEXT)
 
 
+def test_what_looks_like_coordinates_in_my_text_is_told_on_the_node() -> None:
+    answer = GoTChainFromText().parse("generate", "a circle", "A circle [100,200,400,500].")
+    assert isinstance(answer, dict)
+    assert answer["ui"]["text"][0].startswith("Warning: '[100,200,400,500]' looks like coordinates")
+    assert answer["result"][0].regions == ()
+
+
 def test_masks_and_boxes_are_where_the_chain_says() -> None:
     masks, boxes, phrases, layout = GoTChainToMasks().convert(UPSTREAM, 200, 100)
     assert masks.shape == (2, 100, 200)
