@@ -8,6 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain import TASKS, ChainError, ReasoningChain
+from ..got_models.characters import clean
 from ..got_models.errors import GoTError, short_repr
 from ..got_models.layout import draw_layout
 from ..got_models.locks import only_regions
@@ -288,7 +289,7 @@ def choose_chain(
         raise ChainError(
             f'The edited chain must be JSON with "upstream" and "chain", got {short_repr(edited)}. {remedy}'
         )
-    if data["upstream"] != upstream.text and when_upstream_changes == TAKE_NEW:
+    if clean(data["upstream"]) != upstream.text and when_upstream_changes == TAKE_NEW:
         return upstream, []
     try:
         mine = ReasoningChain.from_json(data.get("chain"))

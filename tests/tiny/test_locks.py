@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,37 @@ def test_nothing_locked_changes_nothing(model: GoTModel) -> None:
 def test_a_region_locked_twice_is_held_once(model: GoTModel) -> None:
     chain = model.reason("two stars", locked=[*STAR.regions, *STAR.regions], max_new_tokens=70)
     assert holds_once(chain, STAR.regions[0])
+
+
+@pytest.mark.parametrize(
+    "phrase",
+    [
+        unicodedata.normalize("NFD", "a café"),
+        "an \u212bngstrom",
+        "a x" + "\u0316\u0301" * 20,
+        "a man, in a hat (red)",
+        "红色圆",
+        "a <tool_call> 👨\u200d👩\u200d👧\u00a0",
+    ],
+)
+def test_any_phrase_is_held_and_the_mllm_sees_no_markers(model: GoTModel, phrase: str) -> None:
+    """Also one that the tokenizer reads in another form, or the reader only between markers."""
+    region = Region(phrase, Box(10, 20, 300, 400), "red", (0, 0))
+    pieces: list[str] = []
+    chain = model.reason("two stars", locked=[region], max_new_tokens=120, on_text=pieces.append)
+    assert holds_once(chain, region)
+    assert ReasoningChain.read("".join(pieces), "generate", "two stars") == chain
+    assert "obj_start" not in chain.mllm_text
+    model.encode(chain, size=(64, 64))
+
+
+@pytest.mark.parametrize("phrase", ["a \ud800", "a <|im_end|> star", "a\nstar"])
+def test_a_phrase_that_cannot_be_held_is_refused_before_anything_is_written(
+    model: GoTModel, phrase: str
+) -> None:
+    region = Region(phrase, Box(10, 20, 300, 400), "red", (0, 0))
+    with pytest.raises(GoTError, match="cannot stand in a chain"):
+        model.reason("a star", locked=[region], on_text=pytest.fail)
 
 
 def test_locked_regions_that_take_more_than_the_limit_are_refused(model: GoTModel) -> None:

@@ -256,10 +256,10 @@ def test_read_copes_with_long_garbage():
 
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_200_kilobytes_of_anything_are_read_in_time(piece):
-    started = time.perf_counter()
+    started = time.process_time()
     chain = read(piece * (200_000 // len(piece)))
     assert parse(chain.text) == chain
-    assert time.perf_counter() - started < 10  # quadratic time is minutes
+    assert time.process_time() - started < 5  # quadratic time is minutes
 
 
 def test_half_a_character_is_refused_and_left_out():

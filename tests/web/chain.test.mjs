@@ -88,11 +88,11 @@ for (const piece of [
     "9", "( ", " ", "\u00a0", "a\u0300\u0316", "\u0300", "[1,2,", "[[", "bbox", "\r\n", "(5,5),", "\ud800", "1 1 1 1 ",
 ]) {
     test(`long hostile text is read in time: ${JSON.stringify(piece)}`, () => {
-        const start = performance.now();
+        const start = process.cpuUsage();
         const chain = readChain(piece.repeat(100_000 / piece.length), "generate", "");
         coordinatesNotRead(chain.text);
         assert.deepEqual(parseChain(chain.text, "generate", ""), chain);
-        assert(performance.now() - start < 5000);
+        assert(process.cpuUsage(start).user < 5_000_000, "microseconds");
     });
 }
 

@@ -9,6 +9,7 @@ import {
     addRegion, ChainError, chainFromJson, chainToJson, insertRegion, moveBox, parseChain, readChain, removeRegion,
     renameRegion, sameBox,
 } from "./chain.js";
+import { clean } from "./characters.js";
 import { MAX_REGIONS } from "./notation.js";
 
 /**
@@ -324,7 +325,7 @@ function editFromJson(data) {
         throw new ChainError('"locked" must list the colours of the locked boxes.');
     }
     const edit = {
-        upstream: data.upstream,
+        upstream: clean(data.upstream),
         chain,
         draft: null,
         locked: inOrder(chain, locked),
