@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .characters import clean
+from .characters import SPACES, clean
 from .errors import GoTError, short_repr
 
 GRID = 1000  # boxes count in thousandths of the picture's width and height
@@ -88,6 +88,8 @@ class Box:
 class Region:
     """One object of the chain. `span` is its range in the text, from the phrase to the end of `(color)`.
 
+    The phrase is put into clean form, without spaces around it: whoever makes a region, it can be read back.
+
     Raises:
         ChainError: the phrase or the colour is no text, or the box no `Box`.
     """
@@ -104,4 +106,4 @@ class Region:
             raise ChainError(f"A region's box must be a Box, got {short_repr(self.box)}.")
         if not isinstance(self.color, str):
             raise ChainError(f"A region's colour must be text, got {short_repr(self.color)}.")
-        object.__setattr__(self, "phrase", clean(self.phrase))
+        object.__setattr__(self, "phrase", clean(self.phrase).strip(f"{SPACES}\n"))

@@ -168,7 +168,7 @@ def test_chains_prompts_and_phrases_are_in_composed_form_from_the_door_on(prompt
     for chain in made:
         assert chain.prompt == chain.regions[0].phrase == composed
         assert unicodedata.is_normalized("NFC", chain.text)
-    assert Region(prompt, Box(1, 2, 3, 4), "red", (0, 0)).phrase == composed
+    assert Region(f" \u00a0{prompt}\u3000\n", Box(1, 2, 3, 4), "red", (0, 0)).phrase == composed
 
 
 @pytest.mark.parametrize(

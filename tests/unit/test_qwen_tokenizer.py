@@ -38,6 +38,7 @@ PHRASES = [
     "a <|cat",
     "a 👨\u200d👩\u200d👧 🇩🇪 ❤️",
     "a cat\u00a0\u2009\u3000asleep",
+    "\u3000a cat\u00a0\n",
     "a \u202b\u05e9\u05dc\u05d5\u05dd\u202c cat",
     "नमस्ते दुनिया",
     "สวัสดี",

@@ -313,7 +313,7 @@ function regionFromJson(entry, index) {
     if (typeof entry.phrase !== "string") throw new ChainError(`The phrase of region ${index} must be text.`);
     const box = entry.box.map((/** @type {unknown} */ value) => (value === GRID ? GRID - 1 : value));
     checkBox(box);
-    return { phrase: clean(entry.phrase), box, color: entry.color, span: [0, 0] };
+    return { phrase: trim(clean(entry.phrase)), box, color: entry.color, span: [0, 0] };
 }
 
 /**
