@@ -5,6 +5,7 @@ fp8 and 8 bits need nothing but PyTorch, 4 bits need a library of the user's.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,17 @@ def store_in_fp8(unet: Any) -> None:
     import torch
 
     unet.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=unet.dtype)
+    layers = [layer for layer in unet.modules() if "_diffusers_hook" in vars(layer)]
+    weakref.finalize(unet, _forget_casting, layers).atexit = False
+
+
+def _forget_casting(layers: list[nn.Module]) -> None:
+    """Diffusers lets each layer and its hooks hold each other: without this they outlive their model."""
+    for layer in layers:
+        content: dict[str, Any] = vars(layer)
+        for hook in content.pop("_diffusers_hook").hooks.values():
+            vars(hook).clear()
+        del content["forward"]
 
 
 def _replace(mllm: nn.Module, smaller: Callable[[nn.Linear], nn.Module]) -> None:

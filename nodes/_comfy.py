@@ -109,7 +109,12 @@ def managed(module: nn.Module, part: str) -> Any:
         "vae": (management.vae_device, management.vae_offload_device),
     }[part]
     # In a list, because ModelPatcher sets `device` on the module, which the libraries' own classes forbid.
-    return ModelPatcher(nn.ModuleList([module]), device(), rest())
+    return ModelPatcher(nn.ModuleList([module]), device(), rest(), size=bytes_of(module))
+
+
+def bytes_of(module: nn.Module) -> int:
+    """What a module's weights take: one that two layers share counts once, where ComfyUI counts it twice."""
+    return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
 
 
 def bring(patcher: Any, working_memory: int) -> None:

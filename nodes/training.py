@@ -459,16 +459,14 @@ class GoTLoraLoader:
                     "FLOAT",
                     {
                         **strength,
-                        "tooltip": "How strongly plans follow it. 0: as without, and the language model is "
-                        "in memory once.",
+                        "tooltip": "How strongly plans follow it. 0: as without.",
                     },
                 ),
                 "unet_strength": (
                     "FLOAT",
                     {
                         **strength,
-                        "tooltip": "How strongly pictures follow it. 0: as without, and the UNet is in "
-                        "memory once.",
+                        "tooltip": "How strongly pictures follow it. 0: as without.",
                     },
                 ),
             },

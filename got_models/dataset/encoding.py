@@ -124,7 +124,7 @@ class Cache:
         key = hashlib.sha256(json.dumps(origin).encode()).hexdigest()
         file = self.folder / key[:2] / f"{key}.safetensors"
         try:
-            return load_file(file)["tensor"]
+            return load_file(file)["tensor"].clone()  # not mapped: it may have to be written again
         except (OSError, SafetensorError, KeyError):
             tensor = compute().detach().cpu().contiguous()
         if not torch.isfinite(tensor).all():

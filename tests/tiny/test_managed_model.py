@@ -88,3 +88,10 @@ def test_room_is_made_for_the_type_that_a_part_computes_in(
     assert model.unet.dtype == dtype
     pixels = SIZE[0] * SIZE[1]
     assert asked == [2178 * pixels * (vae if overflows else dtype.itemsize), 4 * 132 * pixels * unet]
+
+
+def test_a_weight_that_two_layers_share_counts_once(checkpoint: Path) -> None:
+    mllm = ManagedModel.from_pretrained(checkpoint).reasoner.mllm
+    assert mllm.lm_head.weight is mllm.get_input_embeddings().weight
+    twice = sum(tensor.nbytes for tensor in mllm.state_dict().values())
+    assert _comfy.bytes_of(mllm) == twice - mllm.lm_head.weight.nbytes

@@ -218,7 +218,7 @@ def test_the_vae_comes_to_its_device_only_after_all_sampling(got: ManagedModel) 
     plan, *_ = encode(got)
     fresh = ManagedModel.from_pretrained(got.path)
     sample(fresh, plan, steps=1)
-    assert list(fresh._patchers) == ["unet", "vae"]
+    assert list(fresh._parts) == ["unet", "vae"]
 
 
 def test_the_largest_seed_is_followed_by_zero(got: ManagedModel) -> None:

@@ -1,20 +1,25 @@
-"""A model that has taken up an adapter: its own where it changes, shared where it does not."""
+"""Models that have taken up adapters: they share their base's parts, and none leaves a trace in another."""
 
 from __future__ import annotations
 
+import gc
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from got_pack.got_models.adapter import Adapter, apply_adapter, save_adapter
 from got_pack.got_models.chain import ReasoningChain
+from got_pack.got_models.changing import Change
 from got_pack.got_models.errors import GoTError
 from got_pack.got_models.model import GoTModel
-from got_pack.nodes._model import AdaptedModel, ManagedModel
+from got_pack.nodes._model import AdaptedModel, ManagedModel, ManagedPart
 from got_pack.nodes.training import FROM_TRAINING, GoTLoraLoader
 
 CHAIN = ReasoningChain.parse("A red circle (250,250),(500,500).", "generate", "a red circle")
 SIZE = (64, 64)
+LAYER = "model.language_model.layers.0.self_attn.q_proj"
 
 
 @pytest.fixture
@@ -27,8 +32,7 @@ def base(checkpoint: Path) -> ManagedModel:
 def adapter(checkpoint: Path) -> Adapter:
     """Noise on one layer of each part and on the tokens."""
     model = GoTModel.from_pretrained(checkpoint)
-    layer = "model.language_model.layers.0.self_attn.q_proj"
-    out, width = model.reasoner.mllm.get_parameter(f"{layer}.weight").shape
+    out, width = model.reasoner.mllm.get_parameter(f"{LAYER}.weight").shape
     projector = "output_projector.projector.weight"
     random = torch.Generator().manual_seed(0)
 
@@ -37,8 +41,8 @@ def adapter(checkpoint: Path) -> Adapter:
 
     return Adapter(
         {
-            f"mllm.{layer}.lora_A": noise(4, width),
-            f"mllm.{layer}.lora_B": noise(out, 4),
+            f"mllm.{LAYER}.lora_A": noise(4, width),
+            f"mllm.{LAYER}.lora_B": noise(out, 4),
             "mllm.special_tokens": noise(66, width),
             f"projectors.{projector}": noise(*model.ssgm.get_parameter(projector).shape),
             "unet.conv_out.weight": noise(*model.unet.conv_out.weight.shape),
@@ -50,7 +54,7 @@ def adapter(checkpoint: Path) -> Adapter:
 
 
 def latents(model: GoTModel) -> torch.Tensor:
-    return model.sample_latents(model.encode(CHAIN, size=SIZE), seed=0, steps=2, scheduler="euler")
+    return model.sample_latents(model.encode(CHAIN, size=SIZE), seed=0, steps=1, scheduler="euler")
 
 
 @pytest.mark.parametrize("strengths", [(1.0, 1.0), (0.5, 0.0), (0.0, -1.0)])
@@ -72,26 +76,139 @@ def test_one_adapter_over_another_is_both(base: ManagedModel, adapter: Adapter) 
     torch.testing.assert_close(latents(AdaptedModel(half, adapter, 0.5, 0.5)), whole, rtol=1e-3, atol=1e-3)
 
 
-def test_parts_that_do_not_change_are_in_memory_once(base: ManagedModel, adapter: Adapter) -> None:
-    no_plans = AdaptedModel(base, adapter, 0.0, 1.0)
-    assert no_plans.reasoner is base.reasoner
-    assert no_plans.ssgm is base.ssgm
-    assert no_plans.unet is not base.unet
-    no_pictures = AdaptedModel(base, adapter, 1.0, 0.0)
-    assert no_pictures.unet is base.unet
-    assert no_pictures.reasoner is not base.reasoner
-    assert no_pictures.vae is base.vae
-    unet_only = Adapter({"unet.conv_out.weight": adapter.tensors["unet.conv_out.weight"]}, 1.0, 1.0, {})
-    assert AdaptedModel(base, unet_only, 1.0, 1.0).reasoner is base.reasoner
+def test_all_strengths_share_parts_that_are_read_once(
+    base: ManagedModel, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    load, projectors = ManagedModel._load, ManagedModel._load_projectors
+
+    def counted_load(model: ManagedModel, part_class: Any, name: str, dtype: torch.dtype) -> Any:
+        read.append(name)
+        return load(model, part_class, name, dtype)
+
+    def counted_projectors(model: ManagedModel) -> Any:
+        read.append("projectors")
+        return projectors(model)
+
+    monkeypatch.setattr(ManagedModel, "_load", counted_load)
+    monkeypatch.setattr(ManagedModel, "_load_projectors", counted_projectors)
+    models = [AdaptedModel(base, adapter, strength, strength) for strength in (0.3, 0.6, 1.0)]
+    drawn = [latents(model) for model in [*models, base]]
+    assert sorted(read) == ["mllm", "projectors", "unet", "vae"]
+    assert not any(torch.allclose(one, other) for one, other in combinations(drawn, 2))
+    for model in models:
+        assert (model.reasoner, model.ssgm, model.unet, model.vae) == (
+            *(base.reasoner, base.ssgm, base.unet, base.vae),
+        )
 
 
-def test_a_unet_in_fp8_is_changed_before_it_is_rounded(checkpoint: Path, adapter: Adapter) -> None:
-    settings = GoTModel.from_pretrained(checkpoint).settings
-    base = ManagedModel(checkpoint, settings, "cpu", torch.float32, unet_fp8=True)
-    changed = GoTModel.from_pretrained(checkpoint)
-    apply_adapter(changed, adapter)
-    weight = AdaptedModel(base, adapter, 1.0, 1.0).unet.conv_out.weight
-    assert torch.equal(weight.float(), changed.unet.conv_out.weight.to(weight.dtype).float())
+def test_another_strength_takes_no_more_memory(base: ManagedModel, adapter: Adapter) -> None:
+    def tensors() -> int:
+        gc.collect()
+        held = [thing for thing in gc.get_objects() if isinstance(thing, torch.Tensor)]
+        return sum({tensor.data_ptr(): tensor.nbytes for tensor in held}.values())
+
+    models = [AdaptedModel(base, adapter, strength, strength) for strength in (0.3, 0.6, 1.0)]
+    latents(models[0])
+    first = tensors()
+    for model in models[1:]:
+        latents(model)
+    assert tensors() <= first
+
+
+@pytest.mark.parametrize(
+    ("dtype", "savings"), [(torch.bfloat16, {}), (torch.float32, {"unet_fp8": True, "mllm_bits": 8})], ids=str
+)
+def test_a_base_gives_the_same_bytes_before_and_after_any_adapters(
+    checkpoint: Path, adapter: Adapter, dtype: torch.dtype, savings: dict[str, Any]
+) -> None:
+    base = ManagedModel.from_pretrained(checkpoint, dtype=dtype, **savings)
+    half = AdaptedModel(base, adapter, 0.5, 0.5)
+    models = [base, half, AdaptedModel(half, adapter, 1.0, -1.0), AdaptedModel(base, adapter, 0.0, 2.0)]
+    first = [latents(model) for model in models]
+    assert not any(torch.equal(one, other) for one, other in combinations(first, 2))
+    for index in (0, 2, 3, 0, 1):
+        assert torch.equal(latents(models[index]), first[index]), index
+
+
+def test_a_part_that_has_to_leave_its_device_keeps_no_weight_twice(
+    base: ManagedModel, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = base.unet.conv_out.weight.clone()
+    model = AdaptedModel(base, adapter, 1.0, 1.0)
+    changed = model.unet.conv_out.weight.clone()
+    assert not torch.equal(changed, plain)
+    with monkeypatch.context() as patch:
+        patch.setattr(ManagedPart, "_now_on", lambda part: torch.device("meta"))
+        assert model.vae is base.vae
+    unet = GoTModel.unet.__get__(base)
+    assert torch.equal(unet.conv_out.weight, plain)
+    assert torch.equal(model.unet.conv_out.weight, changed)
+
+
+def test_weights_are_the_bases_when_taking_an_adapter_up_fails(
+    base: ManagedModel, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = latents(base)
+    model = AdaptedModel(base, adapter, 1.0, 1.0)
+    value = Change.value
+
+    def out_of_memory(change: Change, like: torch.Tensor) -> torch.Tensor:
+        if change.rows is not None:
+            raise torch.OutOfMemoryError
+        return value(change, like)
+
+    monkeypatch.setattr(Change, "value", out_of_memory)
+    with pytest.raises(torch.OutOfMemoryError):
+        latents(model)
+    assert torch.equal(latents(base), plain)
+    monkeypatch.undo()
+    assert not torch.allclose(latents(model), plain, atol=1e-2)
+
+
+@pytest.mark.parametrize("savings", [{"unet_fp8": True}, {"mllm_bits": 8}], ids=str)
+def test_a_change_far_smaller_than_a_step_of_few_bits_is_not_lost(
+    checkpoint: Path, savings: dict[str, Any]
+) -> None:
+    """Rounded again together with the weights, most of it would be: that is less than half a step."""
+    base = ManagedModel.from_pretrained(checkpoint, **savings)
+    name = "unet.down_blocks.1.resnets.0.conv1" if "unet_fp8" in savings else f"mllm.{LAYER}"
+    part = base.unet if "unet_fp8" in savings else base.reasoner.mllm
+    layer = part.get_submodule(name.partition(".")[2])
+    random = torch.Generator().manual_seed(0)
+    width = layer.weight.shape[1]
+    kernel = layer.weight.shape[2:]
+    states = torch.randn(1, width, 8, 8, generator=random)
+    states = states if kernel else states.movedim(1, -1)
+    factors = {
+        f"{name}.lora_A": torch.randn(4, width, *kernel, generator=random) * 1e-3,
+        f"{name}.lora_B": torch.randn(layer.weight.shape[0], 4, *(1 for _ in kernel), generator=random)
+        * 1e-3,
+        f"{name}.bias": torch.full((layer.weight.shape[0],), 1e-4),
+    }
+    model = AdaptedModel(base, Adapter(factors, 2.0, 2.0, {}), 1.0, 1.0)
+    change = (factors[f"{name}.lora_B"].flatten(1) @ factors[f"{name}.lora_A"].flatten(1)) * 2
+    change = change.view(layer.weight.shape)
+    if kernel:
+        expected = torch.nn.functional.conv2d(states, change, factors[f"{name}.bias"], padding=1)
+    else:
+        expected = torch.nn.functional.linear(states, change, factors[f"{name}.bias"])
+    plain = layer(states)
+    model.part("unet" if kernel else "reasoner")
+    torch.testing.assert_close(
+        layer(states) - plain, expected, rtol=0, atol=float(expected.abs().max()) / 100
+    )
+    base.part("unet" if kernel else "reasoner")
+    assert torch.equal(layer(states), plain)
+
+
+@pytest.mark.parametrize("strength", [float("nan"), float("inf"), 1e38])
+def test_a_strength_that_cannot_be_used_is_refused(
+    base: ManagedModel, adapter: Adapter, strength: float
+) -> None:
+    for strengths in ((strength, 1.0), (1.0, strength)):
+        with pytest.raises(GoTError, match=r"must be a number|Choose smaller strengths"):
+            AdaptedModel(base, adapter, *strengths)
 
 
 def test_the_loader_says_before_any_weights_load_that_an_adapter_does_not_fit(

@@ -63,6 +63,7 @@ FLOORS = [
     {"lookalikes"},
     {"chain", "finite"},
     {
+        "changing",
         "computed_once",
         "decoding",
         "guidance",

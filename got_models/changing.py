@@ -1,0 +1,144 @@
+"""Changing the weights of a part so that they can be changed back, to the bit.
+
+A weight that is kept whole takes a change up, and what it was is kept in the CPU's memory. Where weights are
+kept in fewer bits a change would be lost in rounding: there it is computed beside the layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is added to one weight: `factor` times a tensor of its shape, or times the product of two factors.
+
+    Args:
+        weight: its name in the part.
+        tensor: the whole change or, with `up`, the factor A of LoRA, [rank, in, *kernel].
+        up: LoRA's factor B, [out, rank, ...].
+        rows: the rows of the weight that change, one for each of the tensor's; None: all.
+    """
+
+    weight: str
+    tensor: Tensor
+    factor: float
+    up: Tensor | None = None
+    rows: Sequence[int] | None = None
+
+    def bound(self) -> float:
+        """No value changes by more than this."""
+        largest = float(self.tensor.abs().max())
+        if self.up is not None:
+            largest *= float(self.up.abs().max()) * self.tensor.shape[0]
+        return abs(self.factor) * largest
+
+    def value(self, like: Tensor) -> Tensor:
+        """The change in float32, where `like` is and of its shape."""
+        tensor = self.tensor.to(like.device, torch.float32)
+        if self.up is not None:
+            up = self.up.to(like.device, torch.float32)
+            tensor = up.flatten(1) @ tensor.flatten(1)  # [out, in times the kernel]
+        return self.factor * tensor.view(like.shape)
+
+
+class Reversible:
+    """The weights of a part, which take changes up and give them back.
+
+    Should taking them up fail, out of memory for instance, the weights are what they were.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module: Any = module
+        self._before: list[tuple[Change, Tensor]] = []
+        self._beside: list[_Beside] = []
+
+    def take_up(self, changes: Sequence[Change]) -> None:
+        """Add changes, one after the other, to those that are there."""
+        try:
+            for change in changes:
+                if _is_whole(self.module.get_parameter(change.weight)):
+                    self._keep(change)
+                take_up(self.module, change, self._beside.append)
+        except BaseException:
+            self.give_back()
+            raise
+
+    @torch.inference_mode()
+    def give_back(self) -> None:
+        """The weights as they were."""
+        for beside in self._beside:
+            beside.remove()
+        for change, before in reversed(self._before):
+            weight = self.module.get_parameter(change.weight)
+            weight[_rows(change)] = before.to(weight.device)
+        self._before, self._beside = [], []
+
+    def _keep(self, change: Change) -> None:
+        """What the weight, or its rows, was; once for a whole weight."""
+        whole = [kept.weight for kept, _ in self._before if kept.rows is None]
+        if change.weight not in whole:
+            weight = self.module.get_parameter(change.weight).detach()
+            self._before.append((change, weight[_rows(change)].to("cpu", copy=True)))
+
+
+@torch.inference_mode()
+def take_up(module: Any, change: Change, on_beside: Callable[[_Beside], None] = lambda beside: None) -> None:
+    """Change a part in place; `on_beside` is told of what is computed beside a layer from now on."""
+    weight = module.get_parameter(change.weight)
+    if not _is_whole(weight):
+        on_beside(_Beside(module.get_submodule(change.weight.rpartition(".")[0]), change))
+        return
+    rows = _rows(change)
+    before = weight[rows]
+    weight[rows] = (before.float() + change.value(before)).to(weight.dtype)
+
+
+class _Beside:
+    """A change computed beside the layer whose rounded weight, or bias, it is of.
+
+    It holds no layer: the layer holds it.
+    """
+
+    def __init__(self, layer: nn.Module, change: Change) -> None:
+        self.weight = change.weight
+        self.factor = change.factor
+        self.tensors = [change.tensor] if change.up is None else [change.tensor, change.up]
+        self._handle = layer.register_forward_hook(self._add)
+
+    def remove(self) -> None:
+        self._handle.remove()
+
+    def _add(self, layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        # In the layer's own type from the first time on: what it multiplies with each time is not kept twice.
+        self.tensors = [tensor.to(output.device, output.dtype) for tensor in self.tensors]
+        if self.weight.endswith(".bias"):
+            bias = self.tensors[0]
+            return output + self.factor * (bias[:, None, None] if isinstance(layer, nn.Conv2d) else bias)
+        states = inputs[0]
+        down, *up = self.tensors
+        if isinstance(layer, nn.Conv2d):
+            states = functional.conv2d(
+                states, down, None, layer.stride, layer.padding, layer.dilation, layer.groups
+            )
+            for tensor in up:
+                states = functional.conv2d(states, tensor.flatten(1)[..., None, None])
+        else:
+            for tensor in self.tensors:
+                states = functional.linear(states, tensor.flatten(1))
+        return output + self.factor * states
+
+
+def _is_whole(weight: Tensor) -> bool:
+    """Whether a weight is kept in the type it is computed in, not in 8 bits or fewer."""
+    return weight.is_floating_point() and weight.dtype.itemsize > 1
+
+
+def _rows(change: Change) -> list[int] | slice:
+    return slice(None) if change.rows is None else list(change.rows)
