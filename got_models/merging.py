@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def merge_adapter(
 
     Args:
         destination: the folder to make.
-        on_progress: told after each file how many bytes of how many are written.
+        on_progress: told after each file, and while one is read again, how many bytes of how many are
+            written.
 
     Raises:
         GoTError: the checkpoint or the adapter cannot be used or do not fit together, a strength makes values
@@ -56,6 +58,10 @@ def merge_adapter(
         "unet_strength": unet_strength,
     }
     total, done = sum(stat.st_size for stat in sizes.values()), 0
+
+    def report(before: int, read: int) -> None:
+        on_progress(min(before + read, total), total)
+
     try:
         check_room(destination, total)
         with open_staging(destination, made_from) as staging:
@@ -65,9 +71,9 @@ def merge_adapter(
                 part = Path(name).parts[0]
                 if not name.endswith(".safetensors") or part not in weights:
                     shutil.copyfile(checkpoint / name, target)
-                elif not staging.is_finished(name):
+                elif not staging.is_finished(name, partial(report, done)):
                     _write_merged(checkpoint / name, target, weights[part])
-                    staging.finish(name, checksum(target))
+                    staging.finish(name, checksum(target, partial(report, done)))
                 done += stat.st_size
                 on_progress(done, total)
             check(staging.folder)

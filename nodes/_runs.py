@@ -122,6 +122,11 @@ class Report:
         self._started: tuple[int, float] | None = None
         self._read()
 
+    def checking(self, done: int, total: int) -> None:
+        """So many bytes of the checkpoint have been compared with what the run began with."""
+        self.state = f"checking {done / 1e9:.1f} of {total / 1e9:.1f} GB of the checkpoint"
+        self.tell(now=done == total)
+
     def preserving(self, done: int, total: int) -> None:
         """So many of the pictures that the model preserves have been drawn."""
         self.state = f"drawing {done} of {total} pictures of what it knows"

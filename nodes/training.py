@@ -107,7 +107,11 @@ class GoTDataset:
         from ..got_models.dataset.summary import preview
         from ._images import pictures_to_image
 
-        dataset = read_dataset(dataset_folder(folder)).usable(leave_out_bad_rows=bad_rows == LEAVE_OUT)
+        def on_row(rows: int) -> None:
+            stop_if_interrupted()
+
+        dataset = read_dataset(dataset_folder(folder), on_row)
+        dataset = dataset.usable(leave_out_bad_rows=bad_rows == LEAVE_OUT)
         return dataset, dataset.report(), pictures_to_image([preview(dataset, preview_rows)])
 
 
@@ -353,6 +357,10 @@ def run_training(
         )
     report, update = reporter(name, config.steps, node_id), patient_progress_bar(config.steps)
 
+    def on_check(done: int, total: int) -> None:
+        patient_progress_bar(total)(done)
+        report.checking(done, total)
+
     def on_begin() -> None:
         if not exists or not (folder / CONFIG_FILE).exists():
             write_config(folder, config)
@@ -371,6 +379,7 @@ def run_training(
                 config,
                 resume=exists,
                 changed_dataset=when_it_exists == GO_ON_CHANGED,
+                on_check=on_check,
                 on_begin=on_begin,
                 on_preserve=report.preserving,
                 on_encode=report.encoding,

@@ -95,6 +95,7 @@ def train_config(arguments: argparse.Namespace) -> None:
             resume=arguments.resume,
             changed_dataset=arguments.changed_dataset,
             stop_after_steps=arguments.stop_after_steps,
+            on_check=lambda done, total: show("checking the checkpoint", done, total, {}),
             on_preserve=lambda done, total: show("drawing what it knows", done, total, {}),
             on_encode=lambda done, total: show("encoding", done, total, {}),
             on_step=lambda progress: show("training", progress.step, progress.steps, progress.losses),

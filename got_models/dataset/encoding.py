@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -28,6 +28,7 @@ from ..reasoner import picture_patches
 from ..ssgm import reference_latents, spatial_latents
 from ..whole_files import whole_file, writing
 from .buckets import nearest_bucket
+from .digests import Digests
 from .rows import Picture, Row
 
 if TYPE_CHECKING:
@@ -55,14 +56,22 @@ class Encoder:
     Args:
         resolution_px: side of the square whose area every bucket has.
         folder: of the cache; made if missing.
+        digests: of the model's weights; by default in the same folder.
+
+    Raises:
+        GoTError: the cache cannot be written to.
+        Interrupted: the digests' `should_stop` said so.
     """
 
-    def __init__(self, model: GoTModel, resolution_px: int, folder: Path) -> None:
+    def __init__(
+        self, model: GoTModel, resolution_px: int, folder: Path, digests: Digests | None = None
+    ) -> None:
         self.model = model
         self.resolution_px = resolution_px
         self.cache = Cache(folder)
-        self._vae = [weights_digest(model.path / "vae"), str(model.dtype)]
-        self._tower = [weights_digest(model.path / "mllm", "visual."), str(model.dtype)]
+        digests = digests or Digests(folder)
+        self._vae = [digests.weights(model.path / "vae"), str(model.dtype)]
+        self._tower = [digests.weights(model.path / "mllm", "visual."), str(model.dtype)]
 
     def size(self, row: Row) -> tuple[int, int]:
         """The (height, width), in pixels, at which a row is trained."""
@@ -148,15 +157,3 @@ def open_unchanged(picture: Picture) -> Image.Image:
     if hashlib.sha256(picture.path.read_bytes()).hexdigest() != picture.digest:
         raise GoTError(f"{picture.path} has changed since the dataset was read. Start again.")
     return open_picture(picture.path)
-
-
-def weights_digest(folder: Path, inside: str = "") -> str:
-    """SHA-256 over the tensors of a part's safetensors files whose names hold ``inside``."""
-    total = hashlib.sha256()
-    for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(str(file), framework="pt") as tensors:
-            for name in sorted(tensors.keys()):
-                if inside in name:
-                    total.update(f"{name} {tensors.get_slice(name).get_dtype()}".encode())
-                    total.update(tensors.get_tensor(name).flatten().view(torch.uint8).numpy())
-    return total.hexdigest()

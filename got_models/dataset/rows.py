@@ -14,7 +14,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -112,8 +112,11 @@ class Dataset:
         return shown + ("; ..." if len(self.bad) > BAD_ROWS_SHOWN else "")
 
 
-def read_dataset(folder: str | Path) -> Dataset:
+def read_dataset(folder: str | Path, on_row: Callable[[int], None] = lambda rows: None) -> Dataset:
     """Read `data.jsonl` of a folder, and every picture that it names.
+
+    Args:
+        on_row: told after each row how many have been read; what it raises ends the reading.
 
     Raises:
         GoTError: there is no such folder or file. What is wrong with single rows is in the dataset's `bad`.
@@ -126,6 +129,7 @@ def read_dataset(folder: str | Path) -> Dataset:
             rows.append(check_row(where, values, folder))
         except GoTError as error:
             bad.append(BadRow(where, str(error)))
+        on_row(len(rows) + len(bad))
     return Dataset(folder, tuple(rows), tuple(bad))
 
 

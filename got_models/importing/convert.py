@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -89,12 +90,15 @@ def import_checkpoint(
     made_from = {"weights": sources, "dtype": dtype, "lora_alpha": lora_alpha, "layout": layout}
     total = sum(file.bytes(number_type) for file in files)
 
+    def report(*done: int) -> None:
+        if on_progress:
+            on_progress(min(sum(done), total), total)
+
     def tensors(file: WeightFile, done: int) -> Iterator[tuple[str, Tensor]]:
         for name, shape in file.shapes.items():
             yield name, make_tensor(weights, plan.recipes[file.part][name], lora_alpha)
             done += prod(shape) * number_type.itemsize
-            if on_progress:
-                on_progress(done, total)
+            report(done)
 
     try:
         check_room(destination, total + SMALL_FILES_BYTES)
@@ -102,12 +106,11 @@ def import_checkpoint(
             # 2. Weights, file by file, except those that an earlier import has finished.
             done = 0
             for file in files:
-                if not staging.is_finished(file.name):
+                if not staging.is_finished(file.name, partial(report, done)):
                     target, values = staging.folder / file.name, tensors(file, done)
                     staging.finish(file.name, write_safetensors(target, file.shapes, number_type, values))
                 done += file.bytes(number_type)
-                if on_progress:
-                    on_progress(done, total)
+                report(done)
             # 3. Settings, a last check of the whole, and its name.
             _write_small_files(staging.folder, folders, plan, files, number_type)
             check(staging.folder)

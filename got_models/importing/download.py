@@ -120,7 +120,7 @@ def _fetch(file: RemoteFile, on_size: Callable[[int], None]) -> None:
     with _GrowingFile(file.part, on_size) as part, _reaching(file.repository, part):
         url, headers = hf_hub_url(file.repository, file.name), build_hf_headers()
         http_get(url, part, resume_size=part.tell(), headers=headers, expected_size=file.size)
-    if file.sha256 is not None and checksum(file.part) != file.sha256:
+    if file.sha256 is not None and checksum(file.part, lambda done: on_size(file.size)) != file.sha256:
         file.part.unlink()
         raise GoTError(f"{file.target} arrived damaged and was removed. Run again to fetch it once more.")
     os.replace(file.part, file.target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -47,10 +47,14 @@ class Staging:
                 file.unlink()
         self._write()
 
-    def is_finished(self, name: str) -> bool:
-        """Whether an earlier import has finished a file, and nothing has changed it since."""
+    def is_finished(self, name: str, on_read: Callable[[int], None]) -> bool:
+        """Whether an earlier import has finished a file, and nothing has changed it since.
+
+        Args:
+            on_read: told how many bytes of the file have been read; what it raises ends the import.
+        """
         file = self.folder / name
-        if name in self.sha256 and file.is_file() and checksum(file) == self.sha256[name]:
+        if name in self.sha256 and file.is_file() and checksum(file, on_read) == self.sha256[name]:
             return True
         self.sha256.pop(name, None)
         return False

@@ -34,7 +34,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..adapter import load_adapter, save_adapter, save_unet_lora
-from ..dataset.encoding import Encoder, weights_digest
+from ..dataset.digests import Digests
+from ..dataset.encoding import Encoder
 from ..dataset.rows import CACHE_FOLDER, Dataset, Row, read_dataset
 from ..errors import GoTError, Interrupted
 from ..model import GoTModel
@@ -74,6 +75,7 @@ def train_lora(
     resume: bool = False,
     changed_dataset: bool = False,
     stop_after_steps: int | None = None,
+    on_check: Callable[[int, int], None] = lambda done, total: None,
     on_begin: Callable[[], None] = lambda: None,
     on_preserve: Callable[[int, int], None] = lambda done, total: None,
     on_encode: Callable[[int, int], None] = lambda done, total: None,
@@ -88,12 +90,15 @@ def train_lora(
         resume: go on with the run in the config's folder; without it the folder must not hold one.
         changed_dataset: go on although the dataset has changed since the run began.
         stop_after_steps: save and stop after this many steps of this call.
+        on_check: told in the main process how many bytes of the checkpoint's weights have been read, to know
+            whether they are those that the run began with; not if that is known from before.
         on_begin: told in the main process when the run's folder is its own, and what is given can be used.
         on_preserve: told after each row that the model preserves how many are drawn, in the main process.
         on_encode: told after each row how many of all rows are encoded.
         on_step: told after each step, in every process.
         on_validation: told after each validation, in the main process.
-        should_stop: asked before every step, and while validating; True saves and stops.
+        should_stop: asked before every step, while validating, and while rows and weights are read; True
+            saves and stops.
         cpu: train on the CPU although there is another device.
 
     Returns:
@@ -110,7 +115,7 @@ def train_lora(
     AcceleratorState._reset_state()  # of an earlier training in this process, maybe in another precision
     patience = InitProcessGroupKwargs(timeout=PATIENCE)
     accelerator = Accelerator(mixed_precision=precision, cpu=cpu, kwargs_handlers=[patience])
-    with hold_run(out) if accelerator.is_main_process else nullcontext():
+    with hold_run(out) if accelerator.is_main_process else nullcontext(), suppress(Interrupted):
         _check_folder(out, resume)
         accelerator.wait_for_everyone()
         if config.batches_per_step % accelerator.num_processes:
@@ -118,11 +123,14 @@ def train_lora(
                 "batches_per_step must be a multiple of the number of processes, "
                 f"{accelerator.num_processes}; got {config.batches_per_step}."
             )
-        dataset = read_dataset(config.dataset).usable(config.leave_out_bad_rows)
+        dataset = read_dataset(config.dataset, lambda rows: _stop_if(should_stop))
+        dataset = dataset.usable(config.leave_out_bad_rows)
         rows, validation_rows = split_rows(dataset.rows, config.validation_rows)
         prompts = known_prompts(rows, config) if config.preserved_rows else []
+        cache = Path(config.cache or dataset.folder / CACHE_FOLDER)
+        digests = Digests(cache, should_stop)
         if accelerator.is_main_process:
-            _begin(out, _description(config, dataset), changed_dataset)
+            _begin(out, _description(config, dataset, digests, on_check), changed_dataset)
             on_begin()
         accelerator.wait_for_everyone()
         if _is_finished(config, out):
@@ -130,7 +138,7 @@ def train_lora(
 
         dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
         model = GoTModel.from_pretrained(config.checkpoint, accelerator.device, dtype)
-        encoder = Encoder(model, config.resolution_px, Path(config.cache or dataset.folder / CACHE_FOLDER))
+        encoder = Encoder(model, config.resolution_px, cache, digests)
         if prompts:
             folder = out / PRESERVED_FOLDER
             if accelerator.is_main_process:
@@ -171,6 +179,7 @@ def train_lora(
         if finished and config.validate_every_steps:
             finished = run.validate(last, on_validation, should_stop)
         return out / ADAPTER_FILE if finished else None
+    return None
 
 
 def split_rows(rows: Sequence[Row], validation_rows: int) -> tuple[Sequence[Row], Sequence[Row]]:
@@ -446,11 +455,18 @@ def _check_folder(out: Path, resume: bool) -> None:
         raise GoTError(f"{out} holds no training run to resume; start one there without resuming.")
 
 
-def _description(config: LoraTraining, dataset: Dataset) -> dict[str, Any]:
+def _stop_if(should_stop: Callable[[], bool]) -> None:
+    if should_stop():
+        raise Interrupted("Reading the dataset was interrupted.")
+
+
+def _description(
+    config: LoraTraining, dataset: Dataset, digests: Digests, on_check: Callable[[int, int], None]
+) -> dict[str, Any]:
     """What must stay the same for a run to go on."""
     checkpoint = Path(config.checkpoint)
     GoTModel.from_pretrained(checkpoint)  # says what is wrong with the folder
-    parts = [weights_digest(checkpoint / part) for part in ("mllm", "unet", "vae")]
+    parts = digests.checkpoint(checkpoint, on_check)
     return {"config": as_dictionary(config), "dataset": dataset.digest, "checkpoint": parts}
 
 

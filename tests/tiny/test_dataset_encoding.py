@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from got_models.dataset.encoding import Encoder, weights_digest
+from got_models.dataset.digests import weights_digest
+from got_models.dataset.encoding import Encoder
 from got_models.dataset.rows import Dataset, read_dataset
 from got_models.errors import GoTError
 from got_models.model import GoTModel
