@@ -130,6 +130,12 @@ class OutsideChanges:
         self._seen[name] = self._look(name)
 
 
+def time_and_size(file: Path) -> tuple[int, int]:
+    """What `state` tells of a file, which may be too large to be read for that."""
+    stat = file.stat()
+    return stat.st_mtime_ns, stat.st_size
+
+
 def received(value: Any) -> str:
     """A value from another node, in a few words."""
     if value is None:

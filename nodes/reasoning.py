@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from ..got_models.locks import only_regions
 from ..got_models.prompts import check_prompt
 from ._comfy import progress_bar, show_text, stop_if_interrupted
 from ._folders import input_file, input_files
-from ._inputs import checked, refusal, state
+from ._inputs import checked, refusal, state, time_and_size
 from ._png import read_chain
 
 if TYPE_CHECKING:
@@ -398,7 +397,8 @@ class GoTChainFromImage:
 
     @classmethod
     def IS_CHANGED(cls, image: str | None) -> str:
-        return state(lambda image: hashlib.sha256(input_file(image).read_bytes()).hexdigest(), image)
+        """The file's time and size: another picture may take its name."""
+        return state(lambda image: time_and_size(input_file(image)), image)
 
     def read(self, image: str) -> tuple[ReasoningChain, str]:
         chain = read_chain(input_file(image))

@@ -63,6 +63,10 @@ def modules_of(config: LoraTraining) -> tuple[LoraModules, RowBatches]:
     return LoraModules(model, config), batches
 
 
+def nothing_to_check(done: int, total: int) -> None:
+    raise AssertionError("the digests are known")
+
+
 # Never lose work
 
 
@@ -71,8 +75,8 @@ def test_a_run_stopped_after_any_step_ends_with_the_same_bits(config, straight) 
     assert [line["step"] for line in expected["log"]] == list(range(STEPS))
     assert expected["saved"] == ["state-lora-4", "state-lora-6"]
     assert train_lora(config, stop_after_steps=1) is None
-    assert train_lora(config, resume=True, stop_after_steps=2) is None
-    assert train_lora(config, resume=True) == Path(config.out) / ADAPTER_FILE
+    assert train_lora(config, resume=True, stop_after_steps=2, on_check=nothing_to_check) is None
+    assert train_lora(config, resume=True, on_check=nothing_to_check) == Path(config.out) / ADAPTER_FILE
     assert_same(config, expected)
 
 
@@ -136,6 +140,19 @@ def test_a_stop_that_is_asked_for_saves_first(config, straight) -> None:
     assert saved(config)[-1] == "state-lora-3"
     train_lora(config, resume=True)
     assert_same(config, expected)
+
+
+def test_a_stop_while_the_checkpoint_is_read_leaves_no_run(config, tmp_path) -> None:
+    config, told = replace(config, cache=str(tmp_path / "cache")), []
+
+    def stop() -> bool:
+        return bool(told)
+
+    assert train_lora(config, on_check=lambda *seen: told.append(seen), should_stop=stop) is None
+    assert len(told) == 1
+    assert told[0][0] < told[0][1]
+    assert train_lora(config, should_stop=lambda: True) is None  # while the dataset is read
+    assert not (Path(config.out) / "run.json").exists()
 
 
 def test_a_learning_rate_that_explodes_stops_and_keeps_the_last_good_state(config) -> None:
