@@ -94,4 +94,5 @@ def test_a_weight_that_two_layers_share_counts_once(checkpoint: Path) -> None:
     mllm = ManagedModel.from_pretrained(checkpoint).reasoner.mllm
     assert mllm.lm_head.weight is mllm.get_input_embeddings().weight
     twice = sum(tensor.nbytes for tensor in mllm.state_dict().values())
-    assert _comfy.bytes_of(mllm) == twice - mllm.lm_head.weight.nbytes
+    once = twice - mllm.lm_head.weight.nbytes
+    assert once <= _comfy.bytes_of(mllm) < once + 10_000  # and a few numbers that no file holds
