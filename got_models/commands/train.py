@@ -65,7 +65,7 @@ def train_config(arguments: argparse.Namespace) -> None:
 
     config = read_config(arguments.config)
     check_writable(Path(config.out))
-    from ..training.lora_trainer import Validation, strip_file, train_lora
+    from ..training.lora_trainer import RUN_FILE, Validation, strip_file, train_lora
 
     interrupted = False
 
@@ -106,4 +106,5 @@ def train_config(arguments: argparse.Namespace) -> None:
         signal.signal(signal.SIGINT, before)
         for bar in bars.values():
             bar.close()
-    print(adapter or f"stopped; continue with train {arguments.config} --resume")
+    resume = " --resume" if (Path(config.out) / RUN_FILE).exists() else ""  # or it had not begun
+    print(adapter or f"stopped; continue with train {arguments.config}{resume}")
