@@ -45,22 +45,32 @@ def decode_scaled(vae: AutoencoderKL, latents: Tensor) -> Tensor:
 
 
 def _in_tiles_if_need_be(vae: AutoencoderKL, work: Callable[[], Tensor]) -> Tensor:
-    try:
-        return work()
-    except torch.cuda.OutOfMemoryError:
-        pass  # and go on below: until here the error holds on to the memory of what has failed
+    result = _where_memory_suffices(work)
+    if result is not None:
+        return result
     log.warning("The VAE ran out of memory and goes on in tiles of %d pixels.", TILE)
     torch.cuda.empty_cache()
     sizes = vae.tile_sample_min_size, vae.tile_latent_min_size
     vae.tile_sample_min_size, vae.tile_latent_min_size = TILE, TILE // VAE_FACTOR
     vae.enable_tiling()
     try:
-        return work()
-    except torch.cuda.OutOfMemoryError as error:
-        raise GoTError(
-            f"There is too little memory for the VAE, even in tiles of {TILE} pixels. Close other programs "
-            "that use the card, or choose a smaller size."
-        ) from error
+        result = _where_memory_suffices(work)
     finally:
         vae.disable_tiling()
         vae.tile_sample_min_size, vae.tile_latent_min_size = sizes
+    if result is None:
+        raise GoTError(
+            f"There is too little memory for the VAE, even in tiles of {TILE} pixels. Close other programs "
+            "that use the card, or choose a smaller size."
+        )
+    return result
+
+
+def _where_memory_suffices(work: Callable[[], Tensor]) -> Tensor | None:
+    """None where memory runs out; the error, which holds on to what was computed, is gone by then."""
+    try:
+        return work()
+    except RuntimeError as error:  # torch.OutOfMemoryError is one; not every kind of device raises that
+        if "out of memory" not in str(error):
+            raise
+        return None

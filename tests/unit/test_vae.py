@@ -26,14 +26,15 @@ def vae() -> AutoencoderKL:
 
 
 @pytest.fixture
-def small_memory(vae: AutoencoderKL) -> Callable[[int], None]:
+def small_memory(vae: AutoencoderKL, request: pytest.FixtureRequest) -> Callable[[int], None]:
     """Lets the VAE run out of memory whenever its input has more values per channel than this."""
+    error = getattr(request, "param", torch.cuda.OutOfMemoryError("CUDA out of memory."))
     hooks = []
 
     def limit(values: int) -> None:
         def check(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
             if inputs[0][0, 0].numel() > values:
-                raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+                raise error
 
         hooks.extend(part.register_forward_pre_hook(check) for part in (vae.encoder, vae.decoder))
 
@@ -61,6 +62,7 @@ def test_decoding_goes_on_in_tiles_with_one_line_in_the_log(
     assert not vae.use_tiling and vae.tile_sample_min_size == 1024
 
 
+@pytest.mark.parametrize("small_memory", [RuntimeError("MPS backend out of memory")], indirect=True)
 def test_encoding_goes_on_in_tiles(vae: AutoencoderKL, small_memory: Callable[[int], None]) -> None:
     pixels = torch.rand(1, 3, *SIZE, generator=torch.Generator().manual_seed(0)) * 2 - 1
     whole = encode_unscaled(vae, pixels)
@@ -77,6 +79,15 @@ def test_too_little_memory_even_for_tiles_is_said_and_leaves_the_vae_as_it_was(
     with pytest.raises(GoTError, match="too little memory for the VAE, even in tiles of 512 pixels"):
         decode_scaled(vae, latents())
     assert not vae.use_tiling and vae.tile_latent_min_size == 128
+
+
+@pytest.mark.parametrize("small_memory", [RuntimeError("another mistake")], indirect=True)
+def test_other_errors_are_not_taken_for_a_lack_of_memory(
+    vae: AutoencoderKL, small_memory: Callable[[int], None]
+) -> None:
+    small_memory(100)
+    with pytest.raises(RuntimeError, match="another mistake"):
+        decode_scaled(vae, latents())
 
 
 def test_a_picture_that_is_not_finite_is_refused(vae: AutoencoderKL) -> None:
