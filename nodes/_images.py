@@ -18,6 +18,8 @@ from ..got_models.guidance import VAE_FACTOR
 from ..got_models.pictures import LARGEST_ASPECT
 from ..got_models.ssgm import mask_corners
 
+MOST_MASK_VALUES = 2**30
+
 
 def image_to_pictures(image: Tensor) -> list[Image.Image]:
     """Each picture of an IMAGE batch; transparency (a fourth channel) is dropped.
@@ -49,7 +51,9 @@ def image_to_pictures(image: Tensor) -> list[Image.Image]:
 def pictures_to_image(pictures: Sequence[Image.Image]) -> Tensor:
     """Pictures of one size -> IMAGE [b, H, W, 3]."""
     levels = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
-    return torch.from_numpy(levels.astype(np.float32) / 255.0)
+    values = levels.astype(np.float32)
+    values /= 255.0  # in place: a layout may have hundreds of megapixels
+    return torch.from_numpy(values)
 
 
 def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
@@ -64,9 +68,19 @@ def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def box_masks(regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
-    """One MASK for each region [n, H, W] at size (H, W); one empty mask if there is none."""
+    """One MASK for each region [n, H, W] at size (H, W); one empty mask if there is none.
+
+    Raises:
+        GoTError: all of them together would take more than 4 GiB of memory.
+    """
     height, width = size
-    masks = torch.zeros(max(1, len(regions)), height, width)
+    count = max(1, len(regions))
+    if count * height * width > MOST_MASK_VALUES:
+        raise GoTError(
+            f"{count} masks of {width} x {height} pixels take {count * height * width / 2**28:.1f} GiB of "
+            "memory, and may take 4. Choose a smaller size, and enlarge the masks that you need."
+        )
+    masks = torch.zeros(count, height, width)
     for mask, region in zip(masks, regions, strict=False):
         left, top, right, bottom = region.box.to_pixels(width, height)
         mask[top:bottom, left:right] = 1.0

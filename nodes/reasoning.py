@@ -439,6 +439,7 @@ class GoTChainToMasks:
     ) -> tuple[Tensor, list[list[dict[str, int]]], list[str], Tensor]:
         from ._images import box_masks, pictures_to_image
 
+        masks = box_masks(chain.regions, (height, width))
         corners = [region.box.to_pixels(width, height) for region in chain.regions]
         boxes = [
             {"x": left, "y": top, "width": right - left, "height": bottom - top}
@@ -446,4 +447,4 @@ class GoTChainToMasks:
         ]
         phrases = [region.phrase for region in chain.regions] or [""]
         layout = pictures_to_image([draw_layout(chain, None, (width, height))])
-        return box_masks(chain.regions, (height, width)), [boxes], phrases, layout
+        return masks, [boxes], phrases, layout

@@ -42,6 +42,12 @@ def test_without_changes_the_chain_passes_through(text: str) -> None:
     assert edit(UPSTREAM, text) == UPSTREAM
 
 
+def test_masks_that_no_memory_holds_are_refused() -> None:
+    many = ReasoningChain.parse("A star (1,2),(300,400) " * 5, "generate", "stars")
+    with pytest.raises(GoTError, match=r"5 masks of 16384 x 16384 pixels take 5\.0 GiB"):
+        GoTChainToMasks().convert(many, 16384, 16384)
+
+
 @pytest.mark.parametrize("choice", [KEEP_MINE, TAKE_NEW])
 def test_my_changes_count_while_the_incoming_chain_is_the_one_i_changed(choice: str) -> None:
     assert edit(UPSTREAM, edited(), choice) == MINE
