@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -257,8 +258,11 @@ def _is_finite_number(value: Any) -> bool:
 def _check_header(file: str | Path) -> None:
     """
     Raises:
-        GoTError: reading the list of what the file holds would take the memory of the machine.
+        GoTError: it is no file, but a pipe or a device, which may never end; or reading the list of what it
+            holds would take the memory of the machine.
     """
+    if os.path.exists(file) and not os.path.isfile(file):
+        raise GoTError(f"{file} is no file. Choose one that `train` has written.")
     with open(file, "rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
     if length > LONGEST_HEADER:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,14 @@ def test_a_good_file_written_by_hand_is_read(tmp_path: Path, model: GoTModel) ->
     adapter = load_adapter(tmp_path / "good.safetensors")
     check_adapter(model, adapter)
     assert adapter.tensors.keys() == good().keys()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes in folders are Unix's")
+def test_what_is_no_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    for path in (tmp_path / "pipe.safetensors", tmp_path):
+        with pytest.raises(GoTError, match="is no file"):
+            load_adapter(path)
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
