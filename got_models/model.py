@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
+    from .conversation import Conversation
+    from .reading import Context
     from .reasoner import Reasoner
     from .sampler import Step
     from .ssgm import SemanticSpatialGuidance
@@ -173,13 +175,18 @@ class GoTModel:
 
     @torch.no_grad()
     def encode(
-        self, chain: ReasoningChain, reference: Image.Image | None = None, size: tuple[int, int] | None = None
+        self,
+        chain: ReasoningChain,
+        reference: Image.Image | None = None,
+        size: tuple[int, int] | None = None,
+        context: Context | None = None,
     ) -> Guidance:
         """A chain, and for editing the source picture, become guidance. The MLLM reads the text again.
 
         Args:
             reference: the picture to edit; for generation none (a black picture stands for it).
             size: (height, width) of the result in pixels; by default the checkpoint's for the task.
+            context: the conversation that the chain belongs to, if that has more than prompt and picture.
 
         Raises:
             GoTError: a size that does not fit, editing without a picture, or values that are not finite.
@@ -196,7 +203,7 @@ class GoTModel:
             raise GoTError("A reference picture was given, but the chain's task is 'generate'; leave it out.")
         # 1. Semantic guidance: prompt, chain and image tokens, read in blocks.
         reasoner = self.reasoner
-        hidden = reasoner.read(chain, reference)
+        hidden = reasoner.read(chain, reference, context)
         check_finite(hidden, "What the language model has read of the plan", reasoner.mllm)
         ssgm = self.ssgm
         weight = ssgm.output_projector.projector.weight
@@ -270,6 +277,16 @@ class GoTModel:
         return self.decode(
             self.sample_latents(guidance, scales, seed, steps, scheduler, on_step, should_stop)
         )
+
+    def converse(self, prompt: str, image: Image.Image | None = None) -> Conversation:
+        """Begin a conversation of several pictures: each is drawn, looked at, and changed by the next chain.
+
+        Raises:
+            GoTError: an unusable prompt or picture.
+        """
+        from .conversation import Conversation
+
+        return Conversation(self, prompt, image)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Image.Image:
@@ -355,6 +372,16 @@ def resize_result(picture: Image.Image, source_size: tuple[int, int], short_side
     scale = short_side / min(width, height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def finish_edit(
+    picture: Image.Image, source: Image.Image, chain: ReasoningChain, *, keep_outside: bool
+) -> Image.Image:
+    """An edited picture with its source's aspect and, if wished, its source's pixels outside the boxes."""
+    from .edit_area import keep_outside_boxes
+
+    picture = resize_result(picture, source.size, min(picture.size))
+    return keep_outside_boxes(picture, source, chain.regions) if keep_outside else picture
 
 
 def _image_processor_class() -> Any:

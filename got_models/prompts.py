@@ -20,7 +20,8 @@ IMAGE_TOKENS = tuple(f"<|im_gen_{index:04d}|>" for index in range(64))
 SPECIAL_TOKENS = (IMAGE_START, IMAGE_END, *IMAGE_TOKENS)
 """What GoT adds to the tokenizer of Qwen2.5-VL, in the order that gives each token its id."""
 
-VISION_START, IMAGE_PAD, END_OF_TEXT = "<|vision_start|>", "<|image_pad|>", "<|endoftext|>"
+VISION_START, VISION_END = "<|vision_start|>", "<|vision_end|>"
+IMAGE_PAD, END_OF_TEXT = "<|image_pad|>", "<|endoftext|>"
 
 
 def add_special_tokens(tokenizer: PreTrainedTokenizerBase) -> int:
@@ -37,6 +38,7 @@ class TokenIds:
     image_tokens: tuple[int, ...]
     box_start: int
     vision_start: int
+    vision_end: int
     image_pad: int
     end_of_text: int
 
@@ -47,7 +49,7 @@ class TokenIds:
             GoTError: the tokenizer lacks some of the tokens; the message lists them.
         """
         vocabulary = tokenizer.get_vocab()
-        needed = (*SPECIAL_TOKENS, BOX_START, BOX_END, VISION_START, IMAGE_PAD, END_OF_TEXT)
+        needed = (*SPECIAL_TOKENS, BOX_START, BOX_END, VISION_START, VISION_END, IMAGE_PAD, END_OF_TEXT)
         missing = [token for token in needed if token not in vocabulary]
         if missing:
             raise GoTError(
@@ -60,6 +62,7 @@ class TokenIds:
             image_tokens=tuple(vocabulary[token] for token in IMAGE_TOKENS),
             box_start=vocabulary[BOX_START],
             vision_start=vocabulary[VISION_START],
+            vision_end=vocabulary[VISION_END],
             image_pad=vocabulary[IMAGE_PAD],
             end_of_text=vocabulary[END_OF_TEXT],
         )

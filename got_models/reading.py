@@ -44,6 +44,23 @@ class Picture:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What stands before the MLLM: the tokens of a conversation, and the pictures among them."""
+
+    tokens: Sequence[int]
+    pictures: Sequence[Picture] = ()
+
+    def followed_by(self, *tokens: int) -> Context:
+        """The same with more tokens."""
+        return Context([*self.tokens, *tokens], self.pictures)
+
+    def followed_by_picture(self, token: int, count: int, pixel_values: Tensor, grid: Tensor) -> Context:
+        """The same with a picture, for which `token` stands `count` times."""
+        picture = Picture(len(self.tokens), pixel_values, grid)
+        return Context([*self.tokens, *[token] * count], [*self.pictures, picture])
+
+
 class PrefixCache:
     """Reads one sequence after the other; of what the one before began with alike, only what is needed.
 

@@ -14,8 +14,8 @@ from .decoding import Decoding, end_tokens
 from .errors import GoTError
 from .locks import LockedRegions
 from .prompts import TokenIds, conversation
-from .reading import Picture, PrefixCache, modality_ids
-from .writing import Continuation, Writing
+from .reading import Context, PrefixCache, modality_ids
+from .writing import Continuation, Writing, Written
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
@@ -76,12 +76,37 @@ class Reasoner:
                 that cannot be placed; values that are not finite.
             Interrupted: `should_stop` said so.
         """
+        return self.go_on(
+            self.context(task, prompt, image),
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            top_p=top_p,
+            seed=seed,
+            locked=locked,
+            on_text=on_text,
+            should_stop=should_stop,
+        ).text
+
+    @torch.no_grad()
+    def go_on(
+        self,
+        context: Context,
+        *,
+        max_new_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        locked: Sequence[Region] = (),
+        on_text: Callable[[str], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Written:
+        """Let the MLLM write what follows a conversation. Arguments and errors as in `write`."""
         length = self.max_new_tokens if max_new_tokens is None else max_new_tokens
         if length < 1:
             raise GoTError(f"max_new_tokens must be at least 1, got {length}.")
         decoding = Decoding(self.mllm.generation_config, temperature, top_p)
         locks = LockedRegions(self.tokenizer, locked, length)
-        continuation = Continuation(self.mllm, self.cache, *self._sequence(task, prompt, image), should_stop)
+        continuation = Continuation(self.mllm, self.cache, self._fitting(context), should_stop)
         box_start = self.token_ids.box_start
         writing = Writing(
             continuation, self.tokenizer, decoding, locks, box_start, self.stop_ids, length, on_text
@@ -99,46 +124,74 @@ class Reasoner:
         return ids.end_of_text, ids.image_start, ids.vision_start, *end_tokens(self.mllm.generation_config)
 
     @torch.no_grad()
-    def read(self, chain: ReasoningChain, image: Image.Image | None = None) -> Tensor:
+    def read(
+        self, chain: ReasoningChain, image: Image.Image | None = None, context: Context | None = None
+    ) -> Tensor:
         """The MLLM's last hidden states [1, 64, hidden] at the image tokens that follow prompt and chain.
 
         They depend on these alone, to the last bit, and not on what was written or read before: of that, only
         whole blocks are taken that begin alike (see `reading`).
 
+        Args:
+            context: what the chain follows, if that is more than its prompt and the picture.
+
         Raises:
             GoTError: the prompt and chain are longer than the MLLM's context; editing without a picture.
         """
+        if context is None:
+            context = self.context(chain.task, chain.prompt, image)
+        whole = self._fitting(self.with_chain(context, chain))
+        return self.cache.read(whole.tokens, whole.pictures, last=len(self.token_ids.image_tokens))
+
+    def context(self, task: str, prompt: str, image: Image.Image | None) -> Context:
+        """What stands before the first chain: the instruction, and the picture if there is one."""
+        patches = None if image is None else self._patches(image)
+        text = conversation(self.tokenizer, task, prompt, patches[0] if patches else 0)
+        context = Context(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        if patches is None:
+            return context
+        pad = self.token_ids.image_pad
+        count, *picture = patches
+        first = context.tokens.index(pad)
+        before, behind = context.tokens[:first], context.tokens[first + count :]
+        return Context(before).followed_by_picture(pad, count, *picture).followed_by(*behind)
+
+    def with_chain(self, context: Context, chain: ReasoningChain) -> Context:
+        """A conversation that goes on with a chain and the image tokens of its picture."""
         ids = self.token_ids
         text = self.tokenizer(chain.mllm_text, add_special_tokens=False)["input_ids"]
-        tokens, pictures = self._sequence(
-            chain.task, chain.prompt, image, [*text, ids.image_start, *ids.image_tokens]
-        )
-        return self.cache.read(tokens, pictures, last=len(ids.image_tokens))
+        return context.followed_by(*text, ids.image_start, *ids.image_tokens)
 
-    def _sequence(
-        self, task: str, prompt: str, image: Image.Image | None, tail: Sequence[int] = ()
-    ) -> tuple[list[int], list[Picture]]:
-        """The conversation followed by the token ids in `tail`, and the picture in it."""
-        pictures: list[tuple[Tensor, Tensor]] = []
-        visual_tokens = 0
-        if image is not None:
-            pictures = [picture_patches(self.image_processor, image, self.vision_size)]
-            visual_tokens = int(pictures[0][1].prod()) // self.image_processor.merge_size**2
-        text = conversation(self.tokenizer, task, prompt, visual_tokens)
-        ids = [*self.tokenizer(text, add_special_tokens=False)["input_ids"], *tail]
-        context = self.mllm.config.get_text_config().max_position_embeddings
-        if len(ids) > context:
-            raise GoTError(f"Prompt and chain are {len(ids)} tokens, the MLLM takes {context}; shorten them.")
-        return ids, [Picture(ids.index(self.token_ids.image_pad), *patches) for patches in pictures]
+    def with_picture(self, context: Context, image: Image.Image) -> Context:
+        """A conversation that goes on with a picture to look at."""
+        ids = self.token_ids
+        seen = context.followed_by(ids.vision_start)
+        seen = seen.followed_by_picture(ids.image_pad, *self._patches(image))
+        return seen.followed_by(ids.vision_end)
+
+    def _patches(self, image: Image.Image) -> tuple[int, Tensor, Tensor]:
+        """How many tokens stand for a picture, its patches, and their grid."""
+        pixel_values, grid = picture_patches(self.image_processor, image, self.vision_size)
+        return int(grid.prod()) // self.image_processor.merge_size**2, pixel_values, grid
+
+    def _fitting(self, context: Context) -> Context:
+        """
+        Raises:
+            GoTError: the conversation is longer than the MLLM's context.
+        """
+        length, most = len(context.tokens), self.mllm.config.get_text_config().max_position_embeddings
+        if length > most:
+            raise GoTError(f"Prompt and chain are {length} tokens, the MLLM takes {most}; shorten them.")
+        return context
 
     def _inputs(
         self, task: str, prompt: str, image: Image.Image | None, tail: Sequence[int] = ()
     ) -> dict[str, Tensor]:
         """The MLLM's keyword arguments for the conversation followed by the token ids in `tail`."""
-        ids, pictures = self._sequence(task, prompt, image, tail)
-        input_ids = torch.tensor([ids], device=self.mllm.device)
+        context = self._fitting(self.context(task, prompt, image).followed_by(*tail))
+        input_ids = torch.tensor([context.tokens], device=self.mllm.device)
         inputs = {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
-        for picture in pictures:
+        for picture in context.pictures:
             inputs["pixel_values"] = picture.pixel_values.to(input_ids.device)
             inputs["image_grid_thw"] = picture.grid.to(input_ids.device)
         return inputs | modality_ids(self.mllm, input_ids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,7 +14,7 @@ from .decoding import Decoding
 from .errors import GoTError, Interrupted, short_repr
 from .finite import check_finite
 from .locks import LockedRegions
-from .reading import Picture, PrefixCache
+from .reading import Context, PrefixCache
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -35,14 +36,12 @@ class Continuation:
         self,
         mllm: Any,
         cache: PrefixCache,
-        prompt: Sequence[int],
-        pictures: Sequence[Picture],
+        context: Context,
         should_stop: Callable[[], bool] | None,
     ) -> None:
         self.mllm = mllm
         self.cache = cache
-        self.prompt = prompt
-        self.pictures = pictures
+        self.context = context
         self.should_stop = should_stop
         self.has_read = False
 
@@ -53,7 +52,7 @@ class Continuation:
 
     def next_token(self, tokens: list[int], decoding: Decoding, forbidden: Collection[int]) -> int:
         """What the MLLM writes after tokens."""
-        ids = [*self.prompt, *tokens]
+        ids = [*self.context.tokens, *tokens]
         hidden = self._read(ids)
         token_ids = torch.tensor([ids], device=hidden.device)
         return decoding.choose(token_ids, self._logits(hidden[:, -1]), forbidden)
@@ -76,7 +75,7 @@ class Continuation:
     def _scores(self, tokens: list[int], following: list[int]) -> Tensor:
         """Logarithms of the probabilities [following, vocabulary] in the places of `following`."""
         self.stop_if_asked()
-        ids = [*self.prompt, *tokens, *following]
+        ids = [*self.context.tokens, *tokens, *following]
         hidden = self._read(ids, last=len(following) + 1)
         return self._logits(hidden[0, :-1]).float().log_softmax(dim=-1)
 
@@ -91,9 +90,18 @@ class Continuation:
 
     def _read(self, ids: list[int], last: int = 1) -> Tensor:
         """Hidden states at the last tokens; the first time in blocks, so that nothing before it matters."""
-        hidden = self.cache.read(ids, self.pictures, last, going_on=self.has_read)
+        hidden = self.cache.read(ids, self.context.pictures, last, going_on=self.has_read)
         self.has_read = True
         return hidden
+
+
+@dataclass(frozen=True)
+class Written:
+    """What the MLLM has written: text and tokens, without the token that ended it; and that token."""
+
+    text: str
+    tokens: list[int]
+    end: int
 
 
 class Writing:
@@ -130,8 +138,8 @@ class Writing:
         self.stream = _Stream(on_text)
         self.refused: dict[int, set[int]] = {}  # place in the chain -> tokens that may not stand there
 
-    def run(self) -> str:
-        """The text, without the token that ended it.
+    def run(self) -> Written:
+        """Write until the MLLM ends the chain, or until there is no more room.
 
         Raises:
             GoTError: a locked region that cannot be placed.
@@ -150,7 +158,7 @@ class Writing:
             if token in self.stops and not missing:
                 text = self.locks.marked(self._decode(written))
                 self.stream.show(text, finished=True)
-                return text
+                return Written(text, written, token)
             written = self._go_on(written, token, missing)
             if self.locks or self.stream.on_text is not None:
                 text = self._decode(written)

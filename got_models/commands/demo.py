@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from ..chain import GRID, Box, ReasoningChain
 from ..errors import GoTError
@@ -29,12 +30,13 @@ def run(arguments: argparse.Namespace) -> None:
     check_writable(arguments.out)
     model = load_model(arguments)
 
-    chain = reason(model, PROMPT)
+    chain = reason(partial(model.reason, PROMPT))
     if not chain.regions:
         raise GoTError(f"The checkpoint wrote no box for {PROMPT!r}; the demo needs a trained one.")
     generated = draw(model, chain)
     moved = draw(model, chain.move_box(MOVED, free_spot(chain, MOVED)))
-    edited = draw(model, reason(model, INSTRUCTION, generated.picture), generated.picture)
+    following = reason(partial(model.reason, INSTRUCTION, generated.picture))
+    edited = draw(model, following, generated.picture)
 
     drawings = {"generated": generated, "moved": moved, "edited": edited}
     titles = {"generated": PROMPT, "moved": f"moved: {chain.regions[MOVED].phrase}", "edited": INSTRUCTION}

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, TypeVar
 
 from PIL import Image
 from tqdm import tqdm
@@ -17,9 +21,12 @@ from .options import load_model
 from .outputs import Drawing
 
 if TYPE_CHECKING:
+    from ..conversation import Conversation
     from ..guidance import GuidanceScales
     from ..model import GoTModel
     from ..sampler import Step
+
+MaybeChain = TypeVar("MaybeChain", ReasoningChain, ReasoningChain | None)
 
 
 def run_drawing(
@@ -29,46 +36,68 @@ def run_drawing(
     source: Image.Image | None = None,
     *,
     keep_outside: bool = True,
+    turns: int = 1,
 ) -> None:
-    """Check all input, draw one picture with the options of ``add_drawing_options``, write all results."""
+    """Check all input, draw with the options of ``add_drawing_options``, write all results.
+
+    With several turns the model may look at its picture and change it once more, in folders ``turn-1`` etc.
+    """
     check_prompt(prompt)
     check_writable(arguments.out)
+    given = {name: getattr(arguments, f"{name}_scale") for name in ("semantic", "spatial", "reference")}
     chain = read_chain(arguments.chain, task, prompt) if arguments.chain else None
     model = load_model(arguments)
     if arguments.size:
         model.check_size(arguments.size)
-    chain = chain or reason(model, prompt, source)
-    given = {name: getattr(arguments, f"{name}_scale") for name in ("semantic", "spatial", "reference")}
-    scales = dataclasses.replace(
-        model.default_scales(task), **{name: scale for name, scale in given.items() if scale is not None}
-    )
-    drawing = draw(
-        model,
-        chain,
-        source,
-        scales=scales,
-        seed=arguments.seed,
-        steps=arguments.steps,
-        scheduler=arguments.scheduler,
-        size=arguments.size,
-        keep_outside=keep_outside,
-    )
-    files = drawing.files()
-    write_files(arguments.out, files)
-    print(chain.text)
-    for name in files:
-        print(arguments.out / name)
+    conversation = model.converse(prompt, source)
+    following: ReasoningChain | None = chain or reason(partial(model.reason, prompt, source))
+    drawings: list[Drawing] = []
+    while following is not None:
+        changed = {name: scale for name, scale in given.items() if scale is not None}
+        drawing = draw(
+            model,
+            following,
+            conversation.source,
+            scales=dataclasses.replace(model.default_scales(following.task), **changed),
+            seed=arguments.seed,
+            steps=arguments.steps,
+            scheduler=arguments.scheduler,
+            size=arguments.size,
+            keep_outside=keep_outside,
+            conversation=conversation,
+        )
+        drawings.append(drawing)
+        conversation.show(following, drawing.picture)
+        following = reason(conversation.reason) if len(drawings) < turns else None
+    write_drawings(arguments.out, drawings, turns)
 
 
-def reason(model: GoTModel, prompt: str, source: Image.Image | None = None) -> ReasoningChain:
-    """The chain that the model writes; its progress, and what is wrong with it, on stderr."""
+def write_drawings(out: Path, drawings: Sequence[Drawing], turns: int) -> None:
+    """Write one drawing into ``out`` itself, those of several turns into folders there, and say so."""
+    if len(drawings) < turns:
+        print(f"the model ended after {len(drawings)} of {turns} turns", file=sys.stderr)
+    folders = ["."] if turns == 1 else [f"turn-{number}" for number in range(1, len(drawings) + 1)]
+    files = [
+        {str(PurePosixPath(folder, name)): content for name, content in drawing.files().items()}
+        for folder, drawing in zip(folders, drawings, strict=True)
+    ]
+    write_files(out, {name: content for of_one in files for name, content in of_one.items()})
+    for drawing, of_one in zip(drawings, files, strict=True):
+        print(drawing.chain.text)
+        for name in of_one:
+            print(out / name)
+
+
+def reason(write: Callable[..., MaybeChain]) -> MaybeChain:
+    """The chain that ``write`` gives; its progress, and what is wrong with it, on stderr."""
     with tqdm(desc="reasoning", unit=" tokens", leave=False) as bar:
 
         def on_text(text: str) -> None:
             bar.update()
 
-        chain = model.reason(prompt, source, on_text=on_text)
-    print_warnings(chain)
+        chain = write(on_text=on_text)
+    if chain is not None:
+        print_warnings(chain)
     return chain
 
 
@@ -83,18 +112,19 @@ def draw(
     scheduler: str = "ddpm",
     size: tuple[int, int] | None = None,
     keep_outside: bool = True,
+    conversation: Conversation | None = None,
 ) -> Drawing:
     """Draw a chain; scales, steps and size (height, width) default to the checkpoint's own for the task.
 
     An edited picture takes the aspect of its source, with the short side of the size it was drawn at, and
-    outside the chain's boxes it is the source, unless `keep_outside` is false.
+    outside the chain's boxes it is the source, unless `keep_outside` is false. In a conversation the model
+    reads the chain behind what has been said and drawn before.
     """
-    from ..edit_area import keep_outside_boxes
-    from ..model import resize_result
+    from ..model import finish_edit
 
     scales = scales or model.default_scales(chain.task)
     steps = steps or model.settings.tasks[chain.task].steps
-    guidance = model.encode(chain, source, size)
+    guidance = conversation.encode(chain, size) if conversation else model.encode(chain, source, size)
     height, width = guidance.size
     with tqdm(desc="drawing", total=steps, unit=" steps", leave=False) as bar:
 
@@ -111,8 +141,6 @@ def draw(
         "checkpoint": model.path.name,
     }
     if source is not None:
-        picture = resize_result(picture, source.size, min(height, width))
-        if keep_outside:
-            picture = keep_outside_boxes(picture, source, chain.regions)
+        picture = finish_edit(picture, source, chain, keep_outside=keep_outside)
         settings["keep_outside_boxes"] = keep_outside
     return Drawing(chain, picture, settings)

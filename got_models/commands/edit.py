@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..pictures import open_picture
 from .drawing import run_drawing
-from .options import Subparsers, add_drawing_options
+from .options import Subparsers, add_drawing_options, positive_integer
 
 
 def add_parser(subcommands: Subparsers) -> None:
@@ -23,6 +23,14 @@ def add_parser(subcommands: Subparsers) -> None:
         default=True,
         help="take everything outside the plan's boxes from IMAGE, with a soft edge (default: yes)",
     )
+    parser.add_argument(
+        "--turns",
+        type=positive_integer,
+        default=1,
+        metavar="N",
+        help="let the model look at its result and change it again, at most N times in all (default 1); each "
+        "turn gets a folder of its own",
+    )
     parser.set_defaults(run=run)
 
 
@@ -33,4 +41,5 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.instruction,
         open_picture(arguments.image),
         keep_outside=arguments.keep_outside_boxes,
+        turns=arguments.turns,
     )

@@ -61,7 +61,7 @@ def fresh(checkpoint: Path) -> GoTModel:
 def lengths(model: GoTModel, plan: ReasoningChain, source: Image.Image | None) -> tuple[int, int]:
     """How many tokens the prompt and the whole sequence have."""
     reasoner = model.reasoner
-    prompt = len(reasoner._sequence(plan.task, plan.prompt, source)[0])
+    prompt = len(reasoner.context(plan.task, plan.prompt, source).tokens)
     return prompt, prompt + len(reasoner.tokenizer(plan.text, add_special_tokens=False)["input_ids"]) + 1 + 64
 
 

@@ -79,7 +79,7 @@ FLOORS = [
     {"edit_area", "vae"},
     {"reasoner", "sampler", "ssgm", "writing"},
     {"checkpoint"},
-    {"importing", "model"},
+    {"conversation", "importing", "model"},
     {"adapter", "merging"},
     {"dataset", "shapes"},
     {"training"},
