@@ -1,6 +1,7 @@
 """ComfyUI-GoT: registers the nodes. ComfyUI imports this file, and nothing heavy comes with it."""
 
 from .nodes._comfy import register
+from .nodes.conversation import GoTConverse
 from .nodes.guidance import GoTSSGMEncode
 from .nodes.importing import GoTImportCheckpoint
 from .nodes.loaders import GoTModelLoader
@@ -25,6 +26,7 @@ NODE_CLASS_MAPPINGS = {
     "GoTDataset": GoTDataset,
     "GoTTrain": GoTTrain,
     "GoTLoraLoader": GoTLoraLoader,
+    "GoTConverse": GoTConverse,
 }
 
 NODE_DISPLAY_NAME_MAPPINGS = {
@@ -42,6 +44,7 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "GoTDataset": "GoT Dataset",
     "GoTTrain": "GoT Train",
     "GoTLoraLoader": "GoT LoRA Loader",
+    "GoTConverse": "GoT Edit in Turns",
 }
 
 WEB_DIRECTORY = "./web"

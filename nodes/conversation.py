@@ -1,0 +1,180 @@
+"""GoT Edit in Turns: the model plans, draws, looks at its picture, and changes it again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..got_models.chain import ReasoningChain
+from ..got_models.commands.options import SCHEDULERS
+from ..got_models.prompts import check_prompt
+from ._comfy import progress_bar, show_text, stop_if_interrupted
+from ._inputs import checked
+from .guidance import scale_widgets
+from .sampling import previews
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+    from ..got_models.sampler import Step
+    from ._model import ManagedModel
+
+MOST_TURNS = 16
+
+
+@checked
+class GoTConverse:
+    DESCRIPTION = (
+        "Several steps in one conversation: the model plans and draws, looks at what it has drawn and "
+        "changes it, until it has nothing to add. The bundled model never learned to look at its pictures "
+        "and stops after the first."
+    )
+    CATEGORY = "GoT"
+    SEARCH_ALIASES = ("multi-turn edit", "multi-step edit", "converse", "iterative editing", "edit image")
+    RETURN_TYPES = ("IMAGE", "GOT_CHAIN", "STRING")
+    RETURN_NAMES = ("images", "chains", "text")
+    OUTPUT_IS_LIST = (False, True, False)
+    OUTPUT_TOOLTIPS = (
+        "The picture of every turn, from the first to the last.",
+        "The plan of every turn, as a list.",
+        "All plans in words, with an empty line between them.",
+    )
+    FUNCTION = "converse"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        side = {"default": 0, "min": 0, "max": 2048, "step": 8}
+        own = "0: the checkpoint's own for the first task."
+        return {
+            "required": {
+                "model": ("GOT_MODEL", {"tooltip": "The checkpoint, from GoT Model Loader."}),
+                "prompt": (
+                    "STRING",
+                    {
+                        "multiline": True,
+                        "default": "make the blue square green, then remove the star",
+                        "tooltip": "All that is to be done, or without a picture what it should show. The "
+                        "model divides it into turns by itself.",
+                    },
+                ),
+                "turns": (
+                    "INT",
+                    {
+                        "default": 4,
+                        "min": 1,
+                        "max": MOST_TURNS,
+                        "tooltip": "At most so many pictures. The model may stop before.",
+                    },
+                ),
+                "seed": (
+                    "INT",
+                    {
+                        "default": 0,
+                        "min": 0,
+                        "max": 0xFFFFFFFFFFFFFFFF,
+                        "tooltip": "The same seed gives the same pictures; all turns begin with its noise.",
+                    },
+                ),
+                "steps": (
+                    "INT",
+                    {
+                        "default": 0,
+                        "min": 0,
+                        "max": 1000,
+                        "tooltip": "Denoising steps of each picture. 0: the checkpoint's own for the task.",
+                    },
+                ),
+                "scheduler": (
+                    list(SCHEDULERS),
+                    {
+                        "tooltip": "How noise is removed. ddpm wants about 50 steps; euler, dpm++2m and "
+                        "unipc manage with 20 to 30."
+                    },
+                ),
+                **scale_widgets(),
+                "keep_outside_boxes": (
+                    "BOOLEAN",
+                    {
+                        "default": True,
+                        "tooltip": "Everything outside a plan's boxes is taken from the picture before, with "
+                        "a soft edge.",
+                    },
+                ),
+                "width": ("INT", {**side, "tooltip": f"Width to draw at, in pixels: a multiple of 8. {own}"}),
+                "height": (
+                    "INT",
+                    {**side, "tooltip": f"Height to draw at, in pixels: a multiple of 8. {own}"},
+                ),
+            },
+            "optional": {
+                "image": (
+                    "IMAGE",
+                    {
+                        "tooltip": "The picture to edit; of a batch the first one. Without it the first turn "
+                        "draws a new picture."
+                    },
+                ),
+            },
+            "hidden": {"unique_id": "UNIQUE_ID"},
+        }
+
+    def converse(
+        self,
+        model: ManagedModel,
+        prompt: str,
+        turns: int,
+        seed: int,
+        steps: int,
+        scheduler: str,
+        semantic_scale: float,
+        spatial_scale: float,
+        reference_scale: float,
+        keep_outside_boxes: bool,
+        width: int,
+        height: int,
+        image: Tensor | None = None,
+        unique_id: str | None = None,
+    ) -> dict[str, Any]:
+        from ._images import image_to_pictures, pictures_to_image
+
+        check_prompt(prompt)  # before the weights load
+        picture = None if image is None else image_to_pictures(image)[0]
+        defaults = model.settings.tasks["generate" if picture is None else "edit"]
+        size = (height or defaults.height, width or defaults.width)
+        model.check_size(size)
+        model.make_room_for(size)
+        scales = {"semantic": semantic_scale, "spatial": spatial_scale, "reference": reference_scale}
+        chains: list[ReasoningChain] = []
+        pictures: list[Image.Image] = []
+        each = steps or defaults.steps
+        update, preview = progress_bar(turns * each), previews(model)
+        pieces: list[str] = []
+
+        def on_text(piece: str) -> None:
+            pieces.append(piece)
+            show_text("".join(pieces), unique_id)
+
+        def on_step(step: Step) -> None:
+            update(len(pictures) * each + step.index, preview(step.predicted))
+
+        for turn in model.converse(prompt, picture).turns(
+            turns,
+            size=size,
+            scales={name: scale for name, scale in scales.items() if scale >= 0},
+            seed=seed,
+            steps=each,
+            scheduler=scheduler,
+            keep_outside=keep_outside_boxes,
+            on_step=on_step,
+            should_stop=stop_if_interrupted,
+            on_text=on_text,
+        ):
+            chains.append(turn.chain)
+            pictures.append(turn.picture)
+            pieces.append("\n\n")
+        update(turns * each, None)
+        text = "\n\n".join(chain.text for chain in chains)
+        warnings = [f"Warning: {warning}" for chain in chains for warning in chain.warnings]
+        report = "\n".join([text, *warnings])
+        show_text(report, unique_id)
+        return {"ui": {"text": (report,)}, "result": (pictures_to_image(pictures), chains, text)}
