@@ -174,7 +174,7 @@ class GoTConverse:
             pieces.append("\n\n")
         update(turns * each, None)
         text = "\n\n".join(chain.text for chain in chains)
-        warnings = [f"Warning: {warning}" for chain in chains for warning in chain.warnings]
+        warnings = [f"Warning: {warning}" for chain in chains for warning in chain.brief_warnings()]
         report = "\n".join([text, *warnings])
         show_text(report, unique_id)
         return {"ui": {"text": (report,)}, "result": (pictures_to_image(pictures), chains, text)}

@@ -78,7 +78,7 @@ def test_token_ids_survive_saving(tokenizer, tmp_path):
 
 
 def test_missing_tokens_are_listed():
-    with pytest.raises(GoTError, match=r"lacks 66 of the 71 .*<\|im_gen_start\|>.*<\|im_gen_0063\|>"):
+    with pytest.raises(GoTError, match=r"lacks 66 of the 72 .*<\|im_gen_start\|>.*<\|im_gen_0063\|>"):
         TokenIds.of(build_tokenizer())
 
 
