@@ -24,7 +24,7 @@ from ..adapter import LORA_A, LORA_B, TOKENS, WORD_IDS, WORDS, Adapter, special_
 from ..errors import GoTError
 from ..model import GoTModel
 from ..reasoner import hidden_states_of_features, select_image_tokens
-from .fp8_base import keep_in_fp8
+from .int8_base import keep_in_int8
 from .lora_config import LoraTraining, without_paths
 from .losses import DiffusionTargets, chain_loss, diffusion_loss
 from .own_pictures import RowBatch
@@ -55,14 +55,14 @@ class LoraModules(nn.Module):
         torch.manual_seed(config.seed)  # of the factors A
         model.reasoner.mllm.model.visual = nn.Identity()  # its features come from the cache
         if config.fp8_base:
-            keep_in_fp8(model.reasoner.mllm.model.language_model)
+            keep_in_int8(model.reasoner.mllm.model.language_model)
         self.mllm = get_peft_model(model.reasoner.mllm, self._mllm_config())
         if self.word_tokens:
             register_parametrization(self._token_embeddings, NAME, TwoParts(len(self.special_tokens)))
         self.ssgm = model.ssgm.requires_grad_(True)
         self.unet = model.unet
         if config.fp8_base and config.unet.train != "full":
-            keep_in_fp8(self.unet)
+            keep_in_int8(self.unet)
         if config.unet.train == "lora":
             inject_adapter_in_model(self._unet_config(), self.unet)
         elif config.unet.train == "full":

@@ -57,8 +57,8 @@ class LoraTraining:
 
     A step takes `batch_rows` times `batches_per_step` rows, whatever the number of processes. `precision` is
     that of the frozen weights and of the computation; what is trained is always float32. `fp8_base` keeps the
-    frozen weights of the MLLM's decoder and of the UNet in fp8, in half the memory of bfloat16. A UNet that
-    is trained in full is not rounded.
+    frozen weights of the MLLM's decoder and of the UNet in 8 bits, in half the memory of bfloat16; its name
+    is from when these were fp8. A UNet that is trained in full is not rounded.
 
     Before it is trained, the model plans and draws `preserved_rows` of the dataset's prompts with known words
     in the place of new ones, and learns these rows as well, so that it forgets less: prior preservation as in

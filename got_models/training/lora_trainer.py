@@ -55,6 +55,8 @@ RUN_FILE, LOG_FILE, ADAPTER_FILE = "run.json", "losses.jsonl", "adapter.safetens
 UNET_LORA_FILE, BEST_FILE = "unet_lora.safetensors", "best.safetensors"
 SAMPLES_FOLDER, PRESERVED_FOLDER = "samples", "preserved"
 TRAINED_FILE = "trained.safetensors"
+BASE = "int8"
+"""In what `fp8_base` keeps frozen weights, noted in run.json; before version 2.1 in fp8, without a note."""
 LARGEST_RUN_FILE = 1_000_000  # bytes of run.json
 PATIENCE = timedelta(days=1)  # of the other processes, while the main one draws, encodes or validates
 
@@ -130,7 +132,8 @@ def train_lora(
         cache = Path(config.cache or dataset.folder / CACHE_FOLDER)
         digests = Digests(cache, should_stop)
         if accelerator.is_main_process:
-            _begin(out, _description(config, dataset, digests, on_check), changed_dataset)
+            description = _description(config, dataset, digests, on_check)
+            _begin(out, description, changed_dataset, _is_finished(config, out))
             on_begin()
         accelerator.wait_for_everyone()
         if _is_finished(config, out):
@@ -467,14 +470,19 @@ def _description(
     checkpoint = Path(config.checkpoint)
     GoTModel.from_pretrained(checkpoint)  # says what is wrong with the folder
     parts = digests.checkpoint(checkpoint, on_check)
-    return {"config": as_dictionary(config), "dataset": dataset.digest, "checkpoint": parts}
+    base = {"base": BASE} if config.fp8_base else {}
+    return {"config": as_dictionary(config), "dataset": dataset.digest, "checkpoint": parts, **base}
 
 
-def _begin(out: Path, description: dict[str, Any], changed_dataset: bool) -> None:
+def _begin(out: Path, description: dict[str, Any], changed_dataset: bool, finished: bool) -> None:
     """Write run.json, or compare with the one that is there.
 
+    Args:
+        finished: the run has nothing left to train.
+
     Raises:
-        GoTError: the config, the checkpoint or the dataset is not what the run began with.
+        GoTError: run.json is damaged, or the config, the checkpoint, the dataset or the number format of
+            frozen weights is not what the run began with.
     """
     file = out / RUN_FILE
     if file.exists():
@@ -494,6 +502,11 @@ def _begin(out: Path, description: dict[str, Any], changed_dataset: bool) -> Non
             )
         if before["checkpoint"] != description["checkpoint"]:
             raise GoTError(f"The checkpoint's weights have changed since the run in {out} began.")
+        if before.get("base") != description.get("base") and not finished:
+            raise GoTError(
+                f"The run in {out} began with frozen weights in fp8. fp8_base now rounds them to int8, which "
+                "is closer to what they were, but another training. Start another run."
+            )
         if before["dataset"] == description["dataset"]:
             return
         if not changed_dataset:

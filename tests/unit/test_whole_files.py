@@ -177,7 +177,9 @@ def test_a_name_that_only_looks_like_a_state_is_none(tmp_path: Path) -> None:
 def test_a_run_that_is_damaged_cannot_go_on_and_says_so(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run.json").write_bytes(content)
     with pytest.raises(GoTError, match=r"run\.json"):
-        _begin(tmp_path, {"config": {}, "dataset": "", "checkpoint": []}, changed_dataset=False)
+        _begin(
+            tmp_path, {"config": {}, "dataset": "", "checkpoint": []}, changed_dataset=False, finished=False
+        )
 
 
 def test_a_log_keeps_what_is_whole_and_before_the_step_that_is_taken_again(tmp_path: Path) -> None:

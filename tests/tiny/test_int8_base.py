@@ -1,7 +1,8 @@
-"""Training with frozen weights in fp8: half the memory, nearly the same losses, the same promises."""
+"""Training with frozen weights in 8 bits: half the memory, nearly the same losses, the same promises."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from torch import Tensor, nn
 from got_models.adapter import apply_adapter, load_adapter
 from got_models.dataset.encoding import Encoder
 from got_models.dataset.rows import read_dataset
+from got_models.errors import GoTError
+from got_models.int8 import rounded_to_int8
 from got_models.model import GoTModel
-from got_models.training.fp8_base import keep_in_fp8
+from got_models.training.int8_base import keep_in_int8
 from got_models.training.lora import LoraModules
 from got_models.training.lora_config import LoraTraining
 from got_models.training.lora_trainer import train_lora
@@ -53,9 +56,7 @@ def step(config: LoraTraining) -> Step:
         losses = torch.stack([loss.float() for loss in modules(batch, seed=1).values()])
     losses.sum().backward()
     gradients = {
-        name.replace("parametrizations.weight.original0", "weight"): parameter.grad
-        for name, parameter in modules.named_parameters()
-        if parameter.grad is not None
+        name: parameter.grad for name, parameter in modules.named_parameters() if parameter.grad is not None
     }
     return Step(modules, losses.detach(), gradients, sum(kept.values()))
 
@@ -69,15 +70,19 @@ def frozen_bytes(module: nn.Module) -> int:
     return sum(p.nelement() * p.element_size() for p in module.parameters() if not p.requires_grad)
 
 
-def test_a_layer_computes_with_its_weight_rounded_to_fp8() -> None:
-    for layer, values in ((nn.Linear(6, 5), (3, 6)), (nn.Conv2d(4, 3, 3), (1, 4, 5, 5))):
-        layer = layer.bfloat16()
-        rounded = layer.weight.detach().to(torch.float8_e4m3fn).to(torch.bfloat16)
-        assert not torch.equal(rounded, layer.weight)
-        keep_in_fp8(layer)
-        assert torch.equal(layer.weight, rounded)
-        assert {p.dtype for p in layer.parameters()} == {torch.uint8, torch.bfloat16}  # weight, bias
-        layer(torch.randn(values, dtype=torch.bfloat16))
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_a_layer_computes_with_its_weight_rounded_far_closer_than_fp8(dtype: torch.dtype) -> None:
+    for layer, values in ((nn.Linear(64, 50), (3, 64)), (nn.Conv2d(40, 30, 3), (1, 40, 5, 5))):
+        layer = layer.to(dtype)
+        weight = layer.weight.detach().clone()
+        keep_in_int8(layer)
+        assert layer.weight.dtype == dtype
+        assert {p.dtype for p in layer.parameters()} == {torch.int8, dtype}  # weight; steps, bias
+        assert not any(p.requires_grad for p in layer.parameters())
+        error = (layer.weight - weight).norm()
+        assert 0 < error < 0.01 * weight.norm()
+        assert error < 0.4 * (weight.to(torch.float8_e4m3fn).to(dtype) - weight).norm()
+        layer(torch.randn(values, dtype=dtype))
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
@@ -91,12 +96,12 @@ def test_losses_and_gradients_are_nearly_those_of_unrounded_weights_in_half_the_
         mllm=replace(config.mllm, dropout=0.0),
     )
     full, small = step(config), step(replace(config, fp8_base=True))
-    torch.testing.assert_close(small.losses, full.losses, rtol=0.1, atol=0.02)
+    torch.testing.assert_close(small.losses, full.losses, rtol=0.05, atol=0.01)
     assert small.gradients.keys() == full.gradients.keys()
     first, second = (
         torch.cat([one.gradients[name].flatten() for name in full.gradients]) for one in (full, small)
     )
-    assert torch.nn.functional.cosine_similarity(first, second, dim=0) > 0.9
+    assert torch.nn.functional.cosine_similarity(first, second, dim=0) > 0.95
     for part in (lambda modules: decoder(modules).layers, lambda modules: modules.unet):
         assert frozen_bytes(part(small.modules)) < 0.55 * frozen_bytes(part(full.modules))
     weights = frozen_bytes(full.modules.unet) + frozen_bytes(decoder(full.modules).layers)
@@ -109,7 +114,7 @@ def test_losses_and_gradients_are_nearly_those_of_unrounded_weights_in_half_the_
 def test_a_step_leaves_the_kept_bytes_as_they_are(config: LoraTraining) -> None:
     model = GoTModel.from_pretrained(config.checkpoint)
     expected = [
-        layer.weight.detach().to(torch.float8_e4m3fn).view(torch.uint8)
+        rounded_to_int8(layer.weight.detach())[0]
         for part in (model.reasoner.mllm.model.language_model, model.unet)
         for layer in part.modules()
         if isinstance(layer, (nn.Linear, nn.Conv2d))
@@ -117,7 +122,7 @@ def test_a_step_leaves_the_kept_bytes_as_they_are(config: LoraTraining) -> None:
     modules = step(replace(config, fp8_base=True)).modules
     torch.optim.AdamW(modules.parameters(), lr=1.0).step()
     kept = [
-        p for part in (decoder(modules), modules.unet) for p in part.parameters() if p.dtype == torch.uint8
+        p for part in (decoder(modules), modules.unet) for p in part.parameters() if p.dtype == torch.int8
     ]
     assert len(kept) == len(expected) > 100
     assert all(map(torch.equal, kept, expected))
@@ -133,6 +138,20 @@ def test_a_stopped_run_ends_with_the_same_bits(config: LoraTraining) -> None:
     assert logged(config) == logged(whole)
     adapter = load_adapter(Path(config.out) / "adapter.safetensors")
     apply_adapter(GoTModel.from_pretrained(config.checkpoint), adapter)  # fits weights that are not rounded
+
+
+def test_a_run_that_began_with_fp8_is_refused_unless_it_is_finished(config: LoraTraining) -> None:
+    config = replace(config, fp8_base=True)
+    train_lora(config, stop_after_steps=1)
+    file = Path(config.out) / "run.json"
+    begun = json.loads(file.read_text())
+    assert begun.pop("base") == "int8"
+    file.write_text(json.dumps(begun))
+    for changed in (False, True):
+        with pytest.raises(GoTError, match="began with frozen weights in fp8"):
+            train_lora(config, resume=True, changed_dataset=changed)
+    (Path(config.out) / f"state-lora-{config.steps}").mkdir()  # as if it had been trained to its end
+    assert train_lora(config, resume=True) == Path(config.out) / "adapter.safetensors"
 
 
 def test_a_unet_that_is_trained_in_full_is_not_rounded(config: LoraTraining) -> None:
