@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .chain import BOX_END, BOX_START, SPECIAL_TOKEN, TASKS
-from .errors import GoTError
+from .errors import GoTError, short_repr
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -93,7 +93,7 @@ def instruction(task: str, prompt: str) -> str:
         GoTError: unknown task, or a prompt that `check_prompt` refuses.
     """
     if task not in TASKS:
-        raise GoTError(f"Unknown task {task!r}: expected one of {', '.join(TASKS)}.")
+        raise GoTError(f"Unknown task {short_repr(task)}: expected one of {', '.join(TASKS)}.")
     check_prompt(prompt)
     return (GENERATE_TEMPLATE if task == "generate" else EDIT_TEMPLATE).format(prompt=prompt)
 
@@ -109,7 +109,7 @@ def conversation(tokenizer: PreTrainedTokenizerBase, task: str, prompt: str, vis
     words = instruction(task, prompt)
     if (task == "edit") != (visual_tokens > 0):
         raise GoTError(
-            f"The task {task!r} came with {visual_tokens} visual tokens:"
+            f"The task {short_repr(task)} came with {visual_tokens} visual tokens:"
             " editing needs a picture, generating none."
         )
     content: list[dict[str, str]] = [{"type": "text", "text": words}]

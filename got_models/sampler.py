@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .computed_once import Rows, computed_once
-from .errors import GoTError, Interrupted
+from .errors import GoTError, Interrupted, short_repr
 from .finite import not_finite
 from .guidance import (
     BRANCHES,
@@ -65,7 +65,7 @@ def make_scheduler(config: Mapping[str, Any], name: str) -> Any:
         from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
         return UniPCMultistepScheduler.from_config(config)
-    raise GoTError(f"The scheduler is one of {', '.join(SCHEDULERS)}; got {name!r}.")
+    raise GoTError(f"The scheduler is one of {', '.join(SCHEDULERS)}; got {short_repr(name)}.")
 
 
 @torch.inference_mode()
@@ -104,9 +104,11 @@ def denoise(
     schedule = make_scheduler(scheduler_config, scheduler)
     most = schedule.config.num_train_timesteps
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= most:
-        raise GoTError(f"The number of steps must be a whole number from 1 to {most}, got {steps!r}.")
+        raise GoTError(
+            f"The number of steps must be a whole number from 1 to {most}, got {short_repr(steps)}."
+        )
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
-        raise GoTError(f"The seed must be a whole number from 0 to 2**64 - 1, got {seed!r}.")
+        raise GoTError(f"The seed must be a whole number from 0 to 2**64 - 1, got {short_repr(seed)}.")
 
     # 2. Deal the active branches to UNet batches: one row per branch (and picture).
     dtype = unet.dtype

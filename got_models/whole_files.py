@@ -24,6 +24,10 @@ PREFIX, LOCK = ".got-writing-", ".lock"
 GLANCE = 0.01  # seconds for which another writer's lock is tried
 
 
+class UnwritableError(GoTError):
+    """A file or folder cannot be written to. What was to be written may be all right."""
+
+
 @contextmanager
 def workspace(folder: Path) -> Iterator[Path]:
     """A hidden folder of this writer's own in an existing folder, removed at the end.
@@ -56,7 +60,8 @@ def whole_file(file: Path, within: Path | None = None) -> Iterator[Path]:
         within: the folder for the workspace, on the same disk; by default the file's.
 
     Raises:
-        GoTError: the file cannot be written, because the disk is full for instance; the old one is untouched.
+        UnwritableError: the file cannot be written, because the disk is full for instance; the old one
+            is untouched.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +77,7 @@ def writing(place: Path) -> Iterator[None]:
     """Around what does nothing but write into a place, by whatever library.
 
     Raises:
-        GoTError: the place cannot be written to, because the disk is full for instance.
+        UnwritableError: the place cannot be written to, because the disk is full for instance.
     """
     try:
         yield
@@ -84,7 +89,7 @@ def write_whole(file: Path, content: bytes) -> None:
     """Write a file whole or not at all.
 
     Raises:
-        GoTError: as `whole_file`.
+        UnwritableError: as `whole_file`.
     """
     with whole_file(file) as beside:
         beside.write_bytes(content)
@@ -94,7 +99,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write all files (relative name -> content) under `folder`, or none; it is made if need be.
 
     Raises:
-        GoTError: the folder cannot be written to; no old file is lost.
+        UnwritableError: the folder cannot be written to; no old file is lost.
     """
     try:
         with workspace(_existing(folder)) as beside:
@@ -116,7 +121,7 @@ def check_writable(folder: Path) -> None:
     """Find out before the work whether `folder` can be made and written to; leaves nothing behind.
 
     Raises:
-        GoTError: a file stands in the way, or the place cannot be written to.
+        UnwritableError: a file stands in the way, or the place cannot be written to.
     """
     try:
         existing = _existing(folder)
@@ -131,7 +136,8 @@ def _existing(folder: Path) -> Path:
     return next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))
 
 
-def unwritable(place: Path, error: Exception) -> GoTError:
+def unwritable(place: Path, error: Exception) -> UnwritableError:
     """What to tell a user whose file or folder could not be written."""
     reason = getattr(error, "strerror", None) or error
-    return GoTError(f"{place} cannot be written to: {reason}. Make room there, or choose another place.")
+    advice = "Make room there, or choose another place."
+    return UnwritableError(f"{place} cannot be written to: {reason}. {advice}")

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..checkpoint import Shapes, read_index
-from ..errors import GoTError
+from ..errors import GoTError, short_repr
 from .folders import WEIGHT_FILES
 
 
@@ -105,7 +105,9 @@ def open_weights(file: Path) -> dict[str, Tensor]:
         raise GoTError(f"{file} must hold tensors by name, got {type(tensors).__name__}.")
     for key, tensor in tensors.items():
         if not isinstance(key, str) or not _is_plain(tensor):
-            raise GoTError(f"{file} must hold dense floating-point tensors by name, but {key!r} is none.")
+            raise GoTError(
+                f"{file} must hold dense floating-point tensors by name, but {short_repr(key)} is none."
+            )
     return {key: tensor.detach() for key, tensor in tensors.items()}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from ..checkpoint import read_json
 from ..errors import GoTError
 from ..exclusive_lock import exclusive_lock
+from ..whole_files import UnwritableError
 from .folders import UNFINISHED
 from .writing import checksum
 
@@ -147,6 +148,8 @@ def open_staging(destination: Path, made_from: dict[str, Any]) -> Iterator[Stagi
         stack.callback(staging.discard_if_empty)
         try:
             yield staging
+        except UnwritableError:
+            raise
         except GoTError:  # what was given cannot be imported: nothing of it is worth going on with
             staging.sha256.clear()
             raise

@@ -21,7 +21,7 @@ from torch.nn.utils.parametrize import register_parametrization
 from transformers import PreTrainedTokenizerBase
 
 from ..adapter import LORA_A, LORA_B, TOKENS, WORD_IDS, WORDS, Adapter, special_token_ids
-from ..errors import GoTError
+from ..errors import GoTError, short_repr
 from ..model import GoTModel
 from ..reasoner import hidden_states_of_features, select_image_tokens
 from .int8_base import keep_in_int8
@@ -237,8 +237,8 @@ def new_word_tokens(tokenizer: PreTrainedTokenizerBase, new_words: dict[str, str
         own = ids(word.strip())
         if known and len(own) > 1:
             raise GoTError(
-                f"mllm.new_words: {word!r} is {len(own)} tokens, and only a word that is one token can start "
-                f"like others. Write '{word}: \"\"'."
+                f"mllm.new_words: {short_repr(word)} is {len(own)} tokens, and only a word that is one token "
+                'can start like others. Write "" in the place of these.'
             )
         tokens.update(dict.fromkeys(own, ids(known.strip())))
     return tokens

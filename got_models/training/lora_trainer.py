@@ -40,7 +40,7 @@ from ..dataset.rows import CACHE_FOLDER, Dataset, Row, read_dataset
 from ..errors import GoTError, Interrupted
 from ..model import GoTModel
 from ..text_files import read_text
-from ..whole_files import whole_file, write_whole
+from ..whole_files import UnwritableError, whole_file, write_whole
 from .lora import LoraModules
 from .lora_config import LoraTraining, as_dictionary, differences, make_config
 from .optimizer import check_optimizer, make_optimizer
@@ -385,13 +385,8 @@ class _Run:
         """
         try:
             yield
-        except (
-            GoTError,
-            OSError,
-            RuntimeError,
-            SafetensorError,
-        ) as error:  # RuntimeError: torch, a full disk
-            reason = (error.__cause__ if isinstance(error, GoTError) else None) or error
+        except (UnwritableError, OSError, RuntimeError, SafetensorError) as error:  # RuntimeError: torch
+            reason = error.__cause__ if isinstance(error, UnwritableError) else error
             raise GoTError(
                 f"{what} cannot be written to {self.out}: {reason}. {self._last_good()} Make room and resume."
             ) from error

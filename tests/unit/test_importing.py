@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import hashlib
 import json
 import os
@@ -29,6 +30,7 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from got_models.__main__ import main
 from got_models.checkpoint import check
 from got_models.commands import convert as command
+from got_models.errors import GoTError
 from got_models.importing import convert
 from got_models.importing.convert import import_checkpoint
 from got_models.importing.folders import REPOSITORIES, PublishedFolders, find_folders
@@ -976,6 +978,22 @@ def test_a_disk_that_fills_up_ends_with_a_message_and_the_next_run_goes_on(
     assert main(["convert", str(source), str(tmp_path / "out")]) == 0
     assert finished.items() <= weights_in(tmp_path / "out").items()
     assert checksums(tmp_path / "out") == checksums(imported)
+
+
+def test_a_disk_that_is_full_at_the_very_end_loses_nothing_of_the_work(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr("got_models.whole_files.secrets.token_hex", refuse)  # at got.json, the last file but one
+        with pytest.raises(GoTError, match=r"got\.json cannot be written to: No space left on device"):
+            import_checkpoint(find_folders(source), tmp_path / "out")
+    finished = weights_in(tmp_path / "out.part")
+    assert finished
+    import_checkpoint(find_folders(source), tmp_path / "out")
+    assert finished.items() <= weights_in(tmp_path / "out").items()
 
 
 def checksums(checkpoint: Path) -> dict[str, str]:
