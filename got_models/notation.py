@@ -51,17 +51,18 @@ _CORNER = _GAP.join([_OPEN, _NUMBER, _COMMA, _NUMBER, _CLOSE])
 _CORNERS = f"(?:{_CORNER}{_GAP}{_COMMA}{_GAP}{_CORNER}|" + (
     _GAP.join([_OPEN, _CORNER, _COMMA, _CORNER, _CLOSE]) + ")"
 )
-_WORDS = rf"(?![{SPACES}])(?:[^<|\n]|<(?!\|)|\|(?!>))+"
+_WORDS = rf"(?![{SPACES}])(?:[^<|\n\ud800-\udfff]|<(?!\|)|\|(?!>))+"
 _MARKED = (
     rf"<\|obj_start\|>{_SPACE}(?P<object>{_WORDS})<\|obj_end\|>"
     rf"|<\|object_ref_start\|>{_SPACE}(?P<reference>{_WORDS})<\|object_ref_end\|>"
 )
 _MARKUP = re.compile(
-    rf"(?:(?:{_MARKED}){_SPACE})?(?:<\|box_start\|>(?P<inside>[^<]{{0,60}})<\|box_end\|>|(?P<plain>{_CORNERS}))"
-    rf"|(?P<special>{SPECIAL_TOKEN.pattern})"
+    r"(?=[<(\uff08\ud800-\udfff])"  # only here can it begin: prose is passed over quickly
+    rf"(?:(?:(?:{_MARKED}){_SPACE})?(?:<\|box_start\|>(?P<inside>[^<]{{0,60}})<\|box_end\|>|(?P<plain>{_CORNERS}))"
+    rf"|(?P<special>{SPECIAL_TOKEN.pattern}))"
 )
 _INSIDE = re.compile(f"{_GAP}{_CORNERS}{_GAP}")
-_COLOR = re.compile(rf"{_SPACE}{_OPEN}([A-Za-z]+){_CLOSE}")
+_COLOR = re.compile(rf"{_SPACE}{_OPEN}([A-Za-z\uff21-\uff3a\uff41-\uff5a]+){_CLOSE}")
 _ASCII_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _PHRASE_BOUNDARY = re.compile(
     r"[.,;:!?()\n…。．，､、；：！？（）［］｛｝「」『』《》〈〉【】〔〕〖〗｡｢｣،؛؟۔।॥]"  # noqa: RUF001
@@ -111,7 +112,7 @@ def scan(text: str) -> tuple[list[Found], list[Problem]]:
             continue
 
         color_match = _COLOR.match(text, end)
-        color = color_match[1].lower() if color_match else None
+        color = unicodedata.normalize("NFKC", color_match[1]).lower() if color_match else None
         known = color in ImageColor.colormap
         if color_match and (known or not match["plain"]):  # after a plain box a word in brackets may be prose
             end = color_match.end()

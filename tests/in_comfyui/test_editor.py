@@ -368,6 +368,20 @@ def test_prose_and_boxes_are_one(editor: EditorPage) -> None:
     editor.page.keyboard.press("Backspace")  # the exclamation mark
     editor.page.keyboard.press("Backspace")  # the chip
     assert "a star" not in editor.shown()
+    editor.page.keyboard.type(" And a moon [100,50,200,150]")
+    assert "looks like coordinates" in editor.root.locator(".got-message").inner_text()
+
+
+@pytest.mark.parametrize("phrase", ["红色圆", "ein blauer Stern", "a man, in a hat (red)"])
+def test_a_box_takes_any_words(editor: EditorPage, phrase: str) -> None:
+    editor.open_and_run()
+    editor.box("a blue square").focus()
+    editor.page.keyboard.press("Enter")
+    editor.page.keyboard.insert_text(phrase)
+    editor.page.keyboard.press("Enter")
+    assert editor.shown()[phrase] == SQUARE
+    assert "obj_start" not in editor.text.inner_text()
+    assert [region["phrase"] for region in editor.run()] == ["a large red circle", phrase]
 
 
 def test_the_words_of_a_chosen_box_come_into_view(editor: EditorPage) -> None:

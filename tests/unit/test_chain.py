@@ -262,6 +262,25 @@ def test_200_kilobytes_of_anything_are_read_in_time(piece):
     assert time.process_time() - started < 5  # quadratic time is minutes
 
 
+@pytest.mark.parametrize(
+    ("left", "core", "right"),
+    [
+        ("(5,", "(5,5),(5,5)", "5),(5,5)"),
+        ("(5,5),", "<|im_end|>", "(5,5)"),
+        ("<", "<|im_end|>", "|im_end|>"),
+        ("<|obj_start|>a (5,", "(5,5),(5,5)", "5),(5,5)<|obj_end|> (5,5),(5,5)"),
+        ("<|box_start|>(5,5),", "<|box_start|>(5,5),(5,5)<|box_end|>", "(5,5)<|box_end|>"),
+        ("<|obj_", "<|obj_start|>x<|obj_end|>(5,5),(5,5)", "start|>y<|obj_end|> (5,5),(5,5)"),
+    ],
+)
+def test_markup_in_markup_is_read_in_time(left, core, right):
+    """Were each layer read only once the one inside it has gone, this would take minutes."""
+    started = time.process_time()
+    chain = read(left * 8000 + core + right * 8000)
+    assert parse(chain.text) == chain
+    assert time.process_time() - started < 5
+
+
 def test_half_a_character_is_refused_and_left_out():
     with pytest.raises(ChainError, match="character 2"):
         parse("a \ud800cat")

@@ -42,7 +42,7 @@ const [OPEN, CLOSE, COMMA] = ["[(\uff08]", "[)\uff09]", "[,\uff0c\u3001]"];
 const NUMBER = "[-\u2212\uff0d]?[0-9\uff10-\uff19]+(?:[.\uff0e][0-9\uff10-\uff19]+)?";
 const CORNER = [OPEN, NUMBER, COMMA, NUMBER, CLOSE].join(GAP);
 const CORNERS = `(?:${[CORNER, COMMA, CORNER].join(GAP)}|${[OPEN, CORNER, COMMA, CORNER, CLOSE].join(GAP)})`;
-const WORDS = `(?![${SPACES}])(?:[^<|\\n]|<(?!\\|)|\\|(?!>))+`;
+const WORDS = `(?![${SPACES}])(?:[^<|\\n\\ud800-\\udfff]|<(?!\\|)|\\|(?!>))+`;
 const MARKED =
     `<\\|obj_start\\|>${SPACE}(?<object>${WORDS})<\\|obj_end\\|>` +
     `|<\\|object_ref_start\\|>${SPACE}(?<reference>${WORDS})<\\|object_ref_end\\|>`;
@@ -52,7 +52,7 @@ const MARKUP = new RegExp(
     "gu",
 );
 const INSIDE = new RegExp(`^${GAP}${CORNERS}${GAP}$`);
-const COLOR = new RegExp(`${SPACE}${OPEN}([A-Za-z]+)${CLOSE}`, "y");
+const COLOR = new RegExp(`${SPACE}${OPEN}([A-Za-z\uff21-\uff3a\uff41-\uff5a]+)${CLOSE}`, "y");
 const ASCII_NUMBER = /-?[0-9]+(?:\.[0-9]+)?/g;
 const PHRASE_BOUNDARY =
     /[.,;:!?()\n\u2026\u3002\uff0e\uff0c\u3001\uff64\uff1b\uff1a\uff01\uff1f\uff08\uff09\uff3b\uff3d\uff5b\uff5d\u300c-\u300f\u300a\u300b\u3008\u3009\u3010\u3011\u3014\u3015\u3016\u3017\uff61-\uff63\u060c\u061b\u061f\u06d4\u0964\u0965]/g;
@@ -86,7 +86,7 @@ export function scan(text) {
         COLOR.lastIndex = end;
         const colorMatch = COLOR.exec(text);
         /** @type {string | null} */
-        let color = colorMatch?.[1].toLowerCase() ?? null;
+        let color = colorMatch?.[1].normalize("NFKC").toLowerCase() ?? null;
         const known = color !== null && isColor(color);
         if (colorMatch && (known || !plain)) end += colorMatch[0].length;
         else color = null;  // after a plain box a word in brackets may be prose
