@@ -138,7 +138,7 @@ class LockedRegions:
         Of the missing regions, each in its best place, the first one.
 
         Raises:
-            GoTError: the tokens would not hold it.
+            GoTError: no text with it behind would be read back as holding it.
         """
         text = self._decode(tokens)
         end = text.rfind(BOX_START) if text.rfind(BOX_START) > text.rfind(BOX_END) else len(text)
@@ -156,8 +156,6 @@ class LockedRegions:
             last = self._option(tokens, before, joined, region, regret if earlier else _no_regret)
             best.append(min([*earlier, last], key=lambda option: option.regret))
         first = min(best, key=lambda option: (option.start, option.regret))
-        if first.region in self.missing(self._decode(first.tokens)):
-            raise _cannot_join(first.region)
         self._settled = len(first.tokens)
         return first.tokens
 
