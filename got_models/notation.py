@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from PIL import ImageColor
 
 from .characters import SPACES
+from .errors import short_repr
 from .region import GRID, Box, Region
 
 MAX_REGIONS = 64
@@ -130,10 +131,10 @@ def scan(text: str) -> tuple[list[Found], list[Problem]]:
         problems += [Problem(start, end, complaint) for complaint in complaints]
 
         if color and not known:
-            problems.append(Problem(start, end, f"Unknown colour name {color!r} after a box."))
+            problems.append(Problem(start, end, f"Unknown colour name {short_repr(color)} after a box."))
             color = None
         if color and ImageColor.getrgb(color) in colors_rgb:
-            problems.append(Problem(start, end, f"Another box already has the colour {color!r}."))
+            problems.append(Problem(start, end, f"Another box already has the colour {short_repr(color)}."))
             color = None
         if color:
             colors_rgb.add(ImageColor.getrgb(color))
@@ -277,4 +278,4 @@ def _stray_token_message(token: str) -> str:
         return f"{token} without a readable box: expected {BOX_START}(x1,y1),(x2,y2){BOX_END}."
     if token in (OBJECT_START, OBJECT_END, REFERENCE_START, REFERENCE_END):
         return f"{token} that does not mark a phrase directly before a box."
-    return f"The special token {token!r} may not stand in a chain."
+    return f"The special token {short_repr(token)} may not stand in a chain."

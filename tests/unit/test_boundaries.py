@@ -193,6 +193,15 @@ def test_the_danger_reader_sees_each_danger(source: str) -> None:
     assert len(list(dangers(source))) == 1
 
 
+@pytest.mark.parametrize("file", [*FILES, *NODES], ids=lambda file: str(file.relative_to(ROOT)))
+def test_no_message_builds_a_whole_repr_to_cut_it(file: Path) -> None:
+    """Of nested data from outside it may be larger than the memory; `short_repr` is there for it."""
+    assert (
+        re.findall(r"\{[^{}]*!r:\.\d+\}", file.read_text(encoding="utf-8").replace('f"{value!r:.60}"', ""))
+        == []
+    )
+
+
 def test_the_danger_reader_lets_harmless_look_alikes_pass() -> None:
     assert list(dangers("model.eval()\ntorch.load(path, weights_only=True)\nevaluate(text)")) == []
 

@@ -287,6 +287,27 @@ def test_half_a_character_is_refused_and_left_out():
     assert read("a \ud800cat").text == "a cat"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<|{'a' * 100_000}|>",
+        f"a cat <|box_start|>(1,2),(3,4)<|box_end|> ({'a' * 100_000})",
+        f"a cat (1,2),(3,{'9' * 100_000})",
+        f"<|obj_start|>{'a' * 100_000}<|obj_end|>",
+        f"a cat <|box_start|>{'a' * 100_000}<|box_end|>",
+        f"<bbox {'a' * 50}>" * 2000,
+    ],
+)
+def test_messages_about_long_texts_are_short(text):
+    messages = [*read(text).warnings]
+    try:
+        parse(text)
+    except ChainError as error:
+        messages.append(str(error))
+    assert messages
+    assert max(map(len, messages)) < 400
+
+
 def test_unknown_task_is_refused():
     for method in (ReasoningChain.parse, ReasoningChain.read):
         with pytest.raises(GoTError, match=r"'paint'.*generate, edit"):

@@ -4,6 +4,8 @@
  * The same rules as in `got_models/lookalikes.py`, which is the authority.
  */
 
+import { excerpt } from "./notation.js";
+
 // Every repetition has an end, so that a hostile text takes no more time than another.
 const GAP = "[ \\t\\n\\u00a0\\u3000]{0,9}";
 const DIGIT = "[0-9\\uff10-\\uff19\\u0660-\\u0669\\u06f0-\\u06f9\\u0966-\\u096f]";
@@ -52,10 +54,8 @@ const [FIRST_YEAR, LAST_YEAR] = [1500, 2100];
 export function coordinatesNotRead(text) {
     const found = [...text.matchAll(LOOKALIKE)].filter(isMeant).map(([written]) => written.trim());
     if (!found.length) return null;
-    const [first] = found;
-    const shown = first.length > 60 ? `${first.slice(0, 57)}...` : first;
     const more = found.length > 1 ? ` There are ${found.length - 1} more like it.` : "";
-    return `'${shown}' looks like coordinates, but is not read: it makes no box. Write (x1,y1),(x2,y2) in thousandths` +
+    return `'${excerpt(found[0])}' looks like coordinates, but is not read: it makes no box. Write (x1,y1),(x2,y2) in thousandths` +
         ` of the picture, right behind the words that it belongs to.${more}`;
 }
 

@@ -103,7 +103,7 @@ export function scan(text) {
         for (const complaint of complaints) complain(complaint);
 
         if (color && !known) {
-            complain(`Unknown colour name '${color}' after a box.`);
+            complain(`Unknown colour name '${excerpt(color)}' after a box.`);
             color = null;
         }
         if (color && colors.has(spelling(color))) {
@@ -265,6 +265,14 @@ function seam(before, after, gap) {
     return TOKEN_END.test(before) && TOKEN_START.test(after) ? " " : "";
 }
 
+/**
+ * What messages show of a long text.
+ * @param {string} text
+ */
+export function excerpt(text) {
+    return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
 /** @param {string} token */
 function strayTokenMessage(token) {
     if (token === BOX_START || token === BOX_END) {
@@ -273,7 +281,7 @@ function strayTokenMessage(token) {
     if ([OBJECT_START, OBJECT_END, REFERENCE_START, REFERENCE_END].includes(token)) {
         return `${token} that does not mark a phrase directly before a box.`;
     }
-    return `The special token '${token}' may not stand in a chain.`;
+    return `The special token '${excerpt(token)}' may not stand in a chain.`;
 }
 
 /**
