@@ -28,6 +28,7 @@ from torch import Tensor
 
 from .changing import Change, take_up
 from .errors import GoTError, short_repr
+from .loading import loading, mllm_config, part_config
 from .prompts import SPECIAL_TOKENS
 from .whole_files import whole_file
 
@@ -219,18 +220,16 @@ def check_adapter(model: GoTModel, adapter: Adapter) -> None:
         GoTError: the adapter was trained on a checkpoint with other parts or widths.
     """
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+    from transformers import Qwen2_5_VLForConditionalGeneration
 
     from .ssgm import SemanticSpatialGuidance
 
     sizes = model.settings.sizes
-    with torch.device("meta"):
+    with torch.device("meta"), loading(model.path):
         parts = {
-            "mllm": Qwen2_5_VLForConditionalGeneration(
-                Qwen2_5_VLConfig.from_pretrained(model.path / "mllm", local_files_only=True)
-            ),
+            "mllm": Qwen2_5_VLForConditionalGeneration(mllm_config(model.path / "mllm")),
             "projectors": SemanticSpatialGuidance(sizes.hidden, sizes.cross_attention, sizes.pooled),
-            "unet": UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(model.path / "unet")),
+            "unet": UNet2DConditionModel.from_config(part_config(model.path / "unet")),
         }
     _check_fits(parts, adapter)
 

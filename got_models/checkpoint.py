@@ -12,14 +12,30 @@ Weights are safetensors only: pickled `.bin` and `.ckpt` files can run code when
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from safetensors import SafetensorError, safe_open
 
+from .configs import (
+    GENERATION,
+    TOKENIZER,
+    WIDTH,
+    check_mllm,
+    check_processor,
+    check_scheduler,
+    check_unet,
+    check_vae,
+)
+from .entries import Config, Kind, check_entries, multiple_of, number, one_of, whole
 from .errors import GoTError, short_repr
-from .guidance import LATENT_CHANNELS, VAE_FACTOR
+from .guidance import LARGEST_SIDE, LATENT_CHANNELS, SMALLEST_SIDE, VAE_FACTOR
+from .json_objects import read_json
+from .linked_files import files_below
+from .prompts import IMAGE_TOKENS
 from .ssgm import MASK_RULES
 from .whole_files import write_whole
 
@@ -29,6 +45,25 @@ PROJECTORS_FILE = "projectors.safetensors"
 UNET_CHANNELS = 3 * LATENT_CHANNELS  # noisy latents, reference, spatial
 WEIGHT_FILES = {"mllm": "model", "unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model"}
 TIME_IDS = 6  # original height and width, crop top and left, target height and width
+
+SETTINGS = {
+    "format_version": whole(1, FORMAT_VERSION),
+    "vision_size": whole(14, 4096),
+    "max_new_tokens": whole(1, 100_000),
+    "mask_rule": one_of(*MASK_RULES),
+}
+SIZES = {
+    "hidden": WIDTH,
+    "cross_attention": WIDTH,
+    "pooled": WIDTH,
+    "image_tokens": one_of(len(IMAGE_TOKENS)),
+}
+SIDE = multiple_of(VAE_FACTOR, SMALLEST_SIDE, LARGEST_SIDE)
+TASK = {
+    **dict.fromkeys(("semantic", "spatial", "reference"), number(-100, 100)),
+    "steps": whole(1, 100_000),
+    **dict.fromkeys(("width", "height"), SIDE),
+}
 
 Shapes = dict[str, tuple[int, ...]]
 Settings = TypeVar("Settings", "TaskSettings", "Sizes")
@@ -87,32 +122,23 @@ def read_settings(path: str | Path) -> CheckpointSettings:
     file = Path(path) / SETTINGS_FILE
     values = read_json(file)
     version = values.get("format_version")
-    if not isinstance(version, int) or version < 1:
-        raise GoTError(f"{file}: 'format_version' must be a whole number from 1 on, got {version!r}.")
-    if version > FORMAT_VERSION:
+    if isinstance(version, int) and version > FORMAT_VERSION:
         raise GoTError(
             f"{file} has format version {version}; this program reads up to {FORMAT_VERSION}. Update it."
         )
-    for key in ("vision_size", "max_new_tokens"):
-        if not isinstance(values.get(key), int) or values[key] < 1:
-            raise GoTError(f"{file}: {key!r} must be a whole number from 1 on, got {values.get(key)!r}.")
-    mask_rule = values.get("mask_rule", MASK_RULES[0])
-    if mask_rule not in MASK_RULES:
-        raise GoTError(
-            f"{file}: 'mask_rule' must be {' or '.join(map(repr, MASK_RULES))}, got {short_repr(mask_rule)}."
-        )
+    check_entries(file, values, SETTINGS, ("format_version", "vision_size", "max_new_tokens"))
     tasks = values.get("tasks")
     if not isinstance(tasks, dict) or set(tasks) != {"generate", "edit"}:
-        raise GoTError(f"{file}: 'tasks' must hold the entries 'generate' and 'edit', got {tasks!r}.")
+        raise GoTError(
+            f"{file}: 'tasks' must hold the entries 'generate' and 'edit', got {short_repr(tasks)}."
+        )
     return CheckpointSettings(
         vision_size=values["vision_size"],
         max_new_tokens=values["max_new_tokens"],
-        sizes=_numbers(Sizes, values.get("sizes"), f"{file}: 'sizes'"),
-        tasks={
-            name: _numbers(TaskSettings, task, f"{file}: the task {name!r}") for name, task in tasks.items()
-        },
-        format_version=version,
-        mask_rule=mask_rule,
+        sizes=_numbers(Sizes, SIZES, values.get("sizes"), file, "'sizes'"),
+        tasks={name: _numbers(TaskSettings, TASK, tasks[name], file, f"the task {name!r}") for name in tasks},
+        format_version=values["format_version"],
+        mask_rule=values.get("mask_rule", MASK_RULES[0]),
     )
 
 
@@ -126,26 +152,13 @@ def check(path: str | Path) -> CheckpointSettings:
         GoTError: missing or truncated files, or widths that do not fit; names the key and both shapes.
     """
     folder = Path(path)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise GoTError(f"There is no checkpoint folder {folder}.")
     _check_files(folder)
     settings = read_settings(folder)
     sizes = settings.sizes
-    mllm, unet, vae = (read_json(folder / part / "config.json") for part in ("mllm", "unet", "vae"))
-
-    hidden = mllm.get("text_config", mllm).get("hidden_size")
-    _check_value(folder / "mllm/config.json", "hidden_size", sizes.hidden, hidden)
-    config = folder / "unet/config.json"
-    _check_value(config, "addition_embed_type", "text_time", unet.get("addition_embed_type"))
-    _check_value(config, "in_channels", UNET_CHANNELS, unet.get("in_channels"))
-    _check_value(config, "cross_attention_dim", sizes.cross_attention, unet.get("cross_attention_dim"))
-    embedding = sizes.pooled + TIME_IDS * int(unet.get("addition_time_embed_dim") or 0)
-    key = "projection_class_embeddings_input_dim"
-    _check_value(config, key, embedding, unet.get(key))
-    config = folder / "vae/config.json"
-    _check_value(config, "latent_channels", LATENT_CHANNELS, vae.get("latent_channels"))
-    _check_value(config, "downsampling factor", VAE_FACTOR, 2 ** (len(vae.get("block_out_channels", [])) - 1))
-
+    mllm, unet, vae = _check_configs(folder, settings)
+    embedding = unet["projection_class_embeddings_input_dim"]
     _check_shapes(
         folder / PROJECTORS_FILE,
         read_shapes(folder / PROJECTORS_FILE),
@@ -156,7 +169,7 @@ def check(path: str | Path) -> CheckpointSettings:
             "output_projector_add.projector.bias": (sizes.pooled,),
         },
     )
-    unet_widths, vae_widths = unet.get("block_out_channels", [0]), vae.get("block_out_channels", [0])
+    unet_widths, vae_widths = unet["block_out_channels"], vae["block_out_channels"]
     _check_shapes(
         folder / "unet",
         part_shapes(folder / "unet"),
@@ -181,21 +194,44 @@ def check(path: str | Path) -> CheckpointSettings:
     return settings
 
 
-def read_json(file: Path) -> dict[str, Any]:
-    """Read a JSON object.
+def _check_configs(folder: Path, settings: CheckpointSettings) -> tuple[Config, Config, Config]:
+    """Check all config files, and return those of the MLLM, the UNet and the VAE.
 
     Raises:
-        GoTError: the file cannot be read, is not JSON, or holds something else than an object.
+        GoTError: an entry that cannot be used, or that does not fit the other parts.
     """
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise GoTError(f"{file} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise GoTError(f"{file} is not valid JSON: {error}.") from error
-    if not isinstance(values, dict):
-        raise GoTError(f"{file} must hold a JSON object, got {type(values).__name__}.")
-    return values
+    sizes = settings.sizes
+    files = {part: folder / part / "config.json" for part in WEIGHT_FILES}
+    mllm, unet, vae = (read_json(file) for file in files.values())
+    text = mllm.get("text_config", mllm)
+    if isinstance(text, dict):
+        _check_value(files["mllm"], "hidden_size", sizes.hidden, text.get("hidden_size"))
+    check_mllm(files["mllm"], mllm, sizes.hidden)
+    check_unet(files["unet"], unet)
+    key = "projection_class_embeddings_input_dim"
+    for name, needed in (
+        ("addition_embed_type", "text_time"),
+        ("in_channels", UNET_CHANNELS),
+        ("cross_attention_dim", sizes.cross_attention),
+        (key, sizes.pooled + TIME_IDS * unet["addition_time_embed_dim"]),
+    ):
+        _check_value(files["unet"], name, needed, unet.get(name))
+    _check_value(files["vae"], "latent_channels", LATENT_CHANNELS, vae.get("latent_channels"))
+    check_vae(files["vae"], vae)
+    scheduler = folder / "scheduler/scheduler_config.json"
+    schedule = read_json(scheduler)
+    check_scheduler(scheduler, schedule)
+    for name, task in settings.tasks.items():
+        most = schedule["num_train_timesteps"]
+        if task.steps > most:
+            raise GoTError(
+                f"{folder / SETTINGS_FILE}: the task {name!r} may have {most} steps, got {task.steps}."
+            )
+    for name, kinds in (("mllm/generation_config", GENERATION), ("processor/tokenizer_config", TOKENIZER)):
+        check_entries(folder / f"{name}.json", read_json(folder / f"{name}.json"), kinds)
+    processor = folder / "processor/preprocessor_config.json"
+    check_processor(processor, read_json(processor), mllm["vision_config"], settings.vision_size)
+    return mllm, unet, vae
 
 
 def read_index(index: Path) -> list[str]:
@@ -208,7 +244,7 @@ def read_index(index: Path) -> list[str]:
     if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
         raise GoTError(f"{index} must hold a 'weight_map' from tensors to files. Download it again.")
     names = sorted(set(weight_map.values()))
-    outside = [name for name in names if name in ("", ".", "..") or "/" in name or "\\" in name]
+    outside = [name for name in names if name in ("", ".", "..") or {*"/\\:\0"} & {*name}]
     if outside:
         raise GoTError(f"{index} names files outside its folder: {', '.join(outside)}. Do not trust it.")
     return names
@@ -227,7 +263,8 @@ def part_shapes(folder: Path) -> Shapes:
     """The shape of every tensor of one part, over all its weight files."""
     shapes: Shapes = {}
     for file in sorted(folder.glob("*.safetensors")):
-        shapes |= read_shapes(file)
+        if os.path.isfile(file):
+            shapes |= read_shapes(file)
     return shapes
 
 
@@ -243,21 +280,21 @@ def _check_files(folder: Path) -> None:
         "vae/config.json",
         "scheduler/scheduler_config.json",
     ]
-    missing = [name for name in required if not (folder / name).is_file()]
+    missing = [name for name in required if not os.path.isfile(folder / name)]
     for part, stem in (
         ("mllm", "model"),
         ("unet", "diffusion_pytorch_model"),
         ("vae", "diffusion_pytorch_model"),
     ):
         index = folder / part / f"{stem}.safetensors.index.json"
-        if index.is_file():
+        if os.path.isfile(index):
             missing += [
-                f"{part}/{shard}" for shard in read_index(index) if not (index.parent / shard).is_file()
+                f"{part}/{shard}" for shard in read_index(index) if not os.path.isfile(index.parent / shard)
             ]
-        elif not (folder / part / f"{stem}.safetensors").is_file():
+        elif not os.path.isfile(folder / part / f"{stem}.safetensors"):
             missing.append(f"{part}/{stem}.safetensors")
     if missing:
-        pickles = sorted(str(file.relative_to(folder)) for file in folder.rglob("*.bin"))
+        pickles = [str(file.relative_to(folder)) for file in files_below(folder) if file.suffix == ".bin"]
         advice = f" Pickled weights ({', '.join(pickles)}) are not accepted; convert them." if pickles else ""
         raise GoTError(f"The checkpoint folder {folder} lacks {', '.join(missing)}.{advice}")
 
@@ -265,7 +302,8 @@ def _check_files(folder: Path) -> None:
 def _check_value(file: Path, key: str, expected: object, received: object) -> None:
     if received != expected:
         raise GoTError(
-            f"{file}: {key} is {received!r}, but the other parts of the checkpoint need {expected!r}."
+            f"{file}: {key} is {short_repr(received)}, but the other parts of the checkpoint need "
+            f"{expected!r}."
         )
 
 
@@ -279,12 +317,11 @@ def _check_shapes(
             raise GoTError(f"{file}: {key} has shape {list(shapes[key])}, but {list(shape)} is needed.")
 
 
-def _numbers(kind: type[Settings], values: object, where: str) -> Settings:
+def _numbers(
+    kind: type[Settings], kinds: Mapping[str, Kind], values: object, file: Path, where: str
+) -> Settings:
     """A dataclass of numbers from JSON, with every entry present, of its type and none unknown."""
-    names = {field.name: (int, float) if field.type == "float" else int for field in fields(kind)}
-    if not isinstance(values, dict) or set(values) != set(names):
-        raise GoTError(f"{where} must hold exactly {', '.join(names)}; got {values!r}.")
-    for name, types in names.items():
-        if isinstance(values[name], bool) or not isinstance(values[name], types):
-            raise GoTError(f"{where}: {name!r} must be a number, got {values[name]!r}.")
+    if not isinstance(values, dict) or set(values) != set(kinds):
+        raise GoTError(f"{file}: {where} must hold exactly {', '.join(kinds)}; got {short_repr(values)}.")
+    check_entries(file, values, kinds)
     return kind(**values)

@@ -16,6 +16,7 @@ from .errors import GoTError
 
 LATENT_CHANNELS = 4
 VAE_FACTOR = 8
+SMALLEST_SIDE, LARGEST_SIDE = 64, 2048  # of a picture that is drawn, in pixels
 BRANCHES = ("full", "semantic", "reference", "null")
 
 

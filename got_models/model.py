@@ -13,8 +13,11 @@ from torch import Tensor
 
 from .chain import Box, ReasoningChain, Region
 from .checkpoint import PROJECTORS_FILE, CheckpointSettings, check
+from .configs import SCHEDULER
 from .errors import GoTError
-from .guidance import BRANCHES, VAE_FACTOR, Guidance, GuidanceScales
+from .guidance import BRANCHES, LARGEST_SIDE, SMALLEST_SIDE, VAE_FACTOR, Guidance, GuidanceScales
+from .json_objects import read_json
+from .loading import check_tokens, load_image_processor, load_part, load_tokenizer, loading, part_config
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     from .sampler import Step
     from .ssgm import SemanticSpatialGuidance
 
-SMALLEST_SIDE, LARGEST_SIDE = 64, 2048
 MASKS_KEPT = 128
 """How many encoded masks a model remembers: those of the two largest chains; 256 kB each at 1024 x 1024."""
 Mask = tuple[Box, str] | None
@@ -82,19 +84,20 @@ class GoTModel:
     @cached_property
     def reasoner(self) -> Reasoner:
         """The MLLM with its tokenizer and image processor."""
-        from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
+        from transformers import Qwen2_5_VLForConditionalGeneration
 
         from .quantization import quantize_mllm
         from .reasoner import Reasoner
 
         mllm = self._load(Qwen2_5_VLForConditionalGeneration, "mllm", self.dtype)
+        tokenizer = load_tokenizer(self.path / "processor")
+        check_tokens(self.path, mllm.config, tokenizer)
         if self.mllm_bits is not None:
             quantize_mllm(mllm, self.mllm_bits)
-        processor = self.path / "processor"
         return Reasoner(
             mllm.to(self.device),
-            AutoTokenizer.from_pretrained(processor, local_files_only=True),
-            _image_processor_class().from_pretrained(processor, local_files_only=True),
+            tokenizer,
+            load_image_processor(self.path / "processor"),
             self.settings.vision_size,
             self.settings.max_new_tokens,
         )
@@ -121,18 +124,15 @@ class GoTModel:
         """The VAE. Unless its config says otherwise, it stays in float32 where float16 would overflow."""
         from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-        overflows = self.dtype == torch.float16 and AutoencoderKL.load_config(self.path / "vae").get(
-            "force_upcast", True
-        )
+        config = part_config(self.path / "vae")
+        overflows = self.dtype == torch.float16 and config.get("force_upcast", True)
         return self._load(AutoencoderKL, "vae", torch.float32 if overflows else self.dtype).to(self.device)
 
     @cached_property
     def scheduler_config(self) -> dict[str, Any]:
         """The noise schedule, from which every sampler's scheduler is built."""
-        from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
-
-        config: dict[str, Any] = DDPMScheduler.load_config(self.path / "scheduler")
-        return config
+        config = read_json(self.path / "scheduler" / "scheduler_config.json")
+        return {key: value for key, value in config.items() if key in SCHEDULER}
 
     def reason(
         self,
@@ -345,25 +345,12 @@ class GoTModel:
 
         sizes = self.settings.sizes
         projectors = SemanticSpatialGuidance(sizes.hidden, sizes.cross_attention, sizes.pooled)
-        projectors.load_state_dict(load_file(self.path / PROJECTORS_FILE))
+        with loading(self.path / PROJECTORS_FILE):
+            projectors.load_state_dict(load_file(self.path / PROJECTORS_FILE))
         return projectors.eval().requires_grad_(False)
 
     def _load(self, part_class: Any, name: str, dtype: torch.dtype) -> Any:
-        """Load one part whole, on the CPU: a missing or mis-shaped tensor is an error, not a random start."""
-        folder = self.path / name
-        try:
-            part, report = part_class.from_pretrained(
-                folder,
-                torch_dtype=dtype,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
-            raise GoTError(f"{folder} cannot be loaded: {error}") from error
-        if report["missing_keys"]:
-            raise GoTError(f"{folder} lacks the tensors {', '.join(sorted(report['missing_keys'])[:5])}.")
-        return part.eval().requires_grad_(False)
+        return load_part(part_class, self.path / name, dtype)
 
 
 def resize_result(picture: Image.Image, source_size: tuple[int, int], short_side: int) -> Image.Image:
@@ -382,14 +369,3 @@ def finish_edit(
 
     picture = resize_result(picture, source.size, min(picture.size))
     return keep_outside_boxes(picture, source, chain.regions) if keep_outside else picture
-
-
-def _image_processor_class() -> Any:
-    """Qwen2-VL's image processor on Pillow: a class of its own since transformers 5, the default before."""
-    try:
-        from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
-    except ImportError:
-        from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
-
-        return Qwen2VLImageProcessor
-    return Qwen2VLImageProcessorPil

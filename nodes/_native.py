@@ -5,7 +5,6 @@ Shape letters as in the library's `guidance.py`: b batch, h = H/8, w = W/8, Dc c
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ..got_models.checkpoint import UNET_CHANNELS, CheckpointSettings, check
+from ..got_models.checkpoint import UNET_CHANNELS, CheckpointSettings, check, read_index
 from ..got_models.errors import GoTError, short_repr
 from ..got_models.finite import check_finite, first_not_finite
 from ..got_models.guidance import (
@@ -34,6 +33,8 @@ from ..got_models.guidance import (
     branch_inputs,
     combine,
 )
+from ..got_models.json_objects import read_json
+from ..got_models.loading import loading, part_config
 from ._images import fit_preview_colors
 from ._inputs import received
 from .guidance import Conditioning, conditioning
@@ -281,8 +282,8 @@ def unet_shapes(file: Path) -> dict[str, torch.Size]:
     """The name and shape of every tensor that a diffusers UNet with this config.json has."""
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-    with torch.device("meta"):
-        unet = UNet2DConditionModel.from_config(_read_config(file, {}))
+    with torch.device("meta"), loading(file):
+        unet = UNet2DConditionModel.from_config(part_config(file.parent))
     return {name: tensor.shape for name, tensor in unet.state_dict().items()}
 
 
@@ -386,11 +387,9 @@ def unet_config(file: Path) -> dict[str, Any]:
 
 
 def _read_config(file: Path, needs: Mapping[str, object]) -> dict[str, Any]:
-    """A diffusers config; an entry other than what ComfyUI's classes have built in is an error."""
-    try:
-        config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise GoTError(f"{file} is not valid JSON: {error}.") from error
+    """A diffusers config that `check` has passed; an entry other than what ComfyUI's classes have built in is
+    an error."""
+    config = read_json(file)
     for key, needed in needs.items():
         if config.get(key, needed) != needed:
             raise GoTError(
@@ -423,7 +422,7 @@ def _attends(file: Path, blocks: list[str], plain: str) -> list[bool]:
 def _read_tensors(folder: Path) -> dict[str, Tensor]:
     """All tensors of a diffusers part, from its one file or its shards."""
     index = folder / f"{WEIGHTS}.index.json"
-    files = sorted(set(_read_config(index, {})["weight_map"].values())) if index.is_file() else [WEIGHTS]
+    files = read_index(index) if index.is_file() else [WEIGHTS]
     tensors: dict[str, Tensor] = {}
     for file in files:
         tensors |= comfy.utils.load_torch_file(str(folder / file), safe_load=True)

@@ -12,8 +12,9 @@ import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor
 
-from ..checkpoint import TIME_IDS, UNET_CHANNELS, Shapes, Sizes, read_json
+from ..checkpoint import TIME_IDS, UNET_CHANNELS, Shapes, Sizes
 from ..errors import GoTError
+from ..json_objects import read_json
 from ..ssgm import SemanticSpatialGuidance
 from .folders import GOT, QWEN, SDXL, PublishedFolders
 from .names import BASE, LORA_A, LORA_B, PARTS, PROJECTORS, Recipe, gather, plain_mllm_name

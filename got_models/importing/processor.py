@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from ..checkpoint import read_json
 from ..errors import GoTError
+from ..json_objects import read_json
 from ..prompts import SPECIAL_TOKENS
 
 

@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import read_json
 from ..errors import GoTError
 from ..exclusive_lock import exclusive_lock
+from ..json_objects import read_json
 from ..whole_files import UnwritableError
 from .folders import UNFINISHED
 from .writing import checksum

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from diffusers.models.attention_processor import AttnProcessor
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from peft import LoraConfig, get_peft_model, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
@@ -22,6 +21,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ..adapter import LORA_A, LORA_B, TOKENS, WORD_IDS, WORDS, Adapter, special_token_ids
 from ..errors import GoTError, short_repr
+from ..loading import part_config
 from ..model import GoTModel
 from ..reasoner import hidden_states_of_features, select_image_tokens
 from .int8_base import keep_in_int8
@@ -51,7 +51,7 @@ class LoraModules(nn.Module):
         known = model.reasoner.mllm.get_input_embeddings().weight.detach()
         starts = [known[new[token] or [token]].float().mean(dim=0) for token in self.word_tokens]
         self.scheduler = DDPMScheduler.from_config(model.scheduler_config)
-        self.scaling_factor: float = AutoencoderKL.load_config(model.path / "vae")["scaling_factor"]
+        self.scaling_factor: float = part_config(model.path / "vae")["scaling_factor"]
         torch.manual_seed(config.seed)  # of the factors A
         model.reasoner.mllm.model.visual = nn.Identity()  # its features come from the cache
         if config.fp8_base:

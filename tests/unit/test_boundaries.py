@@ -57,8 +57,8 @@ OPTIONAL = {"bitsandbytes", "pyarrow"}  # used where the user has them
 # Ground floor first. A room imports from its own floor and from lower ones, never from a higher one.
 FLOORS = [
     {"errors"},
-    {"characters", "exclusive_lock", "linked_files", "text_files", "yaml_mappings"},
-    {"region", "whole_files"},
+    {"characters", "entries", "exclusive_lock", "linked_files", "text_files", "yaml_mappings"},
+    {"json_objects", "region", "whole_files"},
     {"notation"},
     {"lookalikes"},
     {"chain", "finite"},
@@ -78,7 +78,8 @@ FLOORS = [
     },
     {"edit_area", "vae"},
     {"reasoner", "sampler", "ssgm", "writing"},
-    {"checkpoint"},
+    {"configs"},
+    {"checkpoint", "loading"},
     {"conversation", "importing", "model"},
     {"adapter", "merging"},
     {"dataset", "shapes"},
