@@ -250,6 +250,16 @@ def without_ours(config: Config) -> dict[str, Any]:
     }
 
 
+def known_mllm(config: Config) -> dict[str, Any]:
+    """The entries of an MLLM's config that `check_mllm` knows: others could change what the library does."""
+    outer = MLLM if "text_config" in config else {**MLLM_TEXT, **MLLM}
+    known = {key: value for key, value in config.items() if key in outer}
+    for name, kinds in (("text_config", MLLM_TEXT), ("vision_config", MLLM_VISION)):
+        if name in known:
+            known[name] = {key: value for key, value in known[name].items() if key in kinds}
+    return known
+
+
 def check_mllm(file: Path, config: Config, hidden: int) -> None:
     """mllm/config.json; `hidden`: the width that the other parts need.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .configs import without_ours
+from .configs import PROCESSOR, known_mllm, without_ours
 from .errors import GoTError
 from .json_objects import read_json
 from .prompts import IMAGE_PAD, SPECIAL_TOKENS, VISION_START, conversation
@@ -54,7 +54,7 @@ def mllm_config(folder: Path) -> Qwen2_5_VLConfig:
     from transformers import Qwen2_5_VLConfig
 
     with loading(folder / "config.json"):
-        return Qwen2_5_VLConfig.from_dict(part_config(folder))
+        return Qwen2_5_VLConfig.from_dict(known_mllm(read_json(folder / "config.json")))
 
 
 def load_part(part_class: Any, folder: Path, dtype: torch.dtype) -> Any:
@@ -131,7 +131,8 @@ def load_image_processor(folder: Path) -> Any:
         GoTError: its settings cannot be used.
     """
     with loading(folder / "preprocessor_config.json"):
-        return _image_processor_class().from_pretrained(folder, local_files_only=True)
+        settings = read_json(folder / "preprocessor_config.json")
+        return _image_processor_class()(**{key: settings[key] for key in PROCESSOR if key in settings})
 
 
 def _image_processor_class() -> Any:

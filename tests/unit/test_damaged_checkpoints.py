@@ -330,3 +330,11 @@ def test_the_bundled_checkpoint_loads_without_a_network(folder: Path) -> None:
     load_everything(folder)
     assert isinstance(GoTModel.from_pretrained(folder).vae, AutoencoderKL)
     assert isinstance(GoTModel.from_pretrained(folder).unet, UNet2DConditionModel)
+
+
+@pytest.mark.parametrize("key", ["return_dict", "use_return_dict", "output_attentions", "is_encoder_decoder"])
+def test_an_entry_that_no_checkpoint_has_changes_nothing(folder: Path, key: str) -> None:
+    before = GoTModel.from_pretrained(folder).reasoner.mllm.config.to_dict()
+    for path in (key, f"text_config.{key}", f"vision_config.{key}"):
+        put(folder, MLLM, path, key != "return_dict")
+    assert GoTModel.from_pretrained(folder).reasoner.mllm.config.to_dict() == before
