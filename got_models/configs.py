@@ -323,7 +323,7 @@ def check_unet(file: Path, config: Config) -> None:
     Raises:
         GoTError: as `check_mllm`.
     """
-    required = ("block_out_channels", "down_block_types", "up_block_types", "layers_per_block")
+    required = ("block_out_channels", "down_block_types", "up_block_types")
     check_entries(file, config, UNET, (*required, "cross_attention_dim", "addition_time_embed_dim"))
     _check_levels(file, config)
     heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
@@ -338,8 +338,8 @@ def check_vae(file: Path, config: Config) -> None:
     Raises:
         GoTError: as `check_mllm`.
     """
-    required = ("block_out_channels", "down_block_types", "up_block_types", "layers_per_block")
-    check_entries(file, config, VAE, (*required, "scaling_factor"))
+    required = ("block_out_channels", "down_block_types", "up_block_types", "scaling_factor")
+    check_entries(file, config, VAE, required)
     factor = 2 ** (len(config["block_out_channels"]) - 1)
     needed = f"the other parts of the checkpoint need {VAE_FACTOR}"
     _check(file, factor == VAE_FACTOR, f"downsampling factor is {factor}, but {needed}")

@@ -99,7 +99,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         missing = sorted(set(SPECIAL_TOKENS) - tokenizer.get_vocab().keys())
         if missing:
             raise GoTError(f"{folder}: the tokenizer lacks {', '.join(missing[:MOST_NAMED])}. Copy it again.")
-        conversation(tokenizer, "edit", "a", 1)  # a chat template is a program, and may be damaged
+        conversation(tokenizer, "generate", "a", 0)  # a chat template is a program, and may be damaged
     return tokenizer
 
 

@@ -309,7 +309,7 @@ def load_vae(folder: Path) -> comfy.sd.VAE:
         "out_ch": 3,
         "ch": base,
         "ch_mult": multipliers,
-        "num_res_blocks": config["layers_per_block"],
+        "num_res_blocks": config.get("layers_per_block", 1),
         "attn_resolutions": [],
         "dropout": 0.0,
     }
@@ -342,9 +342,9 @@ def unet_config(file: Path) -> dict[str, Any]:
     config = _read_config(file, UNET_NEEDS)
     base, multipliers = _widths(file, config)
     levels = len(multipliers)
-    resnets = _per_level(config["layers_per_block"], levels)
-    depths = _per_level(config["transformer_layers_per_block"], levels)
-    heads = _per_level(config.get("num_attention_heads") or config["attention_head_dim"], levels)
+    resnets = _per_level(config.get("layers_per_block", 2), levels)
+    depths = _per_level(config.get("transformer_layers_per_block", 1), levels)
+    heads = _per_level(config.get("num_attention_heads") or config.get("attention_head_dim", 8), levels)
     attends_down = _attends(file, config["down_block_types"], "DownBlock2D")
     attends_up = _attends(file, config["up_block_types"][::-1], "UpBlock2D")
     widths = config["block_out_channels"]
@@ -379,7 +379,7 @@ def unet_config(file: Path) -> dict[str, Any]:
         "adm_in_channels": config["projection_class_embeddings_input_dim"],
         "num_classes": "sequential",
         "use_spatial_transformer": True,
-        "use_linear_in_transformer": config["use_linear_projection"],
+        "use_linear_in_transformer": config.get("use_linear_projection", False),
         "use_temporal_attention": False,
         "use_temporal_resblock": False,
         "legacy": False,
