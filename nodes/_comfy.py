@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._png import restore_chains
+from ..got_models.errors import printable
+from ._png import prepare
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 MODEL_FOLDER = "got"
 TRAINING_ROUTE = "/got/training/{name}"
+TEXT_EVENT = "got_text"
 DTYPES = ["auto", "float32", "bfloat16", "float16"]
 
 
@@ -57,7 +59,7 @@ def register() -> bool:
                 )
             return other == here
     folder_paths.add_model_folder_path(MODEL_FOLDER, os.path.join(folder_paths.models_dir, MODEL_FOLDER))
-    PromptServer.instance.add_on_prompt_handler(restore_chains)
+    PromptServer.instance.add_on_prompt_handler(lambda request: prepare(request, running_node))
     routes.get(TRAINING_ROUTE)(answer_page)
     return True
 
@@ -170,6 +172,14 @@ def room_for_training() -> Iterator[None]:
 # What the user sees, and the way to stop
 
 
+def running_node() -> str | None:
+    """The name of the node that ComfyUI runs in this thread."""
+    from comfy_execution.utils import get_executing_context
+
+    context = get_executing_context()
+    return None if context is None else str(context.node_id)
+
+
 def stop_if_interrupted() -> bool:
     """Raises ComfyUI's own exception if the user pressed stop; else False, to serve as a `should_stop`."""
     if inside_comfyui():
@@ -189,20 +199,36 @@ def interrupted() -> bool:
 
 
 def send(event: str, data: dict[str, Any]) -> None:
-    """Tell the pages that are open."""
-    if inside_comfyui():
-        from server import PromptServer
+    """Tell the page that has queued what runs now, and say which prompt this is; a script's has no page.
 
-        PromptServer.instance.send_sync(event, data)
-
-
-def show_text(text: str, node_id: str | None) -> None:
-    """Show text on a node while it works."""
-    if node_id is None or not inside_comfyui():
+    Texts of `data` may come from outside: what cannot be encoded leaves as escapes.
+    """
+    if not inside_comfyui():
         return
     from server import PromptServer
 
-    PromptServer.instance.send_progress_text(text, node_id)
+    server = PromptServer.instance
+    if server.client_id is not None:
+        message = {**data, "prompt_id": server.last_prompt_id}
+        server.send_sync(event, encodable(message), server.client_id)
+
+
+def encodable(value: Any) -> Any:
+    """The value with all its texts `printable`, in lists and dictionaries too."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {encodable(key): encodable(entry) for key, entry in value.items()}
+    return [encodable(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
+def show_text(text: str, node_id: str | None) -> None:
+    """Show text on a node while it works.
+
+    Not by ComfyUI's `send_progress_text`: its text is HTML in some frontends, and goes to every page.
+    """
+    if node_id is not None:
+        send(TEXT_EVENT, {"node": node_id, "text": text})
 
 
 def progress_bar(total: int) -> Callable[[int, Any], None]:

@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import string
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -52,7 +52,7 @@ class _Found(NamedTuple):
 def checkpoint_names() -> list[str]:
     """The bundled checkpoint, then every one in the `got` model folders; one to be imported says so."""
     found = _checkpoints()
-    return [BUNDLED_NAME, *sorted(name + NEEDS_IMPORT * found[name].needs_import for name in found)]
+    return [BUNDLED_NAME, *sorted(name + NEEDS_IMPORT * found[name].needs_import for name in offered(found))]
 
 
 def checkpoint_folder(name: str) -> Path:
@@ -147,7 +147,8 @@ def _group(folder: Path) -> list[Path]:
 
 def input_files(suffix: str) -> list[str]:
     """The names of all files with this suffix (`.png`) in ComfyUI's input folder."""
-    return [path.name for path, _ in _reachable(_input_folder()) if path.name.lower().endswith(suffix)]
+    names = [path.name for path, _ in _reachable(_input_folder())]
+    return offered(name for name in names if name.lower().endswith(suffix))
 
 
 def input_file(name: str) -> Path:
@@ -261,6 +262,17 @@ def typed_path(text: str) -> Path | None:
 
 
 # Looking through folders
+
+
+def offered(names: Iterable[str]) -> list[str]:
+    """Of names on disk those that a list in the page may hold: some frontends take a `<` there for markup."""
+    harmless = []
+    for name in names:
+        if "<" in name or name != printable(name):
+            _leave_out(name, "its name holds < or a control character. Rename it")
+        else:
+            harmless.append(name)
+    return harmless
 
 
 def subfolders(folder: str | Path) -> list[Path]:

@@ -1,13 +1,14 @@
 """The chain in a saved picture: how it gets into the PNG, also when nodes are cached, and is read back.
 
-ComfyUI's save nodes write whatever stands in the hidden EXTRA_PNGINFO into the file. That dictionary is new
-for every run, but a node whose inputs did not change is not run again and cannot fill it. So the chains of
-earlier runs are remembered, and put in when a prompt with the same node and the same inputs is queued.
+ComfyUI's save nodes write whatever they find in the hidden EXTRA_PNGINFO into the file. One such dictionary
+serves a whole run, in which several plans may be drawn: one after another, beside each other, or, where an
+input is a list, all by the same nodes. So each save node finds in it the plan of its own pictures, or none.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,41 +16,107 @@ from ..got_models.chain import ReasoningChain
 from ..got_models.errors import GoTError
 
 CHAIN_KEY = "got_chain"
-ENCODER = "GoTSSGMEncode"  # the node whose chains are remembered
+ENCODER = "GoTSSGMEncode"  # the node whose chains are drawn
 MOST_REMEMBERED = 100
 
-_remembered: dict[str, dict[str, Any]] = {}
+_remembered: dict[str, list[Any]] = {}
+"""The chains that encoders were given, by all that these depend on: for runs in which they are cached."""
 
 
-def store_chain(chain: ReasoningChain, extra_pnginfo: dict[str, Any] | None) -> None:
-    """Let the pictures saved in this run carry the chain."""
-    if extra_pnginfo is not None:
-        extra_pnginfo[CHAIN_KEY] = chain.to_json()
+class PictureInformation(dict[str, Any]):
+    """EXTRA_PNGINFO of one run: what the client sent and, for a node that saves, the plan of its pictures.
 
+    That is the plan of the one encoder upstream on which no other builds, as a second edit builds on the
+    first. Of several encoders, or of one that was given several plans, nothing tells which a picture shows.
 
-def remember_chain(chain: ReasoningChain, prompt: dict[str, Any] | None, node_id: str | None) -> None:
-    """Keep what a node made, for later runs in which it comes from the cache."""
-    if prompt is not None and node_id in prompt:
-        _remembered[_recipe(prompt, node_id)] = chain.to_json()
+    Args:
+        reader: the name of the node that is running, thus of the one that reads.
+    """
+
+    def __init__(
+        self, given: dict[str, Any], prompt: dict[str, Any], reader: Callable[[], str | None]
+    ) -> None:
+        super().__init__({key: value for key, value in given.items() if key != CHAIN_KEY})
+        self._prompt = prompt
+        self._reader = reader
+        self._recipes = {name: _recipe(prompt, name) for name in prompt if _kind(prompt, name) == ENCODER}
+        self._chains = {name: _remembered.get(recipe, []) for name, recipe in self._recipes.items()}
+        self._encoded: set[str] = set()
+        self._all_known = True
+
+    def add(self, encoder: str, chain: ReasoningChain) -> None:
+        """Note what an encoder was given, in this run and for those in which it is cached."""
+        if encoder not in self._recipes:  # a node of the prompt has put it into the graph while it ran
+            self._all_known = False
+            return
+        data, recipe = chain.to_json(), self._recipes[encoder]
+        before = self._chains[encoder] if encoder in self._encoded else []
+        self._encoded.add(encoder)
+        self._chains[encoder] = _with(before, data)
+        _remembered[recipe] = _with(_remembered.pop(recipe, []), data)
         if len(_remembered) > MOST_REMEMBERED:
             del _remembered[next(iter(_remembered))]
 
+    def as_read(self) -> dict[str, Any]:
+        """What the node that is running finds."""
+        plain = {key: dict.__getitem__(self, key) for key in dict.__iter__(self)}
+        chain = self._own_chain()
+        return plain if chain is None else {**plain, CHAIN_KEY: chain}
 
-def restore_chains(request: dict[str, Any]) -> dict[str, Any]:
-    """Called by ComfyUI with every prompt that is queued: puts in the chain that its nodes made before.
+    def _own_chain(self) -> Any:
+        reader = self._reader()
+        if reader is None or not self._all_known:
+            return None
+        encoders = _upstream(self._prompt, reader) & self._recipes.keys()
+        built_on = set().union(*(_upstream(self._prompt, name) - {name} for name in encoders))
+        last = encoders - built_on
+        chains = self._chains[last.pop()] if len(last) == 1 else []
+        return chains[0] if len(chains) == 1 else None
 
-    That is the one which no other chain builds on, as a second edit builds on the first. Where there are
-    several, nothing tells which of them a picture from the cache shows: it carries none, not a wrong one.
-    """
-    prompt = request.get("prompt") or {}
+    # All ways in which a node may read a dictionary
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.as_read())
+
+    def __len__(self) -> int:
+        return len(self.as_read())
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.as_read()
+
+    def __getitem__(self, key: str) -> Any:
+        return self.as_read()[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.as_read().get(key, default)
+
+    def keys(self) -> Any:
+        return self.as_read().keys()
+
+    def values(self) -> Any:
+        return self.as_read().values()
+
+    def items(self) -> Any:
+        return self.as_read().items()
+
+    def copy(self) -> dict[str, Any]:
+        return self.as_read()
+
+
+def prepare(request: dict[str, Any], reader: Callable[[], str | None]) -> dict[str, Any]:
+    """Called with every prompt that is queued: lets the pictures of its run carry their plans."""
+    prompt = request.get("prompt")
     data = request.setdefault("extra_data", {})
-    information = data["extra_pnginfo"] = data.get("extra_pnginfo") or {}
-    encoders = [name for name, node in prompt.items() if node.get("class_type") == ENCODER]
-    built_on = set().union(*(_upstream(prompt, name) - {name} for name in encoders))
-    last = [name for name in encoders if name not in built_on]
-    if len(last) == 1 and (chain := _remembered.get(_recipe(prompt, last[0]))):
-        information[CHAIN_KEY] = chain
+    given = data.get("extra_pnginfo") or {}
+    if isinstance(prompt, dict) and isinstance(given, dict):
+        data["extra_pnginfo"] = PictureInformation(given, prompt, reader)
     return request
+
+
+def store_chain(chain: ReasoningChain, extra_pnginfo: dict[str, Any] | None, encoder: str | None) -> None:
+    """Let the pictures that are drawn after this encoder carry the chain."""
+    if isinstance(extra_pnginfo, PictureInformation) and encoder is not None:
+        extra_pnginfo.add(encoder, chain)
 
 
 def read_chain(path: Path) -> ReasoningChain:
@@ -78,13 +145,15 @@ def read_chain(path: Path) -> ReasoningChain:
     return ReasoningChain.from_json(data)
 
 
+def _with(chains: list[Any], chain: Any) -> list[Any]:
+    """Whether there is one or more than one is all that matters."""
+    return chains if chain in chains else [*chains, chain][:2]
+
+
 def _recipe(prompt: dict[str, Any], node_id: str) -> str:
-    """All that a node's result depends on: the node and everything upstream, as text."""
+    """All in a prompt that a node's result depends on: the node and everything upstream, as text."""
     nodes = {
-        name: [
-            prompt[name]["class_type"],
-            {key: _plain(value) for key, value in prompt[name]["inputs"].items()},
-        ]
+        name: [_kind(prompt, name), {key: _plain(value) for key, value in _inputs(prompt, name).items()}]
         for name in _upstream(prompt, node_id)
     }
     return json.dumps(nodes, sort_keys=True)
@@ -98,8 +167,20 @@ def _upstream(prompt: dict[str, Any], node_id: str) -> set[str]:
         name = pending.pop()
         if name in prompt and name not in found:
             found.add(name)
-            pending += [value[0] for value in prompt[name]["inputs"].values() if _is_link(value)]
+            pending += [value[0] for value in _inputs(prompt, name).values() if _is_link(value)]
     return found
+
+
+# A prompt is read before ComfyUI has checked it.
+
+
+def _kind(prompt: dict[str, Any], name: str) -> Any:
+    return prompt[name].get("class_type") if isinstance(prompt[name], dict) else None
+
+
+def _inputs(prompt: dict[str, Any], name: str) -> dict[str, Any]:
+    inputs = prompt[name].get("inputs") if isinstance(prompt[name], dict) else None
+    return inputs if isinstance(inputs, dict) else {}
 
 
 def _is_link(value: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..got_models.errors import GoTError, short_repr
 from ..got_models.linked_files import files_below
 from ._comfy import MODEL_FOLDER, send
-from ._folders import NAMING, is_folder_name, lora_folders, output_folder, subfolders
+from ._folders import NAMING, is_folder_name, lora_folders, offered, output_folder, subfolders
 
 if TYPE_CHECKING:
     from aiohttp.web import Request, Response
@@ -64,7 +64,7 @@ def newest_samples(folder: Path) -> Path | None:
 
 def adapter_names() -> list[str]:
     """The adapters of trainings here, then the files in the folder `got` of ComfyUI's folders for LoRA."""
-    return list(_adapters())
+    return offered(_adapters())
 
 
 def adapter_file(name: str) -> Path:
@@ -246,7 +246,7 @@ def thinned(points: Points) -> list[list[float]]:
 
 
 def reporter(name: str, steps: int, node_id: str | None) -> Report:
-    """A report that the node shows in every open page."""
+    """A report that the node shows in the page that has queued it."""
     return Report(name, steps, lambda message: send(EVENT, {"node": node_id, **message}))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..got_models.chain import ReasoningChain
 from ._comfy import progress_bar, result_device, stop_if_interrupted
 from ._inputs import checked
-from ._png import remember_chain, store_chain
+from ._png import store_chain
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -114,7 +114,7 @@ class GoTSSGMEncode:
                     },
                 ),
             },
-            "hidden": {"prompt": "PROMPT", "unique_id": "UNIQUE_ID", "extra_pnginfo": "EXTRA_PNGINFO"},
+            "hidden": {"unique_id": "UNIQUE_ID", "extra_pnginfo": "EXTRA_PNGINFO"},
         }
 
     def encode(
@@ -124,7 +124,6 @@ class GoTSSGMEncode:
         width: int,
         height: int,
         reference: Tensor | None = None,
-        prompt: dict[str, Any] | None = None,
         unique_id: str | None = None,
         extra_pnginfo: dict[str, Any] | None = None,
     ) -> tuple[EncodedPlan, Conditioning, Conditioning, Tensor]:
@@ -142,8 +141,7 @@ class GoTSSGMEncode:
             encoded.append(model.encode(chain, picture, size))
             update(len(encoded), None)
         guidance = join(encoded)
-        store_chain(chain, extra_pnginfo)
-        remember_chain(chain, prompt, unique_id)
+        store_chain(chain, extra_pnginfo, unique_id)
         source = None if reference is None else reference[..., :3].detach().float().cpu()
         plan = EncodedPlan(guidance, chain, source, model.default_scales(chain.task))
         masks = region_masks(chain.regions, size, model.settings.mask_rule)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain import TASKS, ChainError, ReasoningChain
 from ..got_models.characters import clean
-from ..got_models.errors import GoTError, short_repr
+from ..got_models.errors import GoTError, printable, short_repr
 from ..got_models.layout import draw_layout
 from ..got_models.locks import only_regions
 from ..got_models.prompts import check_prompt
@@ -193,7 +193,7 @@ class GoTReason:
         update(limit, None)
         report = "\n".join([chain.text, *(f"Warning: {warning}" for warning in chain.brief_warnings())])
         show_text(report, unique_id)
-        return {"ui": {"text": (report,)}, "result": (chain, chain.text)}
+        return {"ui": {"text": (printable(report),)}, "result": (chain, chain.text)}
 
 
 @checked
@@ -256,7 +256,7 @@ class GoTEditChain:
         return {
             # What the editor shows: the incoming chain, and the one that goes on.
             "ui": {
-                "text": (chosen.text,),
+                "text": (printable(chosen.text),),
                 "upstream_chain": (chain.to_json(),),
                 "chain": (chosen.to_json(),),
             },

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from ..got_models.commands.options import SCHEDULERS
 from ._comfy import latent_previews, progress_bar, result_device, stop_if_interrupted
 from ._inputs import checked
-from ._png import store_chain
 from .guidance import EncodedPlan, scale_widgets, split
 
 if TYPE_CHECKING:
@@ -91,7 +90,6 @@ class GoTSampler:
                     },
                 ),
             },
-            "hidden": {"extra_pnginfo": "EXTRA_PNGINFO"},
         }
 
     def sample(
@@ -106,7 +104,6 @@ class GoTSampler:
         reference_scale: float,
         keep_outside_boxes: bool,
         batch_size: int = 1,
-        extra_pnginfo: dict[str, Any] | None = None,
     ) -> tuple[dict[str, Tensor], Tensor]:
         import torch
 
@@ -138,7 +135,6 @@ class GoTSampler:
 
         # 3. Bring an edit to the shape of its source, and put back what was not to change.
         samples, image = finish(plan, samples, pictures, batch_size, keep_outside_boxes)
-        store_chain(plan.chain, extra_pnginfo)
         return {"samples": samples}, image
 
 

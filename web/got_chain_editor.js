@@ -1,13 +1,16 @@
 /**
  * Puts the chain editor on Edit Reasoning Chain, and takes it away with the node.
  * @typedef {import("./chain_editor/graph.js").GraphNode} GraphNode
+ * @typedef {import("./runs.js").Run} Run
  */
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { drawsAfter, nodeAt, sourceOfInput, targetsOf } from "./chain_editor/graph.js";
+import { sourceOfInput, targetsOf } from "./chain_editor/graph.js";
 import { ChainEditor } from "./chain_editor/widget.js";
 import { addElement, addStyle, chainCallback, widgetOf } from "./node_element.js";
+import { drawsAfter, sourceIn } from "./prompt.js";
+import { bring, ENDS, onRuns, whenBrought } from "./runs.js";
 
 const NODE = "GoTEditChain";
 const SAVED = "edited_chain";
@@ -17,15 +20,14 @@ const MIN_HEIGHT = 440;
 /** @type {[number, number]} */
 const SIZE = [460, 680];
 
-// What runs have brought, by graph and node, because ComfyUI's undo and its tabs make each node anew.
-/** @typedef {{chain?: unknown, picture?: string}} Brought the incoming chain, the picture drawn */
-/** @type {Map<string, Brought>} */
-const lastRuns = new Map();
-
 app.registerExtension({
     name: "GoT.ChainEditor",
     init() {
         addStyle(new URL("./chain_editor/style.css", import.meta.url).href);
+        onRuns((type, detail, run) => {
+            const editors = Object.keys(run?.prompt ?? {}).filter((name) => run?.prompt[name].class_type === NODE);
+            for (const name of editors) takeUp(type, detail, /** @type {Run} */ (run), name);
+        });
     },
     /** @param {GraphNode} node */
     nodeCreated(node) {
@@ -52,30 +54,17 @@ function addEditor(node) {
         editor.setAspect(pictureAspect(node));
         editor.setPicture("reference", referenceUrl(node));
     };
-    const key = () => `${node.graph?.id}:${node.id}`;
-    /** @param {Brought} brought */
-    const show = ({ chain, picture }) => {
+    whenBrought(node, ({ chain, picture, written }) => {
         if (chain) editor.receive(chain);
         if (picture) editor.setPicture("generated", picture);
-    };
-    /** @param {Brought} brought */
-    const keep = (brought) => {
-        lastRuns.set(key(), { ...lastRuns.get(key()), ...brought });
-        show(brought);
-    };
+        if (written !== undefined) editor.stream(written);
+        lookAround();
+    });
 
     chainCallback(saved, "callback", readWidgets);
     chainCallback(mode, "callback", readWidgets);
     chainCallback(node, "onConnectionsChange", lookAround);
-    chainCallback(node, "onConfigure", () => {
-        show(lastRuns.get(key()) ?? {});
-        readWidgets();
-    });
-    chainCallback(node, "onExecuted", (output) => {
-        if (!output?.upstream_chain) return;
-        keep({ chain: output.upstream_chain[0] });
-        lookAround();
-    });
+    chainCallback(node, "onConfigure", readWidgets);
     // Not before it is in the graph: ComfyUI makes nodes for its clipboard that never are, and are never removed.
     chainCallback(node, "onAdded", () => listen(listeners.signal));
     chainCallback(node, "onRemoved", () => {
@@ -85,33 +74,46 @@ function addEditor(node) {
 
     /** @param {AbortSignal} signal */
     function listen(signal) {
-        /** @type {(type: string, listener: (event: any) => void) => void} */
-        const on = (type, listener) => api.addEventListener(type, listener, { signal });
-        on("progress_text", ({ detail: { nodeId, text } }) => {
-            const writer = sourceOfInput(node, "chain")?.node;
-            if (writer && writer === nodeAt(rootGraph(), nodeId)) editor.stream(text);
-        });
-        for (const type of ["execution_success", "execution_error", "execution_interrupted", "reconnecting"]) {
-            on(type, () => editor.stream(null));
-        }
-        on("executed", ({ detail }) => {
-            const image = detail.output?.images?.at(-1);
-            const from = image && nodeAt(rootGraph(), detail.display_node ?? detail.node);
-            if (from && drawsAfter(from, node)) keep({ picture: viewUrl(image) });
-        });
+        api.addEventListener("reconnecting", () => editor.stream(null), { signal });
         // Other nodes do not tell when their widgets change.
         editor.element.addEventListener("pointerenter", lookAround, { signal });
     }
+}
+
+/**
+ * What an event of a run brings one editor of its workflow.
+ * @param {string} type
+ * @param {any} detail
+ * @param {Run} run
+ * @param {string} name of the editor's node in the prompt
+ */
+function takeUp(type, detail, run, name) {
+    const from = detail.display_node ?? detail.node;
+    const image = detail.output?.images?.at(-1);
+    if (ENDS.includes(type)) {
+        bring(run, name, { written: null });
+    } else if (type === "got_text" && from === sourceIn(run.prompt, name, "chain")) {
+        bring(run, name, { written: detail.text });
+    } else if (type === "executed" && from === name && detail.output?.upstream_chain) {
+        bring(run, name, { chain: detail.output.upstream_chain[0], written: null });
+    } else if (type === "executed" && image && drawsAfter(run.prompt, from, name, outputType)) {
+        bring(run, name, { picture: viewUrl(image) });
+    }
+}
+
+/**
+ * @param {string} kind of node
+ * @param {number} slot
+ * @returns {string | undefined}
+ */
+function outputType(kind, slot) {
+    return LiteGraph.registered_node_types[kind]?.nodeData?.output[slot];
 }
 
 /** Makes what has changed a step of the graph's own undo, so that ComfyUI also knows that the workflow has changed. */
 function noteInGraphHistory() {
     app.canvas?.emitBeforeChange();
     app.canvas?.emitAfterChange();
-}
-
-function rootGraph() {
-    return app.rootGraph ?? app.graph;
 }
 
 /**
@@ -144,7 +146,7 @@ function referenceUrl(node) {
     const names = sources.map((source) => widgetOf(source, "image")?.value);
     const name = names.find((value) => typeof value === "string");
     if (!name) return "";
-    const [, path, type = "input"] = /^(.*?)(?: \[(input|output|temp)\])?$/.exec(name) ?? [];
+    const [, path, type = "input"] = /^(.*?)(?: \[(input|output|temp)\])?$/s.exec(name) ?? [];
     const slash = path.lastIndexOf("/");
     return viewUrl({ filename: path.slice(slash + 1), subfolder: path.slice(0, Math.max(slash, 0)), type });
 }

@@ -7,6 +7,7 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { nodeAt } from "./chain_editor/graph.js";
 import { addElement, addStyle, chainCallback, widgetOf } from "./node_element.js";
+import { isOpen, onRuns } from "./runs.js";
 import { TrainingPlot } from "./training_plot/widget.js";
 
 const NODE = "GoTTrain";
@@ -23,9 +24,10 @@ app.registerExtension({
     name: "GoT.TrainingPlot",
     init() {
         addStyle(new URL("./training_plot/style.css", import.meta.url).href);
-        api.addEventListener(EVENT, (/** @type {any} */ { detail }) => {
+        onRuns((type, detail, run) => {
+            if (type !== EVENT || (run && !isOpen(run))) return;  // its folder is read when its tab is opened
             const node = nodeAt(app.rootGraph ?? app.graph, detail.node);
-            if (node) plots.get(node)?.show(detail);
+            if (run || widgetOf(node, "name")?.value === detail.run) plots.get(node)?.show(detail);
         });
     },
     /** @param {GraphNode} node */
@@ -44,7 +46,8 @@ function addPlot(node) {
 
     const showFromFolder = async () => {
         const asked = name.value;
-        const answer = await api.fetchApi(`/got/training/${encodeURIComponent(asked)}`);
+        const encodable = String(asked).replace(/\p{Surrogate}/gu, "\ufffd");  // half characters, which no run's name has
+        const answer = await api.fetchApi(`/got/training/${encodeURIComponent(encodable)}`);
         const report = answer.ok ? await answer.json() : {};
         if (name.value === asked) plot.show(report.run ? report : null);
     };

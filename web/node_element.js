@@ -2,9 +2,9 @@
 
 /** @typedef {import("./chain_editor/graph.js").GraphNode} GraphNode */
 
-// Where the elements of removed nodes stood, by node: Nodes 2.0 keeps that place for the node that takes over the
-// number, and leaves it empty.
-/** @type {Map<unknown, WeakRef<Element>>} */
+// Where the elements of removed nodes stood, by the node's number and the widget: Nodes 2.0 keeps that place for the
+// node that takes over the number, in whichever workflow, and leaves it empty.
+/** @type {Map<string, WeakRef<Element>>} */
 const leftPlaces = new Map();
 
 /**
@@ -23,13 +23,14 @@ export function addElement(node, name, element, minHeight, size) {
     });
     widget.serialize = false;
     growTo(node, size);
+    const key = () => `${node.id}:${name}`;
     chainCallback(node, "onConfigure", () => {
-        const place = leftPlaces.get(node.id)?.deref();
+        const place = leftPlaces.get(key())?.deref();
         if (place?.isConnected && !place.hasChildNodes()) place.append(element);
         growTo(node, node.computeSize());
     });
     chainCallback(node, "onRemoved", () => {
-        if (element.parentElement) leftPlaces.set(node.id, new WeakRef(element.parentElement));
+        if (element.parentElement) leftPlaces.set(key(), new WeakRef(element.parentElement));
     });
 }
 

@@ -40,11 +40,11 @@ SET_EDITOR_VALUE = """(value) => { app.graph.nodes.find(({ type }) => type === '
 SET_PLAN = """(text) => { app.graph.nodes.find(({ type }) => type === 'GoTChainFromText').widgets
     .find(({ name }) => name === 'text').value = text; }"""
 STREAM = """([text, done]) => {
-    app.api.dispatchCustomEvent('progress_text', { nodeId: '1', text });
-    if (done) app.api.dispatchCustomEvent('execution_interrupted', {});
+    app.api.dispatchCustomEvent('got_text', { prompt_id: 'told', node: '1', text });
+    if (done) app.api.dispatchCustomEvent('execution_interrupted', { prompt_id: 'told' });
 }"""
 DROP_CONNECTION = """([text]) => {
-    app.api.dispatchCustomEvent('progress_text', { nodeId: '1', text });
+    app.api.dispatchCustomEvent('got_text', { prompt_id: 'told', node: '1', text });
     app.api.socket.close();
 }"""
 # Keeps what the editor's prose shows while the plan is written.
@@ -423,6 +423,7 @@ def test_a_locked_box_stays_and_a_changed_plan_can_be_merged(editor: EditorPage)
 def test_boxes_land_while_the_plan_is_written(editor: EditorPage) -> None:
     editor.open()
     text = ReasoningChain.parse(PLAN, "generate", "").text
+    editor.frontend.pretend_run()
     counts = []
     for end in range(0, len(text), 8):
         editor.page.evaluate(STREAM, [text[:end], False])
@@ -437,6 +438,7 @@ def test_boxes_land_while_the_plan_is_written(editor: EditorPage) -> None:
     editor.page.evaluate(STREAM, [text, True])
     assert editor.boxes.count() == 0  # the run was stopped: there is no plan
 
+    editor.frontend.pretend_run()
     editor.page.evaluate(DROP_CONNECTION, [text])
     editor.page.wait_for_function("() => !document.querySelector('.got-streaming')")
     assert editor.boxes.count() == 0
@@ -486,6 +488,7 @@ def test_an_editor_in_a_subgraph_works_as_outside(editor: EditorPage) -> None:
     canvas = editor.root.locator(".got-canvas").bounding_box()
     assert canvas
     assert abs(canvas["width"] / canvas["height"] - 2) < 0.02, "as SSGM Encode outside has it"
+    editor.frontend.pretend_run()
     editor.page.evaluate(STREAM, [ReasoningChain.parse(PLAN, "generate", "").text, False])
     assert editor.boxes.count() == 2
     assert editor.frontend.run().succeeded

@@ -17,7 +17,7 @@ STEPS = 3
 LISTEN = """() => {
     window.heard = { texts: [], previews: 0, progress: [] };
     const hear = (event, what) => app.api.addEventListener(event, ({ detail }) => what(detail));
-    hear('progress_text', ({ nodeId, text }) => heard.texts.push([nodeId, text]));
+    hear('got_text', ({ node, text }) => heard.texts.push([node, text]));
     hear('progress', ({ node, value, max }) => heard.progress.push([node, value, max]));
     hear('b_preview', () => { heard.previews += 1; });
 }"""

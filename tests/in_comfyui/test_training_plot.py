@@ -57,7 +57,7 @@ def report(step: int, **others: Any) -> dict[str, Any]:
     chain = [[number, 10 / number] for number in range(1, step + 1)]
     diffusion = [[number, 0.1 / number] for number in range(1, step + 1)]
     return {
-        "run": "told",
+        "run": "not there",
         "state": "training",
         "step": step,
         "steps": 1000,

@@ -13,6 +13,7 @@ from got_pack.got_models.errors import GoTError
 from got_pack.got_models.guidance import GuidanceScales
 from got_pack.nodes._images import pictures_to_image
 from got_pack.nodes._model import ManagedModel
+from got_pack.nodes._png import prepare
 from got_pack.nodes.guidance import EncodedPlan, GoTSSGMEncode
 from got_pack.nodes.loaders import GoTModelLoader
 from got_pack.nodes.reasoning import GoTReason
@@ -184,11 +185,12 @@ def test_what_encode_cannot_use_is_said(
 
 
 def test_the_chain_goes_into_the_pictures_of_the_run(got: ManagedModel) -> None:
-    information: dict[str, Any] = {"workflow": {}}
-    plan, *_ = encode(got, extra_pnginfo=information)
-    assert information["got_chain"] == CHAIN.to_json()
-    information.clear()
-    sample(got, plan, steps=1, extra_pnginfo=information)
+    prompt = {
+        "1": {"class_type": "GoTSSGMEncode", "inputs": {}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 3]}},
+    }
+    information = prepare({"prompt": prompt}, lambda: "2")["extra_data"]["extra_pnginfo"]
+    encode(got, extra_pnginfo=information, unique_id="1")
     assert information["got_chain"] == CHAIN.to_json()
 
 

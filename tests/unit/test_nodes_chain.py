@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 from got_pack.got_models.chain import Box, ReasoningChain
 from got_pack.got_models.commands.outputs import Drawing
 from got_pack.got_models.errors import GoTError
-from got_pack.nodes._png import remember_chain, restore_chains, store_chain
+from got_pack.nodes import _png
+from got_pack.nodes._png import prepare, store_chain
 from got_pack.nodes.reasoning import (
     KEEP_MINE,
     TAKE_NEW,
@@ -168,9 +170,9 @@ def save_like_comfyui(path: Path, extra_pnginfo: dict[str, Any]) -> None:
 
 
 def test_the_chain_travels_in_a_picture_that_comfyui_saved(input_folder: Path) -> None:
-    extra_pnginfo: dict[str, Any] = {"workflow": {}}
-    store_chain(MINE, extra_pnginfo)
-    save_like_comfyui(input_folder / "saved.png", extra_pnginfo)
+    information = queued(workflow())
+    store_chain(MINE, information, "2")
+    save_like_comfyui(input_folder / "saved.png", information)
     assert GoTChainFromImage.INPUT_TYPES()["required"]["image"][0] == ["saved.png"]
     assert GoTChainFromImage.VALIDATE_INPUTS("saved.png") is True
     assert GoTChainFromImage().read("saved.png") == (MINE, MINE.text)
@@ -234,7 +236,7 @@ def test_only_files_of_the_input_folder_are_read(input_folder: Path, name: str) 
         GoTChainFromImage().read(name)
 
 
-# A cached node is not run again: its chain is remembered for the next run
+# What a node that saves pictures finds in EXTRA_PNGINFO
 
 
 def workflow(seed: Any = 1) -> dict[str, Any]:
@@ -242,44 +244,111 @@ def workflow(seed: Any = 1) -> dict[str, Any]:
         "1": {"class_type": "GoTReason", "inputs": {"prompt": "a circle", "seed": seed}},
         "2": {"class_type": "GoTSSGMEncode", "inputs": {"chain": ["1", 0], "width": 0}},
         "3": {"class_type": "KSampler", "inputs": {"positive": ["2", 1], "seed": 7}},
+        "4": {"class_type": "SaveImage", "inputs": {"images": ["3", 0]}},
     }
 
 
-def queued(prompt: Any) -> Any:
-    """What EXTRA_PNGINFO holds when ComfyUI has queued a prompt."""
-    return restore_chains({"prompt": prompt})["extra_data"]["extra_pnginfo"]
+def queued(prompt: Any, reader: str | None = "4") -> Any:
+    """EXTRA_PNGINFO when ComfyUI has queued a prompt, as this node of it finds it."""
+    return prepare({"prompt": prompt}, lambda: reader)["extra_data"]["extra_pnginfo"]
+
+
+def remember_chain(chain: ReasoningChain, prompt: dict[str, Any], encoder: str) -> None:
+    """As a run does in which the encoder is not cached."""
+    store_chain(chain, queued(prompt), encoder)
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_png, "_remembered", {})
 
 
 def test_a_cached_chain_is_put_in_again_while_everything_before_it_is_the_same() -> None:
     remember_chain(MINE, workflow(), "2")
     again = workflow()
     again["3"]["inputs"]["seed"] = 8
-    assert queued(again) == {"got_chain": MINE.to_json()}
-    assert queued(workflow(seed=2)) == {}
+    assert dict(queued(again)) == {"got_chain": MINE.to_json()}
+    assert dict(queued(workflow(seed=2))) == {}
 
 
 def test_whole_numbers_are_the_same_whether_the_page_or_comfyui_wrote_them() -> None:
     remember_chain(MINE, workflow(seed=5.0), "2")
-    assert queued(workflow(seed=5)) == {"got_chain": MINE.to_json()}
+    assert dict(queued(workflow(seed=5))) == {"got_chain": MINE.to_json()}
 
 
 def edits_in_a_row() -> dict[str, Any]:
     """A picture drawn from one plan and edited by another."""
     second = {"class_type": "GoTSSGMEncode", "inputs": {"chain": ["9", 0], "reference": ["3", 0]}}
-    return {"0": second, **workflow()}
+    saved = {"class_type": "SaveImage", "inputs": {"images": ["0", 0]}}
+    return {"0": second, "5": saved, **workflow()}
 
 
-def test_of_plans_that_build_on_each_other_a_cached_picture_carries_the_last() -> None:
+def test_of_plans_that_build_on_each_other_each_picture_carries_its_own() -> None:
     remember_chain(UPSTREAM, edits_in_a_row(), "2")
     remember_chain(MINE, edits_in_a_row(), "0")
-    assert queued(edits_in_a_row()) == {"got_chain": MINE.to_json()}
+    assert queued(edits_in_a_row(), "5")["got_chain"] == MINE.to_json()
+    assert queued(edits_in_a_row(), "4")["got_chain"] == UPSTREAM.to_json()
 
 
-def test_a_cached_picture_carries_no_plan_rather_than_that_of_its_neighbour() -> None:
+def test_a_picture_carries_no_plan_rather_than_that_of_its_neighbour() -> None:
     beside = {**workflow(), "0": {"class_type": "GoTSSGMEncode", "inputs": {"chain": ["9", 0]}}}
-    remember_chain(UPSTREAM, beside, "2")
-    remember_chain(MINE, beside, "0")
-    assert queued(beside) == {}
+    beside["6"] = {"class_type": "SaveImage", "inputs": {"images": ["8", 0]}}
+    beside["7"] = {"class_type": "ImageBatch", "inputs": {"image1": ["3", 0], "image2": ["0", 3]}}
+    information = queued(beside)
+    store_chain(UPSTREAM, information, "2")
+    store_chain(MINE, information, "0")
+    assert information["got_chain"] == UPSTREAM.to_json()
+    for reader in ("6", "7", "unknown", None):
+        assert "got_chain" not in queued(beside, reader), reader
+
+
+def test_of_a_list_of_plans_pictures_carry_none_also_from_the_cache() -> None:
+    information = queued(workflow())
+    for chain in (MINE, UPSTREAM, MINE):
+        store_chain(chain, information, "2")
+    assert "got_chain" not in information
+    assert "got_chain" not in queued(workflow())
+    same = queued(workflow(seed=3))
+    for _ in range(3):
+        store_chain(MINE, same, "2")
+    assert same["got_chain"] == MINE.to_json()
+
+
+def test_a_plan_made_anew_from_the_same_inputs_is_carried_and_the_cached_one_no_longer_known() -> None:
+    """A file that the prompt only names has changed, and may be changed back."""
+    remember_chain(UPSTREAM, workflow(), "2")
+    information = queued(workflow())
+    store_chain(MINE, information, "2")
+    assert information["got_chain"] == MINE.to_json()
+    assert "got_chain" not in queued(workflow())
+
+
+def test_an_encoder_that_only_a_running_node_knows_of_leaves_nothing_certain() -> None:
+    information = queued(workflow())
+    store_chain(MINE, information, "2")
+    store_chain(UPSTREAM, information, "3.0.1")
+    assert "got_chain" not in information
+
+
+def test_every_way_to_read_finds_the_same() -> None:
+    given = {"workflow": {"nodes": []}, "got_chain": "of another picture"}
+    request = {"prompt": workflow(), "extra_data": {"extra_pnginfo": given}}
+    information = prepare(request, lambda: "4")["extra_data"]["extra_pnginfo"]
+    assert json.loads(json.dumps(information)) == {"workflow": {"nodes": []}}
+    store_chain(MINE, information, "2")
+    seen = {"workflow": {"nodes": []}, "got_chain": MINE.to_json()}
+    assert dict(information) == dict(information.items()) == {**information} == information.copy() == seen
+    assert json.loads(json.dumps(information)) == seen
+    assert list(information) == list(information.keys()) == list(seen)
+    assert list(information.values()) == list(seen.values())
+    assert (len(information), information.get("got_chain"), information.get("x", 1)) == (2, MINE.to_json(), 1)
+    assert dict(copy.deepcopy(information)) == seen
+
+
+@pytest.mark.parametrize("prompt", [None, [], {"1": None}, {"1": {"class_type": "GoTSSGMEncode"}}, {"1": {}}])
+def test_a_prompt_that_is_none_is_left_to_comfyui(prompt: Any) -> None:
+    assert prepare({"prompt": prompt, "extra_data": {"extra_pnginfo": [1]}}, lambda: None)["prompt"] is prompt
+    assert prepare({"prompt": prompt}, lambda: "1")["prompt"] is prompt
 
 
 @pytest.mark.parametrize("value", [[], [{"strength": 1}, 0], [["a"], 0], ["a", "b", "c"]])
@@ -287,16 +356,18 @@ def test_a_widget_that_holds_a_list_is_no_link(value: list[Any]) -> None:
     prompt = workflow()
     prompt["1"]["inputs"]["odd"] = value
     remember_chain(MINE, prompt, "2")
-    assert queued(prompt) == {"got_chain": MINE.to_json()}
+    assert dict(queued(prompt)) == {"got_chain": MINE.to_json()}
 
 
 def test_a_client_may_send_no_metadata_at_all() -> None:
     remember_chain(MINE, workflow(), "2")
-    answer = restore_chains({"prompt": workflow(), "extra_data": {"extra_pnginfo": None}})
-    assert answer["extra_data"]["extra_pnginfo"] == {"got_chain": MINE.to_json()}
+    request = {"prompt": workflow(), "extra_data": {"extra_pnginfo": None}}
+    answer = prepare(request, lambda: "4")
+    assert dict(answer["extra_data"]["extra_pnginfo"]) == {"got_chain": MINE.to_json()}
 
 
 def test_what_a_client_sent_stays_and_a_loop_or_missing_node_does_no_harm() -> None:
     loop = {"1": {"class_type": "A", "inputs": {"a": ["1", 0], "b": ["9", 0]}}}
     request = {"prompt": loop, "extra_data": {"extra_pnginfo": {"workflow": {"nodes": []}}}}
-    assert restore_chains(request)["extra_data"] == {"extra_pnginfo": {"workflow": {"nodes": []}}}
+    answer = prepare(request, lambda: "1")
+    assert answer["extra_data"] == {"extra_pnginfo": {"workflow": {"nodes": []}}}

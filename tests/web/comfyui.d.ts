@@ -7,3 +7,5 @@ declare module "*/scripts/api.js" {
 declare module "*/scripts/app.js" {
     export const app: any;
 }
+
+declare const LiteGraph: any;

@@ -11,9 +11,6 @@
 
 const SUBGRAPH_INPUT = -10;
 const SUBGRAPH_OUTPUT = -20;
-const CHAIN_OUTPUT = 0;
-// A picture that comes from a chain over one of these was drawn after it; others only show its layout.
-const GUIDANCE = new Set(["GOT_GUIDANCE", "CONDITIONING", "GUIDER"]);
 
 /**
  * @param {GraphNode} node
@@ -22,23 +19,6 @@ const GUIDANCE = new Set(["GOT_GUIDANCE", "CONDITIONING", "GUIDER"]);
  */
 export function sourceOfInput(node, name) {
     return sourceOf(node, node.inputs?.findIndex((/** @type {any} */ input) => input.name === name));
-}
-
-/**
- * Whether a node's pictures are drawn after the chain of `editor`.
- * @param {GraphNode} node
- * @param {GraphNode} editor
- */
-export function drawsAfter(node, editor, guided = false, seen = new Set()) {
-    const key = `${node.graph?.id}:${node.id}:${guided}`;
-    if (seen.has(key)) return false;
-    seen.add(key);
-    return (node.inputs ?? []).some((/** @type {any} */ _, /** @type {number} */ slot) => {
-        const source = sourceOf(node, slot);
-        if (!source) return false;
-        if (source.node === editor) return guided && source.slot === CHAIN_OUTPUT;
-        return drawsAfter(source.node, editor, guided || GUIDANCE.has(source.type), seen);
-    });
 }
 
 /**

@@ -1,0 +1,152 @@
+"""What a plan, a workflow or a file says is text wherever the page shows it, and never stops the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from got_models.chain import ReasoningChain
+
+from .browser import Frontend
+from .conftest import NEWER, SERVED, Checkpoint
+from .prompts import CAPTION, CHAIN, Prompt, changed, drawing, node, reasoning
+from .server import Server, accepted
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator
+
+SCRIPT = "a <img src=q onerror=window.pwned=7> star"
+HOSTILE = (
+    f"Here is {SCRIPT} (62,62),(438,438) &amp; <b>\"bold\"</b> 'single' & more, "
+    "[[label|javascript:window.pwned=8]] [words](javascript:window.pwned=9) ![](http://127.0.0.1:9/q) "
+    "<a href=javascript:window.pwned=10>x</a> http://127.0.0.1:9/p <|box_start|> "
+    "<svg/onload=window.pwned=11> {{window.pwned=12}}"
+)
+ODD = ("\ud800", "\x1b]0;title\x07", "\u202e", "\x00", "\u2028", "\U0001f600")
+
+SHOW = """() => { app.canvas.ds.scale = 1; app.canvas.ds.offset = [0, 0]; }"""
+TELL = "([event, detail]) => app.api.dispatchCustomEvent(event, detail)"
+WRITER = "() => String(app.graph.nodes.find(({ type }) => type === 'GoTReason').id)"
+COMBO = """(type) => {
+    const node = LiteGraph.createNode(type);
+    app.graph.add(node);
+    const { values } = node.widgets.find((widget) => widget.type === 'combo').options;
+    const listed = typeof values === 'function' ? values() : values;
+    new LiteGraph.ContextMenu(listed, { className: 'dark' });
+    return listed;
+}"""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(SERVED, False), (NEWER, False), (NEWER, True)],
+    ids=["served, classic", "newer, classic", "newer, Nodes 2.0"],
+)
+def page(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Frontend]:
+    frontend, nodes_2 = request.param
+    server = request.getfixturevalue("server" if frontend == SERVED else "newer_server")
+    server.post("/settings/Comfy.VueNodes.Enabled", nodes_2)
+    page = Frontend(chromium.new_page(viewport={"width": 1900, "height": 1200}), server)
+    page.page.set_default_timeout(20_000)
+    yield page
+    page.page.close()
+    server.post("/settings/Comfy.VueNodes.Enabled", False)
+
+
+def locked(checkpoint: str, text: str) -> Prompt:
+    """A plan that must hold what another plan says, shown wherever a plan is shown."""
+    return {
+        **changed(reasoning(checkpoint), "reason", locked=["lock", 0]),
+        "lock": node("GoTChainFromText", task="generate", prompt=CAPTION, text=text),
+        "edit": node("GoTEditChain", chain=["reason", 0], edited_chain="", when_upstream_changes="keep mine"),
+        "masks": node("GoTChainToMasks", chain=["edit", 0], width=64, height=64),
+        "phrases": node("PreviewAny", source=["masks", 2]),
+    }
+
+
+def assert_harmless(page: Frontend) -> None:
+    page.page.wait_for_timeout(500)  # a picture fails to load, and its script runs, a moment later
+    assert page.page.evaluate("() => window.pwned") is None
+    ours = page.page.locator(".got-node-text, .got-chain-editor, .got-training-plot")
+    assert ours.locator("a, b, svg[onload], img[onerror], img[src*='127.0.0.1:9']").count() == 0
+
+
+def node_text(page: Frontend) -> Locator:
+    return page.page.get_by_test_id("got-node-text").first
+
+
+def test_a_plan_that_is_locked_runs_no_script(page: Frontend, checkpoint: Checkpoint) -> None:
+    page.load_prompt(locked(checkpoint.name, f"There is {SCRIPT} (62,62),(438,438)."))
+    page.page.evaluate(SHOW)
+    run = page.run()
+    assert run.succeeded, run.error
+    assert SCRIPT in (node_text(page).text_content() or "")
+    assert SCRIPT in (page.page.locator(".got-chain-editor .got-text").first.text_content() or "")
+    assert_harmless(page)
+
+
+def test_what_is_being_written_is_shown_as_it_is(page: Frontend, checkpoint: Checkpoint) -> None:
+    page.load_prompt(locked(checkpoint.name, CHAIN.text))
+    page.page.evaluate(SHOW)
+    page.pretend_run()
+    writer = page.page.evaluate(WRITER)
+    page.page.evaluate(TELL, ["got_text", {"prompt_id": "told", "node": writer, "text": HOSTILE}])
+    assert node_text(page).text_content() == HOSTILE
+    prose = page.page.locator(".got-chain-editor .got-text").first
+    shown = ReasoningChain.read(HOSTILE, "generate", "").text.split("<|box_start|>")[0]
+    assert (prose.text_content() or "").startswith(shown)
+    assert_harmless(page)
+
+
+def test_errors_about_hostile_names_run_no_script(page: Frontend, checkpoint: Checkpoint) -> None:
+    hostile: list[Prompt] = [
+        {"read": node("GoTChainFromImage", image=SCRIPT), "shown": node("PreviewAny", source=["read", 1])},
+        changed(drawing(checkpoint.name), "plan", text=f"{SCRIPT} (5,5),(2,2)"),
+        changed(drawing(checkpoint.name), "loader", checkpoint=SCRIPT),
+    ]
+    for prompt in hostile:
+        page.load_prompt(prompt)
+        with page.page.expect_response(lambda response: response.url.endswith("/prompt")) as response:
+            page.page.evaluate("() => app.queuePrompt(0)")
+        if response.value.ok:
+            page.server.wait(response.value.json()["prompt_id"])
+        assert_harmless(page)
+        page.page.keyboard.press("Escape")
+
+
+def test_hostile_names_of_files_are_not_offered(page: Frontend) -> None:
+    name = "<img src=q onerror=window.pwned=13>"
+    folder = page.server.folder
+    (folder / "input" / f"{name}.png").write_bytes(b"")
+    (folder / "models" / "got" / name).mkdir(exist_ok=True)
+    loras = folder / "models" / "loras" / "got"
+    loras.mkdir(parents=True, exist_ok=True)
+    (loras / f"{name}.safetensors").write_bytes(b"")
+    page.page.evaluate("() => app.refreshComboInNodes()")
+    for kind in ("GoTChainFromImage", "GoTModelLoader", "GoTLoraLoader", "GoTNativeModelLoader"):
+        listed = page.page.evaluate(COMBO, kind)
+        assert not any("onerror" in entry for entry in listed), kind
+    assert_harmless(page)
+
+
+def run_for_a_page(server: Server, prompt: Prompt) -> Any:
+    """As from a page, which is told of the run."""
+    return server.wait(accepted(server.post("/prompt", {"prompt": prompt, "client_id": "a page"})))
+
+
+@pytest.mark.parametrize("odd", ODD, ids=ascii)
+def test_odd_characters_never_stop_the_server(server: Server, checkpoint: Checkpoint, odd: str) -> None:
+    reasoned, typed, wrong = (make(checkpoint.name) for make in (reasoning, drawing, drawing))
+    reasoned["reason"]["inputs"]["prompt"] = typed["plan"]["inputs"]["prompt"] = f"a {odd} star"
+    wrong["plan"]["inputs"]["text"] = f"a {odd} star (1,2),(2,1)"
+    for prompt in (
+        locked(checkpoint.name, f"There is a {odd} star (62,62),(438,438)."),
+        reasoned,
+        typed,
+        wrong,
+    ):
+        run_for_a_page(server, prompt)
+    assert run_for_a_page(server, locked(checkpoint.name, CHAIN.text)).succeeded
+    assert server.answers()

@@ -1,0 +1,41 @@
+/** Shows on a node what it says of its work, as text and nothing else. */
+
+import { app } from "../../scripts/app.js";
+import { addElement, addStyle } from "./node_element.js";
+import { bring, onRuns, whenBrought } from "./runs.js";
+
+const NODES = new Set(["GoTImportCheckpoint", "GoTReason"]);
+const EVENT = "got_text";
+const MIN_HEIGHT = 72;
+
+app.registerExtension({
+    name: "GoT.NodeText",
+    init() {
+        addStyle(new URL("./node_text.css", import.meta.url).href);
+        onRuns((type, { node, text }, run) => {
+            if (type === EVENT && run) bring(run, node, { text });
+        });
+    },
+    /** @param {import("./chain_editor/graph.js").GraphNode} node */
+    nodeCreated(node) {
+        if (!NODES.has(node.comfyClass)) return;
+        /** @type {HTMLElement | undefined} */
+        let element;
+        whenBrought(node, ({ text }) => {
+            if (text === undefined) return;
+            element ??= addText(node);
+            element.textContent = text;
+            element.scrollTop = element.scrollHeight;
+        });
+    },
+});
+
+/** @param {import("./chain_editor/graph.js").GraphNode} node */
+function addText(node) {
+    const element = document.createElement("div");
+    element.className = "got-node-text";
+    element.dataset.testid = "got-node-text";
+    element.dataset.captureWheel = "true";
+    addElement(node, "text", element, MIN_HEIGHT, node.size);
+    return element;
+}
