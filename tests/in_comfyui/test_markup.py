@@ -10,7 +10,7 @@ import pytest
 from got_models.chain import ReasoningChain
 
 from .browser import Frontend
-from .conftest import NEWER, SERVED, Checkpoint
+from .conftest import NEWER, OLD, SERVED, Checkpoint
 from .prompts import CAPTION, CHAIN, Prompt, changed, drawing, node, reasoning
 from .server import Server, accepted
 
@@ -41,12 +41,12 @@ COMBO = """(type) => {
 
 @pytest.fixture(
     scope="module",
-    params=[(SERVED, False), (NEWER, False), (NEWER, True)],
-    ids=["served, classic", "newer, classic", "newer, Nodes 2.0"],
+    params=[(OLD, False), (SERVED, False), (NEWER, True)],
+    ids=["oldest, classic", "served, classic", "newer, Nodes 2.0"],
 )
 def page(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Frontend]:
-    frontend, nodes_2 = request.param
-    server = request.getfixturevalue("server" if frontend == SERVED else "newer_server")
+    fixture, nodes_2 = request.param
+    server = request.getfixturevalue(fixture)
     server.post("/settings/Comfy.VueNodes.Enabled", nodes_2)
     page = Frontend(chromium.new_page(viewport={"width": 1900, "height": 1200}), server)
     page.page.set_default_timeout(20_000)
@@ -137,7 +137,11 @@ def run_for_a_page(server: Server, prompt: Prompt) -> Any:
 
 
 @pytest.mark.parametrize("odd", ODD, ids=ascii)
-def test_odd_characters_never_stop_the_server(server: Server, checkpoint: Checkpoint, odd: str) -> None:
+@pytest.mark.parametrize("fixture", [OLD, SERVED])
+def test_odd_characters_never_stop_the_server(
+    request: pytest.FixtureRequest, fixture: str, checkpoint: Checkpoint, odd: str
+) -> None:
+    server: Server = request.getfixturevalue(fixture)
     reasoned, typed, wrong = (make(checkpoint.name) for make in (reasoning, drawing, drawing))
     reasoned["reason"]["inputs"]["prompt"] = typed["plan"]["inputs"]["prompt"] = f"a {odd} star"
     wrong["plan"]["inputs"]["text"] = f"a {odd} star (1,2),(2,1)"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .browser import Frontend
-from .conftest import NEWER, SERVED, Checkpoint
+from .conftest import NEWER, OLD, SERVED, Checkpoint
 from .prompts import everything, reasoning
 from .test_editor import EDITOR_VALUE, PLAN, SET_PLAN, EditorPage, workflow
 from .test_training_plot import ADD_NODE_AND_UNDO
@@ -51,13 +51,13 @@ BACKGROUND = "() => document.querySelector('.got-canvas img').getAttribute('src'
 
 @pytest.fixture(
     scope="module",
-    params=[(SERVED, False), (NEWER, False), (NEWER, True)],
-    ids=["served, classic", "newer, classic", "newer, Nodes 2.0"],
+    params=[(OLD, False), (SERVED, False), (NEWER, True)],
+    ids=["oldest, classic", "served, classic", "newer, Nodes 2.0"],
 )
 def windows(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[tuple[EditorPage, EditorPage]]:
     """Two windows with the same frontend: two clients of one server."""
-    frontend, nodes_2 = request.param
-    server = request.getfixturevalue("server" if frontend == SERVED else "newer_server")
+    fixture, nodes_2 = request.param
+    server = request.getfixturevalue(fixture)
     server.post("/settings/Comfy.VueNodes.Enabled", nodes_2)
     contexts = [chromium.new_context(viewport={"width": 1500, "height": 1000}) for _ in range(2)]
     first, second = (EditorPage(Frontend(context.new_page(), server)) for context in contexts)
