@@ -17,7 +17,7 @@ from .server import Server, accepted
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator
 
-SCRIPT = "a <img src=q onerror=window.pwned=7> star"
+SCRIPT = "a <img src=q onerror=pwned=7> star"
 HOSTILE = (
     f"Here is {SCRIPT} (62,62),(438,438) &amp; <b>\"bold\"</b> 'single' & more, "
     "[[label|javascript:window.pwned=8]] [words](javascript:window.pwned=9) ![](http://127.0.0.1:9/q) "
