@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain import ReasoningChain
 from ..got_models.commands.options import SCHEDULERS
+from ..got_models.errors import printable
 from ..got_models.prompts import check_prompt
 from ._comfy import progress_bar, show_text, stop_if_interrupted
 from ._inputs import checked
@@ -177,4 +178,4 @@ class GoTConverse:
         warnings = [f"Warning: {warning}" for chain in chains for warning in chain.brief_warnings()]
         report = "\n".join([text, *warnings])
         show_text(report, unique_id)
-        return {"ui": {"text": (report,)}, "result": (pictures_to_image(pictures), chains, text)}
+        return {"ui": {"text": (printable(report),)}, "result": (pictures_to_image(pictures), chains, text)}

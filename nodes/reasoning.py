@@ -360,7 +360,7 @@ class GoTChainFromText:
             return (chain,)
         report = "\n".join(f"Warning: {warning}" for warning in chain.warnings)
         show_text(report, unique_id)
-        return {"ui": {"text": (report,)}, "result": (chain,)}
+        return {"ui": {"text": (printable(report),)}, "result": (chain,)}
 
 
 @checked

@@ -4,7 +4,7 @@ import { app } from "../../scripts/app.js";
 import { addElement, addStyle } from "./node_element.js";
 import { bring, onRuns, whenBrought } from "./runs.js";
 
-const NODES = new Set(["GoTImportCheckpoint", "GoTReason"]);
+const NODES = new Set(["GoTChainFromText", "GoTConverse", "GoTImportCheckpoint", "GoTReason"]);
 const EVENT = "got_text";
 const MIN_HEIGHT = 72;
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from got_pack import NODE_CLASS_MAPPINGS
 from got_pack.nodes import _comfy
 from got_pack.nodes._folders import offered
 
+WEB = Path(__file__).parents[2] / "web"
 Sent = list[tuple[str, dict[str, Any], str | None]]
 
 
@@ -58,3 +62,10 @@ def test_names_that_are_markup_or_steer_a_terminal_are_not_offered(caplog: pytes
     names = ["a & b.png", "<img src=q onerror=x>.png", "tab\x07.png", "\ud800.png", "rot 圆.png"]
     assert offered(names) == ["a & b.png", "rot 圆.png"]
     assert "Rename it" in caplog.text
+
+
+def test_every_node_that_says_something_has_a_place_for_it() -> None:
+    page = (WEB / "got_node_text.js").read_text(encoding="utf-8")
+    speaking = [name for name, kind in NODE_CLASS_MAPPINGS.items() if "show_text(" in inspect.getsource(kind)]
+    assert speaking
+    assert [name for name in speaking if f'"{name}"' not in page] == []
