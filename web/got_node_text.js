@@ -1,7 +1,7 @@
 /** Shows on a node what it says of its work, as text and nothing else. */
 
 import { app } from "../../scripts/app.js";
-import { addElement, addStyle } from "./node_element.js";
+import { addElement, addStyle, growTo } from "./node_element.js";
 import { bring, onRuns, whenBrought } from "./runs.js";
 
 const NODES = new Set(["GoTChainFromText", "GoTConverse", "GoTImportCheckpoint", "GoTReason"]);
@@ -37,5 +37,6 @@ function addText(node) {
     element.dataset.testid = "got-node-text";
     element.dataset.captureWheel = "true";
     addElement(node, "text", element, MIN_HEIGHT, node.size);
+    growTo(node, node.computeSize());
     return element;
 }

@@ -65,9 +65,11 @@ export function addStyle(url) {
 }
 
 /**
+ * Makes a node at least this large, and has it drawn.
  * @param {GraphNode} node
  * @param {[number, number]} size
  */
-function growTo(node, [width, height]) {
+export function growTo(node, [width, height]) {
     node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], height)]);
+    node.setDirtyCanvas(true, true);
 }
