@@ -13,7 +13,10 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+from got_models.errors import short_repr
+
 from .prompts import CHAIN, Prompt, changed, drawing, editing, everything, native, node
+from .test_mistakes import importing
 from .test_training import adapted, training
 
 IN_A_ROW = 20
@@ -101,12 +104,8 @@ def prompts(checkpoint: str) -> list[Prompt]:
         edited,
         changed(native(checkpoint, size=64, latent_size=64), "sigmas", steps=1),
         masks,
-        {
-            "import": node(
-                "GoTImportCheckpoint", source="downloads", name="mutated", dtype="float32", download=False
-            )
-        },
-        {**training(checkpoint, "mutated", steps=1), "data": lora["data"]},
+        {"import": importing(name="mutated")},
+        training(checkpoint, "mutated", steps=1),
         lora,
     ]
 
@@ -137,41 +136,35 @@ class Mutations:
         ours = [name for name in prompt if prompt[name]["class_type"].startswith("GoT")]
         name = self.random.choice(ours)
         inputs = self.declared(prompt[name]["class_type"])
-        key = self.random.choice([key for key in inputs if key != "download"])
+        key = self.random.choice([key for key in inputs if key != "download"])  # of 28 GB
         given = prompt[name]["inputs"]
-        how = self.random.choice([self.wire, self.odd_value, self.null, self.missing, *[self.value] * 4])
-        return f"{name}.{key}: {how(prompt, given, name, key, inputs[key])}"
+        how = self.random.choice(["wire", "odd value", "null", "missing", *["value"] * 4])
+        if how == "wire":
+            given[key] = self.wire(prompt, name)
+        elif how == "odd value":
+            given[key] = self.odd_value(prompt)
+        elif how == "missing":
+            given.pop(key, None)
+        else:
+            given[key] = self.hostile(key, inputs[key]) if how == "value" else None
+        return f"{name}.{key}: {how} {short_repr(given.get(key))}"
 
-    def wire(self, prompt: Prompt, given: dict[str, Any], name: str, key: str, kind: Any) -> str:
+    def wire(self, prompt: Prompt, name: str) -> list[Any]:
         """From any output of any node that does not depend on this one; past ComfyUI's check, or into it."""
         prompt.update(copy.deepcopy(STRAY))
-        sources = [other for other in prompt if name not in upstream(prompt, other)]
-        source = self.random.choice(sources)
+        source = self.random.choice([other for other in prompt if name not in upstream(prompt, other)])
         outputs = self.nodes[prompt[source]["class_type"]]["output"]
         link = [source, self.random.randrange(max(1, len(outputs)))]
-        if self.random.random() < 0.8:
-            prompt[f"{name} {key} any"] = node("AnyToAny", value=link)
-            link = [f"{name} {key} any", 0]
-        given[key] = link
-        return f"from {source}"
+        if self.random.random() < 0.2:
+            return link
+        through = f"any of {source} {link[1]}"
+        prompt[through] = node("AnyToAny", value=link)
+        return [through, 0]
 
-    def odd_value(self, prompt: Prompt, given: dict[str, Any], name: str, key: str, kind: Any) -> str:
+    def odd_value(self, prompt: Prompt) -> list[Any]:
         value = self.random.choice(self.odd_values)
-        prompt[f"{name} {key} odd"] = node("OddValue", value=value)
-        given[key] = [f"{name} {key} odd", 0]
-        return value
-
-    def null(self, prompt: Prompt, given: dict[str, Any], name: str, key: str, kind: Any) -> str:
-        given[key] = None
-        return "null"
-
-    def missing(self, prompt: Prompt, given: dict[str, Any], name: str, key: str, kind: Any) -> str:
-        given.pop(key, None)
-        return "missing"
-
-    def value(self, prompt: Prompt, given: dict[str, Any], name: str, key: str, kind: Any) -> str:
-        given[key] = self.hostile(key, kind)
-        return f"{given[key]!r:.80}" if not isinstance(given[key], int) else f"{float(min(given[key], 1e30))}"
+        prompt[value] = node("OddValue", value=value)
+        return [value, 0]
 
     def hostile(self, key: str, kind: Any) -> Any:
         """A value that somebody could have typed, stored or sent."""
