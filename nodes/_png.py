@@ -16,7 +16,7 @@ from ..got_models.chain import ReasoningChain
 from ..got_models.errors import GoTError
 
 CHAIN_KEY = "got_chain"
-ENCODER = "GoTSSGMEncode"  # the node whose chains are drawn
+ENCODERS = ("GoTSSGMEncode", "GoTConverse")  # the nodes whose chains are drawn
 MOST_REMEMBERED = 100
 
 _remembered: dict[str, list[Any]] = {}
@@ -39,7 +39,7 @@ class PictureInformation(dict[str, Any]):
         super().__init__({key: value for key, value in given.items() if key != CHAIN_KEY})
         self._prompt = prompt
         self._reader = reader
-        self._recipes = {name: _recipe(prompt, name) for name in prompt if _kind(prompt, name) == ENCODER}
+        self._recipes = {name: _recipe(prompt, name) for name in prompt if _kind(prompt, name) in ENCODERS}
         self._chains = {name: _remembered.get(recipe, []) for name, recipe in self._recipes.items()}
         self._encoded: set[str] = set()
         self._all_known = True

@@ -10,6 +10,7 @@ from ..got_models.errors import printable
 from ..got_models.prompts import check_prompt
 from ._comfy import progress_bar, show_text, stop_if_interrupted
 from ._inputs import checked
+from ._png import store_chain
 from .guidance import scale_widgets
 from .sampling import previews
 
@@ -116,7 +117,7 @@ class GoTConverse:
                     },
                 ),
             },
-            "hidden": {"unique_id": "UNIQUE_ID"},
+            "hidden": {"unique_id": "UNIQUE_ID", "extra_pnginfo": "EXTRA_PNGINFO"},
         }
 
     def converse(
@@ -135,6 +136,7 @@ class GoTConverse:
         height: int,
         image: Tensor | None = None,
         unique_id: str | None = None,
+        extra_pnginfo: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         from ._images import image_to_pictures, pictures_to_image
 
@@ -171,6 +173,7 @@ class GoTConverse:
             on_text=on_text,
         ):
             chains.append(turn.chain)
+            store_chain(turn.chain, extra_pnginfo, unique_id)
             pictures.append(turn.picture)
             pieces.append("\n\n")
         update(turns * each, None)
