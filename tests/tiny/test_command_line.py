@@ -78,16 +78,16 @@ def test_a_user_mistake_ends_a_real_process_with_2_and_without_a_traceback(tmp_p
 
 def test_ctrl_c_ends_a_real_process_with_130_and_one_line(tmp_path: Path) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
-    os.mkfifo(tmp_path / "chain.txt")  # reading it waits, which gives the time to interrupt
-    command = [sys.executable, "-m", "got_models", "generate", PROMPT]
-    options = ["--chain", str(tmp_path / "chain.txt"), "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "got_models", "generate", PROMPT, "--steps", "1000"]
+    options = ["--out", str(tmp_path / "out")]
     process = subprocess.Popen(command + options, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    with open(tmp_path / "chain.txt", "w"):  # returns when the process has opened its end
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+    assert process.stderr
+    process.stderr.read(1)  # of the progress bar
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors.strip() == "stopped"
-    assert os.listdir(tmp_path) == ["chain.txt"]
+    assert errors.splitlines()[-1] == "stopped"
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -128,13 +128,13 @@ def test_unusable_prompts_are_refused(prompt: str, message: str, refused: Refuse
     ("name", "content", "message"),
     [
         ("chain.txt", b"a circle <|box_start|>(1,2),(3<|box_end|>", "character 9"),
-        ("chain.txt", b"a circle (100,100),(400,1000)", "0 to 999"),
+        ("chain.txt", b"a circle (100,100),(400,1001)", "0 to 999"),
         ("chain.txt", b"a circle (100,100),(100,400)", "no area"),
         ("chain.txt", b"a circle (400,400),(100,100)", "swapped"),
         ("chain.txt", b"a circle <|box_start|>(1,1),(40,40)<|box_end|> (blurple)", "blurple"),
         ("chain.txt", MANY_BOXES.encode(), "64"),
         ("chain.txt", b"a gr\xf6\xdfe circle (100,100),(400,400)", "UTF-8"),
-        ("chain.txt", b" " * 1_000_001, "1000001"),
+        ("chain.txt", b" " * 1_000_001, "more than 1,000,000 bytes"),
         ("chain.json", b"[" * 100_000, "not a chain"),
         ("chain.json", b'{"version": 99}', "version"),
         ("other.txt", b"", "Cannot read"),

@@ -57,7 +57,8 @@ def trees(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     itself = Path(shutil.copytree(checkpoint, folder / "itself"))
     shutil.rmtree(itself / "mllm")
     merged.save_pretrained(itself / "mllm")
-    write_settings(itself, dataclasses.replace(read_settings(itself), vision_size=VISION_SIZE))
+    settings = dataclasses.replace(read_settings(itself), vision_size=VISION_SIZE, mask_rule="published")
+    write_settings(itself, settings)
     return trees | {"itself": itself}
 
 
