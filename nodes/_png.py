@@ -40,8 +40,7 @@ class PictureInformation(dict[str, Any]):
         self._prompt = prompt
         self._reader = reader
         self._recipes = {name: _recipe(prompt, name) for name in prompt if _kind(prompt, name) in ENCODERS}
-        self._chains = {name: _remembered.get(recipe, []) for name, recipe in self._recipes.items()}
-        self._encoded: set[str] = set()
+        self._encoded: dict[str, list[Any]] = {}
         self._all_known = True
 
     def add(self, encoder: str, chain: ReasoningChain) -> None:
@@ -50,9 +49,7 @@ class PictureInformation(dict[str, Any]):
             self._all_known = False
             return
         data, recipe = chain.to_json(), self._recipes[encoder]
-        before = self._chains[encoder] if encoder in self._encoded else []
-        self._encoded.add(encoder)
-        self._chains[encoder] = _with(before, data)
+        self._encoded[encoder] = _with(self._encoded.get(encoder, []), data)
         _remembered[recipe] = _with(_remembered.pop(recipe, []), data)
         if len(_remembered) > MOST_REMEMBERED:
             del _remembered[next(iter(_remembered))]
@@ -70,8 +67,12 @@ class PictureInformation(dict[str, Any]):
         encoders = _upstream(self._prompt, reader) & self._recipes.keys()
         built_on = set().union(*(_upstream(self._prompt, name) - {name} for name in encoders))
         last = encoders - built_on
-        chains = self._chains[last.pop()] if len(last) == 1 else []
+        chains = self._chains(last.pop()) if len(last) == 1 else []
         return chains[0] if len(chains) == 1 else None
+
+    def _chains(self, encoder: str) -> list[Any]:
+        """What an encoder was given: in this run, or else in others, perhaps since this one was queued."""
+        return self._encoded.get(encoder) or _remembered.get(self._recipes[encoder], [])
 
     # All ways in which a node may read a dictionary
 
@@ -101,6 +102,10 @@ class PictureInformation(dict[str, Any]):
 
     def copy(self) -> dict[str, Any]:
         return self.as_read()
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, Any]]]:
+        """A copy, as ComfyUI's history keeps and other processes get, is plain."""
+        return dict, (self.as_read(),)
 
 
 def prepare(request: dict[str, Any], reader: Callable[[], str | None]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -323,6 +324,13 @@ def test_a_plan_made_anew_from_the_same_inputs_is_carried_and_the_cached_one_no_
     assert "got_chain" not in queued(workflow())
 
 
+def test_a_run_that_was_queued_before_the_first_one_encoded_finds_its_plan() -> None:
+    """Two pictures of one plan, queued at once: in the second run the encoder is cached."""
+    first, second = queued(workflow()), queued(workflow())
+    store_chain(MINE, first, "2")
+    assert first["got_chain"] == second["got_chain"] == MINE.to_json()
+
+
 def test_an_encoder_that_only_a_running_node_knows_of_leaves_nothing_certain() -> None:
     information = queued(workflow())
     store_chain(MINE, information, "2")
@@ -342,7 +350,9 @@ def test_every_way_to_read_finds_the_same() -> None:
     assert list(information) == list(information.keys()) == list(seen)
     assert list(information.values()) == list(seen.values())
     assert (len(information), information.get("got_chain"), information.get("x", 1)) == (2, MINE.to_json(), 1)
-    assert dict(copy.deepcopy(information)) == seen
+    for kept in (copy.deepcopy(information), copy.copy(information), pickle.loads(pickle.dumps(information))):
+        assert type(kept) is dict
+        assert kept == seen
 
 
 @pytest.mark.parametrize("prompt", [None, [], {"1": None}, {"1": {"class_type": "GoTSSGMEncode"}}, {"1": {}}])
