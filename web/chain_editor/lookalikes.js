@@ -11,19 +11,30 @@ const GAP = "[ \\t\\n\\u00a0\\u3000]{0,9}";
 const DIGIT = "[0-9\\uff10-\\uff19\\u0660-\\u0669\\u06f0-\\u06f9\\u0966-\\u096f]";
 const POINT = "[.\\uff0e\\u066b]";
 const FRACTION = `${POINT}${DIGIT}{1,18}`;
-const NUMBER = `[-\\u2212\\uff0d]?(?:${DIGIT}{1,9}(?:${FRACTION})?|${FRACTION})(?: ?[%\\uff05]|px)?`;
-const COMMA = "[,;\\uff0c\\u3001\\uff1b\\u060c]";
+const NUMBER = `[-\\u2212\\uff0d]?(?:${DIGIT}{1,9}(?:${POINT}${DIGIT}{0,18})?|${FRACTION})(?: ?[%\\uff05]|px)?`;
+const COMMA = "[,;|\\uff0c\\u3001\\uff1b\\u060c\\uff64\\ufe50\\ufe51\\ufe54\\uff5c]";
 const COLON = "[:=\\uff1a]";
-const [OPEN, CLOSE] = ["[(\\[{\\uff08\\uff3b\\u3010]", "[)\\]}\\uff09\\uff3d\\u3011]"];
+const OPEN = "\\\\?[(\\[{<\\uff08\\uff3b\\uff5b\\uff1c\\u3008\\u300a\\u300c\\u300e\\u3010\\u3014\\u3016\\u27e8\\ufe59]";
+const CLOSE = "\\\\?[)\\]}>\\uff09\\uff3d\\uff5d\\uff1e\\u3009\\u300b\\u300d\\u300f\\u3011\\u3015\\u3017\\u27e9\\ufe5a]";
 const QUOTE = "[\"']?";
 const BETWEEN = `(?:${GAP}${COMMA}${GAP}|[ \\t\\n\\u00a0]{1,9})`;
 const PAIR = `${NUMBER}${BETWEEN}${NUMBER}`;
 const JOINT = `${GAP}(?:${COMMA}|[:/\\u2013\\u2014\\u2192-]|to|and|bis|und|\\u5230|\\u81f3|\\u548c)?${GAP}`;
 const FOUR = `${PAIR}(?:${BETWEEN}|${GAP}${CLOSE}${GAP}${COMMA}?${GAP}${OPEN}${GAP})${PAIR}`;
-const X = `${QUOTE}(?:x(?:_?(?:0|1|min))?|left)${QUOTE}${GAP}${COLON}${GAP}${QUOTE}${NUMBER}${QUOTE}`;
-const Y = `${QUOTE}(?:y(?:_?(?:0|1|min))?|top|x_?(?:2|max)|right)${QUOTE}${GAP}${COLON}${GAP}${QUOTE}${NUMBER}`;
-const NAMES = "bounding[ _-]?box|box|coordinates?|coords?|\\u5750\\u6807|\\u8fb9\\u754c\\u6846";
-const TAGS = "b?box(?:_?2d)?|loc|bin|coords?|coordinates?|points?|det|quad|poly(?:gon)?|patch_index|ref|rect";
+const EDGE = "(?:[xy](?:_?(?:[0-2c]|min|max|start|end|center))?|c[xy]|left|top|right|bottom)";
+const RANGE = `${NUMBER}(?:${GAP}(?:[-\\u2013\\u2014~]|to)${GAP}${NUMBER})?`;
+const EDGE_AT =
+    `${QUOTE}${EDGE}${QUOTE}${GAP}(?:(?:${COLON}|from|\\u2208)${GAP}${QUOTE}(?:${RANGE}|${OPEN}${PAIR}${CLOSE})|` +
+    `${NUMBER}(?<=[%\\uff05x]))${QUOTE}`;
+const CORNER =
+    "(?:(?:top|upper|bottom|lower)[ _-]?(?:left|right)|(?:left|right)[ _-]?(?:top|bottom)|tl|br" +
+    "|[\\u5de6\\u53f3][\\u4e0a\\u4e0b]\\u89d2?)(?: corner)?";
+const NAMES =
+    "bounding[ _-]?box|box|coordinates?|coords?|position|location|region" +
+    "|\\u5750\\u6807|\\u8fb9\\u754c\\u6846|\\u65b9\\u6846|\\u4f4d\\u7f6e|\\u533a\\u57df";
+const TAGS =
+    "b?box(?:_?(?:2d|start|end))?|bounding[ _-]?box|loc|bin|coords?|coordinates?|points?|det|quad" +
+    "|poly(?:gon)?|patch_index|region|ref|rect";
 
 const LOOKALIKE = new RegExp(
     [
@@ -31,7 +42,9 @@ const LOOKALIKE = new RegExp(
         `(?<![a-z])(?:bbox|b?box_2d)(?:_2d)?${QUOTE}${GAP}${COLON}?(?:${GAP}${OPEN}{1,2}${FOUR}${CLOSE}{1,2})?`,
         `</?(?:${TAGS})(?:[_ ]?${DIGIT}{1,5}){0,4}(?: [^<>\\n]{0,60})?/?>`,
         `(?<![a-z])(?:${NAMES})${QUOTE}${GAP}(?:${COLON}|at|is|(?=${OPEN}))${GAP}${OPEN}{0,2}${GAP}${FOUR}`,
-        `(?<![a-z])${X}${GAP}${COMMA}?${GAP}${Y}`,
+        `(?<![a-z])${EDGE_AT}${GAP}(?:${COMMA}|and)?${GAP}${EDGE_AT}`,
+        `(?<![a-z])${CORNER}${QUOTE}${GAP}(?:${COLON}|at|is|[\\u4e3a\\u5728])${GAP}${OPEN}?${GAP}${PAIR}`,
+        `<${DIGIT}{1,4}>${GAP}<${DIGIT}{1,4}>`,
         `(?<!rgba)(?<!hsla)(?<!rgba )(?<four>${OPEN}${GAP}(?:${OPEN}${GAP})?${FOUR}${GAP}${CLOSE})`,
         `${OPEN}${GAP}${PAIR}${GAP}${CLOSE}?${JOINT}${OPEN}(?:${GAP}${NUMBER}${GAP}(?:${COMMA}|$)|${GAP}$)`,
         `${OPEN}${GAP}${PAIR}${GAP}${CLOSE}${GAP}${COMMA}${GAP}${PAIR}${GAP}${CLOSE}`,
@@ -67,7 +80,7 @@ function isMeant({ groups: { box, four } = {} }) {
     if (box) return false;
     if (!four || EXACT.test(four)) return true;
     const values = (four.match(NUMBERS) ?? []).map(whole);
-    const smallest = "(\uff08".includes(four[0]) ? 100 : 10;
+    const smallest = /^\\?[(\uff08]/.test(four) ? 100 : 10;
     return Math.max(...values) >= smallest && !values.every((value) => FIRST_YEAR <= value && value <= LAST_YEAR);
 }
 
