@@ -10,7 +10,7 @@ import { sourceOfInput, targetsOf } from "./chain_editor/graph.js";
 import { ChainEditor } from "./chain_editor/widget.js";
 import { addElement, addStyle, chainCallback, widgetOf } from "./node_element.js";
 import { drawsAfter, sourceIn } from "./prompt.js";
-import { bring, ENDS, onRuns, whenBrought } from "./runs.js";
+import { bring, onRuns, STOPS, whenBrought } from "./runs.js";
 
 const NODE = "GoTEditChain";
 const SAVED = "edited_chain";
@@ -40,7 +40,6 @@ function addEditor(node) {
     const saved = widgetOf(node, SAVED);
     const mode = widgetOf(node, MODE);
     const editor = new ChainEditor((value) => (saved.value = value), noteInGraphHistory);
-    const listeners = new AbortController();
 
     saved.hidden = true;
     saved.computeSize = () => [0, -4];  // older frontends leave room for hidden widgets; 4 is the gap behind each
@@ -65,19 +64,8 @@ function addEditor(node) {
     chainCallback(mode, "callback", readWidgets);
     chainCallback(node, "onConnectionsChange", lookAround);
     chainCallback(node, "onConfigure", readWidgets);
-    // Not before it is in the graph: ComfyUI makes nodes for its clipboard that never are, and are never removed.
-    chainCallback(node, "onAdded", () => listen(listeners.signal));
-    chainCallback(node, "onRemoved", () => {
-        listeners.abort();
-        editor.dispose();
-    });
-
-    /** @param {AbortSignal} signal */
-    function listen(signal) {
-        api.addEventListener("reconnecting", () => editor.stream(null), { signal });
-        // Other nodes do not tell when their widgets change.
-        editor.element.addEventListener("pointerenter", lookAround, { signal });
-    }
+    chainCallback(node, "onRemoved", () => editor.dispose());
+    editor.element.addEventListener("pointerenter", lookAround);  // other nodes do not tell when their widgets change
 }
 
 /**
@@ -90,7 +78,7 @@ function addEditor(node) {
 function takeUp(type, detail, run, name) {
     const from = detail.display_node ?? detail.node;
     const image = detail.output?.images?.at(-1);
-    if (ENDS.includes(type)) {
+    if (STOPS.includes(type)) {
         bring(run, name, { written: null });
     } else if (type === "got_text" && from === sourceIn(run.prompt, name, "chain")) {
         bring(run, name, { written: detail.text });

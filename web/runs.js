@@ -21,7 +21,9 @@ import { app } from "../../scripts/app.js";
 import { nodeAt } from "./chain_editor/graph.js";
 
 const EVENTS = ["executed", "got_text", "got_training"];
-export const ENDS = ["execution_success", "execution_error", "execution_interrupted"];
+const ENDS = ["execution_success", "execution_error", "execution_interrupted"];
+/** Nothing more comes from a run, or it is not known whether anything will: the server may have been restarted. */
+export const STOPS = [...ENDS, "reconnecting"];
 
 /** @type {Map<string, Run>} by the id that the server gives a prompt */
 const runs = new Map();
@@ -58,6 +60,11 @@ for (const type of [...EVENTS, ...ENDS]) {
         if (ENDS.includes(type)) runs.delete(detail.prompt_id);
     });
 }
+api.addEventListener("reconnecting", () => {
+    for (const run of runs.values()) {
+        for (const listener of listeners) listener("reconnecting", {}, run);
+    }
+});
 
 app.registerExtension({
     name: "GoT.Runs",

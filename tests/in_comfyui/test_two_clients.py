@@ -151,6 +151,20 @@ def test_a_tab_turned_to_while_a_plan_is_written_does_not_show_it(editor: Editor
     assert editor.shown() == {}
 
 
+def test_a_plan_that_a_lost_server_was_writing_does_not_come_back_with_undo(editor: EditorPage) -> None:
+    editor.open()
+    editor.frontend.pretend_run("lost")
+    text = {"prompt_id": "lost", "node": "1", "text": "a star (1,2),(300,400)"}
+    editor.page.evaluate(TELL, ["got_text", text])
+    assert editor.shown() == {"a star": "1,2,300,400"}
+    editor.page.evaluate(TELL, ["reconnecting", None])
+    editor.page.evaluate(TELL, ["reconnected", None])
+    assert editor.shown() == {}
+    editor.page.evaluate(ADD_NODE_AND_UNDO)
+    editor.page.wait_for_timeout(300)
+    assert editor.shown() == {}
+
+
 def test_a_copy_of_a_tab_shows_nothing_before_it_has_run(editor: EditorPage) -> None:
     editor.open_and_run()
     editor.page.evaluate(COMMAND, "Comfy.DuplicateWorkflow")
