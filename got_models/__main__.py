@@ -10,6 +10,7 @@ import argparse
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(
                 errors="backslashreplace"
             )  # a terminal that lacks a character must not end the run
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # whatever matters in a picture is told by ourselves
     options = build_parser().parse_args(arguments)
     try:
         options.run(options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ UPRIGHT = {
 """What turns a picture with this EXIF orientation upright."""
 BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF file
 SIGNED, WHITE_IS_ZERO = 2, 0
+TRUE_MODE = "got_mode"  # in an opened file's `info`
 
 
 def open_picture(path: Path) -> Image.Image:
@@ -59,13 +61,16 @@ def open_picture(path: Path) -> Image.Image:
     except UnidentifiedImageError as error:
         raise GoTError(
             f"Expected a picture, cannot open {path}: it is damaged, or of a kind that is not read here. "
-            "PNG, JPEG, WebP and TIFF are; export SVG, PDF, HEIC and raw photos as one of these."
+            "PNG, JPEG, WebP, and TIFF of 8 or 16 bits are; export SVG, PDF, HEIC and raw photos as one of "
+            "these."
         ) from error
     except (
         Exception
     ) as error:  # decoders raise many kinds on damaged files: OSError, SyntaxError, struct.error
-        reason = str(error) or type(error).__name__
-        raise GoTError(f"Expected a picture, cannot open {path}: {reason}") from error
+        reason = f" ({error})" if str(error) else ""
+        raise GoTError(
+            f"Expected a picture, cannot open {path}: it is damaged{reason}. Copy or export it again."
+        ) from error
     if max(picture.size) > LARGEST_ASPECT * min(picture.size):
         raise GoTError(
             f"A picture may be at most {LARGEST_ASPECT} times as long as it is wide, {path} has "
@@ -101,7 +106,8 @@ def _load(path: Path) -> ImageFile.ImageFile:
         if not content.startswith(SIGNATURE):
             raise
         file = _decode(BytesIO(pixels_alone(content)))
-        file.info["icc_profile"] = color_profile(content)
+        with suppress(ValueError):
+            file.info["icc_profile"] = color_profile(content)
         return file
 
 
@@ -114,6 +120,7 @@ def _decode(source: Path | BytesIO) -> ImageFile.ImageFile:
         if file.width * file.height > LARGEST_MEGAPIXELS * 10**6:
             raise GoTError(_too_large(f"{file.width} x {file.height}"))
         _mend_transparency(file)
+        file.info[TRUE_MODE] = _true_mode(file)
         file.load()
     except BaseException:
         file.close()
@@ -139,10 +146,23 @@ def _mend_transparency(file: ImageFile.ImageFile) -> None:
             file.info["transparency"] = color * (85 if depth == "L;2" else 17)
 
 
+def _true_mode(file: ImageFile.ImageFile) -> str | None:
+    """The mode of a file not loaded yet, where Pillow takes another one, or one that it cannot convert."""
+    if file.mode == "La" or (file.format == "PNG" and file.tile and file.tile[0][3] == "LA;16B"):
+        return "LA"
+    if file.format == "TGA" and file.mode == "RGBA" and file.fp is not None:
+        file.fp.seek(17)
+        if not file.fp.read(1)[0] & 15:  # how many of the fourth byte's bits mean something
+            return "RGB"
+    return None
+
+
 def _as_seen(file: ImageFile.ImageFile) -> Image.Image:
     """A decoded file as 8-bit sRGB, upright."""
     profile = _profile(file)
-    picture: Image.Image = file
+    if SIGNED in getattr(file, "tag_v2", {}).get(SAMPLE_FORMAT, ()):
+        raise GoTError("its values are whole numbers with a sign. Save it with 8 or 16 bits, without a sign.")
+    picture: Image.Image = file.convert(file.info[TRUE_MODE]) if file.info[TRUE_MODE] else file
     alpha = None
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
         color, alpha = _deep_gray(file, profile)
@@ -186,8 +206,6 @@ def _deep_gray(
                 "be shown. Save it with 8 or 16 bits."
             )
         white = 1
-    elif SIGNED in tags.get(SAMPLE_FORMAT, ()):
-        raise GoTError("its values are whole numbers with a sign. Save it with 8 or 16 bits, without a sign.")
     else:
         bits = tags.get(BITS_PER_SAMPLE, (16,))[0]
         white = (1 << bits) - 1

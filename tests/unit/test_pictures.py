@@ -65,6 +65,11 @@ def tiff(sample: bytes, bits: int, *, photometric: int = 1, kind: int = 1, order
     return magic + struct.pack(order + "HI", 42, 8 + len(pixels)) + pixels + directory + bytes(4)
 
 
+def tga(pixel: bytes, descriptor: int) -> bytes:
+    """A TGA of SIDE x SIDE equal pixels of four bytes; the descriptor says how many bits are alpha."""
+    return struct.pack("<2xB13x", 2)[:12] + struct.pack("<HHBB", SIDE, SIDE, 32, descriptor) + pixel * SIDE**2
+
+
 def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
     content = io.BytesIO()
     picture.save(content, kind, **options)
@@ -236,6 +241,8 @@ RIGHT: dict[str, tuple[Callable[[], bytes], list[float]]] = {
         lambda: b"P5 8 8 1023\n" + struct.pack(">H", 512) * SIDE * SIDE,
         [512 / 1023 * 255] * 3,
     ),
+    "TGA whose fourth byte means nothing": (lambda: tga(b"\3\2\1\0", 0x20), [1, 2, 3]),
+    "TGA with alpha": (lambda: tga(b"\3\2\1\0", 0x28), [255] * 3),
     "16-bit gray, JPEG 2000": (lambda: numbers("<u2", HALF, "JPEG2000"), [HALF / 257] * 3),
     # transparency
     "transparent gray of 2 bits": (
@@ -313,6 +320,13 @@ RIGHT: dict[str, tuple[Callable[[], bytes], list[float]]] = {
         lambda: saved(flat("LA", (60, 51)), "PNG", icc_profile=gray_profile(1.0)),
         [204 + 0.2 * encoded(60 / 255)] * 3,
     ),
+    "gray profile with alpha, 16 bits": (
+        lambda: flat_png(
+            *(16, 4, struct.pack(">HH", 9000, 13107)),
+            chunk(b"iCCP", b"x\0\0" + zlib.compress(gray_profile(1.0))),
+        ),
+        [204 + 0.2 * encoded(9000 / 65535)] * 3,
+    ),
     "CMYK profile": (
         lambda: saved(flat("CMYK", (0, 255, 0, 0)), "TIFF", icc_profile=cmyk_profile(lab_of_inks)),
         shown_lab(80, 20, 0),
@@ -367,6 +381,17 @@ RIGHT: dict[str, tuple[Callable[[], bytes], list[float]]] = {
     "profile of 2 MB": (
         lambda: saved(flat("RGB", (100, 180, 60)), "PNG", icc_profile=ADOBE + bytes(2_000_000)),
         shown_rgb((100, 180, 60), ADOBE_D50, 2.2),
+    ),
+    "packed text and a damaged profile": (
+        lambda: flat_png(
+            *(8, 0, b"\x40", chunk(b"zTXt", b"a\0\0" + zlib.compress(MANY.encode()))),
+            chunk(b"iCCP", b"x\0\0noise"),
+        ),
+        [64] * 3,
+    ),
+    "profile that unpacks to 20 MB": (
+        lambda: flat_png(8, 0, b"\x40", chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(20_000_000)))),
+        [64] * 3,
     ),
     "damaged EXIF": (
         lambda: saved(flat("RGB", (1, 2, 3)), "PNG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff"),
@@ -437,6 +462,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "JPEG cut off": (lambda: PHOTO[: len(PHOTO) // 2], "truncated"),
     "PNG cut off": (lambda: saved(flat("RGB", "red"), "PNG")[:50], "cannot open"),
     "PNG without pixels": (lambda: png(8, 8, 8, 0, b"\0\0"), "truncated"),
+    "PNG without its palette": (lambda: png(8, 8, 8, 3, bytes(72)), "damaged. Copy or export"),
     "PNG of no width": (lambda: png(0, 8, 8, 0, b""), "cannot"),
     "PNG of no height": (lambda: png(8, 0, 8, 0, b""), "cannot"),
     "PNG signature alone": (lambda: b"\x89PNG\r\n\x1a\n", "cannot open"),
@@ -461,6 +487,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "floats that are no numbers": (lambda: of_floats(float("nan")), "floats"),
     "infinite floats": (lambda: of_floats(float("inf")), "floats"),
     "numbers with a sign, 16 bits": (lambda: tiff(struct.pack("<h", -5), 16, kind=2), "with a sign"),
+    "numbers with a sign, 8 bits": (lambda: tiff(b"\xff", 8, kind=2), "with a sign"),
     "numbers with a sign, 32 bits": (lambda: numbers("<i4", 70_000, "TIFF"), "with a sign"),
     "much too long": (lambda: saved(Image.new("RGB", (170, 10)), "PNG"), "16 times as long"),
 }
