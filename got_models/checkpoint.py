@@ -34,7 +34,6 @@ from .entries import Config, Kind, check_entries, multiple_of, number, one_of, w
 from .errors import GoTError, short_repr
 from .guidance import LARGEST_SIDE, LATENT_CHANNELS, SMALLEST_SIDE, VAE_FACTOR
 from .json_objects import read_json
-from .linked_files import files_below
 from .prompts import IMAGE_TOKENS
 from .ssgm import MASK_RULES
 from .whole_files import write_whole
@@ -294,7 +293,8 @@ def _check_files(folder: Path) -> None:
         elif not os.path.isfile(folder / part / f"{stem}.safetensors"):
             missing.append(f"{part}/{stem}.safetensors")
     if missing:
-        pickles = [str(file.relative_to(folder)) for file in files_below(folder) if file.suffix == ".bin"]
+        places = ("*.bin", *(f"{part}/*.bin" for part in WEIGHT_FILES))
+        pickles = sorted(str(file.relative_to(folder)) for place in places for file in folder.glob(place))
         advice = f" Pickled weights ({', '.join(pickles)}) are not accepted; convert them." if pickles else ""
         raise GoTError(f"The checkpoint folder {folder} lacks {', '.join(missing)}.{advice}")
 

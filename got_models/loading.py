@@ -31,9 +31,16 @@ def loading(what: Path) -> Iterator[None]:
         yield
     except (GoTError, MemoryError, torch.cuda.OutOfMemoryError):
         raise
-    except Exception as error:  # a file can be wrong in as many ways as it has entries
+    except BaseException as error:  # a file can be wrong in as many ways as it has entries
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise GoTError(f"{what} cannot be loaded: {reason}") from error
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether a library written in Rust has met what its authors held to be impossible: a damaged file."""
+    return type(error).__name__ == "PanicException"  # no Exception, and no module exports it
 
 
 def part_config(folder: Path) -> dict[str, Any]:

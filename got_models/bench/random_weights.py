@@ -14,7 +14,8 @@ from transformers import GenerationConfig, Qwen2_5_VLConfig, Qwen2_5_VLForCondit
 
 from ..checkpoint import TIME_IDS, UNET_CHANNELS, CheckpointSettings, Sizes
 from ..errors import GoTError
-from ..importing.convert import MAX_NEW_TOKENS, TASKS, VISION_SIZE
+from ..importing.convert import MAX_NEW_TOKENS, TASKS
+from ..importing.plan import VISION_SIZE
 from ..model import GoTModel
 from ..prompts import TokenIds
 from ..quantization import quantize_mllm, store_in_fp8

@@ -28,7 +28,7 @@ from ..checkpoint import (
 from ..errors import GoTError
 from .folders import PublishedFolders
 from .names import BASE, LORA_A, LORA_B, PARTS, PROJECTORS, Recipe
-from .plan import ImportPlan, make_plan
+from .plan import VISION_SIZE, ImportPlan, make_plan
 from .shards import PublishedWeights
 from .staging import check_room, open_staging
 from .writing import write_safetensors
@@ -36,7 +36,6 @@ from .writing import write_safetensors
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 SHARD_BYTES = 1_000_000_000  # of one weight file: what an interrupted import may have to write again
 SMALL_FILES_BYTES = 64_000_000  # more than tokenizer and settings take
-VISION_SIZE = 448
 MAX_NEW_TOKENS = 1024
 TASKS = {
     "generate": TaskSettings(semantic=7.5, spatial=4.0, reference=1.0, steps=50, width=1024, height=1024),

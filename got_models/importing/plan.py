@@ -13,6 +13,17 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor
 
 from ..checkpoint import TIME_IDS, UNET_CHANNELS, Shapes, Sizes
+from ..configs import (
+    GENERATION,
+    TOKENIZER,
+    check_mllm,
+    check_processor,
+    check_scheduler,
+    check_unet,
+    check_vae,
+    known_mllm,
+)
+from ..entries import check_entries
 from ..errors import GoTError
 from ..json_objects import read_json
 from ..ssgm import SemanticSpatialGuidance
@@ -23,6 +34,7 @@ from .shards import PublishedWeights
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 MOST_LISTED = 20  # tensors in a message; a wrong folder brings hundreds
+VISION_SIZE = 448  # side of the picture for the vision tower, in pixels, as in the published inference
 PIECE = 1 << 24  # elements that are compared at a time
 
 Config = dict[str, Any]
@@ -97,7 +109,26 @@ def _configs(folders: PublishedFolders) -> dict[str, Config]:
     for config in (*configs.values(), *inner):
         for key in ("_name_or_path", "dtype", "torch_dtype"):  # true of the folder that they come from only
             config.pop(key, None)
+    _check_configs(folders, configs)
     return configs
+
+
+def _check_configs(folders: PublishedFolders, configs: dict[str, Config]) -> None:
+    """What the checkpoint's own check will say of its settings, hours of writing earlier.
+
+    Raises:
+        GoTError: an entry that cannot be used, or several that do not fit together.
+    """
+    mllm, file = configs["mllm"], folders.qwen / "config.json"
+    check_mllm(file, mllm, mllm.get("text_config", mllm).get("hidden_size", 0))
+    check_unet(folders.sdxl / "unet/config.json", configs["unet"])
+    check_vae(folders.sdxl / "vae/config.json", configs["vae"])
+    schedule = folders.sdxl / "scheduler/scheduler_config.json"
+    check_scheduler(schedule, read_json(schedule))
+    for name, kinds in (("generation_config", GENERATION), ("tokenizer_config", TOKENIZER)):
+        check_entries(folders.qwen / f"{name}.json", read_json(folders.qwen / f"{name}.json"), kinds)
+    processor = folders.qwen / "preprocessor_config.json"
+    check_processor(processor, read_json(processor), mllm["vision_config"], VISION_SIZE)
 
 
 def _rows(weights: PublishedWeights, recipes: dict[str, Recipe], tokens: int) -> int:
@@ -127,7 +158,7 @@ def _modules(folders: PublishedFolders, configs: dict[str, Config]) -> dict[str,
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     def make_mllm(config: Config) -> Any:
-        return Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig.from_dict(config))
+        return Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig.from_dict(known_mllm(config)))
 
     def make_projectors(config: Config) -> SemanticSpatialGuidance:
         pooled = (

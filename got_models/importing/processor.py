@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from ..errors import GoTError
 from ..json_objects import read_json
+from ..loading import is_panic
 from ..prompts import SPECIAL_TOKENS
 
 
@@ -53,9 +54,12 @@ def read_processor(folder: Path) -> Processor:
     file = folder / "tokenizer.json"
     try:
         tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises nothing more special
+        tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+
+    except BaseException as error:  # the library raises nothing more special
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
         raise GoTError(f"{file} is not a tokenizer: {error}. Download it again.") from error
-    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
     read_json(folder / "preprocessor_config.json")
     return Processor(folder, tokenizer, _chat_template(folder))
 

@@ -21,8 +21,9 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 
 from got_models.chain import ReasoningChain
 from got_models.checkpoint import read_settings, write_settings
-from got_models.importing.convert import VISION_SIZE, import_checkpoint
+from got_models.importing.convert import import_checkpoint
 from got_models.importing.folders import find_folders
+from got_models.importing.plan import VISION_SIZE
 from got_models.model import GoTModel
 
 from ..published import RELEASED_LORA, in_one_buffer, older, prefixed, write_stock_models

@@ -150,6 +150,14 @@ def test_missing_shard_is_named(folder: Path) -> None:
         check(folder)
 
 
+def test_a_folder_that_is_no_checkpoint_is_not_searched(tmp_path: Path) -> None:
+    (tmp_path / "deep/below").mkdir(parents=True)
+    (tmp_path / "deep/below/weights.bin").touch()
+    with pytest.raises(GoTError, match=r"lacks got\.json") as refused:
+        check(tmp_path)
+    assert "Pickled" not in str(refused.value)
+
+
 def test_pickled_weights_are_not_accepted(folder: Path) -> None:
     (folder / "unet/diffusion_pytorch_model.safetensors").rename(folder / "unet/diffusion_pytorch_model.bin")
     with pytest.raises(

@@ -84,6 +84,7 @@ QWEN_CONFIG = {  # flat, as the publisher's
         "out_hidden_size": HIDDEN,
     },
 }
+WIDER_VISION = {"depth": 1, "hidden_size": 32, "intermediate_size": 40, "num_heads": 2, "out_hidden_size": 64}
 UNET_CONFIG = {
     "_class_name": "UNet2DConditionModel",
     "in_channels": 4,
@@ -735,7 +736,11 @@ def test_a_long_list_of_faults_is_cut_with_their_number(source: Path, refused: R
 @pytest.mark.parametrize(
     ("file", "change", "named"),
     [
-        ("Qwen2.5-VL-3B-Instruct/config.json", {"hidden_size": 64}, "received [336, 32]"),
+        (
+            "Qwen2.5-VL-3B-Instruct/config.json",
+            {"hidden_size": 64, "num_attention_heads": 4, "vision_config": WIDER_VISION},
+            "received [336, 32]",
+        ),
         ("Qwen2.5-VL-3B-Instruct/config.json", {"num_hidden_layers": 3}, "mllm.model.layers.2."),
         ("stable-diffusion-xl-base-1.0/unet/config.json", {"cross_attention_dim": 64}, "received [48"),
         ("stable-diffusion-xl-base-1.0/vae/config.json", {"block_out_channels": [32] * 3 + [64]}, "vae."),
@@ -756,6 +761,11 @@ def test_a_qwen_or_sdxl_of_another_size_is_refused_with_both_shapes_and_folders(
     [
         ("Qwen2.5-VL-3B-Instruct/config.json", {"num_attention_heads": "many"}),
         ("Qwen2.5-VL-3B-Instruct/config.json", {"text_config": 3}),
+        ("Qwen2.5-VL-3B-Instruct/config.json", {"num_hidden_layers": 10**7}),
+        ("Qwen2.5-VL-3B-Instruct/generation_config.json", {"eos_token_id": "end"}),
+        ("Qwen2.5-VL-3B-Instruct/tokenizer_config.json", {"tokenizer_class": "LlamaTokenizer"}),
+        ("Qwen2.5-VL-3B-Instruct/preprocessor_config.json", {"patch_size": 0}),
+        ("stable-diffusion-xl-base-1.0/scheduler/scheduler_config.json", {"num_train_timesteps": 10**12}),
         ("stable-diffusion-xl-base-1.0/unet/config.json", {"down_block_types": ["Unknown"]}),
         ("stable-diffusion-xl-base-1.0/unet/config.json", {"addition_time_embed_dim": None}),
         ("stable-diffusion-xl-base-1.0/vae/config.json", {"block_out_channels": "wide"}),
@@ -776,6 +786,16 @@ def test_a_config_that_describes_no_model_is_named(
 def test_a_damaged_file_of_qwen_is_named(name: str, content: str, source: Path, refused: Refused) -> None:
     (source / "Qwen2.5-VL-3B-Instruct" / name).write_text(content)
     assert str(source / "Qwen2.5-VL-3B-Instruct" / name) in refused(source)
+
+
+def test_a_tokenizer_over_which_its_library_panics_is_named(source: Path, refused: Refused) -> None:
+    file = source / "Qwen2.5-VL-3B-Instruct/tokenizer.json"
+    values = json.loads(file.read_text())
+    values["model"]["merges"] = [["a", "b"]]
+    values["model"]["vocab"] |= {"a": 0, "b": 1}
+    values["model"]["continuing_subword_prefix"] = "((("
+    file.write_text(json.dumps(values))
+    assert str(file) in refused(source)
 
 
 def test_a_missing_chat_template_is_named(source: Path, refused: Refused) -> None:
