@@ -45,11 +45,12 @@ def decoded(content: bytes, what: str) -> str:
     """
     encoding = "utf-16" if is_utf16(content) else "utf-8-sig"
     try:
-        return content.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise GoTError(
-            f"{what} is not UTF-8 but probably {_likely_encoding(content)}. Save it as UTF-8."
-        ) from error
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:  # half of another encoding's character
+        raise GoTError(f"{what} is not UTF-8 but probably {_likely_encoding(content)}. Save it as UTF-8.")
+    return text
 
 
 def is_utf16(content: bytes) -> bool:
@@ -58,6 +59,8 @@ def is_utf16(content: bytes) -> bool:
 
 
 def _likely_encoding(content: bytes) -> str:
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "UTF-32"
     if b"\0" in content:
         return "UTF-16 without its mark" if not is_utf16(content) else "damaged UTF-16"
     try:

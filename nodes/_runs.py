@@ -59,7 +59,7 @@ def cache_folder() -> Path:
 
 def newest_samples(folder: Path) -> Path | None:
     """The last picture that a run has drawn to show what it has learned."""
-    return max((file for file in (folder / SAMPLES).glob("step-*.png") if file.is_file()), default=None)
+    return max((file for file in (folder / SAMPLES).glob("step-*.png") if os.path.isfile(file)), default=None)
 
 
 def adapter_names() -> list[str]:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import GoTError, short_repr
+
 if TYPE_CHECKING:
     import torch
 
@@ -17,6 +19,7 @@ BUNDLED_CHECKPOINT = Path(__file__).resolve().parent.parent / "tiny"
 SCHEDULERS = ("ddpm", "euler", "dpm++2m", "unipc")
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+LONGEST_NUMBER = 40  # characters; Python turns no text of more than 4300 digits into a number
 
 Subparsers = (
     argparse._SubParsersAction
@@ -25,17 +28,21 @@ Subparsers = (
 
 def positive_integer(text: str) -> int:
     """An integer of at least 1."""
-    number = int(text) if text.isdecimal() else 0
+    number = int(text) if text.isdecimal() and len(text) < LONGEST_NUMBER else 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, received {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number of at least 1, received {short_repr(text)}"
+        )
     return number
 
 
 def seed(text: str) -> int:
     """A seed that torch.Generator takes on every device: 0 to 2**63 - 1."""
-    number = int(text) if text.isdecimal() else -1
+    number = int(text) if text.isdecimal() and len(text) < LONGEST_NUMBER else -1
     if not 0 <= number < 2**63:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to 2**63 - 1, received {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number from 0 to 2**63 - 1, received {short_repr(text)}"
+        )
     return number
 
 
@@ -46,16 +53,20 @@ def scale(text: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"expected a finite number such as 4.0, received {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a finite number such as 4.0, received {short_repr(text)}")
     return number
 
 
 def size(text: str) -> tuple[int, int]:
     """``WIDTHxHEIGHT`` in pixels -> (height, width), the order of tensors."""
     sides = text.lower().split("x")
-    if len(sides) != 2 or not all(side.isdecimal() and int(side) % 8 == 0 for side in sides):
+    if (
+        len(sides) != 2
+        or len(text) > LONGEST_NUMBER
+        or not all(side.isdecimal() and int(side) % 8 == 0 for side in sides)
+    ):
         raise argparse.ArgumentTypeError(
-            f"expected WIDTHxHEIGHT in multiples of 8 pixels, such as 128x128, received {text!r}"
+            f"expected WIDTHxHEIGHT in multiples of 8 pixels, such as 128x128, received {short_repr(text)}"
         )
     width, height = sides
     return int(height), int(width)
@@ -158,8 +169,6 @@ def choose_device(name: str) -> str:
         GoTError: there is no GPU.
     """
     import torch
-
-    from ..errors import GoTError
 
     cuda = torch.cuda.is_available()
     if name == "cuda" and not cuda:

@@ -9,13 +9,16 @@ There the text has keys in the place of coordinates, and `coord` is JSON that gi
 from __future__ import annotations
 
 import json
-import math
 import re
 from typing import Any
 
 from ..chain import GRID
 from ..errors import GoTError, short_repr
 from .rows import without_repetition
+
+MOST_KEYS, LONGEST_KEY = 1000, 100
+"""Of a row; each is looked for at every place of the text."""
+LARGEST = 1e9  # coordinate
 
 _OPENING, _CLOSING = "[<{(", "]>})"
 
@@ -30,8 +33,8 @@ def with_coordinates(text: str, coord: Any) -> tuple[str, tuple[str, ...]]:
             height, in any nesting, or text with them; numbers up to 1 are shares of the side.
 
     Raises:
-        GoTError: it is neither, a key that stands in the text has no four numbers, or a key like the others
-            stands in the text and has no coordinates.
+        GoTError: it is neither, holds too many keys or too long ones, a key that stands in the text has no
+            four numbers, or a key like the others stands in the text and has no coordinates.
     """
     table = _table(coord)
     keys = sorted(filter(None, table), key=len, reverse=True)  # the longest first: box_1 begins box_10
@@ -67,6 +70,10 @@ def _table(coord: Any) -> dict[str, Any]:
         raise coord
     if not isinstance(coord, dict):
         raise GoTError(f"The coordinates must be an object, key by key, got {short_repr(coord)}.")
+    if len(coord) > MOST_KEYS or any(len(str(key)) > LONGEST_KEY for key in coord):
+        raise GoTError(
+            f"The coordinates may have {MOST_KEYS} keys of {LONGEST_KEY} characters, got {short_repr(coord)}."
+        )
     return {str(key): value for key, value in coord.items()}
 
 
@@ -105,7 +112,7 @@ def _box(key: str, value: Any) -> tuple[str, str]:
 
 def _numbers(value: Any, depth: int = 0) -> list[float]:
     """The numbers in lists, objects or text, in their order; [] where there is anything else."""
-    if type(value) in (int, float) and math.isfinite(value):
+    if type(value) in (int, float) and abs(value) < LARGEST:
         return [value]
     if isinstance(value, str):
         texts = re.findall(r"-?\d+(?:\.\d+)?", value[:200])

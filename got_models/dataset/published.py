@@ -8,6 +8,7 @@ mended is reported, and so is every row that cannot be used.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,7 @@ def import_dataset(source: Path, folder: Path, fields: Mapping[str, str] | None 
             the folder, parquet without pyarrow, or a folder that cannot be written to.
     """
     target = folder / DATA_FILE
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise GoTError(f"There is no folder {folder}: name the one that the paths in the rows start from.")
     names = {key: (fields[key],) if fields and key in fields else FIELDS[key] for key in FIELDS}
     try:
@@ -175,7 +176,7 @@ def read_rows(source: Path) -> Iterator[tuple[str, Any]]:
     Raises:
         GoTError: no such file, one that is no JSON, or parquet without pyarrow.
     """
-    if source.is_dir():
+    if os.path.isdir(source):
         files = [file for file in files_below(source) if file.suffix.lower() in SUFFIXES]
         for file in files:
             yield from ((f"{file.relative_to(source)} {where}", row) for where, row in read_rows(file))
@@ -195,6 +196,8 @@ def _read_json(file: Path) -> Iterator[tuple[str, Any]]:
         rows = json.loads(text, object_pairs_hook=without_repetition)
     except (ValueError, RecursionError) as error:
         raise GoTError(f"{file} is not JSON: {error}.") from error
+    if isinstance(rows, GoTError):
+        raise rows
     if not isinstance(rows, list):
         raise GoTError(f"{file} must hold a list of rows, got {type(rows).__name__}.")
     for number, row in enumerate(rows, start=1):

@@ -444,7 +444,7 @@ def test_a_damaged_line_is_reported_shortly_with_its_number(folder: Path, line: 
 
 
 @pytest.mark.parametrize(
-    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "gbk", "cp1252"]
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "gbk", "cp1252"]
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_data_in_another_encoding_is_read_or_each_line_names_it(
@@ -454,14 +454,35 @@ def test_data_in_another_encoding_is_read_or_each_line_names_it(
     rows = [GOOD | {"prompt": word}, GOOD | {"prompt": f"{word}, {word}"}]
     text = "".join(json.dumps(row, ensure_ascii=False) + end for row in rows)
     (folder / DATA_FILE).write_bytes(text.encode(encoding))
-    named = {"utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "gbk": "GBK", "cp1252": "Windows-1252"}
+    named = {
+        "utf-16-le": "UTF-16",
+        "utf-16-be": "UTF-16",
+        "utf-32": "UTF-32",
+        "gbk": "GBK",
+        "cp1252": "Windows-1252",
+    }
     if encoding not in named:
         assert [row.chain.prompt for row in read_dataset(folder).rows] == [row["prompt"] for row in rows]
         assert read_dataset(folder).bad == ()
+    elif encoding == "utf-32":
+        with pytest.raises(GoTError, match="UTF-32"):
+            read_dataset(folder)
     else:
         dataset = read_dataset(folder)
         assert dataset.rows == ()
         assert any(named[encoding] in bad.reason for bad in dataset.bad)
+
+
+def test_utf_16_without_its_mark_is_named_also_where_all_letters_are_ascii(folder: Path) -> None:
+    (folder / DATA_FILE).write_bytes((json.dumps(GOOD) + "\n").encode("utf-16-le"))
+    assert all("UTF-16 without its mark" in bad.reason for bad in read_dataset(folder).bad)
+
+
+def test_a_folder_that_no_system_can_have_is_no_folder(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(GoTError, match="There is no folder"):
+        import_dataset(tmp_path / "rows.json", tmp_path / ("x" * 300))
+    with pytest.raises(GoTError, match="Expected a file that ends in"):
+        import_dataset(tmp_path / ("x" * 300), folder)
 
 
 # Published rows with coordinates of their own
@@ -521,9 +542,11 @@ def test_keys_that_begin_one_another_are_told_apart(folder: Path, tmp_path: Path
         ("a cup box_1", {"box_1": None}, "must be four numbers, got None"),
         ("a cup box_1", {"box_1": [1, 2, 3, float("nan")]}, "must be four numbers"),
         ("a cup box_1", {"box_1": [True, 2, 3, 4]}, "must be four numbers"),
+        ("a cup box_1", {"box_1": [10**4000, 2, 3, 4]}, "must be four numbers"),
+        ("a" * 20_000, {f"{'a' * n}1": [1, 2, 3, 4] for n in range(2000)}, "may have 1000 keys"),
         ("a cup box_1, a mug box_2", {"box_1": [1, 2, 300, 400]}, "'box_2' stands in the text"),
     ],
-    ids=range(10),
+    ids=range(12),
 )
 def test_coordinates_that_cannot_be_used_leave_the_row_out(
     folder: Path, tmp_path: Path, got: str, coord: Any, reason: str
