@@ -43,6 +43,7 @@ SETTINGS_FILE = "got.json"
 PROJECTORS_FILE = "projectors.safetensors"
 UNET_CHANNELS = 3 * LATENT_CHANNELS  # noisy latents, reference, spatial
 WEIGHT_FILES = {"mllm": "model", "unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model"}
+MOST_NAMED = 20  # files in a message; an index may name many
 TIME_IDS = 6  # original height and width, crop top and left, target height and width
 
 SETTINGS = {
@@ -296,7 +297,9 @@ def _check_files(folder: Path) -> None:
         places = ("*.bin", *(f"{part}/*.bin" for part in WEIGHT_FILES))
         pickles = sorted(str(file.relative_to(folder)) for place in places for file in folder.glob(place))
         advice = f" Pickled weights ({', '.join(pickles)}) are not accepted; convert them." if pickles else ""
-        raise GoTError(f"The checkpoint folder {folder} lacks {', '.join(missing)}.{advice}")
+        more = f" and {len(missing) - MOST_NAMED} more files" if len(missing) > MOST_NAMED else ""
+        named = ", ".join(missing[:MOST_NAMED])
+        raise GoTError(f"The checkpoint folder {folder} lacks {named}{more}.{advice}")
 
 
 def _check_value(file: Path, key: str, expected: object, received: object) -> None:

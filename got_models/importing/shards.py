@@ -86,15 +86,14 @@ def open_weights(file: Path) -> dict[str, Tensor]:
     Raises:
         GoTError: the file is damaged, or holds anything but dense floating-point tensors by name.
     """
-    pickled = file.suffix != ".safetensors"
-    if pickled and not zipfile.is_zipfile(file):  # torch.save writes an archive, whose directory comes last
-        raise GoTError(f"{file} is truncated or not a weight file. Download it again.")
     try:
-        if pickled:
+        if file.suffix != ".safetensors":
+            if not zipfile.is_zipfile(file):  # torch.save writes an archive, whose directory comes last
+                raise OSError("no archive")
             tensors = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
         else:
             tensors = load_file(file)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, zipfile.BadZipFile) as error:
         raise GoTError(f"{file} is truncated or not a weight file: {error}. Download it again.") from error
     except Exception as error:  # whatever a hostile or broken pickle provokes
         raise GoTError(

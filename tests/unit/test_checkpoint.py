@@ -158,6 +158,14 @@ def test_a_folder_that_is_no_checkpoint_is_not_searched(tmp_path: Path) -> None:
     assert "Pickled" not in str(refused.value)
 
 
+def test_of_many_missing_files_the_first_are_named(folder: Path) -> None:
+    index = {"weight_map": {str(number): f"{number}.safetensors" for number in range(1000)}}
+    (folder / "unet/diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(GoTError, match=r"lacks unet.* and 980 more files") as refused:
+        check(folder)
+    assert len(str(refused.value)) < 2000
+
+
 def test_pickled_weights_are_not_accepted(folder: Path) -> None:
     (folder / "unet/diffusion_pytorch_model.safetensors").rename(folder / "unet/diffusion_pytorch_model.bin")
     with pytest.raises(

@@ -35,6 +35,7 @@ from got_models.importing import convert
 from got_models.importing.convert import import_checkpoint
 from got_models.importing.folders import REPOSITORIES, PublishedFolders, find_folders
 from got_models.importing.names import gather
+from got_models.importing.shards import open_weights
 from got_models.importing.staging import open_staging
 from got_models.importing.writing import write_safetensors
 from got_models.model import GoTModel
@@ -621,6 +622,16 @@ def test_a_truncated_shard_is_named(suffix: str, share: float, refused: Refused,
     content = file.read_bytes()
     file.write_bytes(content[: int(len(content) * share)])
     assert f"{file} is truncated or not a weight file" in refused(tmp_path / "pretrained")
+
+
+def test_an_archive_that_seems_to_have_other_volumes_is_no_weight_file(tmp_path: Path) -> None:
+    file = tmp_path / "pytorch_model.bin"
+    torch.save({"a": torch.ones(2)}, file)
+    content = bytearray(file.read_bytes())
+    content[content.rindex(b"PK\6\7") + 16] = 9  # how many files the archive has been cut into
+    file.write_bytes(content)
+    with pytest.raises(GoTError, match="truncated or not a weight file"):
+        open_weights(file)
 
 
 def test_an_index_that_names_a_missing_shard_is_refused_with_the_names(
