@@ -36,7 +36,7 @@ SHORT_TRAINING = {
     "validation_rows": 1,
     "validate_every_steps": 1,
 }
-SHORT_SETTINGS = "validation_steps: 1\npreserved_rows: 1\n"
+SHORT_SETTINGS = {"validation_steps": 1, "preserved_rows": 1}
 UNLIKE_THE_LESSON = {
     *("checkpoint", "dataset", "out", "cache"),
     *("validation_rows", "validate_every_steps", "validation_steps"),
@@ -95,7 +95,7 @@ def read(name: str, checkpoint: str = BUNDLED_NAME) -> dict[str, Any]:
     for node in workflow["nodes"]:
         if node["type"] == "GoTTrain" and not TRAIN_IN_FULL:
             values = {**widgets(node), **SHORT_TRAINING}
-            values["settings"] += SHORT_SETTINGS
+            values["settings"] = yaml.safe_dump({**yaml.safe_load(values["settings"]), **SHORT_SETTINGS})
             node["widgets_values"] = list(values.values())
     return workflow
 
