@@ -36,7 +36,7 @@ function addText(node) {
     element.className = "got-node-text";
     element.dataset.testid = "got-node-text";
     element.dataset.captureWheel = "true";
-    addElement(node, "text", element, MIN_HEIGHT, node.size);
+    addElement(node, "node_text", element, MIN_HEIGHT, node.size);  // not "text": GoT Chain from Text has such an input
     growTo(node, node.computeSize());
     return element;
 }
