@@ -40,27 +40,25 @@ _TAGS = (
     "|poly(?:gon)?|patch_index|region|ref|rect"
 )
 
-_LOOKALIKE = re.compile(
-    "|".join(
-        [
-            r"(?P<box><\|box_start\|>[^<]{1,60}<\|box_end\|>)",  # what is read is none
-            rf"(?<![a-z])(?:bbox|b?box_2d)(?:_2d)?{_QUOTE}{_GAP}{_COLON}?(?:{_GAP}{_OPEN}{{1,2}}{_FOUR}{_CLOSE}{{1,2}})?",
-            rf"</?(?:{_TAGS})(?:[_ ]?{_DIGIT}{{1,5}}){{0,4}}(?: [^<>\n]{{0,60}})?/?>",
-            rf"(?<![a-z])(?:{_NAMES}){_QUOTE}{_GAP}(?:{_COLON}|at|is|(?={_OPEN})){_GAP}{_OPEN}{{0,2}}{_GAP}{_FOUR}",
-            rf"(?<![a-z]){_EDGE_AT}{_GAP}(?:{_COMMA}|and)?{_GAP}{_EDGE_AT}",
-            rf"(?<![a-z]){_CORNER}{_QUOTE}{_GAP}(?:{_COLON}|at|is|[\u4e3a\u5728]){_GAP}{_OPEN}?{_GAP}{_PAIR}",
-            rf"<{_DIGIT}{{1,4}}>{_GAP}<{_DIGIT}{{1,4}}>",
-            rf"(?<!rgba)(?<!hsla)(?<!rgba )(?P<four>{_OPEN}{_GAP}(?:{_OPEN}{_GAP})?{_FOUR}{_GAP}{_CLOSE})",
-            rf"{_OPEN}{_GAP}{_PAIR}{_GAP}{_CLOSE}?{_JOINT}{_OPEN}(?:{_GAP}{_NUMBER}{_GAP}(?:{_COMMA}|\Z)|{_GAP}\Z)",
-            rf"{_OPEN}{_GAP}{_PAIR}{_GAP}{_CLOSE}{_GAP}{_COMMA}{_GAP}{_PAIR}{_GAP}{_CLOSE}",
-            rf"(?<!{_DIGIT}){_PAIR}{_GAP}{_CLOSE}{_JOINT}{_OPEN}{_GAP}{_PAIR}",
-            rf"{_OPEN}{_DIGIT}{{3}}{_GAP}{_COMMA}{_GAP}{_DIGIT}{{3}}{_CLOSE}",
-            rf"{_OPEN}0?[.]{_DIGIT}{{1,9}}{_GAP}{_COMMA}{_GAP}0?[.]{_DIGIT}{{1,9}}{_CLOSE}",
-            _BETWEEN.join([rf"(?<!{_DIGIT})0?[.]{_DIGIT}{{1,9}}"] * 4),
-            _BETWEEN.join([rf"(?<!{_DIGIT}){_DIGIT}{{1,3}} ?[%\uff05]"] * 4),
-        ]
-    ),
-    re.IGNORECASE,
+# Compiled when it is first used: that takes longer than importing all the rest of the pack.
+_LOOKALIKE = "|".join(
+    [
+        r"(?P<box><\|box_start\|>[^<]{1,60}<\|box_end\|>)",  # what is read is none
+        rf"(?<![a-z])(?:bbox|b?box_2d)(?:_2d)?{_QUOTE}{_GAP}{_COLON}?(?:{_GAP}{_OPEN}{{1,2}}{_FOUR}{_CLOSE}{{1,2}})?",
+        rf"</?(?:{_TAGS})(?:[_ ]?{_DIGIT}{{1,5}}){{0,4}}(?: [^<>\n]{{0,60}})?/?>",
+        rf"(?<![a-z])(?:{_NAMES}){_QUOTE}{_GAP}(?:{_COLON}|at|is|(?={_OPEN})){_GAP}{_OPEN}{{0,2}}{_GAP}{_FOUR}",
+        rf"(?<![a-z]){_EDGE_AT}{_GAP}(?:{_COMMA}|and)?{_GAP}{_EDGE_AT}",
+        rf"(?<![a-z]){_CORNER}{_QUOTE}{_GAP}(?:{_COLON}|at|is|[\u4e3a\u5728]){_GAP}{_OPEN}?{_GAP}{_PAIR}",
+        rf"<{_DIGIT}{{1,4}}>{_GAP}<{_DIGIT}{{1,4}}>",
+        rf"(?<!rgba)(?<!hsla)(?<!rgba )(?P<four>{_OPEN}{_GAP}(?:{_OPEN}{_GAP})?{_FOUR}{_GAP}{_CLOSE})",
+        rf"{_OPEN}{_GAP}{_PAIR}{_GAP}{_CLOSE}?{_JOINT}{_OPEN}(?:{_GAP}{_NUMBER}{_GAP}(?:{_COMMA}|\Z)|{_GAP}\Z)",
+        rf"{_OPEN}{_GAP}{_PAIR}{_GAP}{_CLOSE}{_GAP}{_COMMA}{_GAP}{_PAIR}{_GAP}{_CLOSE}",
+        rf"(?<!{_DIGIT}){_PAIR}{_GAP}{_CLOSE}{_JOINT}{_OPEN}{_GAP}{_PAIR}",
+        rf"{_OPEN}{_DIGIT}{{3}}{_GAP}{_COMMA}{_GAP}{_DIGIT}{{3}}{_CLOSE}",
+        rf"{_OPEN}0?[.]{_DIGIT}{{1,9}}{_GAP}{_COMMA}{_GAP}0?[.]{_DIGIT}{{1,9}}{_CLOSE}",
+        _BETWEEN.join([rf"(?<!{_DIGIT})0?[.]{_DIGIT}{{1,9}}"] * 4),
+        _BETWEEN.join([rf"(?<!{_DIGIT}){_DIGIT}{{1,3}} ?[%\uff05]"] * 4),
+    ]
 )
 _EXACT = re.compile(rf"{_POINT}|[%\uff05]|px|{_CLOSE}.*{_CLOSE}", re.DOTALL | re.IGNORECASE)
 _YEARS = range(1500, 2101)
@@ -68,7 +66,7 @@ _YEARS = range(1500, 2101)
 
 def coordinates_not_read(text: str) -> tuple[str, ...]:
     """A warning if anything in a canonical text looks like coordinates but is no box; else nothing."""
-    found = [match for match in _LOOKALIKE.finditer(text) if _is_meant(match)]
+    found = [match for match in re.finditer(_LOOKALIKE, text, re.IGNORECASE) if _is_meant(match)]
     if not found:
         return ()
     more = f" There are {len(found) - 1} more like it." if len(found) > 1 else ""

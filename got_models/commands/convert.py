@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tqdm import tqdm
-
 from .options import Subparsers, positive_integer
 
 DTYPES = ("bfloat16", "float16", "float32")
@@ -33,6 +31,8 @@ def add_parser(subcommands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
     from ..importing.convert import import_checkpoint
     from ..importing.folders import find_folders
 
