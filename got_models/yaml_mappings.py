@@ -39,9 +39,11 @@ def read_yaml(text: str, what: str) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         place = error.problem_mark or error.context_mark
         where = f" (line {place.line + 1}, column {place.column + 1})" if place else ""
-        raise GoTError(f"{what}: {error.problem or error.context!s:.200}{where}.") from error
+        raise GoTError(
+            f"{what} cannot be read as YAML: {error.problem or error.context!s:.200}{where}."
+        ) from error
     except (yaml.YAMLError, RecursionError) as error:
-        raise GoTError(f"{what} is no YAML: {' '.join(str(error).split()):.200}.") from error
+        raise GoTError(f"{what} cannot be read as YAML: {' '.join(str(error).split()):.200}.") from error
     except ValueError as error:  # Python reads no whole number of more than 4300 digits
         raise GoTError(f"{what} holds a number that is too long.") from error
     finally:

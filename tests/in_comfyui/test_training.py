@@ -175,8 +175,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"settings": "conditioning_dropuot: 0.1"},
         ["conditioning_dropuot", "conditioning_dropout"],
     ),
-    "settings that are no YAML": ({"settings": "unet: {"}, ["settings are not YAML"]),
-    "settings that are prose": ({"settings": "a lot"}, ["'ema_decay: 0.99'", "'a lot'"]),
+    "settings that are no YAML": ({"settings": "unet: {"}, ["settings cannot be read as YAML"]),
+    "settings that are prose": ({"settings": "a lot"}, ["'steps: 2000'", "'a lot'"]),
     "a path among the settings": ({"settings": "out: /etc"}, ["cannot hold out"]),
     "half of a validation": ({"validation_rows": 2}, ["validation_rows", "validate_every_steps", "both"]),
     "a learning rate out of this world": (

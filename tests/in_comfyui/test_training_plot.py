@@ -18,6 +18,7 @@ VIEWPORT = {"width": 1500, "height": 1100}
 ANSWER = 20_000  # milliseconds that the page may take, also on a busy machine
 CHAIN, LAYOUT_IOU = "#4a9eff", "#3fbf7f"
 
+HAS_TRAIN = "() => app.graph.nodes.some(({ type }) => type === 'GoTTrain')"
 SHOW_TRAIN = """() => {
     app.canvas.ds.scale = 1;
     app.canvas.centerOnNode(app.graph.nodes.find(({ type }) => type === 'GoTTrain'));
@@ -135,6 +136,7 @@ def test_it_grows_while_the_model_learns_and_is_there_after_a_reload(
 
     plot.page.reload()
     plot.page.wait_for_function(READY)
+    plot.page.wait_for_function(HAS_TRAIN)  # some frontends open the workflow after they are ready
     plot.page.evaluate(SHOW_TRAIN)
     plot.root.locator("img").wait_for()
     assert plot.status() == f"done · {STEPS} steps"
