@@ -83,7 +83,9 @@ def test_stopped_while_drawing_it_goes_on_where_it_was_and_ends_with_the_same_bi
 
 
 def test_a_stop_before_the_first_row_leaves_a_run_that_goes_on(preserving: LoraTraining) -> None:
-    assert train_lora(preserving, should_stop=lambda: True) is None
+    begun: list[bool] = []
+    stopped = train_lora(preserving, on_begin=lambda: begun.append(True), should_stop=lambda: bool(begun))
+    assert stopped is None
     assert train_lora(preserving, resume=True) is not None
 
 
