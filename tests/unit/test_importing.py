@@ -1111,7 +1111,8 @@ def test_weights_stream_so_that_the_peak_grows_by_one_shard_and_not_by_all(
 ) -> None:
     """300 MB in eight shards. The kernel's own peak of the process (VmHWM), which mapped pages count into."""
     source = Path(shutil.copytree(published, tmp_path / "pretrained"))
-    larger = {"intermediate_size": 7600, "hidden_size": 512, "num_hidden_layers": 6, "vocab_size": ROWS}
+    larger = {"intermediate_size": 7600, "hidden_size": 512, "num_attention_heads": 32}
+    larger |= {"num_hidden_layers": 6, "vocab_size": ROWS}
     config = (
         QWEN_CONFIG | larger | {"vision_config": {**QWEN_CONFIG["vision_config"], "out_hidden_size": 512}}
     )

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -153,7 +154,9 @@ def ask(name: str) -> dict[str, Any]:
     def refuse(constant: str) -> None:
         raise AssertionError(constant)
 
-    answer = asyncio.run(answer_page(SimpleNamespace(match_info={"name": name})))
+    request = SimpleNamespace(match_info={"name": name})
+    with ThreadPoolExecutor() as threads:  # a browser of other tests may hold this thread's event loop
+        answer = threads.submit(lambda: asyncio.run(answer_page(request))).result()
     return json.loads(json.dumps(answer), parse_constant=refuse)
 
 
