@@ -56,7 +56,7 @@ UNET_LORA_FILE, BEST_FILE = "unet_lora.safetensors", "best.safetensors"
 SAMPLES_FOLDER, PRESERVED_FOLDER = "samples", "preserved"
 TRAINED_FILE = "trained.safetensors"
 BASE = "int8"
-"""In what `fp8_base` keeps frozen weights, noted in run.json; before version 2.1 in fp8, without a note."""
+"""In what `fp8_base` keeps frozen weights, noted in run.json; at first it was fp8, without a note."""
 LARGEST_RUN_FILE = 1_000_000  # bytes of run.json
 PATIENCE = timedelta(days=1)  # of the other processes, while the main one draws, encodes or validates
 
