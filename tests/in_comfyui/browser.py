@@ -11,7 +11,9 @@ from .server import Run, Server, accepted
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Response
 
-READY = "!!(window.app?.vueAppReady && window.LiteGraph?.registered_node_types.GoTReason)"
+# The page is done only once it has opened its own first workflow, which would replace one that a test opens.
+READY = """!!(window.app?.vueAppReady && window.LiteGraph?.registered_node_types.GoTReason
+    && app.extensionManager.workflow.activeWorkflow && app.graph.nodes.length)"""
 PAGE_LIMIT = 120_000  # milliseconds, also on a busy machine
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
