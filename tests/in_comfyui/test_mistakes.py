@@ -12,7 +12,7 @@ from .conftest import Checkpoint
 from .prompts import Prompt, changed, drawing, everything, loading, native, node
 from .server import Server
 
-NO_CHECKPOINT = ["There is no GoT checkpoint", "models", "refresh"]
+NO_CHECKPOINT = ["There is no GoT checkpoint", "GoT Import Checkpoint", "models", "refresh"]
 
 
 def complaint(server: Server, prompt: Prompt) -> tuple[str, str]:

@@ -51,10 +51,11 @@ def page(name: str) -> str:
     return (PAGES / f"{name}.md").read_text(encoding="utf-8")
 
 
-def rows(name: str, title: str) -> dict[str, str]:
-    """The table under a title of the page: the name in the first column -> the second column."""
+def entries(name: str, title: str) -> dict[str, str]:
+    """The list under a title of the page: the name that an entry begins with -> what it says."""
     section = page(name).split(f"## {title}\n")[1].split("\n## ")[0]
-    return dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", section, re.MULTILINE))
+    found = re.findall(r"^- `(\w+)`: (.*(?:\n  .*)*)", section, re.MULTILINE)
+    return {key: " ".join(text.split()) for key, text in found}
 
 
 def values(kind: Any, options: dict[str, Any]) -> list[str]:
@@ -93,18 +94,24 @@ def test_a_page_has_the_nodes_name_an_example_and_common_mistakes(name: str) -> 
 
 @every_node
 def test_a_page_names_every_input_with_its_range_and_default(name: str) -> None:
-    table = rows(name, "Inputs")
-    assert list(table) == list(inputs(name))
+    listed = entries(name, "Inputs")
+    assert list(listed) == list(inputs(name))
     for key, (kind, options) in inputs(name).items():
-        assert [value for value in values(kind, options) if value not in table[key]] == [], key
+        assert [value for value in values(kind, options) if value not in listed[key]] == [], key
     optional = got_pack.NODE_CLASS_MAPPINGS[name].INPUT_TYPES().get("optional", {})
-    assert {key for key, text in table.items() if "optional" in text} == set(optional)
+    assert {key for key, text in listed.items() if "optional" in text} == set(optional)
 
 
 @every_node
 def test_a_page_names_every_output_with_its_type(name: str) -> None:
     node = got_pack.NODE_CLASS_MAPPINGS[name]
-    assert rows(name, "Outputs") == dict(zip(node.RETURN_NAMES, node.RETURN_TYPES, strict=True))
+    listed = {key: text.partition(".")[0] for key, text in entries(name, "Outputs").items()}
+    assert listed == dict(zip(node.RETURN_NAMES, node.RETURN_TYPES, strict=True))
+
+
+@every_node
+def test_a_page_has_no_table_which_the_narrow_panel_would_cut(name: str) -> None:
+    assert not re.search(r"^\|", page(name), re.MULTILINE)
 
 
 def test_the_plans_that_the_pages_show_can_be_read() -> None:
