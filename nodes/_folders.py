@@ -65,9 +65,9 @@ def checkpoint_folder(name: str) -> Path:
     plain = name.removesuffix(NEEDS_IMPORT)
     if plain not in found:
         raise GoTError(
-            f"There is no GoT checkpoint {short_repr(name)}. To get GoT-6B, run GoT Import Checkpoint. Or "
-            "put a checkpoint's folder, the one that holds got.json, into "
-            f"{' or '.join(_model_folders())}. Then refresh the page. There now: {', '.join(found)}."
+            f"There is no GoT checkpoint {short_repr(name)}. Put its folder, the one that holds got.json, "
+            f"into {' or '.join(_model_folders())}, or get GoT-6B with GoT Import Checkpoint; then refresh "
+            f"the page. There now: {', '.join(found)}."
         )
     if plain.endswith(UNFINISHED):
         raise GoTError(

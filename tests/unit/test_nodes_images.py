@@ -104,7 +104,9 @@ def test_the_loader_lists_the_bundled_checkpoint_and_every_folder(model_folder: 
 def test_a_name_that_is_not_listed_is_refused_with_where_to_put_checkpoints(
     model_folder: Path, name: str
 ) -> None:
-    assert "Put its folder" in str(GoTModelLoader.VALIDATE_INPUTS(name))
+    refusal = str(GoTModelLoader.VALIDATE_INPUTS(name))
+    assert "Put its folder" in refusal
+    assert "GoT Import Checkpoint" in refusal
     with pytest.raises(
         GoTError, match=r"There is no GoT checkpoint .*models.got.*There now: tiny \(bundled\)"
     ):
