@@ -7,7 +7,7 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { sourceOfInput, targetsOf } from "./chain_editor/graph.js";
-import { ChainEditor } from "./chain_editor/widget.js";
+import { ChainEditor } from "./chain_editor/controller.js";
 import { addElement, addStyle, chainCallback, widgetOf } from "./node_element.js";
 import { drawsAfter, sourceIn } from "./prompt.js";
 import { bring, onRuns, STOPS, whenBrought } from "./runs.js";

@@ -2,30 +2,21 @@
  * What the editor holds: the incoming chain, the artist's edit of it, and the way back through all edits.
  *
  * An edit is an immutable value, so undo is a list of them. Without an edit the incoming chain is shown and passes
- * through. A region is known by its colour: each has its own, and it stays when words or box change.
+ * through.
  */
 
 import {
-    addRegion, ChainError, chainFromJson, chainToJson, insertRegion, moveBox, parseChain, readChain, removeRegion,
-    renameRegion, sameBox,
+    addRegion, ChainError, chainFromJson, insertRegion, moveBox, readChain, removeRegion, renameRegion,
 } from "./chain.js";
-import { clean } from "./characters.js";
-import { MAX_REGIONS } from "./notation.js";
+import { beside, editFromValue, editToValue, indexOf, inOrder, keepLocked, mergeRegions, written } from "./edit.js";
 
 /**
  * @typedef {import("./notation.js").Box} Box
  * @typedef {import("./chain.js").Chain} Chain
- * @typedef {import("./notation.js").Region} Region
- *
- * Text that is no chain yet, and why. The last valid chain counts until it is one.
- * @typedef {{text: string, message: string, start: number, end: number}} Draft
- *
- * `upstream` is the text of the chain that was edited; `locked` are the colours of locked regions.
- * @typedef {{upstream: string, chain: Chain, draft: Draft | null, locked: readonly string[]}} Edit
+ * @typedef {import("./edit.js").Edit} Edit
  */
 
 export const NEW_PHRASE = "a new object";
-const DUPLICATE_OFFSET = 40;
 
 export class ChainModel {
     /** @type {Chain | null} */
@@ -104,14 +95,7 @@ export class ChainModel {
     /** The node's saved value. */
     get value() {
         if (this.unreadable) return this.unreadable.value;
-        if (!this.edit) return "";
-        const { upstream, chain, draft, locked } = this.edit;
-        return JSON.stringify({
-            upstream,
-            chain: chainToJson(chain),
-            ...(locked.length && { locked }),
-            ...(draft && { draft: draft.text }),
-        });
+        return this.edit ? editToValue(this.edit) : "";
     }
 
     /** Takes over a value that was set from outside: loaded, pasted, or brought back by the graph's undo. */
@@ -302,121 +286,4 @@ export class ChainModel {
         this.#onChange(true);
         this.#onStep();
     }
-}
-
-/**
- * @param {unknown} value as it was saved
- * @returns {Edit | null}
- */
-function editFromValue(value) {
-    if (typeof value !== "string") throw new ChainError("It is no text.");
-    return value.trim() ? editFromJson(JSON.parse(value)) : null;
-}
-
-/**
- * @param {any} data
- * @returns {Edit}
- */
-function editFromJson(data) {
-    if (typeof data?.upstream !== "string") throw new ChainError('It must hold "upstream" and "chain".');
-    const chain = chainFromJson(data.chain);
-    const { locked = [] } = data;
-    if (!Array.isArray(locked) || locked.some((color) => typeof color !== "string")) {
-        throw new ChainError('"locked" must list the colours of the locked boxes.');
-    }
-    const edit = {
-        upstream: clean(data.upstream),
-        chain,
-        draft: null,
-        locked: inOrder(chain, locked),
-    };
-    return typeof data.draft === "string" ? written(edit, data.draft) : edit;
-}
-
-/**
- * The edit with other prose. Where that is no chain, or changes what is locked, it is a draft.
- * @param {Edit} edit
- * @param {string} text
- * @returns {Edit}
- */
-function written(edit, text) {
-    try {
-        const chain = parseChain(text, edit.chain.task, edit.chain.prompt);
-        keepLocked(edit, chain);
-        return { ...edit, chain, draft: null };
-    } catch (error) {
-        if (!(error instanceof ChainError)) throw error;
-        const { message, start, end } = error;
-        return { ...edit, draft: { text, message, start: start ?? 0, end: end ?? 0 } };
-    }
-}
-
-/**
- * @param {Chain} chain
- * @param {string} color
- */
-function indexOf(chain, color) {
-    const index = chain.regions.findIndex((region) => region.color === color);
-    if (index < 0) throw new ChainError(`There is no ${color} box.`);
-    return index;
-}
-
-/**
- * The colours that are a region's, in the order of the regions.
- * @param {Chain} chain
- * @param {readonly string[]} colors
- */
-function inOrder(chain, colors) {
-    return chain.regions.map(({ color }) => color).filter((color) => colors.includes(color));
-}
-
-/**
- * @param {Edit} edit
- * @param {Chain} chain what is to follow
- * @throws {ChainError} a locked region would not stay as it is
- */
-function keepLocked({ chain: { regions }, locked }, chain) {
-    for (const { phrase, box, color } of regions.filter((region) => locked.includes(region.color))) {
-        const after = chain.regions.find((region) => region.color === color);
-        if (after?.phrase !== phrase || !sameBox(after.box, box)) {
-            throw new ChainError(`'${phrase}' is locked. Unlock it first.`, ...(after?.span ?? []));
-        }
-    }
-}
-
-/**
- * A new chain with the kept regions in it: where it has the same phrase, that region moves; else one is added.
- * @param {Chain} chain
- * @param {readonly Region[]} kept
- */
-function mergeRegions(chain, kept) {
-    /** @type {string[]} */
-    const locked = [];
-    for (const region of kept) {
-        const same = chain.regions.findIndex(({ phrase, color }) => phrase === region.phrase && !locked.includes(color));
-        if (same >= 0) {
-            chain = moveBox(chain, same, region.box);
-            locked.push(chain.regions[same].color);
-            continue;
-        }
-        if (chain.regions.length === MAX_REGIONS) {
-            chain = removeRegion(chain, chain.regions.findLastIndex(({ color }) => !locked.includes(color)));
-        }
-        chain = insertRegion(chain, region);
-        locked.push(chain.regions.at(-1)?.color ?? "");
-    }
-    const lost = kept.find(({ phrase }, index) => chain.regions[indexOf(chain, locked[index])].phrase !== phrase);
-    if (lost) throw new ChainError(`There is no room for '${lost.phrase}' in the new plan. Unlock a few boxes.`);
-    return { chain, locked: inOrder(chain, locked) };
-}
-
-/**
- * The same box a little further down and to the right, or up and to the left where there is no room.
- * @param {Box} box
- * @returns {Box}
- */
-function beside([x1, y1, x2, y2]) {
-    const right = x2 + DUPLICATE_OFFSET < 1000 ? DUPLICATE_OFFSET : -Math.min(x1, DUPLICATE_OFFSET);
-    const down = y2 + DUPLICATE_OFFSET < 1000 ? DUPLICATE_OFFSET : -Math.min(y1, DUPLICATE_OFFSET);
-    return [x1 + right, y1 + down, x2 + right, y2 + down];
 }
