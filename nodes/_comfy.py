@@ -105,13 +105,24 @@ def managed(module: nn.Module, part: str) -> Any:
     from comfy.model_patcher import ModelPatcher
     from torch import nn
 
-    device, rest = {
+    choose_device, choose_rest = {
         "language": (management.text_encoder_device, management.text_encoder_offload_device),
         "unet": (management.get_torch_device, management.unet_offload_device),
         "vae": (management.vae_device, management.vae_offload_device),
     }[part]
+    device, rest, size = choose_device(), choose_rest(), bytes_of(module)
+    if (
+        part == "language"
+        and size * 1.1 + management.minimum_inference_memory() > management.get_total_memory(device)
+    ):
+        logging.warning(
+            "GoT's language model takes %.1f GB, which this card cannot hold: it works on the CPU. "
+            "With fewer bits (language_model of GoT Model Loader) it may fit.",
+            size / 1e9,
+        )
+        device = rest
     # In a list, because ModelPatcher sets `device` on the module, which the libraries' own classes forbid.
-    return ModelPatcher(nn.ModuleList([module]), device(), rest(), size=bytes_of(module))
+    return ModelPatcher(nn.ModuleList([module]), device, rest, size=size)
 
 
 def bytes_of(module: nn.Module) -> int:
@@ -127,6 +138,9 @@ def bring(patcher: Any, working_memory: int) -> None:
 
     stop_if_interrupted()
     management.load_models_gpu([patcher], memory_required=working_memory, force_full_load=True)
+    if patcher.loaded_size() == 0:
+        # With --novram ComfyUI leaves weights in the CPU's memory, where only its own layers can use them.
+        patcher.partially_load(patcher.load_device, extra_memory=patcher.model_size() + 1)
 
 
 def free_memory(device: torch.device) -> float:
@@ -280,4 +294,5 @@ def latent_previews(encode: Callable[[Tensor], Tensor], scaling_factor: float) -
         latent_format.latent_rgb_factors, latent_format.latent_rgb_factors_bias = fit_preview_colors(encode)
         latent_format.taesd_decoder_name = None
         previewer = latent_preview.get_previewer(management.get_torch_device(), latent_format)
-    return lambda latents: previewer.decode_latent_to_preview_image("JPEG", latents)
+    device = management.get_torch_device()
+    return lambda latents: previewer.decode_latent_to_preview_image("JPEG", latents.to(device))

@@ -45,14 +45,14 @@ class ManagedPart:
         self.part = part
         self.module = part.mllm if name == "reasoner" else part
         kind = name if name in ("unet", "vae") else "language"
-        self._patcher = _comfy.managed(self.module, kind)
+        self.patcher = _comfy.managed(self.module, kind)
         self._weights = Reversible(self.module)
         self._applied: list[Applied] = []
         self._device: torch.device | None = None  # where they were applied
 
     def bring(self, working_memory: int) -> None:
         """To its device, with room for so many bytes."""
-        _comfy.bring(self._patcher, working_memory)
+        _comfy.bring(self.patcher, working_memory)
 
     def become(self, part: str, applied: list[Applied], special_tokens: list[int]) -> bool:
         """Take up these adapters, in this order, and no others; whether that changed anything."""
@@ -121,6 +121,11 @@ class ManagedModel(GoTModel):
     def vae(self) -> AutoencoderKL:
         vae: AutoencoderKL = self.part("vae")
         return vae
+
+    @property
+    def patcher(self) -> Any:
+        """Tells ComfyUI's cache that a GOT_MODEL holds weights: outputs that it drops first in need."""
+        return next((part.patcher for part in self._parts.values()), None)
 
     def part(self, name: str, *adapted: AdaptedModel) -> Any:
         """A part on its device, as it is after the adapters of these models, one after the other.
@@ -192,6 +197,10 @@ class AdaptedModel(ManagedModel):
 
     def make_room_for(self, size: tuple[int, int]) -> None:
         self.base.make_room_for(size)
+
+    @property
+    def patcher(self) -> Any:
+        return self.base.patcher
 
     def part(self, name: str, *adapted: AdaptedModel) -> Any:
         return self.base.part(name, self, *adapted)

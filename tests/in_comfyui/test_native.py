@@ -146,6 +146,18 @@ def test_dynamic_vram_changes_no_number(facts: Facts, dynamic: Facts) -> None:
         assert dynamic[name] == facts[name], name
 
 
+def test_parts_go_whole_to_the_card_with_novram_too(loaded: Facts) -> None:
+    assert loaded["parts with --novram"] == ["meta"] * 4
+
+
+def test_a_language_model_that_no_card_can_hold_works_on_the_cpu(loaded: Facts) -> None:
+    assert loaded["parts too large"] == {"unet": "meta", "language": "cpu"}
+
+
+def test_the_cache_knows_that_a_got_model_holds_weights(facts: Facts) -> None:
+    assert facts["counted as a model"] == [False, True]
+
+
 def test_every_sampler_and_scheduler_of_comfyui_works(facts: Facts) -> None:
     assert facts["failed"] == {"samplers": [], "schedulers": []}
 
