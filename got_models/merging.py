@@ -17,9 +17,10 @@ from torch import Tensor
 from .adapter import apply_adapter, load_adapter
 from .checkpoint import PROJECTORS_FILE, check, part_shapes, read_shapes
 from .errors import GoTError
+from .importing.checksum import checksum
 from .importing.names import plain_mllm_name
 from .importing.staging import MANIFEST, check_room, open_staging
-from .importing.writing import DTYPE_NAMES, checksum
+from .importing.writing import DTYPE_NAMES
 from .model import GoTModel
 
 

@@ -19,8 +19,8 @@ from huggingface_hub.utils import build_hf_headers
 
 from ..errors import GoTError
 from ..exclusive_lock import exclusive_lock
+from .checksum import checksum
 from .folders import REPOSITORIES, Repository, where_from
-from .writing import checksum
 
 Progress = Callable[[int, int], None]
 

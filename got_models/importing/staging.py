@@ -14,8 +14,8 @@ from ..errors import GoTError
 from ..exclusive_lock import exclusive_lock
 from ..json_objects import read_json
 from ..whole_files import UnwritableError
+from .checksum import checksum
 from .folders import UNFINISHED
-from .writing import checksum
 
 MANIFEST = "manifest.json"
 _UNFINISHED_MANIFEST = f"{MANIFEST}.part"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from ..errors import GoTError
 
 DTYPE_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 PIECE = 1 << 22  # elements that are converted at a time
-BLOCK = 1 << 24  # bytes that are hashed at a time
 
 
 def write_safetensors(
@@ -73,14 +72,4 @@ def write_safetensors(
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    return digest.hexdigest()
-
-
-def checksum(file: Path, on_read: Callable[[int], None] = lambda done: None) -> str:
-    """The SHA-256 of a file; `on_read` is told how many bytes are done, and what it raises ends it."""
-    digest = hashlib.sha256()
-    with open(file, "rb") as content:
-        while block := content.read(BLOCK):
-            digest.update(block)
-            on_read(content.tell())
     return digest.hexdigest()

@@ -11,6 +11,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 
@@ -33,7 +34,8 @@ EDITS = 10
 """Edits of old things, so that edits are not forgotten."""
 
 
-def lesson() -> list[Example]:
+@cache
+def lesson() -> tuple[Example, ...]:
     """The forty examples in mixed order, none of them with a prompt that evaluation may use."""
     rng = random.Random("brown crosses")
     examples = []
@@ -48,7 +50,7 @@ def lesson() -> list[Example]:
         shown.update(new_things(examples[-1]))
     examples += [sample_edit(rng) for _ in range(EDITS)]
     rng.shuffle(examples)
-    return examples
+    return tuple(examples)
 
 
 def worth(example: Example, shown: Mapping[tuple[str, str], int]) -> float:
