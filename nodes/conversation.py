@@ -45,7 +45,7 @@ class GoTConverse:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        side = {"default": 0, "min": 0, "max": 2048, "step": 8}
+        side = {"default": 0, "min": 0, "max": 2048, "step": 8, "advanced": True}
         own = "0: the checkpoint's own for the first task."
         return {
             "required": {
@@ -93,7 +93,7 @@ class GoTConverse:
                         "unipc manage with 20 to 30."
                     },
                 ),
-                **scale_widgets(),
+                **scale_widgets(advanced=True),
                 "keep_outside_boxes": (
                     "BOOLEAN",
                     {

@@ -41,9 +41,9 @@ class EncodedPlan:
         return replace(self.default_scales, **{name: scale for name, scale in given.items() if scale >= 0})
 
 
-def scale_widgets() -> dict[str, Any]:
-    """The three guidance scales, as GoT Sampler and GoT Guider show them."""
-    return {
+def scale_widgets(advanced: bool = False) -> dict[str, Any]:
+    """The three guidance scales, as the nodes that draw show them; `advanced` ones are folded away."""
+    scales = {
         "semantic_scale": _scale(
             "How strongly the words pull.",
             "not at all. The boxes still steer with their own scale; their pull is measured with the words "
@@ -55,6 +55,7 @@ def scale_widgets() -> dict[str, Any]:
             "it does not pull. Words and boxes are still measured with it in view.",
         ),
     }
+    return {name: (kind, {**options, "advanced": advanced}) for name, (kind, options) in scales.items()}
 
 
 @checked

@@ -69,6 +69,7 @@ class GoTImportCheckpoint:
                     "STRING",
                     {
                         "default": "",
+                        "advanced": True,
                         "tooltip": "Where Qwen2.5-VL-3B-Instruct is, if not in the source folder.",
                     },
                 ),
@@ -76,6 +77,7 @@ class GoTImportCheckpoint:
                     "STRING",
                     {
                         "default": "",
+                        "advanced": True,
                         "tooltip": "Where stable-diffusion-xl-base-1.0 is, if not in the source folder.",
                     },
                 ),

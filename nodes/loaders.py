@@ -47,9 +47,10 @@ class GoTModelLoader:
                 "dtype": (
                     DTYPES,
                     {
+                        "advanced": True,
                         "tooltip": "Number format of the weights. auto: bfloat16 or float16 where the card "
                         "is good at it, else float32. float32 takes twice the memory and is the remedy for "
-                        "black pictures."
+                        "black pictures.",
                     },
                 ),
             },
@@ -57,16 +58,18 @@ class GoTModelLoader:
                 "language_model": (
                     language_models(),
                     {
+                        "advanced": True,
                         "tooltip": "How the language model's weights are kept in memory. 8-bit takes little "
                         "more than half, 4-bit, offered where bitsandbytes is installed, a third of the "
-                        "memory. Plans get a little worse, and with 8-bit take longer."
+                        "memory. Plans get a little worse, and with 8-bit take longer.",
                     },
                 ),
                 "unet_weights": (
                     list(UNET_WEIGHTS),
                     {
+                        "advanced": True,
                         "tooltip": "How the UNet's weights are kept in memory. fp8 needs half of what "
-                        "bfloat16 does, draws a little slower, and costs a little quality."
+                        "bfloat16 does, draws a little slower, and costs a little quality.",
                     },
                 ),
             },

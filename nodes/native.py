@@ -45,6 +45,7 @@ class GoTNativeModelLoader:
                     list(WEIGHT_DTYPES),
                     {
                         "default": WEIGHT_DTYPES[0],
+                        "advanced": True,
                         "tooltip": "How the UNet's weights are kept in memory. default: what ComfyUI finds "
                         "best for this card. The fp8 types need half the memory of float16 and cost a "
                         "little quality.",

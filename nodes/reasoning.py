@@ -68,7 +68,7 @@ class GoTReason:
                 ),
                 "task": (
                     ["auto", *TASKS],
-                    {"tooltip": "auto: edit when a picture is connected, else generate."},
+                    {"advanced": True, "tooltip": "auto: edit when a picture is connected, else generate."},
                 ),
                 "max_new_tokens": (
                     "INT",
@@ -76,6 +76,7 @@ class GoTReason:
                         "default": 0,
                         "min": 0,
                         "max": 4096,
+                        "advanced": True,
                         "tooltip": "Longest chain, in tokens (a few letters each). "
                         "0: the checkpoint's own limit.",
                     },
@@ -98,6 +99,7 @@ class GoTReason:
                         "min": 0.01,
                         "max": 1.0,
                         "step": 0.01,
+                        "advanced": True,
                         "tooltip": "With a temperature above 0: choose only among the likeliest words that "
                         "together have this probability. Lower is safer, 1 allows every word.",
                     },

@@ -70,7 +70,7 @@ class GoTSampler:
                         "steps; euler, dpm++2m and unipc manage with 20 to 30."
                     },
                 ),
-                **scale_widgets(),
+                **scale_widgets(advanced=True),
                 "keep_outside_boxes": (
                     "BOOLEAN",
                     {

@@ -170,6 +170,7 @@ class GoTTrain:
                     [GO_ON, GO_ON_CHANGED, STOP],
                     {
                         "default": GO_ON,
+                        "advanced": True,
                         "tooltip": "When there is a training of this name already. go on: where it stopped, "
                         "which needs the same inputs. go on with changed pictures: although the dataset is "
                         "another by now. stop: say so.",
@@ -217,6 +218,7 @@ class GoTTrain:
                         "default": 1,
                         "min": 1,
                         "max": 256,
+                        "advanced": True,
                         "tooltip": "Pictures that go through the model together. More are faster as long as "
                         "the memory lasts.",
                     },
@@ -227,6 +229,7 @@ class GoTTrain:
                         "default": 4,
                         "min": 1,
                         "max": 1024,
+                        "advanced": True,
                         "tooltip": "Batches from which one step learns: as good as larger batches, and takes "
                         "no more memory.",
                     },
@@ -238,6 +241,7 @@ class GoTTrain:
                         "min": 0,
                         "max": 0xFFFFFFFFFFFFFFFF,
                         "control_after_generate": False,
+                        "advanced": True,
                         "tooltip": "Of the order of pictures and of noise. The same seed gives the same "
                         "adapter.",
                     },
@@ -248,6 +252,7 @@ class GoTTrain:
                         "default": 4,
                         "min": 0,
                         "max": 256,
+                        "advanced": True,
                         "tooltip": "The last rows of the dataset are kept aside to show how well the model "
                         "plans and draws what it was not trained on. 0: train on all.",
                     },
@@ -258,6 +263,7 @@ class GoTTrain:
                         "default": 250,
                         "min": 0,
                         "max": 100_000,
+                        "advanced": True,
                         "tooltip": "How often to look at the rows kept aside; 0 where there are none.",
                     },
                 ),
@@ -268,6 +274,7 @@ class GoTTrain:
                     {
                         "default": "",
                         "multiline": True,
+                        "advanced": True,
                         "tooltip": "More settings, one on each line, such as ema_decay: 0.99; docs/lora.md "
                         "lists them. They win over the inputs above.",
                     },

@@ -26,6 +26,8 @@ COMFYUI = {
 }
 HEAVY = {"accelerate", "diffusers", "numpy", "peft", "torch", "transformers"}
 SLOWEST_IMPORT = 0.3  # seconds
+WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN")
+MOST_WIDGETS = 6
 
 IMPORT_LIKE_COMFYUI = f"""
 import importlib.util, sys, time
@@ -77,6 +79,18 @@ def test_every_input_and_output_has_a_tooltip_and_every_node_a_description(name:
     assert all(node.OUTPUT_TOOLTIPS)
     assert node.DESCRIPTION
     assert node.CATEGORY in {"GoT", "GoT/native", "GoT/training"}
+
+
+@every_node
+def test_what_few_need_is_folded_away_and_works_untouched(name: str) -> None:
+    widgets = {
+        key: (kind, options)
+        for key, (kind, options) in inputs(got_pack.NODE_CLASS_MAPPINGS[name]).items()
+        if isinstance(kind, list) or kind in WIDGETS
+    }
+    folded = {key for key, (_, options) in widgets.items() if options.get("advanced")}
+    assert len(widgets.keys() - folded) <= MOST_WIDGETS
+    assert all(isinstance(widgets[key][0], list) or "default" in widgets[key][1] for key in folded)
 
 
 @every_node
