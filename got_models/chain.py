@@ -63,7 +63,7 @@ __all__ = [
 TASKS = ("generate", "edit")
 JSON_VERSION = 1
 LARGEST_FILE = 1_000_000  # bytes
-_OPENING = "([{（［「『《〈【"  # noqa: RUF001
+_OPENING = "([{\uff08\uff3b\u300c\u300e\u300a\u3008\u3010"
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,9 @@ SPECIAL_TOKEN = re.compile(r"<\|[A-Za-z0-9_]+\|>|[\ud800-\udfff]")
 _SPACE = f"[{SPACES}]*"
 _GAP_CHARACTERS = f"{SPACES}\n\u200c\u200d"
 _GAP = f"[{_GAP_CHARACTERS}]*"
-_OPEN, _CLOSE, _COMMA = "[(（]", "[)）]", "[,，、]"  # noqa: RUF001
-_NUMBER = r"[-−－]?[0-9０-９]+(?:[.．][0-9０-９]+)?"  # noqa: RUF001
+# As escapes: full-width brackets, digits, comma, stop and minus; the Chinese comma; the minus sign.
+_OPEN, _CLOSE, _COMMA = "[(\uff08]", "[)\uff09]", "[,\uff0c\u3001]"
+_NUMBER = r"[-\u2212\uff0d]?[0-9\uff10-\uff19]+(?:[.\uff0e][0-9\uff10-\uff19]+)?"
 _CORNER = _GAP.join([_OPEN, _NUMBER, _COMMA, _NUMBER, _CLOSE])
 _CORNERS = f"(?:{_CORNER}{_GAP}{_COMMA}{_GAP}{_CORNER}|" + (
     _GAP.join([_OPEN, _CORNER, _COMMA, _CORNER, _CLOSE]) + ")"
@@ -66,9 +67,15 @@ _INSIDE = re.compile(f"{_GAP}{_CORNERS}{_GAP}")
 _COLOR = re.compile(rf"{_SPACE}{_OPEN}([A-Za-z\uff21-\uff3a\uff41-\uff5a]+){_CLOSE}")
 _ASCII_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _PHRASE_BOUNDARY = re.compile(
-    r"[.,;:!?()\n…。．，､、；：！？（）［］｛｝「」『』《》〈〉【】〔〕〖〗｡｢｣،؛؟۔।॥]"  # noqa: RUF001
+    r"[.,;:!?()\n…"
+    r"\u3002\uff0e\uff0c\uff64\u3001\uff1b\uff1a\uff01\uff1f"  # Chinese and Japanese stops and commas
+    r"\uff08\uff09\uff3b\uff3d\uff5b\uff5d\u3008-\u3011\u3014-\u3017"  # brackets
+    r"\uff61-\uff63\u060c\u061b\u061f\u06d4\u0964\u0965]"  # half-width ones; Arabic and Hindi stops
 )
-_CORNER_CHARACTERS = f"{_GAP_CHARACTERS}()（）,，、.．-−－0123456789０１２３４５６７８９"  # noqa: RUF001
+_CORNER_CHARACTERS = (
+    f"{_GAP_CHARACTERS}()\uff08\uff09,\uff0c\u3001.\uff0e-\u2212\uff0d0123456789"
+    "\uff10\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18\uff19"
+)
 _TOKEN_END, _TOKEN_START = re.compile(r"[<|A-Za-z0-9_]\Z"), re.compile(r"[A-Za-z0-9_|>]")
 _LOOK_BACK = 100  # characters: no box that anybody writes is longer
 _WORD = re.compile(f"[^{SPACES}]+")
@@ -150,7 +157,7 @@ def _read_corners(text: str) -> tuple[tuple[int, int, int, int] | None, list[str
     if not _INSIDE.fullmatch(text):
         return None, [f"Expected (x1,y1),(x2,y2) between {BOX_START} and {BOX_END}."]
     complaints = []
-    written = _ASCII_NUMBER.findall(unicodedata.normalize("NFKC", text).replace("−", "-"))  # noqa: RUF001
+    written = _ASCII_NUMBER.findall(unicodedata.normalize("NFKC", text).replace("\u2212", "-"))
     values = [float(number) for number in written]  # float, because it takes any number of digits
     if any("." in number for number in written):
         complaints.append("Box coordinates must be whole numbers, thousandths of the picture.")
@@ -265,7 +272,7 @@ def without(text: str, cuts: Sequence[Problem]) -> str:
 def _seam(before: str, after: str, gap: bool) -> str:
     """What keeps two pieces of text apart where they would run into each other, or make a box or a token."""
     corners = before[len(before.rstrip(_CORNER_CHARACTERS)) :]
-    inside = "(" in corners or "（" in corners or len(corners) == _LOOK_BACK  # noqa: RUF001
+    inside = "(" in corners or "\uff08" in corners or len(corners) == _LOOK_BACK
     if inside and after.lstrip(_GAP_CHARACTERS)[:1] in tuple(_CORNER_CHARACTERS):
         return " … "
     if gap:

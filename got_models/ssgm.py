@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
+from torch.nn import Linear
 
 from .chain import GRID, Box, Region
 from .vae import encode_unscaled
@@ -30,7 +31,7 @@ class Projector(nn.Module):
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
-        self.projector = nn.Linear(in_features, out_features)
+        self.projector = Linear(in_features, out_features)
 
     def forward(self, hidden: Tensor) -> Tensor:
         projected: Tensor = self.projector(hidden)

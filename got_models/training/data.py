@@ -165,7 +165,7 @@ class Collator:
 
     def words(self, input_ids: Tensor) -> list[str]:
         """The tokens as words, without the sign for a space before them."""
-        return [token.lstrip("Ġ") for token in self.tokenizer.convert_ids_to_tokens(input_ids.tolist())]
+        return [token.lstrip("\u0120") for token in self.tokenizer.convert_ids_to_tokens(input_ids.tolist())]
 
     def pictures(self, scenes: Sequence[Scene]) -> tuple[Tensor, Tensor, Tensor]:
         """Scenes as patches and grids for the vision tower, and readout targets [b, visual tokens, 7]."""

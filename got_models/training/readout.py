@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn import Linear, functional
 
 from ..shapes.language import GRID_STEP
 from ..shapes.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, Scene
@@ -35,10 +35,10 @@ class ContentReadout(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.color = nn.Linear(width, len(COLOR_NAMES) + 2)
-        self.shape = nn.Linear(width, len(SHAPES) + 2)
-        self.background = nn.Linear(width, len(BACKGROUND_NAMES))
-        self.box = nn.Linear(width, 4)
+        self.color = Linear(width, len(COLOR_NAMES) + 2)
+        self.shape = Linear(width, len(SHAPES) + 2)
+        self.background = Linear(width, len(BACKGROUND_NAMES))
+        self.box = Linear(width, 4)
 
     def forward(self, features: Tensor, targets: Tensor) -> Tensor:
         """The sum of the heads' mean losses: cross-entropy for classes, four times L1 for boxes."""
@@ -63,7 +63,7 @@ class PlaceReadout(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.edges = nn.Linear(width, 4 * (2 * GRID_LINES + 1))
+        self.edges = Linear(width, 4 * (2 * GRID_LINES + 1))
 
     def forward(self, features: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy over the edges of things; 0 where nothing stands."""

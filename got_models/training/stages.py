@@ -18,7 +18,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from PIL import Image, ImageDraw
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor, autocast, nn
 from tqdm import tqdm
 
 from ..chain import Box
@@ -532,7 +532,7 @@ class UnetStage(DrawingStage):
                 drawn_example(task, self.config.seed, row) for row in rows[start : start + READ_AT_ONCE]
             ]
             batch = self.collate(examples).to(language.mllm.device)
-            with torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=half_precision):
+            with autocast(batch.input_ids.device.type, torch.bfloat16, enabled=half_precision):
                 states = language.hidden_states(batch)[-1]
             read.append(select_image_tokens(states, batch.input_ids, self.collate.token_ids.image_tokens))
         return torch.cat(read)

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
+from torch import autocast
 from tqdm import tqdm
 
 from ..errors import GoTError
@@ -150,7 +151,7 @@ def run_stage(stage_class: Callable[..., Any], config: TrainingConfig, out: Path
             return False
         if step > start and step % config.save_every_steps == 0:
             save_state(accelerator, out, stage.name, step)
-        with torch.autocast(
+        with autocast(
             accelerator.device.type, torch.bfloat16, enabled=stage.name in config.half_precision_stages
         ):
             losses = stage.losses(accelerator.unwrap_model(module), step)

@@ -250,6 +250,38 @@ def test_the_archive_holds_all_that_runs(tmp_path: Path) -> None:
     assert left_out(files, tmp_path) == []
 
 
+def published_code(folder: Path) -> dict[str, str]:
+    """The Python files of the archive, by their paths."""
+    answer = subprocess.run(["git", "-C", ROOT, "ls-files", "*.py"], capture_output=True, text=True)
+    paths = answer.stdout.split()
+    if not paths:
+        pytest.skip("this copy is no git repository")
+    kept = set(paths) - set(left_out(paths, folder))
+    return {path: (ROOT / path).read_text(encoding="utf-8") for path in kept}
+
+
+def test_windows_consoles_can_show_all_code_of_the_archive(tmp_path: Path) -> None:
+    """As comfy-test's syntax level asks: other characters stand there as escapes."""
+    odd = {
+        path: sorted({character for character in code if not character.encode("cp1252", "ignore")})
+        for path, code in published_code(tmp_path).items()
+    }
+    assert {path: characters for path, characters in odd.items() if characters} == {}
+
+
+def test_no_code_of_the_archive_names_what_comfy_test_forbids(tmp_path: Path) -> None:
+    """A device by its name, autocast over all of torch, and layers by the name that ComfyUI's own replace."""
+    forbidden = re.compile(
+        r"""\.cuda\s*\(|\.to\s*\(\s*(?:torch\.device\s*\(\s*)?["']cuda|torch\.(?:cuda\.)?(?:amp\.)?autocast\b"""
+        r"""|(?<![\w.])(?:torch\.)?nn\.(?:Linear|Conv(?:Transpose)?[123]d|LayerNorm|GroupNorm|Embedding)\s*\("""
+    )
+    found = {
+        path: [line for line in code.splitlines() if forbidden.search(line.partition("#")[0])]
+        for path, code in published_code(tmp_path).items()
+    }
+    assert {path: lines for path, lines in found.items() if lines} == {}
+
+
 def test_the_archive_leaves_out_what_only_developers_need(tmp_path: Path) -> None:
     files = [".ci/run", "Makefile", "constraints.txt", "requirements-dev.txt", "docs/architecture.md"]
     files += [path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")]
