@@ -41,7 +41,7 @@ function addEditor(node) {
     const mode = widgetOf(node, MODE);
     const editor = new ChainEditor((value) => (saved.value = value), noteInGraphHistory);
 
-    saved.hidden = true;
+    saved.hidden = saved.options.hidden = true;  // the canvas and Nodes 2.0 each have their own
     saved.computeSize = () => [0, -4];  // older frontends leave room for hidden widgets; 4 is the gap behind each
     addElement(node, "chain_editor", editor.element, MIN_HEIGHT, SIZE);
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-    boxBetween, HANDLES, hits, moved, resized, SMALLEST, snap, toGrid, toScreen,
+    boxBetween, enclosed, HANDLES, hits, moved, resized, SMALLEST, snap, toGrid, toScreen, withNumber,
 } from "../../web/chain_editor/geometry.js";
 import { seeded } from "./random.mjs";
 
@@ -31,6 +31,22 @@ test("of several boxes under the pointer the smallest is first", () => {
     const regions = [{ box: [0, 0, 900, 900] }, { box: [100, 100, 300, 300] }, { box: [200, 200, 800, 800] }];
     assert.deepEqual(hits(regions, { x: 250, y: 250 }), [regions[1], regions[2], regions[0]]);
     assert.deepEqual(hits(regions, { x: 950, y: 950 }), []);
+    const level = (region) => (region === regions[0] ? 1 : 0);
+    assert.equal(hits(regions, { x: 250, y: 250 }, level)[0], regions[0], "unless another was put in front");
+});
+
+test("a rectangle chooses the boxes that it encloses", () => {
+    const regions = [{ box: [0, 0, 900, 900] }, { box: [100, 100, 300, 300] }];
+    assert.deepEqual(enclosed(regions, [50, 50, 300, 300]), [regions[1]]);
+});
+
+test("a number moves a box or changes its size, inside the picture", () => {
+    const box = [100, 200, 300, 500];
+    assert.deepEqual(withNumber(box, "x", 50), [50, 200, 250, 500]);
+    assert.deepEqual(withNumber(box, "y", 5000), [100, 699, 300, 999]);
+    assert.deepEqual(withNumber(box, "w", 20), [100, 200, 120, 500]);
+    assert.deepEqual(withNumber(box, "h", -7), [100, 200, 300, 200 + SMALLEST]);
+    assert.deepEqual(withNumber(box, "w", 20.4), [100, 200, 120, 500]);
 });
 
 test("a box keeps its size and stays in the picture", () => {

@@ -98,7 +98,7 @@ test("add, duplicate, rename, remove", () => {
     assert.equal(added, "blue");
     model.rename(added, "a small dog");
     assert.equal(model.region(added).phrase, "a small dog");
-    const copy = model.duplicate("red");
+    const [copy] = model.duplicate("red");
     assert.deepEqual([model.region(copy).phrase, model.region(copy).box], ["A red circle", [140, 240, 440, 540]]);
     model.remove("red");
     assert.equal(model.region("red"), null);
@@ -106,6 +106,44 @@ test("add, duplicate, rename, remove", () => {
     model.rename("green", "a square, blue");
     assert.equal(model.region("green").phrase, "a square, blue");
     assert.throws(() => model.rename("green", "a square (1,2),(3,4)"), ChainError);
+});
+
+test("several boxes move, lock, double and go as one step of undo", () => {
+    const model = modelOf(TEXT);
+    const both = ["red", "green"];
+    model.place(new Map([["red", [0, 0, 9, 9]], ["green", [10, 10, 19, 19]]]));
+    assert.deepEqual([...model.boxesOf(both).values()], [[0, 0, 9, 9], [10, 10, 19, 19]]);
+    model.undo();
+    assert.equal(model.value, "");
+    model.toggleLock("red");
+    model.toggleLock(...both);
+    assert(both.every((color) => model.isLocked(color)));
+    assert.throws(() => model.place(new Map([["red", [0, 0, 9, 9]]])), /locked/);
+    model.toggleLock(...both);
+    assert(!both.some((color) => model.isLocked(color)));
+    assert.deepEqual(model.duplicate(...both), ["blue", "yellow"]);
+    model.remove(...both);
+    assert.deepEqual(model.chain.regions.map(({ color }) => color), ["blue", "yellow"]);
+    model.undo();
+    assert.equal(model.chain.regions.length, 4);
+    assertConsistent(model);
+});
+
+test("a box goes in front of the others or behind them, and the plan stays as it is", () => {
+    const model = modelOf(`${TEXT} A dot (1,1),(2,2) (blue).`);
+    const { text } = model.chain;
+    const order = () => model.stacked.map(({ color }) => color);
+    model.stack(["red"], "front");
+    assert.deepEqual(order(), ["green", "blue", "red"]);
+    model.stack(["green"], "front");
+    model.stack(["blue", "red"], "back");
+    assert.deepEqual(order(), ["red", "blue", "green"]);
+    assert.equal(model.chain.text, text);
+    assertConsistent(model);
+    model.remove("green");
+    assertConsistent(model);
+    for (let step = 0; step < 4; step += 1) model.undo();
+    assert.deepEqual(order(), ["red", "green", "blue"]);
 });
 
 test("text that is no chain yet is kept, with the reason, and the last valid plan counts", () => {
@@ -264,6 +302,8 @@ test("10,000 random sequences of edits: text and boxes agree, and undoing all is
             () => model.add(box(), pick(words)),
             () => model.duplicate(color()),
             () => model.toggleLock(color()),
+            () => model.place(new Map([[color(), box()], [color(), box()]]), pick([null, "nudge"])),
+            () => model.stack([color()], pick(["front", "back"])),
             () => {
                 const { text } = model.draft ?? model.chain;
                 const at = below(text.length + 1);

@@ -3,10 +3,13 @@
  * from one drawing to the next.
  */
 
-import { element, icon, setAttributes, shape } from "./elements.js";
+import { element, shape } from "./elements.js";
+import { frame, newBox, newLabel, percent, place, widthsOf } from "./box_elements.js";
 import { HANDLES } from "./geometry.js";
+import { placeLabels } from "./labels.js";
 
 /**
+ * @typedef {import("./model.js").ChainModel} ChainModel
  * @typedef {import("./notation.js").Box} Box
  * @typedef {import("./notation.js").Region} Region
  * @typedef {import("./geometry.js").Guide} Guide
@@ -17,69 +20,57 @@ export class Boxes {
     #boxOf = new Map();
     /** @type {Map<string, HTMLElement>} */
     #labelOf = new Map();
-    /** @type {SVGElement | undefined} the rectangle of a new box */
+    /** @type {readonly Region[]} as they are drawn */
+    #regions = [];
+    /** @type {readonly string[]} */
+    #selected = [];
+    /** @type {SVGElement | undefined} the rectangle of a new box, or around those to choose */
     #drawn;
+    #size = { width: 0, height: 0 };
     #groups = shape("g", {});
     #guides = shape("g", { class: "got-guides" });
     #handles = shape("g", { class: "got-handles" });
+    #observer = new ResizeObserver(([{ contentRect }]) => {
+        this.#size = { width: contentRect.width, height: contentRect.height };
+        this.#placeLabels();
+    });
 
     constructor() {
         const attributes = { role: "group", "aria-label": "Boxes on the picture" };
         this.svg = shape("svg", attributes, this.#groups, this.#guides, this.#handles);
         this.labels = element("div", { class: "got-labels" });
+        this.#observer.observe(this.labels);
     }
 
     /**
-     * @param {readonly Region[]} regions
-     * @param {(color: string) => boolean} isSelected
-     * @param {(color: string) => boolean} isLocked
+     * @param {ChainModel} model
+     * @param {readonly string[]} selected colours of regions
      */
-    draw(regions, isSelected, isLocked) {
-        this.#removeAllBut(regions);
-        regions.forEach(({ phrase, box, color }, index) => {
-            const [selected, locked] = [isSelected(color), isLocked(color)];
-            const group = this.#boxOf.get(color) ?? newBox(color);
-            this.#boxOf.set(color, group);
+    draw(model, selected) {
+        this.#regions = model.chain?.regions ?? [];
+        this.#selected = selected;
+        this.#removeOthers();
+        for (const [index, region] of this.#regions.entries()) this.#drawBox(region, index + 1, model.isLocked(region.color));
+        for (const [index, { color }] of model.stacked.entries()) {
+            const group = /** @type {SVGElement} */ (this.#boxOf.get(color));
             const { children } = this.#groups;
             if (children[index] !== group) this.#groups.insertBefore(group, children[index] ?? null);
-            group.dataset.phrase = phrase;
-            group.setAttribute("aria-label", describe(phrase, box, color, locked));
-            group.setAttribute("aria-pressed", String(selected));
-            place(group, box);
-
-            const label = this.#labelOf.get(color) ?? newLabel(color);
-            this.#labelOf.set(color, label);
-            if (!label.isConnected) this.labels.append(label);
-            label.children[1].textContent = phrase || color;
-            placeLabel(label, box);
-            for (const drawn of [group, label]) {
-                drawn.classList.toggle("got-selected", selected);
-                drawn.classList.toggle("got-locked", locked);
-            }
-        });
-    }
-
-    /** @param {Region | null} region the one that can be pulled at */
-    drawHandles(region) {
-        if (!region) return this.#handles.replaceChildren();
-        if (!this.#handles.firstChild) {
-            const names = Object.keys(HANDLES);
-            this.#handles.append(...names.map((name) => shape("circle", { "data-handle": name, r: "5" })));
         }
-        this.#placeHandles(region.box);
+        this.#placeLabels();
+        const single = selected.length === 1 ? model.region(selected[0]) : null;
+        this.#drawHandles(single && model.editable && !model.isLocked(single.color) ? single : null);
     }
 
     /**
-     * A box as it is being dragged.
-     * @param {string} color
-     * @param {Box} box
+     * Boxes as they are being dragged.
+     * @param {ReadonlyMap<string, Box>} boxes
      * @param {readonly Guide[]} guides
      */
-    preview(color, box, guides) {
-        const group = this.#boxOf.get(color);
-        if (group) place(group, box);
-        const label = this.#labelOf.get(color);
-        if (label) placeLabel(label, box);
+    preview(boxes, guides) {
+        this.#regions = this.#regions.map((region) => ({ ...region, box: boxes.get(region.color) ?? region.box }));
+        for (const [color, box] of boxes) place(/** @type {SVGElement} */ (this.#boxOf.get(color)), box);
+        this.#placeLabels();
+        const [box] = boxes.values();
         this.#placeHandles(box);
         this.showGuides(guides);
     }
@@ -92,7 +83,7 @@ export class Boxes {
     }
 
     /**
-     * The rectangle of a new box.
+     * The rectangle of a new box, or around those that are to be chosen.
      * @param {Box | null} box
      */
     showDrawn(box) {
@@ -107,23 +98,35 @@ export class Boxes {
     }
 
     /**
+     * Where a region's box is on the screen.
+     * @param {string} color
+     */
+    screenOf(color) {
+        return this.#boxOf.get(color)?.getBoundingClientRect();
+    }
+
+    /**
      * A field for new words, in the place of a box's label.
      * @param {Region} region
      */
-    openRename({ phrase, box, color }) {
+    openRename({ phrase, color }) {
         const field = element("input", { type: "text", class: "got-rename", "aria-label": `New words for ${phrase}` });
+        const label = this.#labelOf.get(color);
         field.value = phrase;
-        field.style.borderColor = color;
-        placeLabel(field, box);
+        field.style.left = `min(${label?.style.left ?? 0}, 100% - 200px)`;
+        field.style.top = `min(${label?.style.top ?? 0}, 100% - 28px)`;
         this.labels.append(field);
         field.focus({ preventScroll: true });
         field.select();
         return field;
     }
 
-    /** @param {readonly Region[]} regions */
-    #removeAllBut(regions) {
-        const colors = new Set(regions.map(({ color }) => color));
+    dispose() {
+        this.#observer.disconnect();
+    }
+
+    #removeOthers() {
+        const colors = new Set(this.#regions.map(({ color }) => color));
         for (const drawn of [this.#boxOf, this.#labelOf]) {
             for (const [color, old] of drawn) {
                 if (colors.has(color)) continue;
@@ -131,6 +134,59 @@ export class Boxes {
                 drawn.delete(color);
             }
         }
+    }
+
+    /**
+     * @param {Region} region
+     * @param {number} number
+     * @param {boolean} locked
+     */
+    #drawBox({ phrase, box, color }, number, locked) {
+        const selected = this.#selected.includes(color);
+        const group = this.#boxOf.get(color) ?? newBox(color);
+        this.#boxOf.set(color, group);
+        group.dataset.phrase = phrase;
+        group.setAttribute("aria-label", describe(phrase, box, number, locked));
+        group.setAttribute("aria-pressed", String(selected));
+        place(group, box);
+
+        const label = this.#labelOf.get(color) ?? newLabel();
+        this.#labelOf.set(color, label);
+        if (!label.isConnected) this.labels.append(label);
+        label.children[0].textContent = String(number);
+        label.children[1].textContent = phrase || "no words";
+        for (const drawn of [group, label]) {
+            drawn.classList.toggle("got-selected", selected);
+            drawn.classList.toggle("got-locked", locked);
+        }
+    }
+
+    #placeLabels() {
+        const { width, height } = this.#size;
+        if (!width) return;
+        const labels = this.#regions.map(({ color }) => /** @type {HTMLElement} */ (this.#labelOf.get(color)));
+        const wanted = this.#regions.map(({ box: [x1, y1, x2, y2], color }, index) => ({
+            box: { left: (x1 * width) / 1000, top: (y1 * height) / 1000, right: (x2 * width) / 1000, bottom: (y2 * height) / 1000 },
+            ...widthsOf(labels[index], width),
+            first: this.#selected.includes(color),
+        }));
+        for (const [index, place] of placeLabels(wanted, this.#size).entries()) {
+            const { style, classList } = labels[index];
+            style.left = `${place.left}px`;
+            style.top = `${place.top}px`;
+            style.width = `${place.width}px`;
+            classList.toggle("got-short", place.short);
+        }
+    }
+
+    /** @param {Region | null} region the one that can be pulled at */
+    #drawHandles(region) {
+        if (!region) return this.#handles.replaceChildren();
+        if (!this.#handles.firstChild) {
+            const names = Object.keys(HANDLES);
+            this.#handles.append(...names.map((name) => shape("circle", { "data-handle": name, r: "5" })));
+        }
+        this.#placeHandles(region.box);
     }
 
     /** @param {Box} box */
@@ -143,62 +199,12 @@ export class Boxes {
     }
 }
 
-/** @param {string} color */
-function newBox(color) {
-    const group = shape("g", { "data-testid": "got-box", "data-color": color, role: "button", tabindex: "0" });
-    const inside = shape("rect", { class: "got-inside" });
-    inside.style.fill = inside.style.stroke = color;
-    group.append(shape("rect", { class: "got-outline" }), inside);
-    return group;
-}
-
-/** @param {string} color */
-function newLabel(color) {
-    const label = element("div", { class: "got-label", "aria-hidden": "true" });
-    const dot = element("span", { class: "got-dot" });
-    dot.style.backgroundColor = color;
-    label.append(dot, element("span", { class: "got-words" }), icon("lock"));
-    return label;
-}
-
-/**
- * @param {SVGElement} group
- * @param {Box} box
- */
-function place(group, box) {
-    group.dataset.box = box.join(",");
-    for (const rectangle of group.children) setAttributes(rectangle, frame(box));
-}
-
-/**
- * In the box's corner that leaves more room for words, and never off the picture.
- * @param {HTMLElement} label
- * @param {Box} box
- */
-function placeLabel(label, [x1, y1, x2]) {
-    const leftward = x1 + x2 > 1000;
-    label.style.left = leftward ? "" : percent(x1);
-    label.style.right = leftward ? percent(1000 - x2) : "";
-    label.style.top = `min(${percent(y1)}, 100% - 28px)`;
-    label.style.maxWidth = `calc(${percent(leftward ? x2 : 1000 - x1)} - 8px)`;
-}
-
-/** @param {Box} box */
-function frame([x1, y1, x2, y2]) {
-    return { x: percent(x1), y: percent(y1), width: percent(x2 - x1), height: percent(y2 - y1) };
-}
-
-/** @param {number} grid */
-function percent(grid) {
-    return `${grid / 10}%`;
-}
-
 /**
  * @param {string} phrase
  * @param {Box} box
- * @param {string} color
+ * @param {number} number
  * @param {boolean} locked
  */
-function describe(phrase, [x1, y1, x2, y2], color, locked) {
-    return `${phrase || "no words"}, ${color} box from ${x1}, ${y1} to ${x2}, ${y2}${locked ? ", locked" : ""}`;
+function describe(phrase, [x1, y1, x2, y2], number, locked) {
+    return `${number}: ${phrase || "no words"}, from ${x1}, ${y1} to ${x2}, ${y2}${locked ? ", locked" : ""}`;
 }

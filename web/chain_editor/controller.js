@@ -1,7 +1,11 @@
 /** The editor: joins what it holds, what is drawn, and what a pointer and a keyboard do. */
 
+import { boxMenu, doBoxCommand } from "./box_commands.js";
 import { ChainError } from "./chain.js";
+import { element } from "./elements.js";
+import { withNumber } from "./geometry.js";
 import { Keyboard } from "./keyboard.js";
+import { LargeView } from "./large_view.js";
 import { ChainModel } from "./model.js";
 import { Pointer } from "./pointer.js";
 import { proseText } from "./prose.js";
@@ -13,13 +17,16 @@ const NEW_BOX = /** @type {const} */ ([350, 350, 650, 650]);
 const PAUSE = 1000;  // milliseconds, after which typing or nudging is another step of undo
 
 export class ChainEditor {
-    /** @type {string | null} the colour of the selected region */
-    selected = null;
+    /** @type {readonly string[]} the colours of the selected regions */
+    selected = [];
+    /** Whether the focus goes from box to box without choosing them: by the keyboard, more than one is being chosen. */
+    #adding = false;
     /** @type {HTMLInputElement | null} */
     #renaming = null;
     pointer = new Pointer(this);
     #keyboard = new Keyboard(this);
     #message = "";
+    #wrong = false;
     /** @type {Record<string, string>} */
     #pictures = { generated: "", reference: "", black: "" };
     #aspect = 0;
@@ -38,7 +45,8 @@ export class ChainEditor {
             this.#pause = setTimeout(() => this.model.seal(), PAUSE);
         }, onStep);
         this.view = new ChainView();
-        this.element = this.view.root;
+        this.element = element("div", { class: "got-chain-host" }, this.view.root);
+        this.largeView = new LargeView(this.element, this.view.root, (open) => this.view.toolbar.showLarge(open));
         this.#listen();
         this.draw();
     }
@@ -83,6 +91,7 @@ export class ChainEditor {
     }
 
     dispose() {
+        this.largeView.close();
         this.#listeners.abort();
         clearTimeout(this.#pause);
         this.view.remove();
@@ -91,10 +100,14 @@ export class ChainEditor {
     // Drawing
 
     draw() {
-        if (!this.model.region(this.selected)) this.selected = null;
-        const focused = this.element.contains(document.activeElement);
-        this.view.draw(this.model, this.selected, this.#message);
-        if (focused && !holdsFocus(this.element)) this.element.focus({ preventScroll: true });
+        if (!this.selected.every((color) => this.model.region(color))) {
+            this.selected = this.selected.filter((color) => this.model.region(color));
+        }
+        const { root } = this.view;
+        const focused = root.contains(document.activeElement);
+        const color = colorOf(document.activeElement);
+        this.view.draw(this.model, this.selected, this.#message, this.#wrong);
+        if (focused && !holdsFocus(root)) this.focus(this.model.region(color)?.color);
     }
 
     #drawBackground() {
@@ -104,15 +117,66 @@ export class ChainEditor {
         this.view.setAspect(this.#aspect || pictureAspect);
     }
 
-    /** @param {string | null} color */
-    select(color) {
-        if (color === this.selected) return;
-        this.selected = color;
+    // What is chosen
+
+    /** @param {readonly string[]} colors */
+    select(colors) {
+        this.#adding = false;
+        this.#setSelected(colors);
+    }
+
+    /**
+     * Takes a region into what is chosen, or out of it.
+     * @param {string} color
+     */
+    toggle(color) {
+        const others = this.selected.filter((other) => other !== color);
+        this.#setSelected(others.length < this.selected.length ? others : [...others, color]);
+    }
+
+    /**
+     * The same by the keyboard, where what has the focus is chosen until the first of several has been.
+     * @param {string} color
+     */
+    toggleByKey(color) {
+        if (this.#adding) this.toggle(color);
+        this.#adding = true;
+        this.say(`${this.selected.length} chosen. Tab to another box and press Space; Escape to end.`, false);
+    }
+
+    /** @param {readonly string[]} colors */
+    #setSelected(colors) {
+        if (String(colors) === String(this.selected)) return;
+        this.selected = colors;
         this.#message = "";
         this.model.seal();
         this.draw();
-        if (color) this.view.prose.reveal(color);
+        const last = colors.at(-1);
+        if (last) this.view.prose.reveal(last);
     }
+
+    /** @param {EventTarget | null} target */
+    #onFocus(target) {
+        const color = colorOf(target);
+        if (color && !this.#adding && !this.selected.includes(color)) this.select([color]);
+    }
+
+    /**
+     * Gives the focus to a box, or to the editor.
+     * @param {string} [color]
+     */
+    focus(color) {
+        if (color) this.view.boxes.focus(color);
+        else this.view.root.focus({ preventScroll: true });
+    }
+
+    /** @param {string} color */
+    focusBox(color) {
+        this.select([color]);
+        this.focus(color);
+    }
+
+    // What is done
 
     /**
      * Does an edit, or says why it cannot be done.
@@ -128,9 +192,13 @@ export class ChainEditor {
         }
     }
 
-    /** @param {string} message */
-    say(message) {
+    /**
+     * @param {string} message
+     * @param {boolean} wrong whether it says that something could not be done
+     */
+    say(message, wrong = true) {
         this.#message = message;
+        this.#wrong = wrong;
         this.draw();
     }
 
@@ -145,7 +213,10 @@ export class ChainEditor {
         this.#on(view.root, "focusout", () => this.model.seal());
         this.#listenToBoxes();
         this.#listenToProse();
-        for (const [name, button] of Object.entries(view.toolbar.tools)) this.#on(button, "click", () => this.use(name));
+        const { toolbar, numbers } = view;
+        const buttons = { ...toolbar.tools, ...numbers.align, ...numbers.distribute, large: toolbar.large };
+        for (const [name, button] of Object.entries(buttons)) this.#on(button, "click", () => this.use(name));
+        for (const field of numbers.fields) this.#on(field, "change", () => this.#setNumber(field));
         this.#on(view.bar.keepMine, "click", () => this.model.keepMine());
         this.#on(view.bar.takeNew, "click", () => this.model.takeNew());
         this.#on(view.bar.merge, "click", () => this.attempt(() => this.model.merge()));
@@ -163,7 +234,8 @@ export class ChainEditor {
         this.#on(svg, "pointerup", (event) => this.pointer.release(event));
         this.#on(svg, "lostpointercapture", () => this.pointer.cancel());
         this.#on(svg, "dblclick", () => this.startRename());
-        this.#on(svg, "focusin", (event) => this.select(colorOf(event.target)));
+        this.#on(svg, "contextmenu", (event) => this.#onContextMenu(event));
+        this.#on(svg, "focusin", (event) => this.#onFocus(event.target));
     }
 
     #listenToProse() {
@@ -173,7 +245,10 @@ export class ChainEditor {
         });
         this.#on(text, "compositionend", () => this.#type());
         this.#on(text, "beforeinput", (event) => this.#onNativeUndo(event));
-        this.#on(text, "click", (event) => this.select(colorOf(event.target)));
+        this.#on(text, "click", (event) => {
+            const color = colorOf(event.target);
+            this.select(color ? [color] : []);
+        });
         this.#on(text, "copy", (event) => this.#copyProse(event));
         this.#on(text, "cut", (event) => {
             this.#copyProse(event);
@@ -193,16 +268,14 @@ export class ChainEditor {
         target.addEventListener(name, /** @type {EventListener} */ (listener), { signal: this.#listeners.signal });
     }
 
-    /** @param {string} tool */
-    use(tool) {
-        const color = this.selected;
-        if (tool === "undo") this.undo();
-        else if (tool === "redo") this.redo();
-        else if (tool === "add") this.add(NEW_BOX);
-        else if (tool === "rename") this.startRename();
-        else if (color && tool === "lock") this.attempt(() => this.model.toggleLock(color));
-        else if (color && tool === "duplicate") this.attempt(() => this.focusBox(this.model.duplicate(color)));
-        else if (color && tool === "remove") this.#remove(color);
+    /** @param {string} command of a button, a key or a menu */
+    use(command) {
+        if (command === "undo") this.undo();
+        else if (command === "redo") this.redo();
+        else if (command === "add") this.add(NEW_BOX);
+        else if (command === "all") this.select(this.model.chain?.regions.map(({ color }) => color) ?? []);
+        else if (command === "large") this.largeView.toggle();
+        else if (this.selected.length) doBoxCommand(this, command);
     }
 
     undo() {
@@ -223,20 +296,38 @@ export class ChainEditor {
         });
     }
 
-    /** @param {string} color */
-    #remove(color) {
-        const colors = this.model.chain?.regions.map((region) => region.color) ?? [];
-        const next = colors[colors.indexOf(color) + 1] ?? colors.at(-2);
-        this.attempt(() => {
-            this.model.remove(color);
-            if (next) this.focusBox(next);
-        });
+    /**
+     * @param {HTMLInputElement} field
+     */
+    #setNumber(field) {
+        const [color] = this.selected;
+        const box = this.model.region(color)?.box;
+        field.dataset.drawn = "";  // whatever was typed, the field says what has become of it
+        if (box && field.value.trim() && Number.isFinite(field.valueAsNumber)) {
+            this.attempt(() => this.model.move(color, withNumber(box, field.name, field.valueAsNumber)));
+        }
+        this.draw();
     }
 
-    /** @param {string} color */
-    focusBox(color) {
-        this.select(color);
-        this.view.boxes.focus(color);
+    // The menu of a box
+
+    /** @param {MouseEvent} event */
+    #onContextMenu(event) {
+        if (!this.model.editable) return;
+        const byKey = event.target instanceof Element && event.target.matches("[data-testid=got-box]");
+        const color = byKey ? colorOf(event.target) : this.pointer.under(event)[0]?.color;
+        if (!color) return;
+        event.preventDefault();
+        event.stopPropagation();
+        if (!this.selected.includes(color)) this.select([color]);
+        this.focus(color);
+        const place = byKey ? this.view.boxes.screenOf(color) : null;
+        this.openMenu(place ? middle(place) : { x: event.clientX, y: event.clientY });
+    }
+
+    /** @param {{x: number, y: number}} point on the screen */
+    openMenu(point) {
+        this.view.menu.open(boxMenu(this.model, this.selected), point, (command) => this.use(command));
     }
 
     // Words
@@ -264,7 +355,7 @@ export class ChainEditor {
     }
 
     startRename() {
-        const region = this.model.region(this.selected);
+        const region = this.selected.length === 1 ? this.model.region(this.selected[0]) : null;
         if (!region || !this.model.editable || this.#renaming || this.model.isLocked(region.color)) return;
         const field = this.view.boxes.openRename(region);
         this.#renaming = field;
@@ -297,6 +388,11 @@ export class ChainEditor {
 function holdsFocus(editor) {
     const { activeElement } = document;
     return editor.contains(activeElement) && !activeElement?.matches(":disabled, [hidden] *");
+}
+
+/** @param {DOMRect} rectangle */
+function middle({ left, top, width, height }) {
+    return { x: left + width / 2, y: top + height / 2 };
 }
 
 /** @param {EventTarget | null} target */

@@ -16,8 +16,14 @@ import { MAX_REGIONS } from "./notation.js";
  * Text that is no chain yet, and why. The last valid chain counts until it is one.
  * @typedef {{text: string, message: string, start: number, end: number}} Draft
  *
- * `upstream` is the text of the chain that was edited; `locked` are the colours of locked regions.
- * @typedef {{upstream: string, chain: Chain, draft: Draft | null, locked: readonly string[]}} Edit
+ * `upstream` is the text of the chain that was edited; `locked` are the colours of locked regions; `levels` say by
+ * their colours which regions lie in front of the others (above 0) or behind them.
+ * @typedef {object} Edit
+ * @property {string} upstream
+ * @property {Chain} chain
+ * @property {Draft | null} draft
+ * @property {readonly string[]} locked
+ * @property {Readonly<Record<string, number>>} levels
  */
 
 const DUPLICATE_OFFSET = 40;
@@ -26,11 +32,12 @@ const DUPLICATE_OFFSET = 40;
  * The value that a node saves.
  * @param {Edit} edit
  */
-export function editToValue({ upstream, chain, draft, locked }) {
+export function editToValue({ upstream, chain, draft, locked, levels }) {
     return JSON.stringify({
         upstream,
         chain: chainToJson(chain),
         ...(locked.length && { locked }),
+        ...(Object.keys(levels).length && { levels }),
         ...(draft && { draft: draft.text }),
     });
 }
@@ -60,6 +67,7 @@ function editFromJson(data) {
         chain,
         draft: null,
         locked: inOrder(chain, locked),
+        levels: levelsIn(chain, data.levels ?? {}),
     };
     return typeof data.draft === "string" ? written(edit, data.draft) : edit;
 }
@@ -74,7 +82,7 @@ export function written(edit, text) {
     try {
         const chain = parseChain(text, edit.chain.task, edit.chain.prompt);
         keepLocked(edit, chain);
-        return { ...edit, chain, draft: null };
+        return { ...edit, chain, draft: null, levels: levelsIn(chain, edit.levels) };
     } catch (error) {
         if (!(error instanceof ChainError)) throw error;
         const { message, start, end } = error;
@@ -99,6 +107,16 @@ export function indexOf(chain, color) {
  */
 export function inOrder(chain, colors) {
     return chain.regions.map(({ color }) => color).filter((color) => colors.includes(color));
+}
+
+/**
+ * The levels of regions that the chain has; what is no level is left out.
+ * @param {Chain} chain
+ * @param {Readonly<Record<string, number>>} levels
+ */
+export function levelsIn({ regions }, levels) {
+    const known = regions.filter(({ color }) => Number.isInteger(levels[color]) && levels[color] !== 0);
+    return Object.fromEntries(known.map(({ color }) => [color, levels[color]]));
 }
 
 /**

@@ -45,12 +45,23 @@ export function toScreen({ x, y }, canvas) {
  * @template {{box: Box}} T
  * @param {readonly T[]} regions
  * @param {Point} point on the grid
- * @returns {T[]} those that hold the point, the smallest first
+ * @param {(region: T) => number} level how far in front a region lies
+ * @returns {T[]} those that hold the point: the one in front first, and on one level the smallest
  */
-export function hits(regions, { x, y }) {
+export function hits(regions, { x, y }, level = () => 0) {
     return regions
         .filter(({ box: [x1, y1, x2, y2] }) => x1 <= x && x <= x2 && y1 <= y && y <= y2)
-        .sort((first, second) => area(first.box) - area(second.box));
+        .sort((first, second) => level(second) - level(first) || area(first.box) - area(second.box));
+}
+
+/**
+ * @template {{box: Box}} T
+ * @param {readonly T[]} regions
+ * @param {Box} frame
+ * @returns {T[]} those that lie wholly in the frame
+ */
+export function enclosed(regions, [left, top, right, bottom]) {
+    return regions.filter(({ box: [x1, y1, x2, y2] }) => left <= x1 && x2 <= right && top <= y1 && y2 <= bottom);
 }
 
 /** @param {Box} box */
@@ -65,10 +76,20 @@ export function area([x1, y1, x2, y2]) {
  * @param {number} down
  * @returns {Box}
  */
-export function moved([x1, y1, x2, y2], right, down) {
-    const dx = clamp(Math.round(right), -x1, LAST - x2);
-    const dy = clamp(Math.round(down), -y1, LAST - y2);
+export function moved(box, right, down) {
+    const [dx, dy] = within(box, right, down);
+    const [x1, y1, x2, y2] = box;
     return [x1 + dx, y1 + dy, x2 + dx, y2 + dy];
+}
+
+/**
+ * As far of the way as a box can go inside the picture, in whole steps of the grid.
+ * @param {Box} box
+ * @param {number} right
+ * @param {number} down
+ */
+export function within([x1, y1, x2, y2], right, down) {
+    return [clamp(Math.round(right), -x1, LAST - x2), clamp(Math.round(down), -y1, LAST - y2)];
 }
 
 /**
@@ -83,6 +104,20 @@ export function resized([x1, y1, x2, y2], pull, right, down) {
     [x1, x2] = stretched(x1, x2, pull.x, right);
     [y1, y2] = stretched(y1, y2, pull.y, down);
     return [x1, y1, x2, y2];
+}
+
+/**
+ * The box with another left edge, top edge, width or height, inside the picture.
+ * @param {Box} box
+ * @param {string} name x, y, w or h
+ * @param {number} value
+ */
+export function withNumber(box, name, value) {
+    const [x1, y1, x2, y2] = box;
+    if (name === "x") return moved(box, value - x1, 0);
+    if (name === "y") return moved(box, 0, value - y1);
+    if (name === "w") return resized(box, HANDLES.e, value - (x2 - x1), 0);
+    return resized(box, HANDLES.s, 0, value - (y2 - y1));
 }
 
 /**

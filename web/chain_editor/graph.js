@@ -28,7 +28,7 @@ export function sourceOfInput(node, name) {
  * @returns {GraphNode[]}
  */
 export function targetsOf(node, slot) {
-    return targetsOfLinks(node.graph, node.outputs?.[slot]?.links);
+    return targetsFrom(node.graph, node.id, slot);
 }
 
 /**
@@ -45,22 +45,21 @@ export function nodeAt(root, identity) {
 
 /**
  * @param {Graph} graph
- * @param {Iterable<unknown> | null | undefined} linkIds
+ * @param {unknown} origin the id of a node, or of the border of a subgraph
+ * @param {number} slot
  * @returns {GraphNode[]}
  */
-function targetsOfLinks(graph, linkIds) {
-    return [...(linkIds ?? [])].flatMap((linkId) => {
-        const link = graph?.getLink(linkId);
-        if (!link) return [];
-        if (Number(link.target_id) === SUBGRAPH_OUTPUT) {
+function targetsFrom(graph, origin, slot) {
+    const links = linksOf(graph).filter((link) => same(link.origin_id, origin) && link.origin_slot === slot);
+    return links.flatMap((link) => {
+        if (same(link.target_id, SUBGRAPH_OUTPUT)) {
             const host = hostOf(graph);
             return host ? targetsOf(host, link.target_slot) : [];
         }
         const target = graph.getNodeById(link.target_id);
         if (!target) return [];
-        if (target.subgraph) return targetsOfLinks(target.subgraph, target.subgraph.inputs[link.target_slot]?.linkIds);
-        if (target.type === "Reroute") return targetsOf(target, 0);
-        return [target];
+        if (target.subgraph) return targetsFrom(target.subgraph, SUBGRAPH_INPUT, link.target_slot);
+        return target.type === "Reroute" ? targetsOf(target, 0) : [target];
     });
 }
 
@@ -70,26 +69,45 @@ function targetsOfLinks(graph, linkIds) {
  * @returns {Source | null}
  */
 function sourceOf(node, slot) {
-    return originOf(node.graph, node.inputs?.[slot]?.link);
+    return sourceInto(node.graph, node.id, slot);
 }
 
 /**
  * @param {Graph} graph
- * @param {unknown} linkId
+ * @param {unknown} target the id of a node, or of the border of a subgraph
+ * @param {number} slot
  * @returns {Source | null}
  */
-function originOf(graph, linkId) {
-    const link = linkId == null ? null : graph?.getLink(linkId);
+function sourceInto(graph, target, slot) {
+    const link = linksOf(graph).find((each) => same(each.target_id, target) && each.target_slot === slot);
     if (!link) return null;
-    if (Number(link.origin_id) === SUBGRAPH_INPUT) {
+    if (same(link.origin_id, SUBGRAPH_INPUT)) {
         const host = hostOf(graph);
         return host && sourceOf(host, link.origin_slot);
     }
     const node = graph.getNodeById(link.origin_id);
     if (!node) return null;
-    if (node.subgraph) return originOf(node.subgraph, node.subgraph.outputs[link.origin_slot]?.linkIds[0]);
+    if (node.subgraph) return sourceInto(node.subgraph, SUBGRAPH_OUTPUT, link.origin_slot);
     if (node.type === "Reroute") return sourceOf(node, 0);
     return { node, slot: link.origin_slot, type: link.type };
+}
+
+/**
+ * The links of a graph, which all versions of ComfyUI tell alike; what a node's slots say of theirs is deprecated.
+ * @param {Graph} graph
+ * @returns {any[]}
+ */
+function linksOf(graph) {
+    return [...(graph?.links.values() ?? [])];
+}
+
+/**
+ * Whether two ids are the same: some versions write numbers, some text.
+ * @param {unknown} first
+ * @param {unknown} second
+ */
+function same(first, second) {
+    return String(first) === String(second);
 }
 
 /**

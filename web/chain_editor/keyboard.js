@@ -1,12 +1,17 @@
 /** What the keys do. Those that mean something here do not reach ComfyUI. */
 
-import { HANDLES, moved, resized } from "./geometry.js";
+import { span } from "./alignment.js";
+import { HANDLES, moved, resized, within } from "./geometry.js";
 
 /** @typedef {import("./controller.js").ChainEditor} ChainEditor */
 
 const ARROWS = /** @type {Record<string, [number, number]>} */ ({
     ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1],
 });
+const COMMANDS = /** @type {Record<string, string>} */ ({
+    delete: "remove", backspace: "remove", enter: "rename", f2: "rename", l: "lock",
+});
+const CONTROL_COMMANDS = /** @type {Record<string, string>} */ ({ d: "duplicate", a: "all" });
 const LEFT_TO_COMFYUI = new Set(["Enter", "s"]);  // with Ctrl: run, save
 
 export class Keyboard {
@@ -19,16 +24,16 @@ export class Keyboard {
 
     /** @param {KeyboardEvent} event */
     press(event) {
-        const control = event.ctrlKey || event.metaKey;
         const editor = this.#editor;
+        const control = event.ctrlKey || event.metaKey;
         if (control && LEFT_TO_COMFYUI.has(event.key)) return;
         event.stopPropagation();
         if (event.target instanceof HTMLInputElement && event.target.type === "text") return;
         if (control && !event.altKey && this.#onUndoKey(event)) return;
-        if (event.key === "Escape") editor.pointer.cancel();
-        const color = editor.selected;
-        const onBox = editor.view.boxes.svg.contains(/** @type {Node} */ (event.target));
-        if (color && onBox && this.#onBoxKey(event, color, control)) event.preventDefault();
+        if (event.key === "Escape" && editor.pointer.cancel()) return event.preventDefault();
+        const box = /** @type {Element} */ (event.target).closest("[data-testid=got-box]");
+        const focused = box?.getAttribute("data-color");
+        if (focused && this.#onBoxKey(event, focused, control)) event.preventDefault();
     }
 
     /** @param {KeyboardEvent} event */
@@ -45,24 +50,23 @@ export class Keyboard {
 
     /**
      * @param {KeyboardEvent} event
-     * @param {string} color
+     * @param {string} focused the colour of the box that has the focus
      * @param {boolean} control
      * @returns {boolean} whether the key means something
      */
-    #onBoxKey({ key, shiftKey, altKey }, color, control) {
-        if (control) {
-            if (key.toLowerCase() !== "d") return false;
-            this.#editor.use("duplicate");
+    #onBoxKey({ key, shiftKey, altKey }, focused, control) {
+        const editor = this.#editor;
+        const command = control ? CONTROL_COMMANDS[key.toLowerCase()] : COMMANDS[key.toLowerCase()];
+        if (command) {
+            editor.use(command);
+        } else if (control) {
+            return false;
         } else if (key in ARROWS) {
-            this.#nudge(color, ARROWS[key], shiftKey ? 10 : 1, altKey);
-        } else if (key === "Delete" || key === "Backspace") {
-            this.#editor.use("remove");
-        } else if (key === "Enter" || key === "F2") {
-            this.#editor.startRename();
-        } else if (key.toLowerCase() === "l") {
-            this.#editor.use("lock");
-        } else if (key === "Escape") {
-            this.#editor.select(null);
+            this.#nudge(ARROWS[key], shiftKey ? 10 : 1, altKey);
+        } else if (key === " ") {
+            editor.toggleByKey(focused);
+        } else if (key === "Escape" && !editor.largeView.isOpen) {
+            editor.select([]);
         } else {
             return false;
         }
@@ -70,16 +74,19 @@ export class Keyboard {
     }
 
     /**
-     * @param {string} color
      * @param {[number, number]} direction
      * @param {number} step
      * @param {boolean} resize
      */
-    #nudge(color, [right, down], step, resize) {
-        const box = this.#editor.model.region(color)?.box;
-        if (!box) return;
-        const next = resize ? resized(box, HANDLES.se, right * step, down * step) : moved(box, right * step, down * step);
-        this.#editor.attempt(() => this.#editor.model.move(color, next, `nudge ${color}`));
+    #nudge([right, down], step, resize) {
+        const { model, selected } = this.#editor;
+        const boxes = new Map(model.boxesOf(selected));
+        if (!boxes.size) return;
+        const [dx, dy] = within(span([...boxes.values()]), right * step, down * step);
+        for (const [color, box] of boxes) {
+            boxes.set(color, resize ? resized(box, HANDLES.se, right * step, down * step) : moved(box, dx, dy));
+        }
+        this.#editor.attempt(() => model.place(boxes, `nudge ${selected}`));
     }
 }
 

@@ -8,11 +8,12 @@
 import {
     addRegion, ChainError, chainFromJson, insertRegion, moveBox, readChain, removeRegion, renameRegion,
 } from "./chain.js";
-import { beside, editFromValue, editToValue, indexOf, inOrder, keepLocked, mergeRegions, written } from "./edit.js";
+import { beside, editFromValue, editToValue, indexOf, inOrder, keepLocked, levelsIn, mergeRegions, written } from "./edit.js";
 
 /**
  * @typedef {import("./notation.js").Box} Box
  * @typedef {import("./chain.js").Chain} Chain
+ * @typedef {import("./notation.js").Region} Region
  * @typedef {import("./edit.js").Edit} Edit
  */
 
@@ -80,6 +81,28 @@ export class ChainModel {
         return this.#redo.length > 0;
     }
 
+    /**
+     * @param {readonly string[]} colors
+     * @returns {ReadonlyMap<string, Box>} by the regions' colours
+     */
+    boxesOf(colors) {
+        const regions = this.chain?.regions.filter(({ color }) => colors.includes(color)) ?? [];
+        return new Map(regions.map(({ color, box }) => [color, box]));
+    }
+
+    /** @returns {readonly Region[]} from the one at the back to the one in front */
+    get stacked() {
+        return (this.chain?.regions ?? []).toSorted((first, second) => this.level(first) - this.level(second));
+    }
+
+    /**
+     * How far in front a region lies: 0 unless somebody has put it elsewhere.
+     * @param {Region} region
+     */
+    level({ color }) {
+        return this.streamed ? 0 : this.#basis()?.levels[color] ?? 0;
+    }
+
     /** @param {string} color */
     isLocked(color) {
         return !this.streamed && (this.#basis()?.locked.includes(color) ?? false);
@@ -142,7 +165,18 @@ export class ChainModel {
      * @param {string | null} kind consecutive edits of one kind are undone together
      */
     move(color, box, kind = null) {
-        this.#rewrite((chain) => moveBox(chain, indexOf(chain, color), box), kind);
+        this.place(new Map([[color, box]]), kind);
+    }
+
+    /**
+     * Gives several regions their boxes at once.
+     * @param {ReadonlyMap<string, Box>} boxes by the regions' colours
+     * @param {string | null} kind consecutive edits of one kind are undone together
+     */
+    place(boxes, kind = null) {
+        this.#rewrite((chain) => [...boxes].reduce(
+            (moved, [color, box]) => moveBox(moved, indexOf(moved, color), box), chain,
+        ), kind);
     }
 
     /**
@@ -153,9 +187,9 @@ export class ChainModel {
         this.#rewrite((chain) => renameRegion(chain, indexOf(chain, color), phrase));
     }
 
-    /** @param {string} color */
-    remove(color) {
-        this.#rewrite((chain) => removeRegion(chain, indexOf(chain, color)));
+    /** @param {string[]} colors */
+    remove(...colors) {
+        this.#rewrite((chain) => colors.reduce((rest, color) => removeRegion(rest, indexOf(rest, color)), chain));
     }
 
     /**
@@ -167,25 +201,42 @@ export class ChainModel {
     }
 
     /**
-     * @param {string} color
-     * @returns {string} the new region's colour
+     * @param {string[]} colors
+     * @returns {string[]} the new regions' colours
      */
-    duplicate(color) {
-        const copy = (/** @type {Chain} */ chain) => {
-            const region = chain.regions[indexOf(chain, color)];
-            return insertRegion(chain, { ...region, box: beside(region.box) });
-        };
-        return this.#rewrite(copy).regions.at(-1)?.color ?? "";
+    duplicate(...colors) {
+        const chain = this.#rewrite((before) => colors.reduce((longer, color) => {
+            const region = longer.regions[indexOf(longer, color)];
+            return insertRegion(longer, { ...region, box: beside(region.box) });
+        }, before));
+        return chain.regions.slice(-colors.length).map(({ color }) => color);
     }
 
-    /** @param {string} color */
-    toggleLock(color) {
+    /**
+     * Locks these regions; unlocks them where all are locked.
+     * @param {string[]} colors
+     */
+    toggleLock(...colors) {
         const basis = this.#editableBasis();
-        indexOf(basis.chain, color);
-        const others = basis.locked.filter((other) => other !== color);
-        const locked = others.length < basis.locked.length ? others : [...others, color];
-        const edit = { ...basis, locked: inOrder(basis.chain, locked) };
+        for (const color of colors) indexOf(basis.chain, color);
+        const others = basis.locked.filter((other) => !colors.includes(other));
+        const all = colors.every((color) => basis.locked.includes(color));
+        const edit = { ...basis, locked: inOrder(basis.chain, all ? others : [...others, ...colors]) };
         this.#apply(basis.draft ? written(edit, basis.draft.text) : edit);
+    }
+
+    /**
+     * Lays regions over or under all others, where they can be seen and caught. The picture stays as it is.
+     * @param {readonly string[]} colors
+     * @param {"front" | "back"} side
+     */
+    stack(colors, side) {
+        const basis = this.#editableBasis();
+        for (const color of colors) indexOf(basis.chain, color);
+        const others = basis.chain.regions.map(({ color }) => color).filter((color) => !colors.includes(color));
+        const levels = others.map((color) => basis.levels[color] ?? 0);
+        const level = side === "front" ? Math.max(0, ...levels) + 1 : Math.min(0, ...levels) - 1;
+        this.#apply({ ...basis, levels: { ...basis.levels, ...Object.fromEntries(colors.map((color) => [color, level])) } });
     }
 
     /**
@@ -228,7 +279,7 @@ export class ChainModel {
         if (!this.edit || !this.incoming) return;
         const { chain, locked } = this.edit;
         const kept = chain.regions.filter(({ color }) => locked.includes(color));
-        this.#apply({ upstream: this.incoming.text, draft: null, ...mergeRegions(this.incoming, kept) });
+        this.#apply({ upstream: this.incoming.text, draft: null, levels: {}, ...mergeRegions(this.incoming, kept) });
     }
 
     /**
@@ -237,7 +288,7 @@ export class ChainModel {
      */
     #basis() {
         if (this.edit && !(this.takesNew && this.upstreamChanged)) return this.edit;
-        return this.incoming && { upstream: this.incoming.text, chain: this.incoming, draft: null, locked: [] };
+        return this.incoming && { upstream: this.incoming.text, chain: this.incoming, draft: null, locked: [], levels: {} };
     }
 
     #editableBasis() {
@@ -254,7 +305,7 @@ export class ChainModel {
         const basis = this.#editableBasis();
         const chain = change(basis.chain);
         keepLocked(basis, chain);
-        this.#apply({ ...basis, chain, draft: null }, kind);
+        this.#apply({ ...basis, chain, draft: null, levels: levelsIn(chain, basis.levels) }, kind);
         return chain;
     }
 

@@ -96,14 +96,14 @@ function chainPieces({ text, regions }) {
     /** @type {Node[]} */
     const pieces = [];
     let done = 0;
-    for (const { phrase, color, span: [start, end] } of regions) {
+    for (const [index, { phrase, color, span: [start, end] }] of regions.entries()) {
         pieces.push(new Text(text.slice(done, start)));
         const marked = text.startsWith(OBJECT_START, start);
         const words = element("span", { class: "got-phrase", "data-color": color }, phrase);
         const wordsEnd = start + phrase.length + (marked ? OBJECT_START.length + OBJECT_END.length : 0);
         pieces.push(...(marked ? [marker(OBJECT_START), words, marker(OBJECT_END)] : [words]));
         const gap = phrase ? 1 : 0;
-        pieces.push(new Text(text.slice(wordsEnd, wordsEnd + gap)), chip(color, text.slice(wordsEnd + gap, end)));
+        pieces.push(new Text(text.slice(wordsEnd, wordsEnd + gap)), chip(color, text.slice(wordsEnd + gap, end), index + 1));
         done = end;
     }
     return [...pieces, new Text(text.slice(done))];
@@ -119,8 +119,9 @@ function draftPieces(text) {
     /** @type {Node[]} */
     const pieces = [];
     let done = 0;
-    for (const { start, end, color } of found.filter((box) => !wrong.has(box.start))) {
-        pieces.push(new Text(text.slice(done, start)), chip(color ?? "gray", text.slice(start, end)));
+    for (const [index, { start, end, color }] of found.entries()) {
+        if (wrong.has(start)) continue;
+        pieces.push(new Text(text.slice(done, start)), chip(color ?? "gray", text.slice(start, end), index + 1));
         done = end;
     }
     return [...pieces, new Text(text.slice(done))];
@@ -129,13 +130,14 @@ function draftPieces(text) {
 /**
  * @param {string} color
  * @param {string} markup
+ * @param {number} number of its box
  */
-function chip(color, markup) {
+function chip(color, markup, number) {
     const shown = element("span", {
-        class: "got-chip", contenteditable: "false", role: "img", "aria-label": `${color} box`,
-        "data-color": color, "data-markup": markup, title: markup,
+        class: "got-chip", contenteditable: "false", role: "img", "aria-label": `box ${number}`,
+        "data-color": color, "data-markup": markup, "data-number": String(number), title: markup,
     });
-    shown.style.backgroundColor = color;
+    shown.style.borderColor = color;
     return shown;
 }
 

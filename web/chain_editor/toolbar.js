@@ -1,6 +1,6 @@
 /** What can be done to a box, as buttons, and the choice of what lies behind the boxes. */
 
-import { element, iconButton } from "./elements.js";
+import { element, icon, iconButton, setAttributes } from "./elements.js";
 
 /** @typedef {import("./model.js").ChainModel} ChainModel */
 
@@ -12,7 +12,9 @@ const TOOLS = /** @type {const} */ ([
     ["lock", "Lock the box: it stays as it is (L)"],
     ["duplicate", "Duplicate the box (Ctrl+D)"],
     ["remove", "Remove the box (Delete)"],
+    ["more", "More for the box (right click, or Shift+F10)"],
 ]);
+const LARGE = "Large view, over the whole window";
 const BACKGROUNDS = [["generated", "Last picture"], ["reference", "Reference"], ["black", "Black"]];
 
 export class Toolbar {
@@ -27,26 +29,39 @@ export class Toolbar {
         type: "range", min: "0", max: "100", value: "70", title: "How visible the background is",
         "aria-label": "Opacity of the background",
     });
+    large = iconButton("large", LARGE);
     element = element(
         "div",
         { class: "got-toolbar", role: "toolbar", "aria-label": "Boxes" },
-        ...Object.values(this.tools), element("span", { class: "got-gap" }), this.background, this.opacity,
+        ...Object.values(this.tools), element("span", { class: "got-gap" }), this.background, this.opacity, this.large,
     );
+
+    constructor() {
+        this.tools.more.setAttribute("aria-haspopup", "menu");
+    }
+
+    /** @param {boolean} open */
+    showLarge(open) {
+        const title = open ? "Back to the node (Escape)" : LARGE;
+        this.large.replaceChildren(open ? "Close" : icon("large"));
+        setAttributes(this.large, { title, "aria-label": title });
+        this.large.focus({ preventScroll: true });  // what is moved in the page loses the focus
+    }
 
     /**
      * @param {ChainModel} model
-     * @param {string | null} selected a region's colour
+     * @param {readonly string[]} selected colours of regions
      */
     draw(model, selected) {
         const { tools } = this;
         const { editable } = model;
-        const region = model.region(selected);
-        const locked = selected !== null && model.isLocked(selected);
+        const locked = selected.filter((color) => model.isLocked(color));
         tools.undo.disabled = !model.canUndo || !editable;
         tools.redo.disabled = !model.canRedo || !editable;
         tools.add.disabled = !editable;
-        tools.lock.setAttribute("aria-pressed", String(locked));
-        for (const name of ["rename", "lock", "duplicate", "remove"]) tools[name].disabled = !region || !editable;
-        for (const name of ["rename", "remove"]) tools[name].disabled ||= locked;
+        tools.lock.setAttribute("aria-pressed", String(selected.length > 0 && locked.length === selected.length));
+        for (const name of ["rename", "lock", "duplicate", "remove", "more"]) tools[name].disabled = !selected.length || !editable;
+        for (const name of ["rename", "remove"]) tools[name].disabled ||= locked.length > 0;
+        tools.rename.disabled ||= selected.length > 1;
     }
 }

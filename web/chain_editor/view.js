@@ -4,6 +4,8 @@ import { Bar } from "./bar.js";
 import { Boxes } from "./boxes.js";
 import { element } from "./elements.js";
 import { coordinatesNotRead } from "./lookalikes.js";
+import { Menu } from "./menu.js";
+import { Numbers } from "./numbers.js";
 import { Prose } from "./prose.js";
 import { Toolbar } from "./toolbar.js";
 
@@ -14,6 +16,8 @@ const EMPTY = "Run the workflow once: the plan appears here.";
 export class ChainView {
     toolbar = new Toolbar();
     bar = new Bar();
+    numbers = new Numbers();
+    menu = new Menu();
     boxes = new Boxes();
     prose = new Prose();
     picture = element("img", { alt: "", draggable: "false", hidden: "" });
@@ -26,33 +30,31 @@ export class ChainView {
             class: "got-chain-editor", role: "group", "aria-label": "Chain editor", "data-testid": "got-chain-editor",
             tabindex: "-1",
         },
-        this.toolbar.element, this.bar.element, element("div", { class: "got-stage" }, this.canvas),
-        this.prose.element, this.#message,
+        this.toolbar.element, this.bar.element, element("div", { class: "got-stage" }, this.canvas), this.numbers.element,
+        this.prose.element, this.#message, this.menu.element,
     );
 
     /**
      * @param {ChainModel} model
-     * @param {string | null} selected a region's colour
+     * @param {readonly string[]} selected colours of regions
      * @param {string} message
+     * @param {boolean} wrong whether the message says that something could not be done
      */
-    draw(model, selected, message) {
+    draw(model, selected, message, wrong) {
         const { chain, draft, editable } = model;
-        const region = model.region(selected);
-        const isSelected = (/** @type {string} */ color) => color === selected;
-        const isLocked = (/** @type {string} */ color) => model.isLocked(color);
         this.root.classList.toggle("got-streaming", model.streamed !== null);
         this.#empty.hidden = chain !== null;
         this.toolbar.draw(model, selected);
         this.bar.draw(model);
-        this.boxes.draw(chain?.regions ?? [], isSelected, isLocked);
-        this.boxes.drawHandles(editable && region && !isLocked(region.color) ? region : null);
+        this.boxes.draw(model, selected);
+        this.numbers.draw(model, selected);
         this.prose.draw(draft?.text ?? chain?.text ?? "", draft ? null : chain, editable);
-        this.prose.mark(isSelected, isLocked);
+        this.prose.mark((color) => selected.includes(color), (color) => model.isLocked(color));
         this.prose.underline(draft);
         const warning = chain && !draft && !model.streamed ? coordinatesNotRead(chain.text) : null;
-        const wrong = message || draft?.message || warning;
-        this.#message.textContent = wrong || (model.streamed ? "The plan is being written" : "");
-        this.#message.classList.toggle("got-wrong", Boolean(wrong));
+        const problem = draft?.message || warning;
+        this.#message.textContent = message || problem || (model.streamed ? "The plan is being written" : "");
+        this.#message.classList.toggle("got-wrong", message ? wrong : Boolean(problem));
     }
 
     /**
@@ -71,6 +73,7 @@ export class ChainView {
     }
 
     remove() {
+        this.boxes.dispose();
         this.prose.underline(null);
         this.root.remove();
     }

@@ -1,0 +1,73 @@
+/** What can be done to the chosen boxes, whether by a button, a key or the menu. */
+
+import { aligned, distributed } from "./alignment.js";
+
+/**
+ * @typedef {import("./controller.js").ChainEditor} ChainEditor
+ * @typedef {import("./model.js").ChainModel} ChainModel
+ * @typedef {import("./menu.js").Command} Command
+ */
+
+/**
+ * What the menu offers.
+ * @param {ChainModel} model
+ * @param {readonly string[]} selected colours of regions
+ * @returns {(Command | null)[]} null: a line
+ */
+export function boxMenu(model, selected) {
+    const locked = selected.filter((color) => model.isLocked(color));
+    const fixed = locked.length > 0;
+    return [
+        { name: "rename", label: "Rename", keys: "Enter", disabled: fixed || selected.length > 1 },
+        { name: "lock", label: locked.length === selected.length ? "Unlock" : "Lock", keys: "L" },
+        { name: "duplicate", label: "Duplicate", keys: "Ctrl+D" },
+        null,
+        { name: "front", label: "To front" },
+        { name: "back", label: "To back" },
+        null,
+        { name: "remove", label: "Delete", keys: "Delete", disabled: fixed },
+    ];
+}
+
+/**
+ * @param {ChainEditor} editor with at least one box chosen
+ * @param {string} command
+ */
+export function doBoxCommand(editor, command) {
+    const { model, selected } = editor;
+    if (command === "more") editor.openMenu(editor.view.toolbar.tools.more.getBoundingClientRect());
+    else if (command === "rename") editor.startRename();
+    else if (command === "lock") editor.attempt(() => model.toggleLock(...selected));
+    else if (command === "duplicate") editor.attempt(() => duplicate(editor));
+    else if (command === "remove") editor.attempt(() => remove(editor));
+    else if (command === "front" || command === "back") editor.attempt(() => model.stack(selected, command));
+    else editor.attempt(() => model.place(arranged(model.boxesOf(selected), command)));
+}
+
+/** @param {ChainEditor} editor */
+function duplicate(editor) {
+    const copies = editor.model.duplicate(...editor.selected);
+    editor.select(copies);
+    editor.focus(copies[0]);
+}
+
+/** @param {ChainEditor} editor */
+function remove(editor) {
+    const { model, selected } = editor;
+    const colors = model.chain?.regions.map((region) => region.color) ?? [];
+    const last = colors.findLastIndex((color) => selected.includes(color));
+    const next = colors[last + 1] ?? colors.findLast((color) => !selected.includes(color));
+    model.remove(...selected);
+    if (next) editor.focusBox(next);
+}
+
+/**
+ * @param {ReadonlyMap<string, import("./notation.js").Box>} boxes
+ * @param {string} command
+ */
+function arranged(boxes, command) {
+    const before = [...boxes.values()];
+    const axis = { across: /** @type {const} */ (0), down: /** @type {const} */ (1) }[command];
+    const after = axis === undefined ? aligned(before, command) : distributed(before, axis);
+    return new Map([...boxes.keys()].map((color, index) => [color, after[index]]));
+}
