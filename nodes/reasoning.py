@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -202,7 +203,7 @@ class GoTReason:
 class GoTEditChain:
     DESCRIPTION = (
         "Holds your changes to a reasoning chain: moved boxes, other words. Without changes the chain passes "
-        "through."
+        "through. With nothing connected, the plan is the one that you draw and write in the editor."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = (
@@ -230,7 +231,6 @@ class GoTEditChain:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "chain": ("GOT_CHAIN", {"tooltip": "The chain to change, usually from GoT Reason."}),
                 "edited_chain": (
                     "STRING",
                     {
@@ -247,10 +247,21 @@ class GoTEditChain:
                         "keep mine: your version. take new: the incoming chain, until you change that one.",
                     },
                 ),
-            }
+            },
+            "optional": {
+                "chain": (
+                    "GOT_CHAIN",
+                    {
+                        "tooltip": "The chain to change, usually from GoT Reason. Without one, the plan is "
+                        "yours alone: draw boxes in the editor and write what they hold."
+                    },
+                ),
+            },
         }
 
-    def edit(self, chain: ReasoningChain, edited_chain: str, when_upstream_changes: str) -> dict[str, Any]:
+    def edit(
+        self, edited_chain: str, when_upstream_changes: str, chain: ReasoningChain | None = None
+    ) -> dict[str, Any]:
         from ._images import pictures_to_image
 
         chosen, locked = choose_chain(chain, edited_chain, when_upstream_changes)
@@ -259,7 +270,7 @@ class GoTEditChain:
             # What the editor shows: the incoming chain, and the one that goes on.
             "ui": {
                 "text": (printable(chosen.text),),
-                "upstream_chain": (chain.to_json(),),
+                **({"upstream_chain": (chain.to_json(),)} if chain else {}),
                 "chain": (chosen.to_json(),),
             },
             "result": (chosen, chosen.text, layout, only_regions(chosen, locked)),
@@ -267,19 +278,26 @@ class GoTEditChain:
 
 
 def choose_chain(
-    upstream: ReasoningChain, edited: str, when_upstream_changes: str
+    upstream: ReasoningChain | None, edited: str, when_upstream_changes: str
 ) -> tuple[ReasoningChain, list[str]]:
     """The edited chain or the upstream one, and the colours of its locked boxes.
 
     Args:
+        upstream: None where nothing comes in; then the edited chain is all there is.
         edited: empty, or a JSON object: "upstream" is the text of the chain that was edited, "chain" the
             result as `ReasoningChain.to_json` gives it; "locked" may list the colours of locked boxes.
         when_upstream_changes: which of the two counts when the upstream text is another by now.
 
     Raises:
-        ChainError: the edited chain cannot be read, or was made for another task and is to be kept.
+        ChainError: there is no chain, or the edited one cannot be read, is empty, or was made for another
+            task and is to be kept.
     """
     if not edited.strip():
+        if upstream is None:
+            raise ChainError(
+                "There is no plan yet. Draw a box in the editor or write what the picture shows, or connect "
+                "a plan to 'chain'."
+            )
         return upstream, []
     remedy = "Mend the edited chain, or empty it to start again from the incoming one."
     try:
@@ -290,13 +308,18 @@ def choose_chain(
         raise ChainError(
             f'The edited chain must be JSON with "upstream" and "chain", got {short_repr(edited)}. {remedy}'
         )
-    if clean(data["upstream"]) != upstream.text and when_upstream_changes == TAKE_NEW:
+    if upstream and clean(data["upstream"]) != upstream.text and when_upstream_changes == TAKE_NEW:
         return upstream, []
     try:
         mine = ReasoningChain.from_json(data.get("chain"))
     except ChainError as error:
         raise ChainError(f"{error} {remedy}") from error
-    if mine.task != upstream.task:
+    if not mine.text.strip():
+        raise ChainError(
+            "The plan in the editor is empty, so there is nothing to draw. Write what the picture shows, or "
+            "bring the incoming plan back."
+        )
+    if upstream and mine.task != upstream.task:
         raise ChainError(
             f"The edited chain was made to {mine.task}, but the incoming one is to {upstream.task}. Choose "
             f"'{TAKE_NEW}', or empty the edited chain."
@@ -306,7 +329,16 @@ def choose_chain(
         raise ChainError(
             f'"locked" must list the colours of the locked boxes, got {short_repr(locked)}. {remedy}'
         )
-    return mine, locked
+    return mine if mine.prompt.strip() else replace(mine, prompt=_words(mine)), locked
+
+
+def _words(chain: ReasoningChain) -> str:
+    """The chain's text without its boxes, which serves as the prompt of a plan that has none."""
+    words, done = "", 0
+    for region in chain.regions:
+        words += chain.text[done : region.span[0]] + region.phrase
+        done = region.span[1]
+    return " ".join((words + chain.text[done:]).split())
 
 
 @checked

@@ -50,6 +50,7 @@ function addEditor(node) {
         lookAround();
     };
     const lookAround = () => {
+        editor.surround(sourceOfInput(node, "chain") !== null, taskAround(node));
         editor.setAspect(pictureAspect(node));
         editor.setPicture("reference", referenceUrl(node));
     };
@@ -65,7 +66,10 @@ function addEditor(node) {
     chainCallback(node, "onConnectionsChange", lookAround);
     chainCallback(node, "onConfigure", readWidgets);
     chainCallback(node, "onRemoved", () => editor.dispose());
-    editor.element.addEventListener("pointerenter", lookAround);  // other nodes do not tell when their widgets change
+    editor.element.addEventListener("pointerenter", () => {  // other nodes do not tell when they change
+        lookAround();
+        editor.model.followTask();
+    });
 }
 
 /**
@@ -124,14 +128,29 @@ function numberOf(node, name) {
 }
 
 /**
- * The picture that the plan is about: the one that GoT Reason or SSGM Encode gets from Load Image.
+ * What a plan must be for here: to edit, where a picture is connected to a node beside the editor.
+ * @param {GraphNode} node
+ */
+function taskAround(node) {
+    return pictureSources(node).length ? "edit" : "generate";
+}
+
+/**
+ * The nodes that give GoT Reason or SSGM Encode the picture that the plan is about.
+ * @param {GraphNode} node
+ * @returns {GraphNode[]}
+ */
+function pictureSources(node) {
+    const readers = [sourceOfInput(node, "chain")?.node, ...targetsOf(node, 0)].filter(Boolean);
+    return readers.flatMap((reader) => ["image", "reference"].flatMap((name) => sourceOfInput(reader, name)?.node ?? []));
+}
+
+/**
+ * The picture that the plan is about, if it is a file that Load Image shows.
  * @param {GraphNode} node
  */
 function referenceUrl(node) {
-    const reason = sourceOfInput(node, "chain")?.node;
-    const sources = [reason, ...targetsOf(node, 0)].flatMap((reader) =>
-        ["image", "reference"].map((name) => reader && sourceOfInput(reader, name)?.node));
-    const names = sources.map((source) => widgetOf(source, "image")?.value);
+    const names = pictureSources(node).map((source) => widgetOf(source, "image")?.value);
     const name = names.find((value) => typeof value === "string");
     if (!name) return "";
     const [, path, type = "input"] = /^(.*?)(?: \[(input|output|temp)\])?$/s.exec(name) ?? [];

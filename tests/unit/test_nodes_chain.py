@@ -35,8 +35,8 @@ def edited(chain: ReasoningChain = MINE, upstream: ReasoningChain = UPSTREAM) ->
     return json.dumps({"upstream": upstream.text, "chain": chain.to_json()})
 
 
-def edit(chain: ReasoningChain, text: str, choice: str = KEEP_MINE) -> ReasoningChain:
-    result: ReasoningChain = GoTEditChain().edit(chain, text, choice)["result"][0]
+def edit(chain: ReasoningChain | None, text: str, choice: str = KEEP_MINE) -> ReasoningChain:
+    result: ReasoningChain = GoTEditChain().edit(text, choice, chain)["result"][0]
     return result
 
 
@@ -62,7 +62,7 @@ def test_when_the_incoming_chain_is_another_the_choice_decides() -> None:
 
 
 def test_the_edit_node_gives_the_text_a_layout_and_what_its_editor_shows() -> None:
-    answer = GoTEditChain().edit(UPSTREAM, edited(), KEEP_MINE)
+    answer = GoTEditChain().edit(edited(), KEEP_MINE, UPSTREAM)
     chain, text, layout, _ = answer["result"]
     assert text == chain.text
     assert layout.ndim == 4
@@ -78,7 +78,7 @@ def test_locked_boxes_leave_the_edit_node_alone_and_only_while_my_version_counts
     locked = json.dumps({**json.loads(edited()), "locked": ["green", "gold"]})
 
     def held(chain: ReasoningChain, text: str, choice: str = KEEP_MINE) -> list[tuple[str, Box]]:
-        only = GoTEditChain().edit(chain, text, choice)["result"][3]
+        only = GoTEditChain().edit(text, choice, chain)["result"][3]
         return [(region.phrase, region.box) for region in only.regions]
 
     square = MINE.regions[1]
@@ -106,6 +106,44 @@ def test_an_edited_chain_that_is_nonsense_is_refused_with_a_remedy(text: str, me
     with pytest.raises(GoTError, match=message) as error:
         edit(UPSTREAM, text)
     assert "empty it to start again" in str(error.value)
+
+
+def own(text: str, prompt: str = "") -> ReasoningChain:
+    return ReasoningChain.parse(text, "generate", prompt)
+
+
+def nothing_before(chain: ReasoningChain) -> str:
+    return json.dumps({"upstream": "", "chain": chain.to_json()})
+
+
+@pytest.mark.parametrize("choice", [KEEP_MINE, TAKE_NEW])
+def test_with_nothing_connected_the_plan_is_the_one_in_the_editor(choice: str) -> None:
+    plan = own(
+        "A cat (1,2),(300,400) sits on <|obj_start|>a red sofa<|obj_end|> (0,300),(900,900).",
+        "a cat, sitting",
+    )
+    assert edit(None, nothing_before(plan), choice) == plan
+    assert edit(None, edited(), choice) == MINE, "also one whose first version is no longer connected"
+    answer = GoTEditChain().edit(nothing_before(plan), choice)
+    assert "upstream_chain" not in answer["ui"]
+
+
+def test_a_plan_without_a_prompt_has_its_own_words_as_one() -> None:
+    plan = own("A cat (1,2),(300,400) sits  on\n<|obj_start|>a sofa, red<|obj_end|> (0,300),(900,900).")
+    chosen = edit(None, nothing_before(plan))
+    assert chosen.prompt == "A cat sits on a sofa, red."
+    assert chosen.text == plan.text
+
+
+@pytest.mark.parametrize("text", ["", nothing_before(own(" \n"))])
+def test_nothing_at_all_is_no_plan(text: str) -> None:
+    with pytest.raises(GoTError, match=r"no plan yet|is empty"):
+        edit(None, text)
+
+
+def test_an_emptied_plan_is_not_drawn() -> None:
+    with pytest.raises(GoTError, match="bring the incoming plan back"):
+        edit(UPSTREAM, edited(own("")))
 
 
 def test_a_chain_edited_for_another_task_is_not_kept_silently() -> None:

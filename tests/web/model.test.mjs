@@ -251,6 +251,49 @@ test("a version made for another task cannot be kept", () => {
     assert(!model.fitsIncoming);
 });
 
+test("with nothing connected, an empty page takes boxes and words", () => {
+    const model = new ChainModel(() => {});
+    assert(model.editable && model.blank && !model.emptied);
+    assert.equal(model.value, "");
+    const color = model.add([100, 100, 400, 400], "a cat");
+    model.write(`${model.chain.text} It sits on a sofa (0,300),(900,900).`);
+    assert.deepEqual(model.chain.regions.map(({ phrase }) => phrase), ["a cat", "a sofa"]);
+    const saved = JSON.parse(model.value);
+    assert.deepEqual([saved.upstream, saved.chain.task, saved.chain.prompt], ["", "generate", ""]);
+    assertConsistent(model);
+    model.surround(false, "edit");
+    model.followTask();
+    assert.equal(JSON.parse(model.value).chain.task, "edit");
+    assert.equal(model.region(color).phrase, "a cat");
+});
+
+test("a plan made alone is kept when one comes in, and when that is gone again", () => {
+    const model = new ChainModel(() => {});
+    model.surround(true, "generate");
+    model.add([100, 100, 400, 400], "a cat");
+    model.receive(json(TEXT));
+    assert(model.upstreamChanged);
+    assert.equal(model.chain.regions[0].phrase, "a cat");
+    model.surround(false, "generate");
+    assert(!model.upstreamChanged);
+    assert.equal(model.chain.regions[0].phrase, "a cat");
+    const untouched = modelOf(TEXT);
+    untouched.surround(false, "generate");
+    assert(untouched.blank, "what came in was not the artist's");
+});
+
+test("a plan without words is no plan, and the one that came in can be had back", () => {
+    const model = modelOf(TEXT);
+    model.write("  ");
+    assert(model.emptied && model.blank);
+    model.takeNew();
+    assert.equal(model.chain.text, TEXT);
+    assert(!model.emptied);
+    const empty = modelOf("");
+    empty.write(" ");
+    assert(!empty.emptied, "it was empty before");
+});
+
 test("while the model writes, each box lands when it is complete", () => {
     const model = modelOf(OTHER);
     model.move("red", [0, 0, 9, 9]);

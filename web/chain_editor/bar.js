@@ -16,13 +16,19 @@ export class Bar {
 
     /** @param {ChainModel} model */
     draw(model) {
-        this.element.hidden = !model.upstreamChanged && !model.unreadable;
-        this.keepMine.hidden = this.merge.hidden = model.unreadable !== null;
+        const news = model.upstreamChanged && !model.unreadable;
+        this.element.hidden = !news && !model.unreadable && !model.emptied;
+        this.keepMine.hidden = this.merge.hidden = !news;
         this.keepMine.disabled = !model.fitsIncoming;
-        this.takeNew.textContent = model.unreadable ? "Start again" : "Take new";
-        this.#text.textContent = model.unreadable
-            ? `The saved version cannot be read: ${model.unreadable.message}`
-            : !model.fitsIncoming ? "The incoming plan is for another task."
-            : model.takesNew ? "A new plan came in and is used." : "A new plan came in. Yours is used.";
+        this.takeNew.textContent = model.unreadable ? "Start again" : news ? "Take new" : "Bring it back";
+        this.#text.textContent = messageOf(model);
     }
+}
+
+/** @param {ChainModel} model */
+function messageOf(model) {
+    if (model.unreadable) return `The saved version cannot be read: ${model.unreadable.message}`;
+    if (!model.upstreamChanged) return "The plan is empty, so nothing would be drawn. The plan that came in is still there.";
+    if (!model.fitsIncoming) return "The incoming plan is for another task.";
+    return model.takesNew ? "A new plan came in and is used." : "A new plan came in. Yours is used.";
 }

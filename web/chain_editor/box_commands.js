@@ -54,7 +54,7 @@ function duplicate(editor) {
 /** @param {ChainEditor} editor */
 function remove(editor) {
     const { model, selected } = editor;
-    const colors = model.chain?.regions.map((region) => region.color) ?? [];
+    const colors = model.chain.regions.map((region) => region.color);
     const last = colors.findLastIndex((color) => selected.includes(color));
     const next = colors[last + 1] ?? colors.findLast((color) => !selected.includes(color));
     model.remove(...selected);

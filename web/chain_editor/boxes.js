@@ -47,7 +47,7 @@ export class Boxes {
      * @param {readonly string[]} selected colours of regions
      */
     draw(model, selected) {
-        this.#regions = model.chain?.regions ?? [];
+        this.#regions = model.chain.regions;
         this.#selected = selected;
         this.#removeOthers();
         for (const [index, region] of this.#regions.entries()) this.#drawBox(region, index + 1, model.isLocked(region.color));

@@ -70,6 +70,15 @@ export class ChainEditor {
         this.attempt(() => this.model.receive(data));
     }
 
+    /**
+     * What the graph around the node says.
+     * @param {boolean} connected whether a chain may come in
+     * @param {string} task what a plan is for that the artist makes alone
+     */
+    surround(connected, task) {
+        this.model.surround(connected, task);
+    }
+
     /** @param {string | null} text all that the model upstream has written so far; null when it has stopped */
     stream(text) {
         this.model.stream(text);
@@ -273,7 +282,7 @@ export class ChainEditor {
         if (command === "undo") this.undo();
         else if (command === "redo") this.redo();
         else if (command === "add") this.add(NEW_BOX);
-        else if (command === "all") this.select(this.model.chain?.regions.map(({ color }) => color) ?? []);
+        else if (command === "all") this.select(this.model.chain.regions.map(({ color }) => color));
         else if (command === "large") this.largeView.toggle();
         else if (this.selected.length) doBoxCommand(this, command);
     }

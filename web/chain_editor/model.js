@@ -6,7 +6,7 @@
  */
 
 import {
-    addRegion, ChainError, chainFromJson, insertRegion, moveBox, readChain, removeRegion, renameRegion,
+    addRegion, ChainError, chainFromJson, insertRegion, moveBox, parseChain, readChain, removeRegion, renameRegion,
 } from "./chain.js";
 import { beside, editFromValue, editToValue, indexOf, inOrder, keepLocked, levelsIn, mergeRegions, written } from "./edit.js";
 
@@ -22,6 +22,10 @@ export const NEW_PHRASE = "a new object";
 export class ChainModel {
     /** @type {Chain | null} */
     incoming = null;
+    /** Whether a chain may come in. */
+    connected = false;
+    /** What a plan is for that the artist makes alone: a new picture, or a change of one. */
+    ownTask = "generate";
     /** @type {Edit | null} */
     edit = null;
     /** @type {Chain | null} what the model upstream is writing at the moment */
@@ -51,17 +55,27 @@ export class ChainModel {
 
     // What is shown
 
-    /** @returns {Chain | null} the chain that is used, or the one that is being written */
+    /** The chain that is used, or the one that is being written. */
     get chain() {
-        return this.streamed ?? this.#basis()?.chain ?? null;
+        return this.streamed ?? this.#basis().chain;
     }
 
     get draft() {
-        return this.streamed ? null : this.#basis()?.draft ?? null;
+        return this.streamed ? null : this.#basis().draft;
     }
 
     get editable() {
-        return this.chain !== null && !this.streamed && !this.unreadable;
+        return !this.streamed && !this.unreadable;
+    }
+
+    /** Whether there is nothing to see yet: no words and no boxes. */
+    get blank() {
+        return !this.streamed && !this.draft && !this.chain.text.trim();
+    }
+
+    /** Whether the artist has taken all words out of a plan that came in. */
+    get emptied() {
+        return this.edit !== null && this.blank && (this.incoming?.text.trim() ?? "") !== "";
     }
 
     get upstreamChanged() {
@@ -86,13 +100,13 @@ export class ChainModel {
      * @returns {ReadonlyMap<string, Box>} by the regions' colours
      */
     boxesOf(colors) {
-        const regions = this.chain?.regions.filter(({ color }) => colors.includes(color)) ?? [];
+        const regions = this.chain.regions.filter(({ color }) => colors.includes(color));
         return new Map(regions.map(({ color, box }) => [color, box]));
     }
 
     /** @returns {readonly Region[]} from the one at the back to the one in front */
     get stacked() {
-        return (this.chain?.regions ?? []).toSorted((first, second) => this.level(first) - this.level(second));
+        return this.chain.regions.toSorted((first, second) => this.level(first) - this.level(second));
     }
 
     /**
@@ -100,17 +114,17 @@ export class ChainModel {
      * @param {Region} region
      */
     level({ color }) {
-        return this.streamed ? 0 : this.#basis()?.levels[color] ?? 0;
+        return this.streamed ? 0 : this.#basis().levels[color] ?? 0;
     }
 
     /** @param {string} color */
     isLocked(color) {
-        return !this.streamed && (this.#basis()?.locked.includes(color) ?? false);
+        return !this.streamed && this.#basis().locked.includes(color);
     }
 
     /** @param {string | null} color */
     region(color) {
-        return this.chain?.regions.find((region) => region.color === color) ?? null;
+        return this.chain.regions.find((region) => region.color === color) ?? null;
     }
 
     // In and out
@@ -143,8 +157,29 @@ export class ChainModel {
      */
     receive(data) {
         this.incoming = chainFromJson(data);
+        this.connected = true;
         this.streamed = null;
         this.#onChange(false);
+    }
+
+    /**
+     * What the graph around the node says.
+     * @param {boolean} connected
+     * @param {string} ownTask
+     */
+    surround(connected, ownTask) {
+        if (connected === this.connected && ownTask === this.ownTask) return;
+        this.connected = connected;
+        this.ownTask = ownTask;
+        if (!connected) this.incoming = null;
+        this.#onChange(false);
+    }
+
+    /** Makes a plan that the artist has made alone one for what the graph around it is for by now. */
+    followTask() {
+        const { edit } = this;
+        if (!edit || this.connected || edit.chain.task === this.ownTask) return;
+        this.#apply({ ...edit, chain: { ...edit.chain, task: this.ownTask } });
     }
 
     /**
@@ -283,18 +318,18 @@ export class ChainModel {
     }
 
     /**
-     * What the next edit starts from, by the same rule that the node applies.
-     * @returns {Edit | null}
+     * What the next edit starts from, by the same rule that the node applies; with nothing at all, from an empty page.
+     * @returns {Edit}
      */
     #basis() {
         if (this.edit && !(this.takesNew && this.upstreamChanged)) return this.edit;
-        return this.incoming && { upstream: this.incoming.text, chain: this.incoming, draft: null, locked: [], levels: {} };
+        const chain = this.incoming ?? parseChain("", this.ownTask, "");
+        return { upstream: chain.text, chain, draft: null, locked: [], levels: {} };
     }
 
     #editableBasis() {
-        const basis = this.#basis();
-        if (!basis || !this.editable) throw new ChainError("There is no plan to change at the moment.");
-        return basis;
+        if (!this.editable) throw new ChainError("The plan cannot be changed at the moment.");
+        return this.#basis();
     }
 
     /**

@@ -35,7 +35,7 @@ export class Pointer {
     }
 
     get #regions() {
-        return this.#editor.model.chain?.regions ?? [];
+        return this.#editor.model.chain.regions;
     }
 
     get #svg() {

@@ -16,6 +16,7 @@ export class Prose {
         this.element = element("div", {
             class: "got-text", role: "textbox", "aria-multiline": "true", "aria-label": "The plan in words",
             "data-testid": "got-chain-text", "data-capture-wheel": "true", spellcheck: "false", tabindex: "0",
+            "data-placeholder": "Such as: a cat (100,300),(500,900) sits on a red sofa (0,500),(999,999).",
         });
     }
 

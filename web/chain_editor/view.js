@@ -11,7 +11,8 @@ import { Toolbar } from "./toolbar.js";
 
 /** @typedef {import("./model.js").ChainModel} ChainModel */
 
-const EMPTY = "Run the workflow once: the plan appears here.";
+const START = "Draw a box, or write below what the picture shows.";
+const START_OR_RUN = "Run the workflow: the plan appears here. Or start with your own: draw a box, or write below.";
 
 export class ChainView {
     toolbar = new Toolbar();
@@ -21,8 +22,8 @@ export class ChainView {
     boxes = new Boxes();
     prose = new Prose();
     picture = element("img", { alt: "", draggable: "false", hidden: "" });
-    #empty = element("div", { class: "got-empty" }, EMPTY);
-    canvas = element("div", { class: "got-canvas" }, this.picture, this.boxes.svg, this.boxes.labels, this.#empty);
+    #start = element("div", { class: "got-start" });
+    canvas = element("div", { class: "got-canvas" }, this.picture, this.boxes.svg, this.boxes.labels, this.#start);
     #message = element("div", { class: "got-message", role: "status", "aria-live": "polite" });
     root = element(
         "div",
@@ -43,15 +44,16 @@ export class ChainView {
     draw(model, selected, message, wrong) {
         const { chain, draft, editable } = model;
         this.root.classList.toggle("got-streaming", model.streamed !== null);
-        this.#empty.hidden = chain !== null;
+        this.#start.hidden = !model.blank;
+        this.#start.textContent = model.connected && !model.emptied ? START_OR_RUN : START;
         this.toolbar.draw(model, selected);
         this.bar.draw(model);
         this.boxes.draw(model, selected);
         this.numbers.draw(model, selected);
-        this.prose.draw(draft?.text ?? chain?.text ?? "", draft ? null : chain, editable);
+        this.prose.draw(draft?.text ?? chain.text, draft ? null : chain, editable);
         this.prose.mark((color) => selected.includes(color), (color) => model.isLocked(color));
         this.prose.underline(draft);
-        const warning = chain && !draft && !model.streamed ? coordinatesNotRead(chain.text) : null;
+        const warning = draft || model.streamed ? null : coordinatesNotRead(chain.text);
         const problem = draft?.message || warning;
         this.#message.textContent = message || problem || (model.streamed ? "The plan is being written" : "");
         this.#message.classList.toggle("got-wrong", message ? wrong : Boolean(problem));
