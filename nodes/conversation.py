@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain import ReasoningChain
 from ..got_models.commands.options import SCHEDULERS
-from ..got_models.errors import printable
 from ..got_models.prompts import check_prompt
 from ._comfy import progress_bar, show_text, stop_if_interrupted
 from ._inputs import checked
+from ._plans import shown
 from ._png import store_chain
 from .guidance import scale_widgets
 from .sampling import previews
@@ -41,6 +41,7 @@ class GoTConverse:
         "The plan of every turn, as a list.",
         "All plans in words, with an empty line between them.",
     )
+    OUTPUT_NODE = True  # so that every run shows the plans, also when they come from the cache
     FUNCTION = "converse"
 
     @classmethod
@@ -178,7 +179,4 @@ class GoTConverse:
             pieces.append("\n\n")
         update(turns * each, None)
         text = "\n\n".join(chain.text for chain in chains)
-        warnings = [f"Warning: {warning}" for chain in chains for warning in chain.brief_warnings()]
-        report = "\n".join([text, *warnings])
-        show_text(report, unique_id)
-        return {"ui": {"text": (printable(report),)}, "result": (pictures_to_image(pictures), chains, text)}
+        return {"ui": shown(*chains), "result": (pictures_to_image(pictures), chains, text)}

@@ -16,6 +16,7 @@ from ..got_models.prompts import check_prompt
 from ._comfy import progress_bar, show_text, stop_if_interrupted
 from ._folders import input_file, input_files
 from ._inputs import checked, refusal, state, time_and_size
+from ._plans import shown
 from ._png import read_chain
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class GoTReason:
     RETURN_TYPES = ("GOT_CHAIN", "STRING")
     RETURN_NAMES = ("chain", "text")
     OUTPUT_TOOLTIPS = (CHAIN_TOOLTIP, TEXT_TOOLTIP)
+    OUTPUT_NODE = True  # so that every run shows the plan, also when it comes from the cache
     FUNCTION = "reason"
 
     @classmethod
@@ -194,9 +196,7 @@ class GoTReason:
             should_stop=after_token,
         )
         update(limit, None)
-        report = "\n".join([chain.text, *(f"Warning: {warning}" for warning in chain.brief_warnings())])
-        show_text(report, unique_id)
-        return {"ui": {"text": (printable(report),)}, "result": (chain, chain.text)}
+        return {"ui": shown(chain), "result": (chain, chain.text)}
 
 
 @checked
@@ -352,6 +352,7 @@ class GoTChainFromText:
     RETURN_TYPES = ("GOT_CHAIN",)
     RETURN_NAMES = ("chain",)
     OUTPUT_TOOLTIPS = (CHAIN_TOOLTIP,)
+    OUTPUT_NODE = True
     FUNCTION = "parse"
 
     @classmethod
@@ -380,21 +381,14 @@ class GoTChainFromText:
                     },
                 ),
             },
-            "hidden": {"unique_id": "UNIQUE_ID"},
         }
 
-    def parse(
-        self, task: str, prompt: str, text: str, unique_id: str | None = None
-    ) -> tuple[ReasoningChain] | dict[str, Any]:
+    def parse(self, task: str, prompt: str, text: str) -> dict[str, Any]:
         check_prompt(prompt)
         if not text.strip():
             raise GoTError("The chain's text is empty. Describe the picture, with a box after each object.")
         chain = ReasoningChain.parse(text, task, prompt)
-        if not chain.warnings:
-            return (chain,)
-        report = "\n".join(f"Warning: {warning}" for warning in chain.warnings)
-        show_text(report, unique_id)
-        return {"ui": {"text": (printable(report),)}, "result": (chain,)}
+        return {"ui": shown(chain), "result": (chain,)}
 
 
 @checked
@@ -408,6 +402,7 @@ class GoTChainFromImage:
     RETURN_TYPES = ("GOT_CHAIN", "STRING")
     RETURN_NAMES = ("chain", "text")
     OUTPUT_TOOLTIPS = ("The chain that the picture was made from.", TEXT_TOOLTIP)
+    OUTPUT_NODE = True
     FUNCTION = "read"
 
     @classmethod
@@ -434,9 +429,9 @@ class GoTChainFromImage:
         """The file's time and size: another picture may take its name."""
         return state(lambda image: time_and_size(input_file(image)), image)
 
-    def read(self, image: str) -> tuple[ReasoningChain, str]:
+    def read(self, image: str) -> dict[str, Any]:
         chain = read_chain(input_file(image))
-        return chain, chain.text
+        return {"ui": shown(chain), "result": (chain, chain.text)}
 
 
 @checked

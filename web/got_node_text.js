@@ -4,7 +4,7 @@ import { app } from "../../scripts/app.js";
 import { addElement, addStyle, growTo } from "./node_element.js";
 import { bring, onRuns, whenBrought } from "./runs.js";
 
-const NODES = new Set(["GoTChainFromText", "GoTConverse", "GoTImportCheckpoint", "GoTReason"]);
+const NODES = new Set(["GoTImportCheckpoint"]);
 const EVENT = "got_text";
 const MIN_HEIGHT = 72;
 
@@ -36,7 +36,7 @@ function addText(node) {
     element.className = "got-node-text";
     element.dataset.testid = "got-node-text";
     element.dataset.captureWheel = "true";
-    addElement(node, "node_text", element, MIN_HEIGHT, node.size);  // not "text": GoT Chain from Text has such an input
+    addElement(node, "node_text", element, MIN_HEIGHT, node.size);
     growTo(node, node.computeSize());
     return element;
 }

@@ -5,13 +5,14 @@
  * @typedef {import("./prompt.js").Prompt} Prompt
  *
  * @typedef {object} Run
- * @property {object} workflow of this page
+ * @property {any} workflow of this page, ComfyUI's own
  * @property {Prompt} prompt
  *
  * What has come for one node.
  * @typedef {object} Brought
  * @property {string} [text] what it says of its work
- * @property {string | null} [written] what the model upstream has written so far; null: it writes no more
+ * @property {string | null} [written] what the model has written so far, here or upstream; null: it writes no more
+ * @property {readonly import("./plan_view/saved.js").Plan[]} [plans] those that it has made
  * @property {unknown} [chain] the incoming one
  * @property {string} [picture] the address of the one that was drawn
  */

@@ -66,8 +66,16 @@ class Frontend:
         page.on("pageerror", lambda error: self.errors.append(error.message))
         page.set_default_timeout(PAGE_LIMIT)
         page.goto(server.url)
-        page.wait_for_function(READY)
-        page.evaluate(WATCH_RUNS)
+        self._be_ready()
+
+    def _be_ready(self) -> None:
+        self.page.wait_for_function(READY)
+        self.page.evaluate(WATCH_RUNS)
+
+    def reload(self) -> None:
+        """As with F5."""
+        self.page.reload()
+        self._be_ready()
 
     def load(self, workflow: dict[str, Any]) -> list[str]:
         """Open a workflow -> what the user sees go wrong."""

@@ -27,8 +27,14 @@ HOSTILE = (
 ODD = ("\ud800", "\x1b]0;title\x07", "\u202e", "\x00", "\u2028", "\U0001f600")
 
 SHOW = """() => { app.canvas.ds.scale = 1; app.canvas.ds.offset = [0, 0]; }"""
+SHOW_WRITER = "() => app.canvas.centerOnNode(app.graph.nodes.find(({ type }) => type === 'GoTReason'))"
 TELL = "([event, detail]) => app.api.dispatchCustomEvent(event, detail)"
 WRITER = "() => String(app.graph.nodes.find(({ type }) => type === 'GoTReason').id)"
+SHOW_PROPERTIES = """() => {
+    const node = app.graph.nodes.find(({ type }) => type === 'GoTReason');
+    LGraphCanvas.active_canvas = app.canvas;
+    LGraphCanvas.onShowMenuNodeProperties(null, {}, new MouseEvent('click'), null, node);
+}"""
 COMBO = """(type) => {
     const node = LiteGraph.createNode(type);
     app.graph.add(node);
@@ -69,12 +75,13 @@ def locked(checkpoint: str, text: str) -> Prompt:
 def assert_harmless(page: Frontend) -> None:
     page.page.wait_for_timeout(500)  # a picture fails to load, and its script runs, a moment later
     assert page.page.evaluate("() => window.pwned") is None
-    ours = page.page.locator(".got-node-text, .got-chain-editor, .got-training-plot")
+    ours = page.page.locator(".got-node-text, .got-plan, .got-chain-editor, .got-training-plot")
     assert ours.locator("a, b, svg[onload], img[onerror], img[src*='127.0.0.1:9']").count() == 0
 
 
-def node_text(page: Frontend) -> Locator:
-    return page.page.get_by_test_id("got-node-text").first
+def plan_on(page: Frontend) -> Locator:
+    """The plan on the node that was made first."""
+    return page.page.get_by_test_id("got-plan").first
 
 
 def test_a_plan_that_is_locked_runs_no_script(page: Frontend, checkpoint: Checkpoint) -> None:
@@ -82,7 +89,7 @@ def test_a_plan_that_is_locked_runs_no_script(page: Frontend, checkpoint: Checkp
     page.page.evaluate(SHOW)
     run = page.run()
     assert run.succeeded, run.error
-    assert SCRIPT in (node_text(page).text_content() or "")
+    assert SCRIPT in (plan_on(page).text_content() or "")
     assert SCRIPT in (page.page.locator(".got-chain-editor .got-text").first.text_content() or "")
     assert_harmless(page)
 
@@ -93,11 +100,32 @@ def test_what_is_being_written_is_shown_as_it_is(page: Frontend, checkpoint: Che
     page.pretend_run()
     writer = page.page.evaluate(WRITER)
     page.page.evaluate(TELL, ["got_text", {"prompt_id": "told", "node": writer, "text": HOSTILE}])
-    assert node_text(page).text_content() == HOSTILE
     prose = page.page.locator(".got-chain-editor .got-text").first
     shown = ReasoningChain.read(HOSTILE, "generate", "").text.split("<|box_start|>")[0]
     assert (prose.text_content() or "").startswith(shown)
+    page.page.evaluate(SHOW_WRITER)
+    page.page.get_by_test_id("got-plan").filter(has_text=shown).wait_for()
     assert_harmless(page)
+
+
+def test_plans_that_a_workflow_brings_along_are_shown_as_they_are(
+    page: Frontend, checkpoint: Checkpoint
+) -> None:
+    page.load_prompt(locked(checkpoint.name, CHAIN.text))
+    workflow = page.save()
+    notes = [{"en": HOSTILE, "zh": HOSTILE}, {"en": 7}, HOSTILE, None]
+    plans = [{"text": HOSTILE, "notes": notes, "html": HOSTILE}, HOSTILE, {"text": {}}]
+    for kept in (plans, HOSTILE, 7, {}):
+        for each in workflow["nodes"]:
+            each["properties"]["got_plans"] = kept
+        assert page.load(workflow) == []
+        page.page.evaluate(SHOW)
+        text = plan_on(page).text_content() or ""
+        assert (SCRIPT in text) == isinstance(kept, list)
+        assert text.count("window.pwned=11") == 2 * isinstance(kept, list), "once as the plan, once as a note"
+        page.page.evaluate(SHOW_PROPERTIES)
+        assert_harmless(page)
+        page.page.keyboard.press("Escape")
 
 
 def test_errors_about_hostile_names_run_no_script(page: Frontend, checkpoint: Checkpoint) -> None:

@@ -10,7 +10,7 @@ import pytest
 from .browser import Frontend
 from .conftest import NEWER, OLD, SERVED, Checkpoint
 from .prompts import everything, reasoning
-from .test_editor import EDITOR_VALUE, PLAN, SET_PLAN, EditorPage, workflow
+from .test_editor import EDITOR_VALUE, GRAPH_HISTORY, PLAN, SET_PLAN, EditorPage, workflow
 from .test_training_plot import ADD_NODE_AND_UNDO
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = "0b1f3d2e-5a6c-4d7e-8f90-a1b2c3d4e5f6"  # a graph's id, which all tabs opened from the file share
 OTHER = "A green star (10,20),(300,400)."
+NO_PLAN = "The plan appears here."
 OF_PLAN = {"a large red circle": "120,312,496,688", "a blue square": "560,400,900,740"}
 OF_OTHER = {"A green star": "10,20,300,400"}
 
@@ -45,6 +46,7 @@ ANSWER_LATE = """() => {
         return answer;
     };
 }"""
+NOTICE_CHANGES = "() => { app.canvas.emitBeforeChange(); app.canvas.emitAfterChange(); }"
 SAVER = "() => String(app.graph.nodes.find(({ type }) => type === 'SaveImage').id)"
 BACKGROUND = "() => document.querySelector('.got-canvas img').getAttribute('src') ?? ''"
 
@@ -213,6 +215,41 @@ def test_undo_keeps_what_the_last_run_has_brought(editor: EditorPage) -> None:
     editor.page.evaluate(ADD_NODE_AND_UNDO)
     editor.boxes.first.wait_for()
     assert editor.shown() == OF_PLAN
+
+
+def plan_on_node(editor: EditorPage) -> str:
+    return editor.page.get_by_test_id("got-plan").first.text_content() or ""
+
+
+def test_a_plan_stays_on_its_node(editor: EditorPage) -> None:
+    to_first = open_tabs(editor, PLAN, OTHER)
+    assert plan_on_node(editor) == NO_PLAN
+    editor.page.evaluate(NOTICE_CHANGES)
+    history = editor.page.evaluate(GRAPH_HISTORY)
+    assert editor.run()
+    editor.page.evaluate(NOTICE_CHANGES)
+    assert editor.page.evaluate(GRAPH_HISTORY) == history, "no step of undo"
+    assert plan_on_node(editor) == "A green star ."
+    turn_to_next_tab(editor, to_first)
+    assert plan_on_node(editor) == NO_PLAN, "another tab's is not taken"
+    turn_to_next_tab(editor)
+    assert plan_on_node(editor) == "A green star ."
+    editor.page.evaluate(ADD_NODE_AND_UNDO)
+    assert editor.run(), "all from the cache"
+    assert plan_on_node(editor) == "A green star ."
+    editor.frontend.load(editor.frontend.save())
+    assert plan_on_node(editor) == "A green star .", "saved with the workflow"
+    editor.page.evaluate(ADD_NODE_AND_UNDO)
+    editor.frontend.reload()
+    editor.page.wait_for_function(
+        "() => document.querySelector('.got-plan')?.textContent === 'A green star .'"
+    )
+    editor.frontend.load({**workflow(OTHER, ""), "id": "another"})
+    editor.page.wait_for_function(
+        "(text) => document.querySelector('.got-plan')?.textContent === text", arg=NO_PLAN
+    )
+    assert editor.run(), "all from the cache, in a workflow that has seen no plan"
+    assert plan_on_node(editor) == "A green star ."
 
 
 def test_workflow_states_hold_no_more_than_they_did(editor: EditorPage) -> None:

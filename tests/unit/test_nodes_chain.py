@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from got_pack.got_models.chain import Box, ReasoningChain
 from got_pack.got_models.commands.outputs import Drawing
-from got_pack.got_models.errors import GoTError
+from got_pack.got_models.errors import GoTError, printable
 from got_pack.nodes import _png
+from got_pack.nodes._plans import shown
 from got_pack.nodes._png import prepare, store_chain
+from got_pack.nodes.conversation import GoTConverse
 from got_pack.nodes.reasoning import (
     KEEP_MINE,
     TAKE_NEW,
@@ -21,6 +23,7 @@ from got_pack.nodes.reasoning import (
     GoTChainFromText,
     GoTChainToMasks,
     GoTEditChain,
+    GoTReason,
 )
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -153,7 +156,7 @@ def test_a_chain_edited_for_another_task_is_not_kept_silently() -> None:
 
 
 def test_a_chain_typed_in_is_read_strictly() -> None:
-    (chain,) = GoTChainFromText().parse("generate", "a circle", "A circle (100,200),(400,500).")
+    (chain,) = GoTChainFromText().parse("generate", "a circle", "A circle (100,200),(400,500).")["result"]
     assert chain.regions[0].box == Box(100, 200, 400, 500)
     with pytest.raises(GoTError, match=r"0 to 999.*character 9"):
         GoTChainFromText().parse("generate", "a circle", "A circle (100,200),(400,5000).")
@@ -165,9 +168,23 @@ def test_a_chain_typed_in_is_read_strictly() -> None:
 
 def test_what_looks_like_coordinates_in_my_text_is_told_on_the_node() -> None:
     answer = GoTChainFromText().parse("generate", "a circle", "A circle [100,200,400,500].")
-    assert isinstance(answer, dict)
-    assert answer["ui"]["text"][0].startswith("Warning: '[100,200,400,500]' looks like coordinates")
+    text, warning = answer["ui"]["text"][0].split("\nWarning: ")
+    assert warning.startswith("'[100,200,400,500]' looks like coordinates")
+    assert answer["ui"]["plans"] == [{"text": text, "notes": [{"en": warning}]}]
     assert answer["result"][0].regions == ()
+
+
+def test_a_plan_is_shown_in_a_form_that_can_be_sent_and_logged() -> None:
+    chain = ReasoningChain.read("A \x1b star (1,2),(300,400) and \udcff <|box_end|>.", "generate", "a star")
+    ui = shown(chain, MINE)
+    json.dumps(ui, ensure_ascii=False).encode()
+    assert [plan["text"] for plan in ui["plans"]] == [printable(chain.text), MINE.text]
+    assert "\x1b" not in ui["text"][0]
+
+
+@pytest.mark.parametrize("node", [GoTReason, GoTChainFromText, GoTChainFromImage, GoTConverse])
+def test_a_run_shows_the_plan_also_where_it_comes_from_the_cache(node: Any) -> None:
+    assert node.OUTPUT_NODE, "ComfyUI repeats what a cached node has shown for output nodes only"
 
 
 def test_masks_and_boxes_are_where_the_chain_says() -> None:
@@ -214,13 +231,15 @@ def test_the_chain_travels_in_a_picture_that_comfyui_saved(input_folder: Path) -
     save_like_comfyui(input_folder / "saved.png", information)
     assert GoTChainFromImage.INPUT_TYPES()["required"]["image"][0] == ["saved.png"]
     assert GoTChainFromImage.VALIDATE_INPUTS("saved.png") is True
-    assert GoTChainFromImage().read("saved.png") == (MINE, MINE.text)
+    answer = GoTChainFromImage().read("saved.png")
+    assert answer["result"] == (MINE, MINE.text)
+    assert answer["ui"]["plans"] == [{"text": MINE.text, "notes": []}]
 
 
 def test_the_chain_travels_in_a_picture_of_the_command_line(input_folder: Path) -> None:
     files = Drawing(MINE, Image.new("RGB", (8, 8)), {}).files()
     (input_folder / "image.png").write_bytes(files["image.png"])
-    assert GoTChainFromImage().read("image.png")[0] == MINE
+    assert GoTChainFromImage().read("image.png")["result"][0] == MINE
 
 
 def test_the_chain_is_read_beside_texts_of_any_size(input_folder: Path) -> None:
@@ -228,7 +247,7 @@ def test_the_chain_is_read_beside_texts_of_any_size(input_folder: Path) -> None:
     information.add_text("workflow", "a" * 3_000_000, zip=True)
     information.add_text("got_chain", json.dumps(MINE.to_json()), zip=True)
     Image.new("RGB", (8, 8)).save(input_folder / "large.png", pnginfo=information)
-    assert GoTChainFromImage().read("large.png")[0] == MINE
+    assert GoTChainFromImage().read("large.png")["result"][0] == MINE
 
 
 @pytest.mark.parametrize(

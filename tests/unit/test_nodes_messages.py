@@ -65,7 +65,7 @@ def test_names_that_are_markup_or_steer_a_terminal_are_not_offered(caplog: pytes
 
 
 def test_every_node_that_says_something_has_a_place_for_it() -> None:
-    page = (WEB / "got_node_text.js").read_text(encoding="utf-8")
+    page = "".join((WEB / f"got_{place}.js").read_text("utf-8") for place in ("node_text", "plan_view"))
     speaking = [name for name, kind in NODE_CLASS_MAPPINGS.items() if "show_text(" in inspect.getsource(kind)]
     assert speaking
     assert [name for name in speaking if f'"{name}"' not in page] == []

@@ -8,7 +8,7 @@ import { Keyboard } from "./keyboard.js";
 import { LargeView } from "./large_view.js";
 import { ChainModel } from "./model.js";
 import { Pointer } from "./pointer.js";
-import { proseText } from "./prose.js";
+import { copyProse } from "./prose.js";
 import { ChainView } from "./view.js";
 
 /** @typedef {import("./notation.js").Box} Box */
@@ -258,9 +258,9 @@ export class ChainEditor {
             const color = colorOf(event.target);
             this.select(color ? [color] : []);
         });
-        this.#on(text, "copy", (event) => this.#copyProse(event));
+        this.#on(text, "copy", (event) => copyProse(event));
         this.#on(text, "cut", (event) => {
-            this.#copyProse(event);
+            copyProse(event);
             if (!this.model.editable) return;
             document.getSelection()?.deleteFromDocument();
             this.#type();
@@ -353,14 +353,6 @@ export class ChainEditor {
         event.preventDefault();
         if (event.inputType === "historyUndo") this.undo();
         else this.redo();
-    }
-
-    /** @param {ClipboardEvent} event */
-    #copyProse(event) {
-        const selection = document.getSelection();
-        if (!selection?.rangeCount) return;
-        event.clipboardData?.setData("text/plain", proseText(selection.getRangeAt(0).cloneContents()));
-        event.preventDefault();
     }
 
     startRename() {

@@ -85,11 +85,22 @@ export class Prose {
  * @param {Node} node
  * @returns {string}
  */
-export function proseText(node) {
+function proseText(node) {
     if (node instanceof Text) return node.data;
     if (node instanceof HTMLBRElement) return "\n";
     if (node instanceof HTMLElement && node.dataset.markup) return node.dataset.markup;
     return Array.from(node.childNodes, proseText).join("");
+}
+
+/**
+ * Puts what is selected on the clipboard, with its boxes as they are written.
+ * @param {ClipboardEvent} event
+ */
+export function copyProse(event) {
+    const selection = document.getSelection();
+    if (!selection?.rangeCount) return;
+    event.clipboardData?.setData("text/plain", proseText(selection.getRangeAt(0).cloneContents()));
+    event.preventDefault();
 }
 
 /** @param {Chain} chain */
