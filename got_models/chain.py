@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .characters import SPACES, clean, composed, place_in_original
+from .english import with_article
 from .errors import GoTError, short_repr
 from .lookalikes import coordinates_not_read
 from .notation import (
@@ -40,6 +41,7 @@ from .notation import (
     without,
 )
 from .region import GRID, Box, ChainError, Region
+from .sentences import with_objects
 from .text_files import read_text
 
 __all__ = [
@@ -148,7 +150,7 @@ class ReasoningChain:
             ChainError: the phrase is empty or holds a line break, a box or markup.
         """
         region = self._region(index)
-        phrase = _checked_phrase(phrase)
+        phrase = with_article(_checked_phrase(phrase))
         start, end = region.span[0], self.text.rindex(BOX_START, *region.span)
         before = self.text[:start]
         if before and before[-1] not in f"{SPACES}\n{_OPENING}":
@@ -157,8 +159,18 @@ class ReasoningChain:
         return self._holding(f"{before}{marked(phrase)} {self.text[end:]}", regions)
 
     def remove(self, index: int) -> ReasoningChain:
-        """The same prose without one box. The words stay, so the next phrase may now begin among them."""
+        """The same chain without one object.
+
+        Where its sentence cannot do without the words, they stay and only the box goes; then the next phrase
+        may begin among them.
+        """
         region = self._region(index)
+        others = [*self.regions[:index], *self.regions[index + 1 :]]
+        text, spans, words = self._marked()
+        words[index] = []
+        text, stay = with_objects(text, spans, words)
+        if not stay:
+            return self._holding(text, others)
         start, end = region.span
         if self.text.startswith(OBJECT_START, start):
             cut = Problem(start, end, "", keep=region.phrase)
@@ -167,21 +179,20 @@ class ReasoningChain:
         return self._rewritten(without(self.text, [cut]))
 
     def add(self, phrase: str, box: Box) -> ReasoningChain:
-        """The same chain with one more region at its end, in the next free colour.
+        """The same chain with one more object at its end, in the next free colour.
 
         Raises:
             ChainError: the chain is full, or the phrase is empty or holds a line break, a box or markup.
         """
         if len(self.regions) == MAX_REGIONS:
             raise ChainError(f"A chain holds at most {MAX_REGIONS} boxes. Remove one first.")
-        phrase = _checked_phrase(phrase)
-        before = self.text.rstrip(SPACES)
-        sentence_end = "." if before == "" or before[-1] in ".!?\n" else ""
-        if before and before[-1] != "\n":
-            before += " " if before[-1] in ".,;:!?" else ", "
+        phrase = with_article(_checked_phrase(phrase))
         color = free_colors([region.color for region in self.regions])[0]
-        regions = [*self.regions, Region(phrase, box, color, (0, 0))]
-        return self._holding(f"{before}{marked(phrase)} {box_markup(box, color)}{sentence_end}", regions)
+        added = f"{marked(phrase)} {box_markup(box, color)}"
+        text, _ = with_objects(*self._marked(), [added])
+        if not self.text.strip(f"{SPACES}\n"):
+            text = f"{added}."
+        return self._holding(text, [*self.regions, Region(phrase, box, color, (0, 0))])
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -276,6 +287,20 @@ class ReasoningChain:
                 f"{_describe(regions)}. Use simpler words."
             )
         return chain
+
+    def _marked(self) -> tuple[str, list[tuple[int, int]], list[list[str]]]:
+        """The text with markers around every phrase, where its objects stand in it, and their words."""
+        text = ""
+        spans: list[tuple[int, int]] = []
+        done = 0
+        for region in self.regions:
+            text += self.text[done : region.span[0]]
+            words = f"{marked(region.phrase)} " if region.phrase else ""
+            words += box_markup(region.box, region.color)
+            spans.append((len(text), len(text) + len(words)))
+            text += words
+            done = region.span[1]
+        return text + self.text[done:], spans, [[text[start:end]] for start, end in spans]
 
     def _with_phrases_of(self, stated: list[Region]) -> ReasoningChain:
         """This chain with stated phrases where they too end right before their boxes.

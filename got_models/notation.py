@@ -77,6 +77,7 @@ _CORNER_CHARACTERS = (
     "\uff10\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18\uff19"
 )
 _TOKEN_END, _TOKEN_START = re.compile(r"[<|A-Za-z0-9_]\Z"), re.compile(r"[A-Za-z0-9_|>]")
+_NO_GAP_BEFORE = f"{SPACES}\n.,;:!?)\u3002\uff0c\u3001\uff1b\uff1a\uff01\uff1f\uff09"
 _LOOK_BACK = 100  # characters: no box that anybody writes is longer
 _WORD = re.compile(f"[^{SPACES}]+")
 _WORDS_WITHOUT_DETERMINER = 4
@@ -276,7 +277,7 @@ def _seam(before: str, after: str, gap: bool) -> str:
     if inside and after.lstrip(_GAP_CHARACTERS)[:1] in tuple(_CORNER_CHARACTERS):
         return " … "
     if gap:
-        return "" if before[-1] == "\n" or after[0] in f"{SPACES}\n.,;:!?)" else " "
+        return "" if before[-1] == "\n" or after[0] in _NO_GAP_BEFORE else " "
     return " " if _TOKEN_END.search(before) and _TOKEN_START.match(after) else ""
 
 

@@ -16,6 +16,8 @@ const NODE = "GoTEditChain";
 const SAVED = "edited_chain";
 const MODE = "when_upstream_changes";
 const TAKE_NEW = "take new";
+/** A property of the node, so that it is saved without a widget: false where the prompt is not to follow the plan. */
+const FOLLOWS = "prompt follows the plan";
 const MIN_HEIGHT = 440;
 /** @type {[number, number]} */
 const SIZE = [460, 680];
@@ -39,14 +41,21 @@ app.registerExtension({
 function addEditor(node) {
     const saved = widgetOf(node, SAVED);
     const mode = widgetOf(node, MODE);
-    const editor = new ChainEditor((value) => (saved.value = value), noteInGraphHistory);
+    const editor = new ChainEditor({
+        edited: (value) => (saved.value = value),
+        stepped: noteInGraphHistory,
+        followed: (follows) => {
+            node.setProperty(FOLLOWS, follows);
+            noteInGraphHistory();
+        },
+    });
 
     saved.hidden = saved.options.hidden = true;  // the canvas and Nodes 2.0 each have their own
     saved.computeSize = () => [0, -4];  // older frontends leave room for hidden widgets; 4 is the gap behind each
     addElement(node, "chain_editor", editor.element, MIN_HEIGHT, SIZE);
 
     const readWidgets = () => {
-        editor.load(saved.value, mode.value === TAKE_NEW);
+        editor.load(saved.value, mode.value === TAKE_NEW, node.properties[FOLLOWS] !== false);
         lookAround();
     };
     const lookAround = () => {

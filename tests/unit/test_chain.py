@@ -410,7 +410,7 @@ def test_a_phrase_that_can_be_none_is_refused(phrase, says):
     assert says in str(caught.value)
 
 
-def test_removing_a_region_leaves_the_prose():
+def test_where_the_sentence_needs_the_words_of_a_removed_region_they_stay():
     removed = parse(TEXT).remove(0)
     assert removed.text == TEXT.replace(" <|box_start|>(100,200),(400,500)<|box_end|> (red)", "")
     assert view(removed) == view(parse(TEXT))[1:]
@@ -423,13 +423,13 @@ def test_removing_a_region_leaves_the_prose():
     ("text", "added"),
     [
         ("", "a cat {box}."),
-        ("A dog.", "A dog. a cat {box}."),
-        ("A dog", "A dog, a cat {box}"),
-        ("A dog,", "A dog, a cat {box}"),
-        ("A dog.\n", "A dog.\na cat {box}."),
+        ("A dog.", "A dog. There is also a cat {box}."),
+        ("A dog", "A dog, and a cat {box}"),
+        ("A dog,", "A dog, and a cat {box}"),
+        ("A dog.\n", "A dog. There is also a cat {box}.\n"),
     ],
 )
-def test_an_added_region_stands_at_the_end(text, added):
+def test_an_added_region_gets_a_sentence_or_joins_one(text, added):
     chain = parse(text).add("a cat", Box(1, 2, 3, 4))
     assert chain.text == added.format(box="<|box_start|>(1,2),(3,4)<|box_end|> (red)")
     assert view(chain) == [("a cat", Box(1, 2, 3, 4), "red")]

@@ -5,10 +5,12 @@ import { readFileSync } from "node:fs";
 import {
     addRegion, ChainError, chainToJson, moveBox, parseChain, readChain, removeRegion, renameRegion,
 } from "../../web/chain_editor/chain.js";
+import { updatedPrompt } from "../../web/chain_editor/prompt_update.js";
 import { coordinatesNotRead } from "../../web/chain_editor/lookalikes.js";
 
-function answer({ text, phrase, box, index }) {
+function answer({ text, phrase, box, index, prompt, task, other }) {
     const chain = readChain(text, "generate", "");
+    const [before, after] = [text, other].map((plan) => readChain(plan, task, ""));
     return {
         problem: problem(text),
         read: chainToJson(chain),
@@ -17,6 +19,7 @@ function answer({ text, phrase, box, index }) {
         rename: result(() => renameRegion(chain, index, phrase)),
         remove: result(() => removeRegion(chain, index)),
         add: result(() => addRegion(chain, phrase, box)),
+        prompt: updatedPrompt(prompt, before, after),
     };
 }
 

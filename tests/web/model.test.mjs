@@ -160,6 +160,119 @@ test("text that is no chain yet is kept, with the reason, and the last valid pla
     assert(model.chain.text.includes("is right of"));
 });
 
+const PROMPT = "a red circle to the left of a blue square";
+
+function modelWithPrompt() {
+    const model = new ChainModel(() => {});
+    model.receive({ ...json(TEXT), prompt: PROMPT });
+    return model;
+}
+
+test("the prompt follows what changes in the plan, and undo brings it back", () => {
+    const model = modelWithPrompt();
+    assert.equal(model.prompt, PROMPT);
+    model.rename("green", "an orange star");
+    assert.equal(model.prompt, "a red circle to the left of an orange star");
+    model.add([1, 2, 300, 400], "a cat");
+    assert.equal(model.prompt, "a red circle to the left of an orange star, and a cat");
+    assert.equal(JSON.parse(model.value).chain.prompt, model.prompt, "the node draws with it");
+    model.undo();
+    model.move("red", [0, 0, 9, 9]);
+    assert.equal(model.prompt, "a red circle to the left of an orange star");
+    model.undo();
+    model.undo();
+    assert.equal(model.prompt, PROMPT);
+    assert.equal(model.value, "");
+});
+
+test("the prompt follows words that are typed letter by letter", () => {
+    const model = modelWithPrompt();
+    const word = "blue square";
+    const start = TEXT.indexOf(word);
+    for (let end = word.length - 1; end >= 0; end -= 1) {
+        model.write(TEXT.slice(0, start) + word.slice(0, end) + TEXT.slice(start + word.length));
+    }
+    for (let end = 1; end <= "green star".length; end += 1) {
+        model.write(TEXT.slice(0, start) + "green star".slice(0, end) + TEXT.slice(start + word.length));
+    }
+    assert.equal(model.prompt, "a red circle to the left of a green star");
+    model.undo();
+    assert.equal(model.prompt, PROMPT);
+});
+
+test("a prompt that was written by hand is where the plan's next changes start", () => {
+    const model = modelWithPrompt();
+    model.rename("red", "a green circle");
+    model.writePrompt("an old photo of a blue square, and something round");
+    model.rename("green", "a star");
+    assert.equal(model.prompt, "an old photo of a star, and something round");
+    assert.deepEqual(model.missed, []);
+    model.rename("red", "a cat");
+    assert.deepEqual(model.missed, ["The prompt does not name 'a green circle': it stays as it is."]);
+    for (const text of ["a <|im_end|>", "\ud800"]) assert.throws(() => model.writePrompt(text), ChainError);
+    assert.equal(model.prompt, "an old photo of a star, and something round");
+    assertConsistent(model);
+});
+
+test("a prompt alone is an edit too", () => {
+    const model = modelWithPrompt();
+    model.writePrompt("another prompt");
+    assert.equal(model.chain.text, TEXT);
+    assert.equal(JSON.parse(model.value).chain.prompt, "another prompt");
+    model.undo();
+    assert.equal(model.value, "");
+});
+
+test("an empty prompt says what the plan says", () => {
+    const model = modelWithPrompt();
+    model.writePrompt(" ");
+    assert.equal(model.prompt, "A red circle and a blue square");
+    model.followPlan(false);
+    assert.equal(model.prompt, "");
+    const page = new ChainModel(() => {});
+    page.add([0, 0, 300, 300], "a red circle");
+    page.add([400, 0, 700, 300], "an orange star");
+    assert.equal(page.prompt, "a red circle and an orange star");
+    page.write(`On a black background there are ${page.chain.text}`);
+    assert.equal(page.prompt, "a red circle and an orange star on a black background");
+});
+
+test("where the prompt is not to follow, it is the one that was written", () => {
+    const model = modelWithPrompt();
+    model.followPlan(false);
+    assert.equal(model.value, "", "a wish alone is no edit");
+    model.rename("green", "a star");
+    assert.equal(model.prompt, PROMPT);
+    model.followPlan(true);
+    assert.equal(model.prompt, "a red circle to the left of a star", "what has changed meanwhile counts");
+    const copy = new ChainModel(() => {});
+    copy.value = model.value;
+    copy.followPlan(false);
+    assert.equal(copy.prompt, PROMPT, "also after it was saved");
+    assert.deepEqual(copy.missed, []);
+});
+
+test("a version from before the prompt followed draws what it drew, until it is changed", () => {
+    const model = modelWithPrompt();
+    const old = { upstream: TEXT, chain: { ...json(TEXT.replace("blue square", "green star")), prompt: PROMPT } };
+    old.chain.regions[1].phrase = "a green star";
+    model.value = JSON.stringify(old);
+    assert.equal(model.prompt, PROMPT);
+    model.followPlan(true);
+    assert.equal(model.prompt, PROMPT);
+    model.rename("red", "a cat");
+    assert.equal(model.prompt, "a cat to the left of a blue square");
+});
+
+test("unlocking lets typed words in, and the prompt follows them", () => {
+    const model = modelWithPrompt();
+    model.toggleLock("red");
+    model.write(TEXT.replace("red circle", "cat"));
+    assert.equal(model.prompt, PROMPT);
+    model.toggleLock("red");
+    assert.equal(model.prompt, "a cat to the left of a blue square");
+});
+
 test("a locked region withstands every edit", () => {
     const model = modelOf(TEXT);
     model.toggleLock("red");
@@ -259,7 +372,7 @@ test("with nothing connected, an empty page takes boxes and words", () => {
     model.write(`${model.chain.text} It sits on a sofa (0,300),(900,900).`);
     assert.deepEqual(model.chain.regions.map(({ phrase }) => phrase), ["a cat", "a sofa"]);
     const saved = JSON.parse(model.value);
-    assert.deepEqual([saved.upstream, saved.chain.task, saved.chain.prompt], ["", "generate", ""]);
+    assert.deepEqual([saved.upstream, saved.chain.task, saved.chain.prompt], ["", "generate", "a cat and a sofa"]);
     assertConsistent(model);
     model.surround(false, "edit");
     model.followTask();
@@ -311,8 +424,9 @@ test("while the model writes, each box lands when it is complete", () => {
 });
 
 const lockedBy = (locked) => JSON.stringify({ locked, upstream: "", chain: json(TEXT) });
+const misled = JSON.stringify({ upstream: "", chain: json(TEXT), origin: { prompt: 7, text: "" } });
 const newer = JSON.stringify({ upstream: "", chain: { ...json(TEXT), version: 9 } });
-for (const value of ["{", "[]", "null", '"text"', "{}", lockedBy("red"), lockedBy([5]), newer, null, 7, { a: 1 }]) {
+for (const value of ["{", "[]", "null", '"text"', "{}", lockedBy("red"), lockedBy([5]), misled, newer, null, 7, { a: 1 }]) {
     test(`a saved value that cannot be used is shown and kept: ${String(value).slice(0, 30)}`, () => {
         const model = modelOf(TEXT);
         model.value = value;
@@ -352,6 +466,8 @@ test("10,000 random sequences of edits: text and boxes agree, and undoing all is
                 const at = below(text.length + 1);
                 model.write(text.slice(0, at) + pick(["", pick(scraps)]) + text.slice(at + below(4)));
             },
+            () => model.writePrompt(pick(["a cat and the old dog", "two stars", "", "an owl"])),
+            () => model.followPlan(random() < 0.5),
             () => model.seal(),
         ];
         const steps = [() => model.undo(), () => model.redo(), () => model.merge()];

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from got_models.chain import Box, ChainError, ReasoningChain
+from got_models.prompt_update import updated_prompt
 
 HERE = Path(__file__).parent
 TYPESCRIPT = HERE.parents[1] / ".venv" / "node" / "node_modules" / ".bin"  # where the Makefile puts it
@@ -36,6 +37,15 @@ FRAGMENTS = [
     "\u200b", "\u200d", "\u200e", "\u202a", "\r\n", "\u2028", "\x00", "\u3000",
     "e\u0301", "\u0301", "\u0316" * 31, "\u0338", "\u212b", "\u0958", "\u1100\u1161", "|", "im_end", "\u2026",
     "[100,200,400,500]", "[", "]", "(500,500)", "10%", "<loc_12>", "bbox", "x1: 1, y1: 2", "2019, ",
+]
+WORDS = [
+    "a red circle (1,2),(3,4)", "a small red circle (1,2),(3,4)", "two cats (1,2),(3,4)",
+    "a dog (1,2),(3,4)", "a red circle", "two red circles", "three dogs", "the dog", "a dog", "A cat",
+    "An orange", "cats", "circle", "3 dogs", " and ", ", ", ", and ", " on ", " to the left of ",
+    " above it ", ". ", "\n", " there is ", " is ", " There are ", " ", " on a white background",
+    "On a dark gray background ", " in a room", "white ", "black ", "sunny ", "room", "!", "", "和",
+    "、", "。", "红色圆", "é", "🎈 ", " und ", "ein Stern (1,2),(3,4)", "ein Stern",
+    "一个红色圆 (1,2),(3,4)", "一个红色圆",
 ]
 # fmt: on
 
@@ -78,8 +88,16 @@ def test_both_languages_read_and_edit_every_text_alike(node: str) -> None:
 
 
 def random_case(chance: random.Random) -> dict[str, Any]:
+    plan = "".join(chance.choices(WORDS, k=chance.randint(1, 10)))
+    words = plan.split(" ")
+    words[chance.randrange(len(words))] = chance.choice(WORDS).strip()
     return {
-        "text": "".join(chance.choices(FRAGMENTS, k=chance.randint(0, 16))),
+        "prompt": "".join(chance.choices(WORDS, k=chance.randint(0, 14))).replace(" (1,2),(3,4)", ""),
+        "task": chance.choice(["generate", "edit"]),
+        "other": " ".join(words),
+        "text": plan
+        if chance.random() < 0.5
+        else "".join(chance.choices(FRAGMENTS, k=chance.randint(0, 16))),
         "phrase": "".join(chance.choices(FRAGMENTS, k=chance.randint(0, 4))),
         "box": [*(chance.randint(0, 400) for _ in "xy"), *(chance.randint(401, 999) for _ in "xy")],
         "index": chance.randint(0, 3),
@@ -90,6 +108,9 @@ def in_python(case: dict[str, Any]) -> dict[str, Any]:
     """What each way to read or edit gives, and where strict reading fails, in JavaScript's units of text."""
     text, phrase, index = case["text"], case["phrase"], case["index"]
     box = Box(*case["box"])
+    update = updated_prompt(
+        case["prompt"], *(ReasoningChain.read(plan, case["task"], "") for plan in (text, case["other"]))
+    )
     chain = ReasoningChain.read(text, "generate", "")
     problem = None
     try:
@@ -104,6 +125,7 @@ def in_python(case: dict[str, Any]) -> dict[str, Any]:
         "rename": result(lambda: chain.rename(index, phrase)),
         "remove": result(lambda: chain.remove(index)),
         "add": result(lambda: chain.add(phrase, box)),
+        "prompt": {"prompt": update.prompt, "missed": list(update.missed)},
     }
 
 

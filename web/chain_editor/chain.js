@@ -7,9 +7,11 @@
 
 import { clean, composed, placeInOriginal, SPACES, trim, trimEnd } from "./characters.js";
 import { freeColors, spelling } from "./colors.js";
+import { withArticle } from "./english.js";
 import {
     BOX_START, boxMarkup, GRID, holdsMarkup, marked, MAX_REGIONS, OBJECT_START, render, scan, without,
 } from "./notation.js";
+import { withObjects } from "./sentences.js";
 
 /**
  * @typedef {import("./notation.js").Box} Box
@@ -96,7 +98,7 @@ export function moveBox(chain, index, box) {
  */
 export function renameRegion(chain, index, phrase) {
     const region = regionAt(chain, index);
-    phrase = checkedPhrase(phrase);
+    phrase = withArticle(checkedPhrase(phrase));
     let before = chain.text.slice(0, region.span[0]);
     if (before && !`${SPACES}\n${OPENING}`.includes(before.at(-1) ?? "")) before += " ";
     const after = chain.text.slice(boxStart(chain, region));
@@ -105,12 +107,16 @@ export function renameRegion(chain, index, phrase) {
 }
 
 /**
- * The same prose without one box. The words stay, so the next phrase may now begin among them.
+ * The same chain without one object. Where its sentence cannot do without the words, they stay and only the box goes;
+ * then the next phrase may begin among them.
  * @param {Chain} chain
  * @param {number} index
  */
 export function removeRegion(chain, index) {
     const region = regionAt(chain, index);
+    const { text, spans, objects } = markedText(chain);
+    const shortened = withObjects(text, spans, objects.with(index, []));
+    if (!shortened.stay.length) return holding(chain, shortened.text, chain.regions.toSpliced(index, 1));
     const [start, end] = region.span;
     const cut = chain.text.startsWith(OBJECT_START, start)
         ? { start, end, keep: region.phrase }
@@ -119,14 +125,14 @@ export function removeRegion(chain, index) {
 }
 
 /**
- * The same chain with one more region at its end, in the next free colour.
+ * The same chain with one more object at its end, in the next free colour.
  * @param {Chain} chain
  * @param {string} phrase
  * @param {Box} box
  * @throws {ChainError} the chain is full, or the phrase is empty or holds a line break, a box or markup
  */
 export function addRegion(chain, phrase, box) {
-    return append(chain, { phrase: checkedPhrase(phrase), box, color: nextColor(chain) });
+    return append(chain, { phrase: withArticle(checkedPhrase(phrase)), box, color: nextColor(chain) });
 }
 
 /**
@@ -195,12 +201,31 @@ function append(chain, region) {
     }
     const { phrase, box, color } = region;
     checkBox(box);
-    let before = trimEnd(chain.text);
-    const sentenceEnd = before === "" || ".!?\n".includes(before.at(-1) ?? "") ? "." : "";
-    if (before && !before.endsWith("\n")) before += ".,;:!?".includes(before.at(-1) ?? "") ? " " : ", ";
     const words = isPhrase(phrase) ? marked(phrase) : phrase;
-    const text = `${before}${words} ${boxMarkup(box, color)}${sentenceEnd}`;
-    return holding(chain, text, [...chain.regions, { ...region, span: [0, 0] }]);
+    const added = `${words} ${boxMarkup(box, color)}`;
+    const { text, spans, objects } = markedText(chain);
+    const longer = trim(text) ? withObjects(text, spans, objects, [added]).text : `${added}.`;
+    return holding(chain, longer, [...chain.regions, { ...region, span: [0, 0] }]);
+}
+
+/**
+ * The text with markers around every phrase, where its objects stand in it, and their words.
+ * @param {Chain} chain
+ */
+function markedText(chain) {
+    let text = "";
+    let done = 0;
+    /** @type {[number, number][]} */
+    const spans = [];
+    for (const { phrase, box, color, span } of chain.regions) {
+        text += chain.text.slice(done, span[0]);
+        const words = `${phrase ? `${marked(phrase)} ` : ""}${boxMarkup(box, color)}`;
+        spans.push([text.length, text.length + words.length]);
+        text += words;
+        done = span[1];
+    }
+    text += chain.text.slice(done);
+    return { text, spans, objects: spans.map(([start, end]) => [text.slice(start, end)]) };
 }
 
 /**

@@ -11,7 +11,15 @@ import { Pointer } from "./pointer.js";
 import { copyProse } from "./prose.js";
 import { ChainView } from "./view.js";
 
-/** @typedef {import("./notation.js").Box} Box */
+/**
+ * @typedef {import("./notation.js").Box} Box
+ *
+ * What the editor tells the node that it is on: the new value after each edit; that a step of undo is complete; whether
+ * the prompt is to follow the plan.
+ * @typedef {{
+ *     edited: (value: string) => void, stepped: () => void, followed: (follows: boolean) => void,
+ * }} Host
+ */
 
 const NEW_BOX = /** @type {const} */ ([350, 350, 650, 650]);
 const PAUSE = 1000;  // milliseconds, after which typing or nudging is another step of undo
@@ -31,19 +39,18 @@ export class ChainEditor {
     #pictures = { generated: "", reference: "", black: "" };
     #aspect = 0;
     #pause = 0;
+    #host;
     #listeners = new AbortController();
 
-    /**
-     * @param {(value: string) => void} onEdit is told the new value after each edit
-     * @param {() => void} onStep is told when a step of undo is complete
-     */
-    constructor(onEdit, onStep) {
+    /** @param {Host} host */
+    constructor(host) {
+        this.#host = host;
         this.model = new ChainModel((edited) => {
-            if (edited) onEdit(this.model.value);
+            if (edited) host.edited(this.model.value);
             this.draw();
             clearTimeout(this.#pause);
             this.#pause = setTimeout(() => this.model.seal(), PAUSE);
-        }, onStep);
+        }, () => host.stepped());
         this.view = new ChainView();
         this.element = element("div", { class: "got-chain-host" }, this.view.root);
         this.largeView = new LargeView(this.element, this.view.root, (open) => this.view.toolbar.showLarge(open));
@@ -52,13 +59,15 @@ export class ChainEditor {
     }
 
     /**
-     * The node's saved value, set by whomever, and its choice for a new incoming chain.
+     * The node's saved value, set by whomever, and its choices: for a new incoming chain, and for the prompt.
      * @param {string} value
      * @param {boolean} takesNew
+     * @param {boolean} follows
      */
-    load(value, takesNew) {
+    load(value, takesNew, follows) {
         this.model.value = value;
         this.model.takesNew = takesNew;
+        this.model.follows = follows;
         this.draw();
     }
 
@@ -222,6 +231,7 @@ export class ChainEditor {
         this.#on(view.root, "focusout", () => this.model.seal());
         this.#listenToBoxes();
         this.#listenToProse();
+        this.#listenToPrompt();
         const { toolbar, numbers } = view;
         const buttons = { ...toolbar.tools, ...numbers.align, ...numbers.distribute, large: toolbar.large };
         for (const [name, button] of Object.entries(buttons)) this.#on(button, "click", () => this.use(name));
@@ -264,6 +274,26 @@ export class ChainEditor {
             if (!this.model.editable) return;
             document.getSelection()?.deleteFromDocument();
             this.#type();
+        });
+    }
+
+    #listenToPrompt() {
+        const { field, follows } = this.view.prompt;
+        const type = (/** @type {string} */ text) => {
+            if (this.model.editable) this.attempt(() => this.model.writePrompt(text));
+        };
+        this.#on(field, "input", (event) => {
+            if (!/** @type {InputEvent} */ (event).isComposing && field.value.trim()) type(field.value);
+        });
+        this.#on(field, "compositionend", () => type(field.value));
+        this.#on(field, "change", () => {
+            if (!field.value.trim()) type("");  // not before: whoever empties the field may want to type another one
+            this.view.prompt.reset();
+        });
+        this.#on(field, "beforeinput", (event) => this.#onNativeUndo(event));
+        this.#on(follows, "change", () => {
+            this.#host.followed(follows.checked);
+            this.attempt(() => this.model.followPlan(follows.checked));
         });
     }
 

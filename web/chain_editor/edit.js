@@ -5,8 +5,9 @@
  */
 
 import { ChainError, chainFromJson, chainToJson, insertRegion, moveBox, parseChain, removeRegion, sameBox } from "./chain.js";
-import { clean } from "./characters.js";
-import { MAX_REGIONS } from "./notation.js";
+import { clean, composed, trim } from "./characters.js";
+import { MAX_REGIONS, SPECIAL_TOKEN } from "./notation.js";
+import { updatedPrompt } from "./prompt_update.js";
 
 /**
  * @typedef {import("./notation.js").Box} Box
@@ -24,6 +25,8 @@ import { MAX_REGIONS } from "./notation.js";
  * @property {Draft | null} draft
  * @property {readonly string[]} locked
  * @property {Readonly<Record<string, number>>} levels
+ * @property {Chain} origin for which a person or the model has written a prompt: what has changed in the plan since then
+ * may change in the prompt too
  */
 
 const DUPLICATE_OFFSET = 40;
@@ -32,10 +35,12 @@ const DUPLICATE_OFFSET = 40;
  * The value that a node saves.
  * @param {Edit} edit
  */
-export function editToValue({ upstream, chain, draft, locked, levels }) {
+export function editToValue({ upstream, chain, draft, locked, levels, origin }) {
+    const { prompt, text } = origin;
     return JSON.stringify({
         upstream,
         chain: chainToJson(chain),
+        ...((prompt !== chain.prompt || text !== chain.text) && { origin: { prompt, text } }),
         ...(locked.length && { locked }),
         ...(Object.keys(levels).length && { levels }),
         ...(draft && { draft: draft.text }),
@@ -68,8 +73,46 @@ function editFromJson(data) {
         draft: null,
         locked: inOrder(chain, locked),
         levels: levelsIn(chain, data.levels ?? {}),
+        origin: originFromJson(data.origin, chain),
     };
     return typeof data.draft === "string" ? written(edit, data.draft) : edit;
+}
+
+/**
+ * @param {any} data
+ * @param {Chain} chain is its own origin where none was saved
+ */
+function originFromJson(data, chain) {
+    if (data === undefined) return chain;
+    if (typeof data?.prompt !== "string" || typeof data.text !== "string") {
+        throw new ChainError('"origin" must hold "prompt" and "text".');
+    }
+    return parseChain(data.text, chain.task, data.prompt);
+}
+
+/**
+ * The edit with the prompt that it was given or, if that follows the plan, with what the plan makes of it.
+ * @param {Edit} edit
+ * @param {boolean} follows
+ * @returns {Edit}
+ */
+export function withPrompt(edit, follows) {
+    const { origin, chain } = edit;
+    const prompt = follows ? updatedPrompt(origin.prompt, origin, chain).prompt : origin.prompt;
+    return { ...edit, chain: { ...chain, prompt } };
+}
+
+/**
+ * The chain for which a prompt has been typed; for an empty one, that is an empty chain: all of the plan is new to it.
+ * @param {Chain} chain
+ * @param {string} text
+ * @throws {ChainError} the model could not read it
+ */
+export function originOf(chain, text) {
+    const [special] = SPECIAL_TOKEN.exec(text) ?? [];
+    if (special) throw new ChainError(`The prompt may not hold the special token '${special}'.`);
+    const prompt = composed(text);
+    return trim(prompt) ? { ...chain, prompt } : parseChain("", chain.task, "");
 }
 
 /**

@@ -8,7 +8,10 @@
 import {
     addRegion, ChainError, chainFromJson, insertRegion, moveBox, parseChain, readChain, removeRegion, renameRegion,
 } from "./chain.js";
-import { beside, editFromValue, editToValue, indexOf, inOrder, keepLocked, levelsIn, mergeRegions, written } from "./edit.js";
+import {
+    beside, editFromValue, editToValue, indexOf, inOrder, keepLocked, levelsIn, mergeRegions, originOf, withPrompt, written,
+} from "./edit.js";
+import { updatedPrompt } from "./prompt_update.js";
 
 /**
  * @typedef {import("./notation.js").Box} Box
@@ -32,6 +35,8 @@ export class ChainModel {
     streamed = null;
     /** Whether a new incoming chain takes the place of an edit of another one. */
     takesNew = false;
+    /** Whether the prompt follows what changes in the plan. */
+    follows = true;
     /** @type {{value: string, message: string} | null} a saved value that is no edit */
     unreadable = null;
 
@@ -58,6 +63,17 @@ export class ChainModel {
     /** The chain that is used, or the one that is being written. */
     get chain() {
         return this.streamed ?? this.#basis().chain;
+    }
+
+    /** The prompt that goes with the chain. */
+    get prompt() {
+        return this.#basis().chain.prompt;
+    }
+
+    /** Which changes of the plan the prompt does not follow, in sentences. */
+    get missed() {
+        const { origin, chain } = this.#basis();
+        return this.follows && !this.streamed ? updatedPrompt(origin.prompt, origin, chain).missed : [];
     }
 
     get draft() {
@@ -179,7 +195,8 @@ export class ChainModel {
     followTask() {
         const { edit } = this;
         if (!edit || this.connected || edit.chain.task === this.ownTask) return;
-        this.#apply({ ...edit, chain: { ...edit.chain, task: this.ownTask } });
+        const [chain, origin] = [edit.chain, edit.origin].map((plan) => ({ ...plan, task: this.ownTask }));
+        this.#apply({ ...edit, chain, origin });
     }
 
     /**
@@ -232,7 +249,7 @@ export class ChainModel {
      * @returns {string} the new region's colour
      */
     add(box, phrase = NEW_PHRASE) {
-        return this.#rewrite((chain) => addRegion(chain, phrase, box)).regions.at(-1)?.color ?? "";
+        return newIn(this.chain, this.#rewrite((chain) => addRegion(chain, phrase, box)))[0];
     }
 
     /**
@@ -240,11 +257,12 @@ export class ChainModel {
      * @returns {string[]} the new regions' colours
      */
     duplicate(...colors) {
-        const chain = this.#rewrite((before) => colors.reduce((longer, color) => {
+        const before = this.chain;
+        const chain = this.#rewrite(() => colors.reduce((longer, color) => {
             const region = longer.regions[indexOf(longer, color)];
             return insertRegion(longer, { ...region, box: beside(region.box) });
         }, before));
-        return chain.regions.slice(-colors.length).map(({ color }) => color);
+        return newIn(before, chain);
     }
 
     /**
@@ -257,7 +275,7 @@ export class ChainModel {
         const others = basis.locked.filter((other) => !colors.includes(other));
         const all = colors.every((color) => basis.locked.includes(color));
         const edit = { ...basis, locked: inOrder(basis.chain, all ? others : [...others, ...colors]) };
-        this.#apply(basis.draft ? written(edit, basis.draft.text) : edit);
+        this.#apply(basis.draft ? withPrompt(written(edit, basis.draft.text), this.follows) : edit);
     }
 
     /**
@@ -279,7 +297,23 @@ export class ChainModel {
      * @param {string} text
      */
     write(text) {
-        this.#apply(written(this.#editableBasis(), text), "write");
+        this.#apply(withPrompt(written(this.#editableBasis(), text), this.follows), "write");
+    }
+
+    /**
+     * The prompt as it was typed; an empty one says what the plan says.
+     * @param {string} text
+     */
+    writePrompt(text) {
+        const basis = this.#editableBasis();
+        this.#apply(withPrompt({ ...basis, origin: originOf(basis.chain, text) }, this.follows), "prompt");
+    }
+
+    /** @param {boolean} follows whether the prompt follows what has changed, and will change, in the plan */
+    followPlan(follows) {
+        this.follows = follows;
+        if (this.edit && this.editable) this.#apply(withPrompt(this.edit, follows));
+        else this.#onChange(false);
     }
 
     /** Ends a run of edits that are undone together. */
@@ -314,7 +348,8 @@ export class ChainModel {
         if (!this.edit || !this.incoming) return;
         const { chain, locked } = this.edit;
         const kept = chain.regions.filter(({ color }) => locked.includes(color));
-        this.#apply({ upstream: this.incoming.text, draft: null, levels: {}, ...mergeRegions(this.incoming, kept) });
+        const merged = { upstream: this.incoming.text, draft: null, levels: {}, origin: this.incoming };
+        this.#apply(withPrompt({ ...merged, ...mergeRegions(this.incoming, kept) }, this.follows));
     }
 
     /**
@@ -324,7 +359,7 @@ export class ChainModel {
     #basis() {
         if (this.edit && !(this.takesNew && this.upstreamChanged)) return this.edit;
         const chain = this.incoming ?? parseChain("", this.ownTask, "");
-        return { upstream: chain.text, chain, draft: null, locked: [], levels: {} };
+        return { upstream: chain.text, chain, draft: null, locked: [], levels: {}, origin: chain };
     }
 
     #editableBasis() {
@@ -340,7 +375,8 @@ export class ChainModel {
         const basis = this.#editableBasis();
         const chain = change(basis.chain);
         keepLocked(basis, chain);
-        this.#apply({ ...basis, chain, draft: null, levels: levelsIn(chain, basis.levels) }, kind);
+        const edit = { ...basis, chain, draft: null, levels: levelsIn(chain, basis.levels) };
+        this.#apply(withPrompt(edit, this.follows), kind);
         return chain;
     }
 
@@ -372,4 +408,13 @@ export class ChainModel {
         this.#onChange(true);
         this.#onStep();
     }
+}
+
+/**
+ * The colours of the regions that one chain has and another has not.
+ * @param {Chain} before
+ * @param {Chain} after
+ */
+function newIn(before, after) {
+    return after.regions.map(({ color }) => color).filter((color) => before.regions.every((region) => region.color !== color));
 }

@@ -31,9 +31,12 @@ export const OBJECT_END = "<|obj_end|>";
 const REFERENCE_START = "<|object_ref_start|>";
 const REFERENCE_END = "<|object_ref_end|>";
 
-const DETERMINERS = new Set(`
+export const DETERMINERS = new Set(`
     a an the one two three four five six seven eight nine ten his her its their this that these those
     some several many another`.trim().split(/\s+/));
+
+/** What would break the token sequence: any special token, and half characters, which no tokenizer takes. */
+export const SPECIAL_TOKEN = /<\|[A-Za-z0-9_]+\|>|[\ud800-\udfff]/u;
 
 const SPACE = `[${SPACES}]*`;
 const GAP_CHARACTERS = `${SPACES}\n\u200c\u200d`;
@@ -48,7 +51,7 @@ const MARKED =
     `|<\\|object_ref_start\\|>${SPACE}(?<reference>${WORDS})<\\|object_ref_end\\|>`;
 const MARKUP = new RegExp(
     `(?:(?:${MARKED})${SPACE})?(?:<\\|box_start\\|>(?<inside>[^<]{0,60})<\\|box_end\\|>|(?<plain>${CORNERS}))` +
-    "|(?<special><\\|[A-Za-z0-9_]+\\|>|[\\ud800-\\udfff])",
+    `|(?<special>${SPECIAL_TOKEN.source})`,
     "gu",
 );
 const INSIDE = new RegExp(`^${GAP}${CORNERS}${GAP}$`);
@@ -214,6 +217,14 @@ export function marked(phrase) {
 }
 
 /**
+ * A canonical text without the markers of phrases.
+ * @param {string} text
+ */
+export function unmarked(text) {
+    return text.replaceAll(OBJECT_START, "").replaceAll(OBJECT_END, "");
+}
+
+/**
  * Whether there is a box or a special token in a text.
  * @param {string} text
  */
@@ -261,7 +272,7 @@ function seam(before, after, gap) {
     const inside = /[(\uff08]/.test(corners) || corners.length === LOOK_BACK;
     const next = trimStart(after, GAP_CHARACTERS)[0];
     if (inside && next && CORNER_CHARACTERS.includes(next)) return " \u2026 ";
-    if (gap) return before.endsWith("\n") || `${SPACES}\n.,;:!?)`.includes(after[0]) ? "" : " ";
+    if (gap) return before.endsWith("\n") || `${SPACES}\n.,;:!?)。，、；：！？）`.includes(after[0]) ? "" : " ";
     return TOKEN_END.test(before) && TOKEN_START.test(after) ? " " : "";
 }
 

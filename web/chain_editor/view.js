@@ -6,6 +6,7 @@ import { element } from "./elements.js";
 import { coordinatesNotRead } from "./lookalikes.js";
 import { Menu } from "./menu.js";
 import { Numbers } from "./numbers.js";
+import { PromptField } from "./prompt_field.js";
 import { Prose } from "./prose.js";
 import { Toolbar } from "./toolbar.js";
 
@@ -20,6 +21,7 @@ export class ChainView {
     numbers = new Numbers();
     menu = new Menu();
     boxes = new Boxes();
+    prompt = new PromptField();
     prose = new Prose();
     picture = element("img", { alt: "", draggable: "false", hidden: "" });
     #start = element("div", { class: "got-start" });
@@ -32,7 +34,7 @@ export class ChainView {
             tabindex: "-1",
         },
         this.toolbar.element, this.bar.element, element("div", { class: "got-stage" }, this.canvas), this.numbers.element,
-        this.prose.element, this.#message, this.menu.element,
+        this.prompt.element, element("div", { class: "got-heading" }, "Plan"), this.prose.element, this.#message, this.menu.element,
     );
 
     /**
@@ -50,6 +52,7 @@ export class ChainView {
         this.bar.draw(model);
         this.boxes.draw(model, selected);
         this.numbers.draw(model, selected);
+        this.prompt.draw(model);
         this.prose.draw(draft?.text ?? chain.text, draft ? null : chain, editable);
         this.prose.mark((color) => selected.includes(color), (color) => model.isLocked(color));
         this.prose.underline(draft);

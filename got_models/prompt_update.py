@@ -1,0 +1,205 @@
+"""The prompt, brought up to date with a plan that a person has changed.
+
+The UNet hears the prompt as well as the plan, and where the two disagree it may follow the prompt. So what
+has changed in the plan changes in the prompt too: other words for an object, objects that came or went, and
+words outside the boxes such as the background. All other words stay as they are. Where the prompt does not
+name an object, or its sentence would fall apart, it stays as it is, and that is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from .chain import ReasoningChain, Region
+from .characters import composed
+from .english import ARTICLES, article, capital_like, number, number_like, plural
+from .mentions import Mention, Name, find_mentions, spaced
+from .rewording import reworded
+from .sentences import with_objects
+
+_LONGEST_QUOTE = 60
+
+
+@dataclass(frozen=True)
+class PromptUpdate:
+    """`missed` says, in sentences for the artist, which changes of the plan the prompt does not follow."""
+
+    prompt: str
+    missed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What an object was called before and is called now; None where it was not there, or is not any more."""
+
+    before: str | None
+    after: str | None
+
+    @property
+    def is_none(self) -> bool:
+        return (
+            self.before is not None and self.after is not None and self.before.lower() == self.after.lower()
+        )
+
+
+def updated_prompt(prompt: str, before: ReasoningChain, after: ReasoningChain) -> PromptUpdate:
+    """The prompt of `before`, changed as `before` was changed to become `after`.
+
+    Objects are the same in both plans where their boxes have the same colour.
+    """
+    prompt = composed(prompt)
+    changes = _changes(before.regions, after.regions)
+    named = find_mentions(prompt, [Name.of(change.before or "") for change in changes])
+    prompt, missed = reworded(prompt, before, after, [(mention.start, mention.end) for mention in named])
+    if any(not change.is_none for change in changes):
+        prompt, more = _with_changes(prompt, changes, before.task)
+        missed += more
+    return PromptUpdate(prompt, tuple(missed))
+
+
+def _changes(before: Sequence[Region], after: Sequence[Region]) -> list[_Change]:
+    """What has become of each object, and then the new ones."""
+    places = {region.color: place for place, region in enumerate(before) if region.phrase}
+    now: list[str | None] = [None] * len(before)
+    new: list[str] = []
+    last = -1
+    for region in after:
+        place = places.get(region.color, -1)
+        same = place >= 0 and before[place].phrase == region.phrase
+        if place > last or same:  # else a new object has got the colour of one that has gone
+            now[place] = region.phrase or None
+            last = max(last, place)
+        elif region.phrase:
+            new.append(region.phrase)
+    for place, region in enumerate(before):  # a box that was typed anew may have got another colour
+        if now[place] is None and region.phrase in new:
+            now[place] = region.phrase or None
+            new.remove(region.phrase)
+    changes = [_Change(region.phrase, now[place]) for place, region in enumerate(before) if region.phrase]
+    return changes + [_Change(None, phrase) for phrase in new]
+
+
+def _with_changes(prompt: str, changes: Sequence[_Change], task: str) -> tuple[str, list[str]]:
+    """The prompt with other objects in it, and what it does not follow."""
+    old = [change for change in changes if change.before is not None]
+    names = [Name.of(change.before or change.after or "") for change in changes]
+    mentions = find_mentions(prompt, names, len(old))
+    missed: list[str] = []
+    objects: list[list[str]] = []
+    for mention in mentions:
+        text = prompt[mention.start : mention.end]
+        now = _now(mention, text, names, changes)
+        if now is None:
+            missed.append(
+                f"The prompt says {_quoted(text)}, which cannot be changed by itself. Mend it by hand."
+            )
+        objects.append([text] if now is None else now)
+    named = {index for mention in mentions for index in mention.objects}
+    added: list[str] = []
+    for index, change in enumerate(changes):
+        if index in named or change.is_none or not change.after:
+            continue
+        if change.before is not None:
+            missed.append(f"The prompt does not name {_quoted(change.before)}: it stays as it is.")
+        elif task == "edit":
+            missed.append(
+                f"The instruction does not say what to do with {_quoted(change.after)}. Add it by hand."
+            )
+        else:
+            added.append(change.after)
+    updated, stay = with_objects(
+        prompt, [(mention.start, mention.end) for mention in mentions], objects, added
+    )
+    for place in stay:
+        text = prompt[mentions[place].start : mentions[place].end]
+        missed.append(f"The prompt still names {_quoted(text)}, which its sentence needs. Mend it by hand.")
+    return capital_like(updated, prompt), missed
+
+
+def _now(mention: Mention, text: str, names: Sequence[Name], changes: Sequence[_Change]) -> list[str] | None:
+    """What is to stand in the place of a mention; None where its words do not allow it."""
+    own = [changes[index] for index in mention.objects]
+    if mention.several:
+        return _several(mention, text, names, changes)
+    (change,) = own
+    if change.is_none or change.before is None:
+        return [text]
+    if change.after is None:
+        return []
+    old, new = names[mention.objects[0]], Name.of(change.after)
+    words = _new_words(mention, old, new)
+    if not words:
+        return None
+    determiner = mention.determiner
+    if _counts_otherwise(mention, old, new):
+        determiner = capital_like(new.determiner, determiner)
+    if determiner.lower() in ARTICLES and words[0].lower() != spaced(mention.words)[0].lower():
+        determiner = capital_like(article(words[0]), determiner)
+    if not determiner and mention.words[0] != old.words[0][0]:
+        words[0] = capital_like(words[0], mention.words)
+    gap = text[len(mention.determiner) : len(text) - len(mention.words)] if mention.determiner else " "
+    return [f"{determiner}{gap}{' '.join(words)}" if determiner else " ".join(words)]
+
+
+def _several(
+    mention: Mention, text: str, names: Sequence[Name], changes: Sequence[_Change]
+) -> list[str] | None:
+    """What becomes of "two red circles" when some of them change: all of them, in the plan's order."""
+    single = (*spaced(mention.words)[:-1], mention.said[-1])
+    now: list[tuple[str, ...]] = []
+    for index in mention.objects:
+        change = changes[index]
+        if change.is_none or change.before is None:
+            now.append(single)
+        elif change.after:
+            now.append(tuple(_new_words(mention, names[index], Name.of(change.after))))
+    if () in now:
+        return None
+    as_before = set(now) == {single} and (len(now) > 1 or len(mention.objects) == 1)
+    if as_before and (mention.count is None or len(now) == len(mention.objects) <= mention.count):
+        return [text]
+    if mention.count is None or mention.definite:
+        if not now:
+            return []
+        if len(set(now)) > 1 or (len(now) == 1 and len(mention.objects) > 1):
+            return None
+    if mention.count is None:
+        return [
+            " ".join(
+                [*([mention.determiner] if mention.determiner else []), *now[0][:-1], plural(now[0][-1])]
+            )
+        ]
+    runs = [(words, len(list(run))) for words, run in groupby(now)]
+    return [_counted(count, words, mention, first=not place) for place, (words, count) in enumerate(runs)]
+
+
+def _counted(count: int, words: Sequence[str], mention: Mention, first: bool) -> str:
+    """So many of something, in the way in which a mention counts."""
+    like = mention.determiner if first else mention.determiner.lower()
+    if count == 1:
+        return " ".join([capital_like(article(words[0]), like), *words])
+    return " ".join([number_like(count, like), *words[:-1], plural(words[-1])])
+
+
+def _new_words(mention: Mention, old: Name, new: Name) -> list[str]:
+    """The words of a new name, without those of the old one that the mention left out; none: not clear."""
+    if len(mention.said) == len(old.words):
+        return list(new.words)
+    if not new.is_plain:
+        return []
+    unsaid = [word for word in old.lower if word not in mention.said]
+    return [word for word in new.words if word.lower() not in unsaid]
+
+
+def _counts_otherwise(mention: Mention, old: Name, new: Name) -> bool:
+    """Whether the article or number of a new name says something that the mention does not."""
+    first, second = old.determiner.lower(), new.determiner.lower()
+    if first == second or not second or {first, second} <= set(ARTICLES):
+        return False
+    return bool(mention.determiner) or (number(second) or 1) > 1
+
+
+def _quoted(words: str) -> str:
+    return f"'{words}'" if len(words) <= _LONGEST_QUOTE else f"'{words[: _LONGEST_QUOTE - 3]}...'"

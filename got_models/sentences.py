@@ -1,0 +1,209 @@
+"""Objects in a sentence: one more, one fewer or another one, and the sentence stays sound.
+
+Objects side by side are a row, "a cat, a dog and a bird", which keeps its commas and its "and" as it grows
+and shrinks. "A cat, and to the left of it a dog" is a row whose relation holds for these two only. What goes
+takes along the words that relate it to another object, "on" in "a cat on a sofa". What is new joins a row, or
+gets words of its own in the way of the text: "There is also a dog." in prose.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .characters import SPACES
+from .english import number
+from .notation import DETERMINERS, OBJECT_START
+
+_ASCII = re.ASCII | re.IGNORECASE
+_S = f"[{SPACES}]"
+_AND = "(?:and|und|et|y|e|&)"
+_RELATION = (
+    "(?:(?:to|on|at) the (?:left|right)(?: side)? of|(?:left|right) of|in front of|on top of|next to|above"
+    "|over|below|underneath|under|beneath|behind|beside|near|inside|with|by|in|on|at|against|around)"
+)
+_BESIDE_IT = rf",?{_S}+and{_S}+{_RELATION}{_S}+(?:it|them){_S}+"
+_EAST_ASIAN_AND = "[\u548c\u4e0e\u53ca\u3068]"
+_JOINT = re.compile(
+    rf"[,;]{_S}+(?:{_AND}{_S}+)?|{_S}+{_AND}{_S}+|[\uff0c\u3001]?{_S}*{_EAST_ASIAN_AND}{_S}*|[\uff0c\u3001]{_S}*|[,;]?{_S}*\n{_S}*"
+    rf"|{_BESIDE_IT}"
+)
+_COMMAS = ",;\uff0c\u3001"
+_NO_WORDS = f"{SPACES}\n{_COMMAS}"
+_RELATED = re.compile(rf"{_S}+{_RELATION}{_S}+\Z", _ASCII)
+_VERB_ALONE = re.compile(r"\b(?:is|are|was|were|be)\Z", _ASCII)
+_RELATED_FIRST = re.compile(rf"(?:\A|(?<=[.!?\n]){_S}*){_RELATION}{_S}+\Z", _ASCII)
+_THERE_IS_BETWEEN = re.compile(rf",?{_S}+there{_S}+(?:is|are){_S}+", _ASCII)
+_THERE_IS = re.compile(rf"(?P<there>\bthere{_S}+)(?P<verb>is|are)(?P<gap>{_S}+)\Z", _ASCII)
+_SENTENCE_OF_ITS_OWN = re.compile(rf"(?:\A|(?<=[.!?]){_S}+)there{_S}+(?:is|are){_S}+(?:also{_S}+)?\Z", _ASCII)
+_AFTERTHOUGHT = re.compile(rf"(?:,{_S}+(?:and{_S}+)?|\uff0c(?:\u8fd8\u6709)?|\u3001)\Z")
+SENTENCE_MARK = re.compile(rf"[.!?](?=[{SPACES}\n]|\Z)|[\u3002\uff01\uff1f]|\n")
+BACKGROUND = re.compile(
+    rf"(?:\A|{_S})(?:on|against|in{_S}front{_S}of){_S}(?:[^{SPACES}\n,.;]+{_S}){{0,5}}?background\b",
+    _ASCII,
+)
+_EAST_ASIAN, _KANA = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"), re.compile("[\u3040-\u30ff]")
+_FIRST_WORD = re.compile(rf"(?:{re.escape(OBJECT_START)})?([^{SPACES}\n]*)")
+_SINGULAR = ("a", "an", "one", "another")
+_MANY = ("some", "several", "many", "these", "those")
+
+
+@dataclass
+class _Row:
+    """Objects side by side: their places among all, as they were, and as they are to be; the text between."""
+
+    places: list[int] = field(default_factory=list)
+    before: list[str] = field(default_factory=list)
+    joints: list[str] = field(default_factory=list)
+    now: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        joints = self.joints if len(self.now) == len(self.before) else self._new_joints()
+        return "".join(f"{joint}{words}" for joint, words in zip(["", *joints], self.now, strict=True))
+
+    def _new_joints(self) -> list[str]:
+        joints = [joint for joint in self.joints if not re.fullmatch(_BESIDE_IT, joint)]
+        comma = next((joint for joint in joints if not joint.strip(_NO_WORDS)), None)
+        east_asian = _EAST_ASIAN.search("".join(self.now))
+        last = joints[-1] if joints else None
+        if last is None:
+            english = any(_first_word(words) in DETERMINERS for words in (*self.before, *self.now))
+            last = "\u548c" if east_asian else " and " if english else ", "
+        comma = comma or ("\u3001" if east_asian else ", ")
+        if len(self.now) == 2 and last.strip(_NO_WORDS):
+            last = last.lstrip(_COMMAS)
+        return [*[comma] * (len(self.now) - 2), last][: len(self.now) - 1]
+
+
+def with_objects(
+    text: str, spans: Sequence[tuple[int, int]], objects: Sequence[Sequence[str]], added: Sequence[str] = ()
+) -> tuple[str, list[int]]:
+    """The text with other objects in it.
+
+    Args:
+        spans: where the text names objects now, from left to right.
+        objects: for each of these what is to stand there: itself, another, several, or nothing.
+        added: more objects, for the end.
+
+    Returns:
+        The text, and which of the objects that were to go its sentence cannot do without: those stay.
+    """
+    rows, between = _rows(text, spans)
+    stay: list[int] = []
+    for row in rows:
+        row.now = [words for place in row.places for words in objects[place]]
+    for row in [row for row in rows if not row.now]:
+        if not _drop(rows, between, rows.index(row)):
+            row.now = list(row.before)
+            stay += row.places
+    if added and rows and _takes_more(rows[-1], between):
+        rows[-1].now += added
+    elif added:
+        between[-1] = _with_more(between[-1], added, bool(rows))
+    pieces = [piece for place, row in enumerate(rows) for piece in (_agreeing(between[place], row), row.text)]
+    return "".join([*pieces, between[-1]]), stay
+
+
+def _rows(text: str, spans: Sequence[tuple[int, int]]) -> tuple[list[_Row], list[str]]:
+    """All rows of a text, and what stands before, between and after them."""
+    rows: list[_Row] = []
+    between: list[str] = []
+    done = 0
+    for place, (start, end) in enumerate(spans):
+        gap = text[done:start]
+        if rows and _JOINT.fullmatch(gap):
+            rows[-1].joints.append(gap)
+        else:
+            between.append(gap)
+            rows.append(_Row())
+        rows[-1].places.append(place)
+        rows[-1].before.append(text[start:end])
+        done = end
+    return rows, [*between, text[done:]]
+
+
+def _drop(rows: list[_Row], between: list[str], place: int) -> bool:
+    """Takes a row out, with the words that relate it to others; says whether the sentence allows it."""
+    before, after = between[place], between[place + 1]
+    first, related = _RELATED_FIRST.search(before), _RELATED.search(before)
+    own, afterthought = _SENTENCE_OF_ITS_OWN.search(before), _AFTERTHOUGHT.search(before)
+    opening = _RELATED_FIRST.search(between[place - 1]) if place else None
+    follows = place + 1 < len(rows)
+    if follows and first and _THERE_IS_BETWEEN.fullmatch(after):  # above [a cat] there is a dog
+        joined = before[: first.start()]
+    elif opening and _THERE_IS_BETWEEN.fullmatch(before):  # above a cat there is [a dog]
+        between[place - 1] = between[place - 1][: opening.start()]
+        joined = after
+    elif related and (place or related.start()) and not _VERB_ALONE.search(before[: related.start()]):
+        joined = before[: related.start()] + after  # a cat on [a sofa]
+    elif follows and _RELATED.fullmatch(after):  # [a cat] on a sofa
+        joined = before
+    elif len(rows) > 1 and own and after[:1] in tuple(".!?"):  # There is also [a cat].
+        joined = before[: own.start()] + after[1:]
+    elif len(rows) > 1 and afterthought and _ends(after):  # a dog sleeping, and [a cat]
+        joined = before[: afterthought.start()] + after
+    else:
+        return False
+    between[place : place + 2] = [joined]
+    del rows[place]
+    return True
+
+
+def _takes_more(row: _Row, between: Sequence[str]) -> bool:
+    """Whether the last row can grow: it is a real one, or its object ends a sentence of its own."""
+    if len(row.before) > 1 or len(row.now) > 1:
+        return True
+    before = between[-2]
+    alone = len(between) == 2 or SENTENCE_MARK.search(before)
+    return bool(alone) and _ends(between[-1])
+
+
+def _ends(after: str) -> bool:
+    """Whether a sentence ends here, or goes on with nothing but its background."""
+    rest = after.lstrip(SPACES)
+    return bool(not rest or SENTENCE_MARK.match(rest) or BACKGROUND.match(after))
+
+
+def _with_more(text: str, added: Sequence[str], goes_on: bool) -> str:
+    """A text with more objects behind its first sentence. `goes_on`: other objects stand before it."""
+    listed = _Row(now=list(added)).text
+    english, east_asian = _first_word(added[0]) in DETERMINERS, _EAST_ASIAN.search(listed)
+    mark = SENTENCE_MARK.search(text)
+    end = mark.start() if mark else len(text.rstrip(SPACES))
+    sentence, rest = text[:end], text[end:]
+    if rest[:1] in tuple(".!?"):
+        verb = "are" if len(added) > 1 or _is_many(added[0]) else "is"
+        words = f"There {verb} also {listed}" if english else listed
+        return f"{sentence}{rest[0]} {words}.{rest[1:]}"
+    background = BACKGROUND.search(sentence)
+    if background and background.end() == len(sentence):
+        sentence, rest = sentence[: background.start()], sentence[background.start() :] + rest
+    joint = ", and " if english else ", "
+    if east_asian:
+        joint = "\u3001" if _KANA.search(listed) else "\uff0c\u8fd8\u6709"
+    return f"{sentence.rstrip(_COMMAS)}{joint if goes_on or sentence else ''}{listed}{rest}"
+
+
+def _agreeing(before: str, row: _Row) -> str:
+    """The text before a row, its "there is" or "there are" in agreement with it."""
+    there = _THERE_IS.search(before)
+    if not there or row.now == row.before:
+        return before
+    verb = there["verb"]
+    if len(row.now) > 1 or _is_many(row.now[0]):
+        verb = "are"
+    elif _first_word(row.now[0]) in _SINGULAR:
+        verb = "is"
+    return f"{before[: there.start()]}{there['there']}{verb}{there['gap']}"
+
+
+def _first_word(words: str) -> str:
+    match = _FIRST_WORD.match(words)
+    return match[1].lower() if match else ""
+
+
+def _is_many(words: str) -> bool:
+    first = _first_word(words)
+    return first in _MANY or (number(first) or 1) > 1

@@ -1,0 +1,47 @@
+/** The prompt that goes with the plan, to be read and written, and whether it follows what changes in the plan. */
+
+import { element } from "./elements.js";
+
+/** @typedef {import("./model.js").ChainModel} ChainModel */
+
+export class PromptField {
+    field = element("textarea", {
+        class: "got-prompt", rows: "2", "aria-label": "Prompt", "data-testid": "got-prompt", "data-capture-wheel": "true",
+        spellcheck: "false", placeholder: "What the plan says", title: "What the picture should show or how it should change. The model reads it with the plan.",
+    });
+    follows = element("input", { type: "checkbox", "data-testid": "got-prompt-follows" });
+    #note = element("div", { class: "got-prompt-note", role: "status", "data-testid": "got-prompt-note", hidden: "" });
+    element = element(
+        "div", { class: "got-prompt-part" },
+        element(
+            "div", { class: "got-heading" }, element("span", {}, "Prompt"), element("span", { class: "got-gap" }),
+            element(
+                "label",
+                { title: "What you rename, add, remove or reword in the plan changes in the prompt too: the picture follows both" },
+                this.follows, "follows the plan",
+            ),
+        ),
+        this.field, this.#note,
+    );
+    /** The prompt as it was drawn last. */
+    #drawn = "";
+
+    /** @param {ChainModel} model */
+    draw(model) {
+        const { prompt, editable } = model;
+        this.field.readOnly = !editable;
+        this.follows.checked = model.follows;
+        const [first, ...others] = model.missed;
+        this.#note.hidden = first === undefined;
+        this.#note.textContent = `${first ?? ""}${others.length ? ` (${others.length} more like this)` : ""}`;
+        this.#note.title = model.missed.join("\n");
+        if (prompt === this.#drawn) return;  // what is being typed stays, also while it is no prompt
+        this.#drawn = prompt;
+        if (this.field.value !== prompt) this.field.value = prompt;
+    }
+
+    /** Gives up what was typed and is no prompt. */
+    reset() {
+        this.field.value = this.#drawn;
+    }
+}
