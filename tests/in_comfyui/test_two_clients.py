@@ -9,8 +9,8 @@ import pytest
 
 from .browser import Frontend
 from .conftest import NEWER, OLD, SERVED, Checkpoint
+from .editor_page import EDITOR_VALUE, GRAPH_HISTORY, PLAN, SET_PLAN, EditorPage, workflow
 from .prompts import everything, reasoning
-from .test_editor import EDITOR_VALUE, GRAPH_HISTORY, PLAN, SET_PLAN, EditorPage, workflow
 from .test_training_plot import ADD_NODE_AND_UNDO
 
 if TYPE_CHECKING:

@@ -113,6 +113,7 @@ export class ChainEditor {
         this.#listeners.abort();
         clearTimeout(this.#pause);
         this.view.remove();
+        this.element.remove();
     }
 
     // Drawing
@@ -255,6 +256,9 @@ export class ChainEditor {
         this.#on(svg, "dblclick", () => this.startRename());
         this.#on(svg, "contextmenu", (event) => this.#onContextMenu(event));
         this.#on(svg, "focusin", (event) => this.#onFocus(event.target));
+        this.#on(svg, "focusout", ({ relatedTarget }) => {
+            if (!svg.contains(/** @type {Node | null} */ (relatedTarget))) this.#adding = false;
+        });
     }
 
     #listenToProse() {
