@@ -35,7 +35,7 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "GoTEditChain": "Edit Reasoning Chain",
     "GoTChainFromText": "GoT Chain from Text",
     "GoTChainFromImage": "GoT Chain from Image",
-    "GoTChainToMasks": "GoT Chain to Masks",
+    "GoTChainToMasks": "Masks, Bounding Boxes",
     "GoTSSGMEncode": "SSGM Encode",
     "GoTSampler": "GoT Sampler",
     "GoTNativeModelLoader": "GoT Native Model Loader",
@@ -44,7 +44,7 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "GoTDataset": "GoT Dataset",
     "GoTTrain": "GoT Train",
     "GoTLoraLoader": "GoT LoRA Loader",
-    "GoTConverse": "GoT Edit in Turns",
+    "GoTConverse": "Edit Image in Turns",
 }
 
 WEB_DIRECTORY = "./web"

@@ -1,4 +1,4 @@
-"""GoT Edit in Turns: the model plans, draws, looks at its picture, and changes it again."""
+"""Edit Image in Turns: the model plans, draws, looks at its picture, and changes it again."""
 
 from __future__ import annotations
 

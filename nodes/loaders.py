@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..got_models.errors import GoTError, short_repr
 from ..got_models.quantization import check_library
 from ._comfy import DTYPES, choose_dtype
 from ._folders import checkpoint_folder, checkpoint_names
@@ -56,11 +54,11 @@ class GoTModelLoader:
             },
             "optional": {
                 "language_model": (
-                    language_models(),
+                    list(LANGUAGE_MODELS),
                     {
                         "advanced": True,
                         "tooltip": "How the language model's weights are kept in memory. 8-bit takes little "
-                        "more than half, 4-bit, offered where bitsandbytes is installed, a third of the "
+                        "more than half, 4-bit, which needs the library bitsandbytes, a third of the "
                         "memory. Plans get a little worse, and with 8-bit take longer.",
                     },
                 ),
@@ -76,21 +74,16 @@ class GoTModelLoader:
         }
 
     @classmethod
-    def VALIDATE_INPUTS(cls, checkpoint: str | None, language_model: str | None = FULL) -> bool | str:
-        """A workflow may ask for a language model that only its maker's computer can load."""
-        if language_model not in (None, *LANGUAGE_MODELS):
-            return f"language_model is one of {', '.join(LANGUAGE_MODELS)}; got {short_repr(language_model)}."
-        try:
-            if language_model is not None and (bits := LANGUAGE_MODELS[language_model]):
-                check_library(bits)
-        except GoTError as error:
-            return str(error)
+    def VALIDATE_INPUTS(cls, checkpoint: str | None) -> bool | str:
+        """Asks for one input only: ComfyUI repeats what is refused for each input that is asked for."""
         return refusal(checkpoint_folder, checkpoint)
 
     def load(
         self, checkpoint: str, dtype: str, language_model: str = FULL, unet_weights: str = FULL
     ) -> tuple[ManagedModel]:
-        folder = checkpoint_folder(checkpoint)
+        folder, bits = checkpoint_folder(checkpoint), LANGUAGE_MODELS[language_model]
+        if bits:
+            check_library(bits)
         from ..got_models.checkpoint import check
         from ._model import ManagedModel
 
@@ -100,18 +93,7 @@ class GoTModelLoader:
                 check(folder),
                 "cpu",
                 choose_dtype(dtype),
-                mllm_bits=LANGUAGE_MODELS[language_model],
+                mllm_bits=bits,
                 unet_fp8=UNET_WEIGHTS[unet_weights],
             ),
         )
-
-
-def language_models() -> list[str]:
-    """The language models that can be loaded here; the smallest one needs a library."""
-    available = []
-    for name, bits in LANGUAGE_MODELS.items():
-        with suppress(GoTError):
-            if bits is not None:
-                check_library(bits)
-            available.append(name)
-    return available

@@ -24,6 +24,9 @@ COMPLAINTS = """() => [
         .map((node) => `unknown node ${node.type}`),
 ]"""
 
+LOAD = """([workflow, template]) =>
+    app.loadGraphData(workflow, true, true, template, template ? { openSource: 'template' } : {})"""
+
 # Keeps the id of the run that the page was last told to be over.
 WATCH_RUNS = """() => {
     for (const end of ['execution_success', 'execution_error', 'execution_interrupted']) {
@@ -77,16 +80,22 @@ class Frontend:
         self.page.reload()
         self._be_ready()
 
-    def load(self, workflow: dict[str, Any]) -> list[str]:
-        """Open a workflow -> what the user sees go wrong."""
+    def load(self, workflow: dict[str, Any], template: str | None = None) -> list[str]:
+        """Open a workflow, perhaps as the template of this name -> what the user sees go wrong."""
         self.errors.clear()
-        self.page.evaluate("(workflow) => app.loadGraphData(workflow)", workflow)
+        self.page.evaluate(LOAD, [workflow, template])
         self.page.wait_for_timeout(500)  # dialogs fade in
         return [*self.page.evaluate(COMPLAINTS), *self.errors]
 
     def load_prompt(self, prompt: Prompt) -> None:
         """Open a prompt in the server's form as a workflow."""
         self.page.evaluate("(prompt) => app.loadApiJson(prompt, 'test')", prompt)
+
+    @property
+    def has_nodes_2(self) -> bool:
+        """Whether this frontend is new enough for nodes that are elements; older ones only try them out."""
+        minor: int = self.page.evaluate("() => Number(__COMFYUI_FRONTEND_VERSION__.split('.')[1])")
+        return minor >= 40
 
     def save(self) -> dict[str, Any]:
         """The open workflow as the frontend would save it."""

@@ -1,4 +1,4 @@
-"""GoT Edit in Turns in a real server, after another drawing with a plan of its own."""
+"""Edit Image in Turns in a real server, after another drawing with a plan of its own."""
 
 from __future__ import annotations
 

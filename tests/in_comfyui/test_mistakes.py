@@ -20,8 +20,9 @@ def complaint(server: Server, prompt: Prompt) -> tuple[str, str]:
     answer = server.post("/prompt", {"prompt": prompt})
     if not answer["node_errors"]:
         return server.wait(answer["prompt_id"]).error
-    name, found = next(iter(answer["node_errors"].items()))
-    return name, " ".join(error["details"] for error in found["errors"])
+    ((name, found),) = answer["node_errors"].items()
+    (error,) = found["errors"]  # one mistake, one message
+    return name, error["details"]
 
 
 MISTAKES: dict[str, tuple[Callable[[str], Prompt], str, list[str]]] = {

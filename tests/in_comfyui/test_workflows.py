@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -23,13 +22,17 @@ from got_models.training.lora_config import as_dictionary, differences, read_con
 
 from .browser import Frontend
 from .conftest import Checkpoint
+from .layout import WINDOW, Layout, measure, measure_nodes_2
 from .place import ROOT, skip_loudly
 from .server import Run
 
 NAMES = sorted(file.stem for file in (ROOT / "workflows").glob("*.json"))
-TITLE_HEIGHT = 30
+SMALLEST_TEXT = 7.1  # pixels on the screen, where LiteGraph's own text is 12 high and notes are 10
+LEAST_CONTRAST = 4.5  # WCAG's for text
+LEAST_FILLED = 0.4  # of the rectangle around all nodes
+OPENED, AFTER_RUN, NODES_2 = "as it opens", "after its run", "as it opens in Nodes 2.0"
 SAVED = ("id", "type", "pos", "size", "mode", "widgets_values")
-TRAIN, TRAIN_IN_FULL = "got_train_lora", os.environ.get("GOT_TRAIN_IN_FULL") == "1"
+TRAIN, BY_HAND, TRAIN_IN_FULL = "7 Train a LoRA", "3 Move a box", os.environ.get("GOT_TRAIN_IN_FULL") == "1"
 SHORT_TRAINING = {
     "steps": 1,
     "batch_rows": 1,
@@ -43,25 +46,26 @@ UNLIKE_THE_LESSON = {
 }
 LESSON = ROOT / "lessons" / "brown_crosses" / "train.yaml"
 
-CIRCLE: Expected = ("red", "circle", Box(62, 62, 438, 438))
-BLUE_SQUARE: Expected = ("blue", "square", Box(562, 562, 938, 938))
-YELLOW_SQUARE: Expected = ("yellow", "square", BLUE_SQUARE[2])
+TOP_LEFT, BOTTOM_RIGHT = Box(62, 62, 438, 438), Box(562, 562, 938, 938)
+CIRCLE: Expected = ("red", "circle", TOP_LEFT)
+RED_SQUARE: Expected = ("red", "square", TOP_LEFT)
+BLUE_SQUARE: Expected = ("blue", "square", BOTTOM_RIGHT)
+YELLOW_SQUARE: Expected = ("yellow", "square", BOTTOM_RIGHT)
+YELLOW_STAR: Expected = ("yellow", "star", BOTTOM_RIGHT)
 # What has to be where, besides the objects of the plan that a file carries where an entry ends in PLAN.
 PLAN: Expected = ("", "", Box(0, 0, 999, 999))
 SHOWN: dict[str, dict[str, list[Expected]]] = {
-    "got_text_to_image": {"The picture": [PLAN]},
-    "got_native_sampler_with_lora": {"The picture": [PLAN]},
+    "1 Text to image": {"The picture": [PLAN]},
+    "2 Edit a picture": {"Before": [RED_SQUARE, BLUE_SQUARE], "After": [RED_SQUARE, YELLOW_STAR]},
+    BY_HAND: {"The picture": [CIRCLE, BLUE_SQUARE]},
+    "4 Lock boxes and plan the rest anew": {"The picture": [PLAN]},
+    "5 Several edits in a row": {
+        "The picture to edit": [RED_SQUARE, BLUE_SQUARE],
+        "After the first edit": [RED_SQUARE, YELLOW_SQUARE],
+        "After the second edit": [RED_SQUARE, YELLOW_SQUARE, PLAN],
+    },
+    "6 KSampler and LoRA": {"The picture": [PLAN]},
     TRAIN: {"The picture": [PLAN]},
-    "got_edit_the_chain_by_hand": {"Before": [PLAN], "After": [CIRCLE, BLUE_SQUARE]},
-    "got_edit_an_image": {
-        "The picture to edit": [CIRCLE, BLUE_SQUARE],
-        "The edited picture": [CIRCLE, YELLOW_SQUARE],
-    },
-    "got_multi_turn_edit": {
-        "The picture to edit": [CIRCLE, BLUE_SQUARE],
-        "After the first edit": [CIRCLE, YELLOW_SQUARE],
-        "After the second edit": [CIRCLE, YELLOW_SQUARE, PLAN],
-    },
 }
 
 
@@ -75,6 +79,7 @@ class Outcome:
     saved: dict[str, Any]
     run: Run
     pictures: dict[str, Image.Image]  # by the title of the node that shows them
+    layouts: dict[str, Layout]  # as it opens, after the run, and where nodes are elements
 
 
 def read_file(name: str, checkpoint: str = BUNDLED_NAME) -> dict[str, Any]:
@@ -105,16 +110,23 @@ def read(name: str, checkpoint: str = BUNDLED_NAME) -> dict[str, Any]:
 @pytest.fixture(scope="module", params=NAMES)
 def outcome(request: pytest.FixtureRequest, frontend: Frontend, checkpoint: Checkpoint) -> Outcome:
     workflow = read(request.param, checkpoint.name)
-    complaints = frontend.load(workflow)
+    before = frontend.page.viewport_size
+    frontend.page.set_viewport_size(WINDOW)
+    complaints = frontend.load(workflow, request.param)
+    layouts = {OPENED: measure(frontend.page)}
     saved = frontend.save()
     run = frontend.run()
+    layouts[AFTER_RUN] = measure(frontend.page)
+    if frontend.has_nodes_2:
+        layouts[NODES_2] = measure_nodes_2(frontend, workflow, request.param)
+    frontend.page.set_viewport_size(before)
     titles = {str(node["id"]): node.get("title", "") for node in workflow["nodes"]}
     pictures = {
         titles[node]: frontend.server.pictures(run, node)[0]
         for node, output in run.outputs.items()
         if "images" in output
     }
-    return Outcome(request.param, workflow, complaints, saved, run, pictures)
+    return Outcome(request.param, workflow, complaints, saved, run, pictures, layouts)
 
 
 def carried_chain(picture: Image.Image) -> ReasoningChain:
@@ -142,15 +154,14 @@ def test_it_finishes_without_an_error(outcome: Outcome) -> None:
 
 
 def test_every_saved_picture_carries_the_plan_that_it_was_drawn_from(outcome: Outcome) -> None:
-    if outcome.name == "got_edit_the_chain_by_hand":
+    *_, last = SHOWN[outcome.name]
+    written = outcome.run.outputs[last_reason(outcome)]["text"][0].split("\nWarning: ")[0]
+    if outcome.name == BY_HAND:
         (editor,) = (node for node in outcome.workflow["nodes"] if node["type"] == "GoTEditChain")
         mine = json.loads(editor["widgets_values"][0])["chain"]["text"]
-        assert carried_chain(outcome.pictures["After"]).text == mine
-        assert carried_chain(outcome.pictures["Before"]).text != mine
-    else:
-        *_, last = SHOWN[outcome.name]
-        written = outcome.run.outputs[last_reason(outcome)]["text"][0].split("\nWarning: ")[0]
-        assert carried_chain(outcome.pictures[last]).text == written
+        assert mine != written
+        written = mine
+    assert carried_chain(outcome.pictures[last]).text == written
 
 
 def last_reason(outcome: Outcome) -> str:
@@ -182,34 +193,62 @@ def test_the_template_trains_as_the_lesson_does(frontend: Frontend, outcome: Out
         assert [line for line in changes if line.partition(":")[0] not in UNLIKE_THE_LESSON] == []
 
 
-Rectangle = Sequence[float]
+def test_all_of_it_lies_in_the_window_with_nothing_over_it(outcome: Outcome) -> None:
+    for when in outcome.layouts.keys() - {AFTER_RUN}:  # a message may pop up then
+        assert outcome.layouts[when].hidden == [], when
+
+
+def test_its_texts_are_whole_and_can_be_read(outcome: Outcome) -> None:
+    settings = [widgets(node)["settings"] for node in outcome.workflow["nodes"] if node["type"] == "GoTTrain"]
+    for when, layout in outcome.layouts.items():
+        cut = [text for text in layout.cut if not any(long.startswith(text) for long in settings)]
+        assert cut == [], when
+        assert min(size for _, size in layout.texts) >= SMALLEST_TEXT, when
+        assert min(layout.contrasts) >= LEAST_CONTRAST, when
+
+
+def test_it_reads_from_left_to_right_and_no_link_is_behind_a_node(outcome: Outcome) -> None:
+    for when, layout in outcome.layouts.items():
+        assert layout.links == len(outcome.workflow["links"]), when
+        assert layout.backwards == [], when
+        assert layout.behind == [], when
+
+
+def test_no_node_covers_another_and_little_room_is_empty(outcome: Outcome) -> None:
+    for when, layout in outcome.layouts.items():
+        pairs = combinations(layout.nodes, 2)
+        assert [(one["name"], other["name"]) for one, other in pairs if overlap(one, other)] == [], when
+        assert layout.filled >= LEAST_FILLED, when
+
+
+def test_each_node_stands_in_one_group(outcome: Outcome) -> None:
+    sides = ("x", "y", "width", "height")
+    groups = [dict(zip(sides, group["bounding"], strict=True)) for group in outcome.workflow["groups"]]
+    for node in outcome.layouts[OPENED].nodes:
+        assert sum(inside(node, group) for group in groups) == 1, node["name"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_note_says_how_to_change_to_the_large_model(name: str) -> None:
+    notes = [node for node in read(name)["nodes"] if node["type"] == "MarkdownNote"]
+    text = "".join(note["widgets_values"][0] for note in notes)
+    assert [
+        word for word in ("GoT-6B", "GoT Import Checkpoint", "GoT Model Loader") if word not in text
+    ] == []
+
+
+Rectangle = dict[str, Any]
 
 
 def overlap(one: Rectangle, other: Rectangle) -> bool:
-    """Whether two rectangles of left, top, width, height share any area."""
     return all(
-        one[axis] < other[axis] + other[axis + 2] and other[axis] < one[axis] + one[axis + 2]
-        for axis in (0, 1)
+        one[start] < other[start] + other[length] and other[start] < one[start] + one[length]
+        for start, length in (("x", "width"), ("y", "height"))
     )
 
 
 def inside(one: Rectangle, other: Rectangle) -> bool:
     return all(
-        other[axis] <= one[axis] and one[axis] + one[axis + 2] <= other[axis] + other[axis + 2]
-        for axis in (0, 1)
+        other[start] <= one[start] and one[start] + one[length] <= other[start] + other[length]
+        for start, length in (("x", "width"), ("y", "height"))
     )
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_no_node_covers_another_and_each_stands_in_one_group(name: str) -> None:
-    workflow = read(name)
-    nodes = [
-        (*node["pos"][:1], node["pos"][1] - TITLE_HEIGHT, node["size"][0], node["size"][1] + TITLE_HEIGHT)
-        for node in workflow["nodes"]
-    ]
-    groups = [group["bounding"] for group in workflow["groups"]]
-    assert not any(overlap(one, other) for one, other in combinations(nodes, 2))
-    assert not any(overlap(one, other) for one, other in combinations(groups, 2))
-    assert [sum(inside(node, group) for group in groups) for node in nodes] == [1] * len(nodes)
-    assert all(group["title"] for group in workflow["groups"])
-    assert any(node["type"] == "MarkdownNote" for node in workflow["nodes"])

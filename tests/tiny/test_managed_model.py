@@ -11,7 +11,6 @@ from got_pack.got_models import quantization
 from got_pack.got_models.chain import ReasoningChain
 from got_pack.got_models.errors import GoTError
 from got_pack.nodes import _comfy
-from got_pack.nodes._folders import BUNDLED_NAME
 from got_pack.nodes._model import ManagedModel
 from got_pack.nodes.loaders import GoTModelLoader
 
@@ -34,15 +33,6 @@ def test_the_unets_weights_are_kept_as_the_loader_says(models: Path, choice: str
     assert model.unet.conv_in.weight.dtype == dtype
     assert model.unet.dtype == torch.float32
     assert model.vae.encoder.conv_in.weight.dtype == torch.float32
-
-
-def test_what_the_language_model_needs_is_said_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quantization, "LIBRARIES", {4: "a_library_that_nobody_has"})
-    assert GoTModelLoader.INPUT_TYPES()["optional"]["language_model"][0] == ["full", "8-bit"]
-    assert GoTModelLoader.VALIDATE_INPUTS(BUNDLED_NAME, "8-bit") is True
-    assert "needs a_library_that_nobody_has" in str(GoTModelLoader.VALIDATE_INPUTS(BUNDLED_NAME, "4-bit"))
-    assert "full, 8-bit, 4-bit; got '2-bit'" in str(GoTModelLoader.VALIDATE_INPUTS(BUNDLED_NAME, "2-bit"))
-    assert "There is no GoT checkpoint" in str(GoTModelLoader.VALIDATE_INPUTS("nothing", "full"))
 
 
 def test_a_language_model_without_its_library_is_refused_before_anything_loads(

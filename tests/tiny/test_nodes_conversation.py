@@ -1,4 +1,4 @@
-"""GoT Edit in Turns, as a workflow runs it, without ComfyUI: what the library's conversation gives."""
+"""Edit Image in Turns, as a workflow runs it, without ComfyUI: what the library's conversation gives."""
 
 from __future__ import annotations
 

@@ -82,6 +82,13 @@ def test_every_input_and_output_has_a_tooltip_and_every_node_a_description(name:
 
 
 @every_node
+def test_what_is_refused_before_a_run_is_said_once(name: str) -> None:
+    """ComfyUI repeats what VALIDATE_INPUTS answers for each input that it asks for."""
+    validate = getattr(got_pack.NODE_CLASS_MAPPINGS[name], "VALIDATE_INPUTS", None)
+    assert validate is None or len(inspect.signature(validate).parameters) == 1
+
+
+@every_node
 def test_what_few_need_is_folded_away_and_works_untouched(name: str) -> None:
     widgets = {
         key: (kind, options)

@@ -1,0 +1,55 @@
+"""How a workflow lies in the page, measured where it is rendered: nodes, links, the window and texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from .browser import Frontend
+
+WINDOW = {"width": 1600, "height": 1000}
+
+MEASURE = Path(__file__).with_name("measure.js").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What `measure.js` tells of the workflow that is open; rectangles in the graph's coordinates."""
+
+    nodes: list[dict[str, Any]]
+    hidden: list[str]
+    texts: list[tuple[str, float]]
+    cut: list[str]
+    links: int
+    behind: list[str]
+    backwards: list[str]
+    contrasts: list[float]
+    scale: float
+
+    @property
+    def filled(self) -> float:
+        """The nodes' share of the rectangle around them all."""
+        left, top = (min(node[axis] for node in self.nodes) for axis in "xy")
+        right = max(node["x"] + node["width"] for node in self.nodes)
+        bottom = max(node["y"] + node["height"] for node in self.nodes)
+        area: float = sum(node["width"] * node["height"] for node in self.nodes)
+        return area / ((right - left) * (bottom - top))
+
+
+def measure(page: Page) -> Layout:
+    page.wait_for_timeout(300)  # the page sets nodes and links right after it has drawn them once
+    return Layout(**page.evaluate(MEASURE))
+
+
+def measure_nodes_2(frontend: Frontend, workflow: dict[str, Any], name: str) -> Layout:
+    """The same workflow, opened as a template where nodes are elements."""
+    switch = "(on) => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
+    frontend.page.evaluate(switch, True)
+    frontend.load(workflow, name)
+    layout = measure(frontend.page)
+    frontend.page.evaluate(switch, False)
+    return layout
