@@ -61,8 +61,8 @@ def scale_widgets(advanced: bool = False) -> dict[str, Any]:
 @checked
 class GoTSSGMEncode:
     DESCRIPTION = (
-        "The Semantic-Spatial Guidance Module. The model reads the chain again: its words become semantic "
-        "guidance, its boxes spatial guidance, and the picture to edit reference guidance."
+        "Turns the plan into guidance for drawing: its words, its boxes, and the picture to edit. SSGM is "
+        "GoT's Semantic-Spatial Guidance Module."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = (
@@ -110,7 +110,7 @@ class GoTSSGMEncode:
                 "reference": (
                     "IMAGE",
                     {
-                        "tooltip": "The picture to edit; needed when the chain's task is edit. The model "
+                        "tooltip": "The picture to edit; needed when the plan is for an edit. The model "
                         "sees it squeezed to width x height. A batch gives a batch of guidance."
                     },
                 ),

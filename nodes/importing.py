@@ -16,9 +16,9 @@ imports = OutsideChanges(lambda name: new_checkpoint_folder(name).is_dir())
 @checked
 class GoTImportCheckpoint:
     DESCRIPTION = (
-        "Makes a checkpoint of the published GoT-6B, which comes in pieces and in a layout for training. "
-        "Run it once; if it is stopped, run it again and it goes on. Then refresh the page and choose the "
-        "checkpoint in GoT Model Loader."
+        "Gets GoT-6B, the large model that knows the world: downloads it if wished, and makes a checkpoint "
+        "of its pieces. Run it once; if it is stopped, run it again and it goes on. Then refresh the page "
+        "and choose the checkpoint in GoT Model Loader."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = ("convert checkpoint", "download model", "install model", "got-6b")

@@ -39,7 +39,8 @@ class GoTModelLoader:
                     checkpoint_names(),
                     {
                         "tooltip": "The bundled model draws simple shapes and runs anywhere. Others are "
-                        "folders in models/got, each with a got.json inside."
+                        "folders in models/got, each with a got.json inside; GoT Import Checkpoint gets "
+                        "GoT-6B."
                     },
                 ),
                 "dtype": (

@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 KEEP_MINE, TAKE_NEW = "keep mine", "take new"
 LAYOUT_SIZE = (512, 512)
 
-CHAIN_TOOLTIP = "The reasoning chain: the plan of the picture, in words and boxes."
-TEXT_TOOLTIP = "The chain's text, with each box right behind the words it belongs to."
+CHAIN_TOOLTIP = "The plan of the picture, in words and boxes."
+TEXT_TOOLTIP = "The plan as text, with each box right behind its words."
 
 
 @checked
 class GoTReason:
     DESCRIPTION = (
-        "Lets the model think before it draws: a prompt becomes a reasoning chain, prose in which every "
-        "important object is followed by a box. The words appear on the node as they are written."
+        "Plans the picture before it is drawn: the model writes down in plain words what will be in it and "
+        "where, with a box for every object. The plan appears on the node as it is written."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = (
@@ -80,7 +80,7 @@ class GoTReason:
                         "min": 0,
                         "max": 4096,
                         "advanced": True,
-                        "tooltip": "Longest chain, in tokens (a few letters each). "
+                        "tooltip": "Longest plan, in tokens (a few letters each). "
                         "0: the checkpoint's own limit.",
                     },
                 ),
@@ -202,8 +202,9 @@ class GoTReason:
 @checked
 class GoTEditChain:
     DESCRIPTION = (
-        "Holds your changes to a reasoning chain: moved boxes, other words. Without changes the chain passes "
-        "through. With nothing connected, the plan is the one that you draw and write in the editor."
+        "Lets you change the plan before it is drawn: move, add, rename, lock or remove boxes, or rewrite the "
+        "words. Without changes the plan passes through. With nothing connected, the plan is the one that you "
+        "draw and write in the editor."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = (
@@ -219,7 +220,7 @@ class GoTEditChain:
     RETURN_TYPES = ("GOT_CHAIN", "STRING", "IMAGE", "GOT_CHAIN")
     RETURN_NAMES = ("chain", "text", "layout", "locked")
     OUTPUT_TOOLTIPS = (
-        "The chain with your changes.",
+        "The plan with your changes.",
         TEXT_TOOLTIP,
         "The boxes with their words, on an empty ground.",
         "The locked boxes with their words alone, for the input 'locked' of another GoT Reason.",
@@ -236,15 +237,15 @@ class GoTEditChain:
                     {
                         "default": "",
                         "multiline": True,
-                        "tooltip": "Your version, written by the editor: JSON that holds the chain and the "
-                        "text of the chain it was made from. Empty it to start again from the incoming one.",
+                        "tooltip": "Your version, written by the editor: JSON that holds the plan and the "
+                        "text of the plan it was made from. Empty it to start again from the incoming one.",
                     },
                 ),
                 "when_upstream_changes": (
                     [KEEP_MINE, TAKE_NEW],
                     {
-                        "tooltip": "What to use once the incoming chain is no longer the one you changed. "
-                        "keep mine: your version. take new: the incoming chain, until you change that one.",
+                        "tooltip": "What to use once the incoming plan is no longer the one you changed. "
+                        "keep mine: your version. take new: the incoming plan, until you change that one.",
                     },
                 ),
             },
@@ -252,7 +253,7 @@ class GoTEditChain:
                 "chain": (
                     "GOT_CHAIN",
                     {
-                        "tooltip": "The chain to change, usually from GoT Reason. Without one, the plan is "
+                        "tooltip": "The plan to change, usually from GoT Reason. Without one, the plan is "
                         "yours alone: draw boxes in the editor and write what they hold."
                     },
                 ),
@@ -344,8 +345,8 @@ def _words(chain: ReasoningChain) -> str:
 @checked
 class GoTChainFromText:
     DESCRIPTION = (
-        "A reasoning chain that you write yourself. Put a box after the words it belongs to, as its top left "
-        "and bottom right corner in thousandths of the picture: a red circle (100,200),(400,500)."
+        "A plan that you write yourself. After the words for each object comes its box, as the top left and "
+        "the bottom right corner in thousandths of the picture: a red circle (100,200),(400,500)."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = ("layout", "boxes", "bounding box", "regional prompt", "plan", "manual layout")
@@ -368,7 +369,7 @@ class GoTChainFromText:
                     {
                         "multiline": True,
                         "default": "a red circle",
-                        "tooltip": "The sentence that the chain explains; the model reads both.",
+                        "tooltip": "The sentence that the plan is for; the model reads both.",
                     },
                 ),
                 "text": (
@@ -376,7 +377,7 @@ class GoTChainFromText:
                     {
                         "multiline": True,
                         "default": "On a white background there is a large red circle (312,312),(688,688).",
-                        "tooltip": "The chain. Corners are whole numbers from 0 to 999, x before y; a mask "
+                        "tooltip": "The plan. Corners are whole numbers from 0 to 999, x before y; a mask "
                         "colour in brackets may follow a box, such as (red).",
                     },
                 ),
@@ -386,7 +387,7 @@ class GoTChainFromText:
     def parse(self, task: str, prompt: str, text: str) -> dict[str, Any]:
         check_prompt(prompt)
         if not text.strip():
-            raise GoTError("The chain's text is empty. Describe the picture, with a box after each object.")
+            raise GoTError("The plan's text is empty. Describe the picture, with a box after each object.")
         chain = ReasoningChain.parse(text, task, prompt)
         return {"ui": shown(chain), "result": (chain,)}
 
@@ -394,14 +395,14 @@ class GoTChainFromText:
 @checked
 class GoTChainFromImage:
     DESCRIPTION = (
-        "Reads the reasoning chain from a PNG that was saved by a workflow with SSGM Encode, or by this "
-        "pack's command line."
+        "Takes the plan out of a picture that was drawn from one: a PNG that a workflow with SSGM Encode, or "
+        "this pack's command line, has saved."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = ("read layout", "plan from image")
     RETURN_TYPES = ("GOT_CHAIN", "STRING")
     RETURN_NAMES = ("chain", "text")
-    OUTPUT_TOOLTIPS = ("The chain that the picture was made from.", TEXT_TOOLTIP)
+    OUTPUT_TOOLTIPS = ("The plan that the picture was drawn from.", TEXT_TOOLTIP)
     OUTPUT_NODE = True
     FUNCTION = "read"
 
@@ -414,7 +415,7 @@ class GoTChainFromImage:
                     {
                         "image_upload": True,
                         "tooltip": "A PNG in ComfyUI's input folder. Upload the saved file itself: a copy "
-                        "made by another program may have lost the chain.",
+                        "made by another program may have lost the plan.",
                     },
                 ),
             }
@@ -437,7 +438,8 @@ class GoTChainFromImage:
 @checked
 class GoTChainToMasks:
     DESCRIPTION = (
-        "The boxes of a chain for the rest of ComfyUI: as masks, as pixel boxes, and with their words."
+        "The boxes of a plan for inpainting, regional prompts and detailers: as masks, as bounding boxes in "
+        "pixels, and with their words."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = ("region", "regional", "region masks", "boxes", "bounding box", "box to mask", "layout")
@@ -445,9 +447,9 @@ class GoTChainToMasks:
     RETURN_NAMES = ("masks", "boxes", "phrases", "layout")
     OUTPUT_IS_LIST = (False, False, True, False)
     OUTPUT_TOOLTIPS = (
-        "One mask per box, in the chain's order. A chain without boxes gives one empty mask.",
+        "One mask per box, in the plan's order. A plan without boxes gives one empty mask.",
         "All boxes of the picture in pixels: x and y of the top left corner, width, height.",
-        "The words of each box, as a list. A chain without boxes gives one empty text.",
+        "The words of each box, as a list. A plan without boxes gives one empty text.",
         "The boxes with their words, on an empty ground.",
     )
     FUNCTION = "convert"

@@ -75,7 +75,7 @@ class GoTSampler:
                     "BOOLEAN",
                     {
                         "default": True,
-                        "tooltip": "When editing: everything outside the chain's boxes is taken from the "
+                        "tooltip": "When editing: everything outside the plan's boxes is taken from the "
                         "source, with a soft edge. Without boxes, or when generating, it has no effect.",
                     },
                 ),
