@@ -245,7 +245,7 @@ def left_out(paths: list[str], folder: Path) -> list[str]:
 def test_the_archive_holds_all_that_runs(tmp_path: Path) -> None:
     files = ["__init__.py", "README.md", "LICENSE", "CHANGELOG.md", "requirements.txt", "pyproject.toml"]
     files += ["got_models/tiny/got.json", "got_models/tiny/unet/config.json", "workflows/example.json"]
-    for folder in ("lessons", "got_models", "nodes", "web", "locales"):
+    for folder in ("lessons", "got_models", "nodes", "web", "locales", "workflows", "subgraphs"):
         files += [path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*.*")]
     assert left_out(files, tmp_path) == []
 
