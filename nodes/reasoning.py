@@ -203,8 +203,8 @@ class GoTReason:
 class GoTEditChain:
     DESCRIPTION = (
         "Lets you change the plan before it is drawn: move, add, rename, lock or remove boxes, or rewrite "
-        "the words. Without changes the plan passes through. With nothing connected, the plan is the one that "
-        "you draw and write in the editor."
+        "the words. Without changes the plan passes through. With nothing connected, the plan is the one "
+        "that you draw and write in the editor."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = (
