@@ -18,9 +18,9 @@ const MODE = "when_upstream_changes";
 const TAKE_NEW = "take new";
 /** A property of the node, so that it is saved without a widget: false where the prompt is not to follow the plan. */
 const FOLLOWS = "prompt follows the plan";
-const MIN_HEIGHT = 440;
+const MIN_HEIGHT = 480;
 /** @type {[number, number]} */
-const SIZE = [460, 680];
+const SIZE = [460, 780];
 
 app.registerExtension({
     name: "GoT.ChainEditor",

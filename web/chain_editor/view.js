@@ -12,8 +12,8 @@ import { Toolbar } from "./toolbar.js";
 
 /** @typedef {import("./model.js").ChainModel} ChainModel */
 
-const START = "Draw a box, or write below what the picture shows.";
-const START_OR_RUN = "Run the workflow: the plan appears here. Or start with your own: draw a box, or write below.";
+const START = "Draw a box, or write what the picture shows.";
+const START_OR_RUN = "Run the workflow: the plan appears here. Or start with your own: draw a box, or write.";
 
 export class ChainView {
     toolbar = new Toolbar();
@@ -33,8 +33,13 @@ export class ChainView {
             class: "got-chain-editor", role: "group", "aria-label": "Chain editor", "data-testid": "got-chain-editor",
             tabindex: "-1",
         },
-        this.toolbar.element, this.bar.element, element("div", { class: "got-stage" }, this.canvas), this.numbers.element,
-        this.prompt.element, element("div", { class: "got-heading" }, "Plan"), this.prose.element, this.#message, this.menu.element,
+        this.toolbar.element, this.bar.element, element("div", { class: "got-stage" }, this.canvas),
+        element(
+            "div", { class: "got-panel" },
+            this.numbers.element, this.prompt.element, element("div", { class: "got-heading" }, "Plan"), this.prose.element,
+            this.#message,
+        ),
+        this.menu.element,
     );
 
     /**
