@@ -13,7 +13,7 @@ from ..got_models.errors import GoTError, printable, short_repr
 from ..got_models.layout import draw_layout
 from ..got_models.locks import only_regions
 from ..got_models.prompts import check_prompt
-from ._comfy import progress_bar, show_text, stop_if_interrupted
+from ._comfy import encodable, progress_bar, show_text, stop_if_interrupted
 from ._folders import input_file, input_files
 from ._inputs import checked, refusal, state, time_and_size
 from ._plans import shown
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 KEEP_MINE, TAKE_NEW = "keep mine", "take new"
 LAYOUT_SIZE = (512, 512)
+VARIED = 1.0  # the temperature of further plans where the first is the likeliest one
 
 CHAIN_TOOLTIP = "The plan of the picture, in words and boxes."
 TEXT_TOOLTIP = "The plan as text, with each box right behind its words."
@@ -135,6 +136,17 @@ class GoTReason:
                         "behind another GoT Reason, or from GoT Chain from Text."
                     },
                 ),
+                "variants": (
+                    "INT",
+                    {
+                        "default": 1,
+                        "min": 1,
+                        "max": 9,
+                        "tooltip": "How many plans to write, each with the next seed. The first goes on, and "
+                        "Edit Reasoning Chain shows all of them to choose from. Without a temperature "
+                        "above 0 the others are written at 1.",
+                    },
+                ),
             },
             "hidden": {"unique_id": "UNIQUE_ID"},
         }
@@ -150,6 +162,7 @@ class GoTReason:
         seed: int,
         image: Tensor | None = None,
         locked: ReasoningChain | None = None,
+        variants: int = 1,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         from ._images import image_to_pictures
@@ -170,33 +183,41 @@ class GoTReason:
                 "objects of a plan for the same task."
             )
         limit = max_new_tokens or model.settings.max_new_tokens
-        update = progress_bar(limit)
-        pieces: list[str] = []
-        tokens = count(1)
+        update = progress_bar(limit * variants)
 
-        def on_text(piece: str) -> None:
-            pieces.append(piece)
-            show_text("".join(pieces), unique_id)
+        def write(number: int) -> ReasoningChain:
+            pieces: list[str] = []
+            tokens = count(number * limit + 1)
 
-        def after_token() -> bool:
-            update(next(tokens), None)
-            return stop_if_interrupted()
+            def on_text(piece: str) -> None:
+                pieces.append(piece)
+                show_text("".join(pieces), unique_id)
 
-        sampled = temperature >= 0
-        chain = model.reason(
-            prompt,
-            picture,
-            task,
-            max_new_tokens=limit,
-            temperature=temperature if sampled else None,
-            top_p=top_p if sampled else None,
-            seed=seed,
-            locked=locked.regions if locked else (),
-            on_text=on_text,
-            should_stop=after_token,
-        )
-        update(limit, None)
-        return {"ui": shown(chain), "result": (chain, chain.text)}
+            def after_token() -> bool:
+                update(next(tokens), None)
+                return stop_if_interrupted()
+
+            warmth = VARIED if number and temperature <= 0 else temperature
+            chain = model.reason(
+                prompt,
+                picture,
+                task,
+                max_new_tokens=limit,
+                temperature=warmth if warmth >= 0 else None,
+                top_p=top_p if warmth >= 0 else None,
+                seed=(seed + number) % 2**64,
+                locked=locked.regions if locked else (),
+                on_text=on_text,
+                should_stop=after_token,
+            )
+            update((number + 1) * limit, None)
+            return chain
+
+        chain, *others = [write(number) for number in range(variants)]
+        ui = shown(chain)
+        if others:
+            ui["variants"] = encodable([plan.to_json() for plan in (chain, *others)])
+        return {"ui": ui, "result": (chain, chain.text)}
 
 
 @checked

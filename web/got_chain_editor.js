@@ -63,8 +63,9 @@ function addEditor(node) {
         editor.setAspect(pictureAspect(node));
         editor.setPicture("reference", referenceUrl(node));
     };
-    whenBrought(node, ({ chain, picture, written }) => {
+    whenBrought(node, ({ chain, variants, picture, written }) => {
         if (chain) editor.receive(chain);
+        if (variants) editor.offer(variants);
         if (picture) editor.setPicture("generated", picture);
         if (written !== undefined) editor.stream(written);
         lookAround();
@@ -95,6 +96,8 @@ function takeUp(type, detail, run, name) {
         bring(run, name, { written: null });
     } else if (type === "got_text" && from === sourceIn(run.prompt, name, "chain")) {
         bring(run, name, { written: detail.text });
+    } else if (type === "executed" && from === sourceIn(run.prompt, name, "chain")) {
+        bring(run, name, { variants: detail.output?.variants ?? [] });
     } else if (type === "executed" && from === name && detail.output?.upstream_chain) {
         bring(run, name, { chain: detail.output.upstream_chain[0], written: null });
     } else if (type === "executed" && image && drawsAfter(run.prompt, from, name, outputType)) {

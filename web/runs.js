@@ -14,6 +14,7 @@
  * @property {string | null} [written] what the model has written so far, here or upstream; null: it writes no more
  * @property {readonly import("./plan_view/saved.js").Plan[]} [plans] those that it has made
  * @property {unknown} [chain] the incoming one
+ * @property {readonly unknown[]} [variants] plans of one prompt, the incoming one among them
  * @property {string} [picture] the address of the one that was drawn
  */
 

@@ -83,6 +83,14 @@ def test_the_library_alone_writes_the_same(got: ManagedModel) -> None:
     assert chain == got.reason(PROMPT, temperature=1.5, top_p=0.9, seed=4, max_new_tokens=12)
 
 
+def test_several_plans_are_written_with_one_seed_after_the_other(got: ManagedModel) -> None:
+    answer = reason(got, seed=4, variants=3)
+    plans = answer["ui"]["variants"]
+    assert plans[0] == answer["result"][0].to_json() == reason(got, seed=4)["result"][0].to_json()
+    assert plans[2] == reason(got, seed=6, temperature=1.0)["result"][0].to_json()
+    assert "variants" not in reason(got)["ui"]
+
+
 def test_a_picture_makes_it_an_edit_and_of_a_batch_the_first_counts(got: ManagedModel) -> None:
     batch = pictures(2)
     chain = reason(got, batch)["result"][0]

@@ -407,6 +407,23 @@ test("a plan without words is no plan, and the one that came in can be had back"
     assert(!empty.emptied, "it was empty before");
 });
 
+test("of several plans of a prompt another one can be chosen, and undone", () => {
+    const model = modelOf(TEXT);
+    model.offer([json(TEXT), json(OTHER), json(TEXT), json("A star (1,2),(300,400).")]);
+    assert.deepEqual(model.variants.map(({ regions }) => regions.length), [2, 2, 1], "one that is there twice is shown once");
+    model.choose(2);
+    assert.equal(model.chain.regions[0].phrase, "A star");
+    assert.equal(JSON.parse(model.value).upstream, TEXT);
+    assert(!model.upstreamChanged);
+    assertConsistent(model);
+    model.choose(0);
+    assert.equal(model.value, "", "the incoming one needs no edit");
+    model.undo();
+    assert.equal(model.chain.regions[0].phrase, "A star");
+    model.undo();
+    assert.equal(model.chain.text, TEXT);
+});
+
 test("while the model writes, each box lands when it is complete", () => {
     const model = modelOf(OTHER);
     model.move("red", [0, 0, 9, 9]);

@@ -79,6 +79,11 @@ export class ChainEditor {
         this.attempt(() => this.model.receive(data));
     }
 
+    /** @param {readonly unknown[]} data plans of one prompt to choose from, each as `chainToJson` gives it */
+    offer(data) {
+        this.attempt(() => this.model.offer(data));
+    }
+
     /**
      * What the graph around the node says.
      * @param {boolean} connected whether a chain may come in
@@ -237,6 +242,10 @@ export class ChainEditor {
         const buttons = { ...toolbar.tools, ...numbers.align, ...numbers.distribute, large: toolbar.large };
         for (const [name, button] of Object.entries(buttons)) this.#on(button, "click", () => this.use(name));
         for (const field of numbers.fields) this.#on(field, "change", () => this.#setNumber(field));
+        this.#on(view.variants.element, "click", (event) => {
+            const button = /** @type {Element} */ (event.target).closest("button");
+            if (button) this.model.choose([...view.variants.element.children].indexOf(button));
+        });
         this.#on(view.bar.keepMine, "click", () => this.model.keepMine());
         this.#on(view.bar.takeNew, "click", () => this.model.takeNew());
         this.#on(view.bar.merge, "click", () => this.attempt(() => this.model.merge()));

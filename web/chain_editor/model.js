@@ -25,6 +25,8 @@ export const NEW_PHRASE = "a new object";
 export class ChainModel {
     /** @type {Chain | null} */
     incoming = null;
+    /** @type {readonly Chain[]} those that the model upstream has written of one prompt, the incoming one among them */
+    variants = [];
     /** Whether a chain may come in. */
     connected = false;
     /** What a plan is for that the artist makes alone: a new picture, or a change of one. */
@@ -175,6 +177,16 @@ export class ChainModel {
         this.incoming = chainFromJson(data);
         this.connected = true;
         this.streamed = null;
+        this.#onChange(false);
+    }
+
+    /**
+     * Several plans of one prompt, to choose from.
+     * @param {readonly unknown[]} data each as `chainToJson` gives it
+     */
+    offer(data) {
+        const chains = data.map(chainFromJson);
+        this.variants = chains.filter(({ text }, index) => chains.findIndex((chain) => chain.text === text) === index);
         this.#onChange(false);
     }
 
@@ -341,6 +353,17 @@ export class ChainModel {
     takeNew() {
         this.unreadable = null;
         this.#apply(null);
+    }
+
+    /**
+     * Goes on with another one of the plans of this prompt.
+     * @param {number} index
+     */
+    choose(index) {
+        const chain = this.variants[index];
+        const upstream = this.incoming?.text ?? "";
+        if (!this.editable || chain.text === this.chain.text) return;
+        this.#apply(chain.text === upstream ? null : { upstream, chain, draft: null, locked: [], levels: {}, origin: chain });
     }
 
     /** Locked regions stay, the rest is new. */

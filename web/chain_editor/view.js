@@ -9,6 +9,7 @@ import { Numbers } from "./numbers.js";
 import { PromptField } from "./prompt_field.js";
 import { Prose } from "./prose.js";
 import { Toolbar } from "./toolbar.js";
+import { Variants } from "./variants.js";
 
 /** @typedef {import("./model.js").ChainModel} ChainModel */
 
@@ -18,6 +19,7 @@ const START_OR_RUN = "Run the workflow: the plan appears here. Or start with you
 export class ChainView {
     toolbar = new Toolbar();
     bar = new Bar();
+    variants = new Variants();
     numbers = new Numbers();
     menu = new Menu();
     boxes = new Boxes();
@@ -33,7 +35,7 @@ export class ChainView {
             class: "got-chain-editor", role: "group", "aria-label": "Chain editor", "data-testid": "got-chain-editor",
             tabindex: "-1",
         },
-        this.toolbar.element, this.bar.element, element("div", { class: "got-stage" }, this.canvas),
+        this.toolbar.element, this.bar.element, this.variants.element, element("div", { class: "got-stage" }, this.canvas),
         element(
             "div", { class: "got-panel" },
             this.numbers.element, this.prompt.element, element("div", { class: "got-heading" }, "Plan"), this.prose.element,
@@ -55,6 +57,7 @@ export class ChainView {
         this.#start.textContent = model.connected && !model.emptied ? START_OR_RUN : START;
         this.toolbar.draw(model, selected);
         this.bar.draw(model);
+        this.variants.draw(model);
         this.boxes.draw(model, selected);
         this.numbers.draw(model, selected);
         this.prompt.draw(model);
@@ -79,7 +82,7 @@ export class ChainView {
 
     /** @param {number} aspect width over height */
     setAspect(aspect) {
-        this.canvas.style.setProperty("--got-aspect", String(aspect));
+        this.root.style.setProperty("--got-aspect", String(aspect));
     }
 
     remove() {

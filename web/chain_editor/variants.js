@@ -1,0 +1,45 @@
+/** Several plans of one prompt, as small pictures of their boxes to choose from. */
+
+import { element, setAttributes, shape } from "./elements.js";
+
+/**
+ * @typedef {import("./chain.js").Chain} Chain
+ * @typedef {import("./model.js").ChainModel} ChainModel
+ */
+
+export class Variants {
+    element = element("div", { class: "got-variants", role: "group", "aria-label": "Plans to choose from", hidden: "" });
+    /** @type {readonly Chain[]} */
+    #drawn = [];
+
+    /** @param {ChainModel} model */
+    draw(model) {
+        const { variants } = model;
+        this.element.hidden = variants.length < 2;
+        if (variants !== this.#drawn) {
+            this.#drawn = variants;
+            this.element.replaceChildren(...variants.map(thumbnail));
+        }
+        for (const [index, button] of [...this.element.children].entries()) {
+            setAttributes(button, { "aria-pressed": String(variants[index].text === model.chain.text) });
+            /** @type {HTMLButtonElement} */ (button).disabled = !model.editable;
+        }
+    }
+}
+
+/**
+ * @param {Chain} chain
+ * @param {number} index
+ * @param {readonly Chain[]} all
+ */
+function thumbnail({ regions, text }, index, all) {
+    const boxes = regions.map(({ box: [x1, y1, x2, y2], color }) => {
+        const box = shape("rect", { x: `${x1}`, y: `${y1}`, width: `${x2 - x1}`, height: `${y2 - y1}` });
+        box.style.stroke = color;
+        return box;
+    });
+    const words = regions.map(({ phrase }) => phrase).join(", ") || "no boxes";
+    const picture = shape("svg", { viewBox: "0 0 1000 1000", preserveAspectRatio: "none", "aria-hidden": "true" }, ...boxes);
+    const label = `Plan ${index + 1} of ${all.length}: ${words}`;
+    return element("button", { type: "button", "aria-label": label, title: text.replaceAll(/<\|.*?\|>/g, "") }, picture);
+}
