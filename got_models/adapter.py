@@ -171,6 +171,8 @@ def apply_adapter(
 ) -> None:
     """Change a model's weights in place by an adapter. The projectors follow the MLLM's strength.
 
+    What the model knows with it, its checkpoint cannot say.
+
     Raises:
         GoTError: the adapter was trained on a checkpoint with other parts or widths, or a strength cannot be
             used; nothing is changed.
@@ -182,6 +184,7 @@ def apply_adapter(
     for part, module in parts.items():
         change_part(part, module, adapter, _strength(part, mllm_strength, unet_strength), special_tokens)
     model.reasoner.cache.forget()
+    model.vocabulary = None
 
 
 def change_part(

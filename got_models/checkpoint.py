@@ -36,6 +36,7 @@ from .guidance import LARGEST_SIDE, LATENT_CHANNELS, SMALLEST_SIDE, VAE_FACTOR
 from .json_objects import read_json
 from .prompts import IMAGE_TOKENS
 from .ssgm import MASK_RULES
+from .vocabulary import Vocabulary, read_vocabulary
 from .whole_files import write_whole
 
 FORMAT_VERSION = 1
@@ -96,7 +97,8 @@ class CheckpointSettings:
     """The content of got.json.
 
     `vision_size`: side of the picture for the vision tower, in pixels. `mask_rule`: one of MASK_RULES; a
-    got.json without it, as all were at first, means the published one.
+    got.json without it, as all were at first, means the published one. `vocabulary`: what a checkpoint knows
+    that has learned little; most say nothing.
     """
 
     vision_size: int
@@ -105,11 +107,13 @@ class CheckpointSettings:
     tasks: dict[str, TaskSettings]
     format_version: int = FORMAT_VERSION
     mask_rule: str = MASK_RULES[0]
+    vocabulary: Vocabulary | None = None
 
 
 def write_settings(path: str | Path, settings: CheckpointSettings) -> None:
     """Write got.json into the checkpoint folder."""
-    content = json.dumps(asdict(settings), indent=2) + "\n"
+    entries = {key: value for key, value in asdict(settings).items() if value is not None}
+    content = json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
     write_whole(Path(path) / SETTINGS_FILE, content.encode())
 
 
@@ -139,6 +143,7 @@ def read_settings(path: str | Path) -> CheckpointSettings:
         tasks={name: _numbers(TaskSettings, TASK, tasks[name], file, f"the task {name!r}") for name in tasks},
         format_version=values["format_version"],
         mask_rule=values.get("mask_rule", MASK_RULES[0]),
+        vocabulary=read_vocabulary(file, values["vocabulary"]) if "vocabulary" in values else None,
     )
 
 

@@ -125,10 +125,13 @@ class Conversation:
                 return
             source = self.source
             chosen = replace(model.default_scales(chain.task), **(scales or {}))
-            guidance = self.encode(chain, size)
-            picture = model.sample(guidance, chosen, seed, steps, scheduler, on_step, should_stop)
-            if source is not None:
-                picture = finish_edit(picture, source, chain, keep_outside=keep_outside)
+            if source is not None and model.leaves_as_it_is(chain):
+                picture = source
+            else:
+                guidance = self.encode(chain, size)
+                picture = model.sample(guidance, chosen, seed, steps, scheduler, on_step, should_stop)
+                if source is not None:
+                    picture = finish_edit(picture, source, chain, keep_outside=keep_outside)
             self.show(chain, picture)
             yield Turn(source, chain, picture)
             chain = None

@@ -16,14 +16,14 @@ FEATHER = 1 / 64  # of the picture's short side
 
 
 def keep_outside_boxes(picture: Image.Image, source: Image.Image, regions: Sequence[Region]) -> Image.Image:
-    """The edited picture inside the boxes, with a soft edge, and its source, brought to its size, elsewhere.
+    """The source, and in its boxes, with a soft edge, the edited picture, brought to the source's size.
 
     A chain without boxes is about the whole picture: then nothing is kept.
     """
-    if source.size != picture.size:
-        source = source.resize(picture.size, Image.Resampling.LANCZOS)
+    if picture.size != source.size:
+        picture = picture.resize(source.size, Image.Resampling.LANCZOS)
     drawn, kept = (_to_tensor(image) for image in (picture, source))
-    pasted = paste(drawn, kept, edited_area(regions, (picture.height, picture.width)))
+    pasted = paste(drawn, kept, edited_area(regions, (source.height, source.width)))
     return Image.fromarray((pasted * 255).round().to(torch.uint8).numpy())
 
 

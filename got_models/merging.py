@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .adapter import apply_adapter, load_adapter
-from .checkpoint import PROJECTORS_FILE, check, part_shapes, read_shapes
+from .checkpoint import PROJECTORS_FILE, check, part_shapes, read_shapes, write_settings
 from .errors import GoTError
 from .importing.checksum import checksum
 from .importing.names import plain_mllm_name
@@ -34,8 +35,9 @@ def merge_adapter(
 ) -> None:
     """Make a checkpoint folder that gives what `checkpoint` gives with the adapter at these strengths.
 
-    Every tensor keeps its number format, and every other file is copied. It grows beside, and has its name
-    when it is whole; an interrupted merge is taken up where it stopped.
+    Every tensor keeps its number format, and every other file is copied; only what the checkpoint says it
+    knows is left out of got.json, because the adapter may have taught it more. It grows beside, and has its
+    name when it is whole; an interrupted merge is taken up where it stopped.
 
     Args:
         destination: the folder to make.
@@ -48,7 +50,7 @@ def merge_adapter(
     """
     if os.path.lexists(destination):
         raise GoTError(f"The destination {destination} exists already. Name a new folder.")
-    check(checkpoint)
+    settings = check(checkpoint)
     weights = _merged(checkpoint, adapter, mllm_strength, unet_strength)
     files = [file for file in sorted(checkpoint.rglob("*")) if file.is_file() and file.name != MANIFEST]
     sizes = {file.relative_to(checkpoint).as_posix(): file.stat() for file in files}
@@ -77,6 +79,8 @@ def merge_adapter(
                     staging.finish(name, checksum(target, partial(report, done)))
                 done += stat.st_size
                 on_progress(done, total)
+            if settings.vocabulary is not None:
+                write_settings(staging.folder, replace(settings, vocabulary=None))
             check(staging.folder)
             staging.publish()
     except (OSError, SafetensorError) as error:

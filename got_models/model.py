@@ -18,6 +18,8 @@ from .errors import GoTError
 from .guidance import BRANCHES, LARGEST_SIDE, SMALLEST_SIDE, VAE_FACTOR, Guidance, GuidanceScales
 from .json_objects import read_json
 from .loading import check_tokens, load_image_processor, load_part, load_tokenizer, loading, part_config
+from .notes import Note
+from .plan_check import check_picture, check_plan, stays_as_it_is
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -44,6 +46,9 @@ class GoTModel:
         device, dtype: where the parts go and what their weights are cast to when they load.
         mllm_bits: 8 or 4 for an MLLM whose weights are rounded when it loads (see `quantization`).
         unet_fp8: keep the UNet's weights in fp8; it computes in `dtype` all the same.
+
+    Attributes:
+        vocabulary: what the model knows; None: everything, or that is not known, as with an adapter.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class GoTModel:
         self.dtype = dtype
         self.mllm_bits = mllm_bits
         self.unet_fp8 = unet_fp8
+        self.vocabulary = settings.vocabulary
         self._kept_masks: dict[tuple[Mask, tuple[int, int]], Tensor] = {}  # the latest last
 
     @classmethod
@@ -172,6 +178,15 @@ class GoTModel:
             should_stop=should_stop,
         )
         return ReasoningChain.read(text, task, prompt)
+
+    def remarks(self, chain: ReasoningChain, picture: Image.Image | None = None) -> list[Note]:
+        """What is to be said about a plan before it is drawn, and about the picture to edit."""
+        said = check_plan(chain, self.vocabulary)
+        return said if picture is None else [*said, *check_picture(picture, self.vocabulary)]
+
+    def leaves_as_it_is(self, chain: ReasoningChain) -> bool:
+        """Whether an edit leaves its picture alone, because the model cannot tell where to change it."""
+        return stays_as_it_is(chain, self.vocabulary)
 
     @torch.no_grad()
     def encode(
@@ -364,8 +379,18 @@ def resize_result(picture: Image.Image, source_size: tuple[int, int], short_side
 def finish_edit(
     picture: Image.Image, source: Image.Image, chain: ReasoningChain, *, keep_outside: bool
 ) -> Image.Image:
-    """An edited picture with its source's aspect and, if wished, its source's pixels outside the boxes."""
+    """An edited picture: its source with the boxes drawn anew or, where nothing of it is to be kept, one with
+    its source's aspect and the short side that was drawn."""
     from .edit_area import keep_outside_boxes
 
-    picture = resize_result(picture, source.size, min(picture.size))
-    return keep_outside_boxes(picture, source, chain.regions) if keep_outside else picture
+    if keep_outside:
+        return keep_outside_boxes(picture, source, chain.regions)
+    return resize_result(picture, source.size, min(picture.size))
+
+
+def enlargement(drawn: tuple[int, int], source: tuple[int, int]) -> list[Note]:
+    """What is to be said where an edit is drawn smaller than its source; both (height, width) in pixels."""
+    if min(drawn) >= min(source):
+        return []
+    sizes = {"drawn": f"{drawn[1]} x {drawn[0]}", "size": f"{source[1]} x {source[0]}"}
+    return [Note("enlarged", **sizes)]

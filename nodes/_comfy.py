@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MODEL_FOLDER = "got"
 TRAINING_ROUTE = "/got/training/{name}"
+SETTINGS_ROUTE = "/got/own_settings"
+CHECK_ROUTE = "/got/plan_check"
 TEXT_EVENT = "got_text"
 DTYPES = ["auto", "float32", "bfloat16", "float16"]
 
@@ -44,6 +46,7 @@ def register() -> bool:
     import folder_paths
     from server import PromptServer
 
+    from ._answers import answer_check, answer_settings
     from ._runs import answer_page
 
     routes = PromptServer.instance.routes
@@ -61,6 +64,8 @@ def register() -> bool:
     folder_paths.add_model_folder_path(MODEL_FOLDER, os.path.join(folder_paths.models_dir, MODEL_FOLDER))
     PromptServer.instance.add_on_prompt_handler(lambda request: prepare(request, running_node))
     routes.get(TRAINING_ROUTE)(answer_page)
+    routes.get(SETTINGS_ROUTE)(answer_settings)
+    routes.post(CHECK_ROUTE)(answer_check)
     return True
 
 

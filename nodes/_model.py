@@ -190,6 +190,7 @@ class AdaptedModel(ManagedModel):
             mllm_bits=base.mllm_bits,
             unet_fp8=base.unet_fp8,
         )
+        self.vocabulary = None  # the adapter may have taught it more than the checkpoint says
         self.base = base
         self.adapter = adapter
         self.strengths = {"mllm": mllm_strength, "projectors": mllm_strength, "unet": unet_strength}

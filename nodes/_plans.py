@@ -2,25 +2,57 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from ..got_models.chain import ReasoningChain
 from ..got_models.errors import printable
+from ..got_models.notes import Note, said
 from ._comfy import encodable
 
+TRANSLATIONS = Path(__file__).parents[1] / "locales"
+LANGUAGES = ("zh",)
 
-def shown(*chains: ReasoningChain) -> dict[str, Any]:
-    """The `ui` of a node that has made these plans.
+
+def shown(*plans: tuple[ReasoningChain, Sequence[Note]]) -> dict[str, Any]:
+    """The `ui` of a node that has made plans, each with what is to be said about it.
 
     "plans" is for the page: each plan's text, and notes on it, each a text by language. "text" is for scripts
     that read ComfyUI's history: the plans with an empty line between them, then the notes.
     """
-    plans = [{"text": chain.text, "notes": notes(chain)} for chain in chains]
-    lines = [f"Warning: {note['en']}" for plan in plans for note in plan["notes"]]
-    report = "\n".join(["\n\n".join(chain.text for chain in chains), *lines])
-    return {"text": (printable(report),), "plans": encodable(plans)}
+    entries = [
+        {"text": chain.text, "notes": by_language([*chain.brief_warnings(), *notes])}
+        for chain, notes in plans
+    ]
+    lines = [f"Warning: {note['en']}" for entry in entries for note in entry["notes"]]
+    report = "\n".join(["\n\n".join(chain.text for chain, _ in plans), *lines])
+    return {"text": (printable(report),), "plans": encodable(entries)}
 
 
-def notes(chain: ReasoningChain) -> list[dict[str, str]]:
-    """What is to be said about a plan, by language; where there is no translation, in English alone."""
-    return [{"en": warning} for warning in chain.brief_warnings()]
+def told(notes: Sequence[Note]) -> dict[str, Any]:
+    """The `ui` of a node that has something to say besides its results; none: what it said before is over."""
+    return {"notes": by_language(notes)}
+
+
+def by_language(sentences: Sequence[str]) -> list[dict[str, str]]:
+    """Each sentence in all languages that it is there in."""
+    return [
+        {"en": str(sentence)}
+        | {
+            language: said(translations(language)[sentence.key], sentence.values, language)
+            for language in LANGUAGES
+            if isinstance(sentence, Note)
+        }
+        for sentence in sentences
+    ]
+
+
+@cache
+def translations(language: str) -> dict[str, str]:
+    """The sentences of `notes` in a language, by their keys."""
+    text = (TRANSLATIONS / language / "notes.json").read_text(encoding="utf-8")
+    sentences: dict[str, str] = json.loads(text)
+    return sentences

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain import ReasoningChain
 from ..got_models.commands.options import SCHEDULERS
+from ..got_models.notes import Note
 from ..got_models.prompts import check_prompt
 from ._comfy import progress_bar, show_text, stop_if_interrupted
 from ._inputs import checked
@@ -149,6 +150,7 @@ class GoTConverse:
         model.make_room_for(size)
         scales = {"semantic": semantic_scale, "spatial": spatial_scale, "reference": reference_scale}
         chains: list[ReasoningChain] = []
+        remarks: list[list[Note]] = []
         pictures: list[Image.Image] = []
         each = steps or defaults.steps
         update, preview = progress_bar(turns * each), previews(model)
@@ -174,9 +176,13 @@ class GoTConverse:
             on_text=on_text,
         ):
             chains.append(turn.chain)
+            remarks.append(model.remarks(turn.chain, turn.source))
             store_chain(turn.chain, extra_pnginfo, unique_id)
             pictures.append(turn.picture)
             pieces.append("\n\n")
         update(turns * each, None)
         text = "\n\n".join(chain.text for chain in chains)
-        return {"ui": shown(*chains), "result": (pictures_to_image(pictures), chains, text)}
+        return {
+            "ui": shown(*zip(chains, remarks, strict=True)),
+            "result": (pictures_to_image(pictures), chains, text),
+        }

@@ -12,6 +12,7 @@ from ..got_models.characters import clean
 from ..got_models.errors import GoTError, printable, short_repr
 from ..got_models.layout import draw_layout
 from ..got_models.locks import only_regions
+from ..got_models.plan_check import check_plan
 from ..got_models.prompts import check_prompt
 from ._comfy import encodable, progress_bar, show_text, stop_if_interrupted
 from ._folders import input_file, input_files
@@ -214,7 +215,7 @@ class GoTReason:
             return chain
 
         chain, *others = [write(number) for number in range(variants)]
-        ui = shown(chain)
+        ui = shown((chain, model.remarks(chain, picture)))
         if others:
             ui["variants"] = encodable([plan.to_json() for plan in (chain, *others)])
         return {"ui": ui, "result": (chain, chain.text)}
@@ -410,7 +411,7 @@ class GoTChainFromText:
         if not text.strip():
             raise GoTError("The plan's text is empty. Describe the picture, with a box after each object.")
         chain = ReasoningChain.parse(text, task, prompt)
-        return {"ui": shown(chain), "result": (chain,)}
+        return {"ui": shown((chain, check_plan(chain))), "result": (chain,)}
 
 
 @checked
@@ -453,7 +454,7 @@ class GoTChainFromImage:
 
     def read(self, image: str) -> dict[str, Any]:
         chain = read_chain(input_file(image))
-        return {"ui": shown(chain), "result": (chain, chain.text)}
+        return {"ui": shown((chain, check_plan(chain))), "result": (chain, chain.text)}
 
 
 @checked

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.commands.options import SCHEDULERS
+from ..got_models.notes import Note
 from ._comfy import latent_previews, progress_bar, result_device, stop_if_interrupted
 from ._inputs import checked
+from ._plans import told
 from .guidance import EncodedPlan, scale_widgets, split
 
 if TYPE_CHECKING:
@@ -23,8 +25,8 @@ MOST_PICTURES = 64
 @checked
 class GoTSampler:
     DESCRIPTION = (
-        "Draws the picture. An edited picture gets the shape of its source, with the short side of the size "
-        "that was drawn."
+        "Draws the picture. An edit comes back at the size of its source, drawn anew inside the plan's "
+        "boxes; the node says so where what was drawn is smaller and had to be enlarged."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = ("generate image", "edit image", "image editing", "layout to image")
@@ -76,7 +78,8 @@ class GoTSampler:
                     {
                         "default": True,
                         "tooltip": "When editing: everything outside the plan's boxes is taken from the "
-                        "source, with a soft edge. Without boxes, or when generating, it has no effect.",
+                        "source, at its full size and with a soft edge. Off: all of the picture is the drawn "
+                        "one, at the size that was drawn. When generating, it has no effect.",
                     },
                 ),
                 "batch_size": (
@@ -104,10 +107,16 @@ class GoTSampler:
         reference_scale: float,
         keep_outside_boxes: bool,
         batch_size: int = 1,
-    ) -> tuple[dict[str, Tensor], Tensor]:
+    ) -> dict[str, Any]:
         import torch
 
+        from ..got_models.model import enlargement
+
         plan = guidance
+        if plan.source is not None and model.leaves_as_it_is(plan.chain):
+            untouched = {"samples": plan.guidance.reference.repeat(batch_size, 1, 1, 1)}
+            image = plan.source.repeat(batch_size, 1, 1, 1)
+            return {"ui": told([Note("left_as_it_is")]), "result": (untouched, image)}
         model.make_room_for(plan.guidance.size)
         scales = plan.scales(semantic_scale, spatial_scale, reference_scale)
         steps = steps or model.settings.tasks[plan.chain.task].steps
@@ -135,7 +144,10 @@ class GoTSampler:
 
         # 3. Bring an edit to the shape of its source, and put back what was not to change.
         samples, image = finish(plan, samples, pictures, batch_size, keep_outside_boxes)
-        return {"samples": samples}, image
+        notes: list[Note] = []
+        if plan.source is not None and keep_outside_boxes:
+            notes = enlargement(plan.guidance.size, (plan.source.shape[1], plan.source.shape[2]))
+        return {"ui": told(notes), "result": ({"samples": samples}, image)}
 
 
 def previews(model: ManagedModel) -> Callable[[Tensor], Any]:
@@ -161,8 +173,9 @@ def finish(
 ) -> tuple[Tensor, Tensor]:
     """The unscaled latents [n, 4, h, w] and the IMAGE that leave the sampler.
 
-    A generated picture stays as it is. An edited one takes its source's aspect; outside the chain's boxes,
-    image and latents are the source's if that is wished. The batch of sources was drawn `repeats` times.
+    A generated picture stays as it is. An edited one is its source, drawn anew inside the chain's boxes, and
+    so are its latents; if nothing is to be kept, it has its source's aspect and the drawn short side.
+    The batch of sources was drawn `repeats` times.
     """
     from ..got_models.edit_area import edited_area, paste, paste_latents
     from ..got_models.model import resize_result
@@ -170,16 +183,13 @@ def finish(
 
     if plan.source is None:
         return samples, pictures_to_image(pictures)
-    height, width = plan.source.shape[1:3]
-    image = pictures_to_image(
-        [resize_result(picture, (width, height), min(picture.size)) for picture in pictures]
-    )
+    height, width = size = (plan.source.shape[1], plan.source.shape[2])
     if not keep_outside_boxes:
-        return samples, image
+        shaped = [resize_result(picture, (width, height), min(picture.size)) for picture in pictures]
+        return samples, pictures_to_image(shaped)
     regions = plan.chain.regions
-    size = (image.shape[1], image.shape[2])
-    source = resize_image(plan.source, size).repeat(repeats, 1, 1, 1)
-    image = paste(image, source, edited_area(regions, size))
+    drawn = resize_image(pictures_to_image(pictures), size)
+    image = paste(drawn, plan.source.repeat(repeats, 1, 1, 1), edited_area(regions, size))
     reference = plan.guidance.reference.repeat(repeats, 1, 1, 1)
     samples = paste_latents(samples, reference, edited_area(regions, plan.guidance.size))
     return samples, image

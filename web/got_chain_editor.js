@@ -1,5 +1,6 @@
 /**
  * Puts the chain editor on Edit Reasoning Chain, and takes it away with the node.
+ * @typedef {import("./chain_editor/chain.js").Chain} Chain
  * @typedef {import("./chain_editor/graph.js").GraphNode} GraphNode
  * @typedef {import("./runs.js").Run} Run
  */
@@ -8,7 +9,10 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { sourceOfInput, targetsOf } from "./chain_editor/graph.js";
 import { ChainEditor } from "./chain_editor/controller.js";
+import { checkpointOf } from "./checkpoints.js";
+import { inLanguage } from "./language.js";
 import { addElement, addStyle, chainCallback, widgetOf } from "./node_element.js";
+import { PlanCheck } from "./plan_check.js";
 import { drawsAfter, sourceIn } from "./prompt.js";
 import { bring, onRuns, STOPS, whenBrought } from "./runs.js";
 
@@ -48,7 +52,9 @@ function addEditor(node) {
             node.setProperty(FOLLOWS, follows);
             noteInGraphHistory();
         },
+        drawn: () => check.ask(settledChain(editor), checkpointAround(node)),
     });
+    const check = new PlanCheck((notes) => editor.view.remark(notes.map(inLanguage)));
 
     saved.hidden = saved.options.hidden = true;  // the canvas and Nodes 2.0 each have their own
     saved.computeSize = () => [0, -4];  // older frontends leave room for hidden widgets; 4 is the gap behind each
@@ -75,11 +81,33 @@ function addEditor(node) {
     chainCallback(mode, "callback", readWidgets);
     chainCallback(node, "onConnectionsChange", lookAround);
     chainCallback(node, "onConfigure", readWidgets);
-    chainCallback(node, "onRemoved", () => editor.dispose());
+    chainCallback(node, "onRemoved", () => {
+        editor.dispose();
+        check.dispose();
+    });
     editor.element.addEventListener("pointerenter", () => {  // other nodes do not tell when they change
         lookAround();
         editor.model.followTask();
+        check.ask(settledChain(editor), checkpointAround(node));
     });
+}
+
+/**
+ * @param {ChainEditor} editor
+ * @returns {Chain | null} null: there is none, or it is being written
+ */
+function settledChain({ model }) {
+    return model.blank || model.streamed !== null || model.draft ? null : model.chain;
+}
+
+/**
+ * The checkpoint that is to draw the plan, or else the one that made it; null: what it knows is not known.
+ * @param {GraphNode} node
+ */
+function checkpointAround(node) {
+    const readers = [...targetsOf(node, 0), sourceOfInput(node, "chain")?.node];
+    const checkpoint = readers.map((reader) => reader && checkpointOf(reader)).find(Boolean);
+    return checkpoint && !checkpoint.adapted ? checkpoint.name : null;
 }
 
 /**

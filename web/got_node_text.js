@@ -1,10 +1,12 @@
 /** Shows on a node what it says of its work, as text and nothing else. */
 
 import { app } from "../../scripts/app.js";
+import { inLanguage } from "./language.js";
 import { addElement, addStyle, growTo } from "./node_element.js";
+import { notesFrom } from "./plan_view/saved.js";
 import { bring, onRuns, whenBrought } from "./runs.js";
 
-const NODES = new Set(["GoTImportCheckpoint"]);
+const NODES = new Set(["GoTImportCheckpoint", "GoTSampler"]);
 const EVENT = "got_text";
 const MIN_HEIGHT = 72;
 
@@ -12,8 +14,10 @@ app.registerExtension({
     name: "GoT.NodeText",
     init() {
         addStyle(new URL("./node_text.css", import.meta.url).href);
-        onRuns((type, { node, text }, run) => {
-            if (type === EVENT && run) bring(run, node, { text });
+        onRuns((type, { node, display_node: shown = node, text, output }, run) => {
+            if (!run) return;
+            if (type === EVENT) bring(run, node, { text });
+            if (type === "executed" && output?.notes) bring(run, shown, { text: notesFrom(output.notes).map(inLanguage).join("\n") });
         });
     },
     /** @param {import("./chain_editor/graph.js").GraphNode} node */
@@ -22,8 +26,9 @@ app.registerExtension({
         /** @type {HTMLElement | undefined} */
         let element;
         whenBrought(node, ({ text }) => {
-            if (text === undefined) return;
+            if (text === undefined || !(text || element)) return;
             element ??= addText(node);
+            element.hidden = !text;
             element.textContent = text;
             element.scrollTop = element.scrollHeight;
         });

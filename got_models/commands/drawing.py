@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from PIL import Image
 from tqdm import tqdm
@@ -16,7 +16,7 @@ from tqdm import tqdm
 from ..chain import ReasoningChain
 from ..prompts import check_prompt
 from ..whole_files import check_writable, write_files
-from .inputs import print_warnings, read_chain
+from .inputs import print_notes, print_warnings, read_chain
 from .options import load_model
 from .outputs import Drawing
 
@@ -53,6 +53,7 @@ def run_drawing(
     following: ReasoningChain | None = chain or reason(partial(model.reason, prompt, source))
     drawings: list[Drawing] = []
     while following is not None:
+        print_notes(model.remarks(following, conversation.source))
         changed = {name: scale for name, scale in given.items() if scale is not None}
         drawing = draw(
             model,
@@ -116,23 +117,17 @@ def draw(
 ) -> Drawing:
     """Draw a chain; scales, steps and size (height, width) default to the checkpoint's own for the task.
 
-    An edited picture takes the aspect of its source, with the short side of the size it was drawn at, and
-    outside the chain's boxes it is the source, unless `keep_outside` is false. In a conversation the model
-    reads the chain behind what has been said and drawn before.
+    An edit is its source outside the chain's boxes and has its size; with `keep_outside` false it has the
+    source's aspect and the short side of the size that it was drawn at. In a conversation the model reads the
+    chain behind what has been said and drawn before.
     """
-    from ..model import finish_edit
+    from ..model import enlargement, finish_edit
 
+    defaults = model.settings.tasks[chain.task]
     scales = scales or model.default_scales(chain.task)
-    steps = steps or model.settings.tasks[chain.task].steps
-    guidance = conversation.encode(chain, size) if conversation else model.encode(chain, source, size)
-    height, width = guidance.size
-    with tqdm(desc="drawing", total=steps, unit=" steps", leave=False) as bar:
-
-        def on_step(step: Step) -> None:
-            bar.update()
-
-        picture = model.sample(guidance, scales, seed, steps, scheduler, on_step)
-    settings = {
+    steps = steps or defaults.steps
+    height, width = size = size or (defaults.height, defaults.width)
+    settings: dict[str, Any] = {
         "seed": seed,
         "steps": steps,
         "scheduler": scheduler,
@@ -141,6 +136,18 @@ def draw(
         "checkpoint": model.path.name,
     }
     if source is not None:
-        picture = finish_edit(picture, source, chain, keep_outside=keep_outside)
         settings["keep_outside_boxes"] = keep_outside
+        if model.leaves_as_it_is(chain):
+            return Drawing(chain, source, settings)
+        if keep_outside:
+            print_notes(enlargement(size, (source.height, source.width)))
+    guidance = conversation.encode(chain, size) if conversation else model.encode(chain, source, size)
+    with tqdm(desc="drawing", total=steps, unit=" steps", leave=False) as bar:
+
+        def on_step(step: Step) -> None:
+            bar.update()
+
+        picture = model.sample(guidance, scales, seed, steps, scheduler, on_step)
+    if source is not None:
+        picture = finish_edit(picture, source, chain, keep_outside=keep_outside)
     return Drawing(chain, picture, settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..chain import ReasoningChain
@@ -22,5 +23,10 @@ def read_chain(path: Path, task: str, prompt: str) -> ReasoningChain:
 
 def print_warnings(chain: ReasoningChain) -> None:
     """What was written that could not be used, on stderr."""
-    for warning in chain.brief_warnings():
-        print(f"warning: {printable(warning)}", file=sys.stderr)
+    print_notes(chain.brief_warnings())
+
+
+def print_notes(sentences: Sequence[str]) -> None:
+    """What is to be said about a plan or a picture, on stderr."""
+    for sentence in sentences:
+        print(f"warning: {printable(sentence)}", file=sys.stderr)

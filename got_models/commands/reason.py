@@ -8,7 +8,7 @@ from pathlib import Path
 from ..characters import clean
 from ..pictures import open_picture
 from ..prompts import check_prompt
-from .inputs import print_warnings, read_chain
+from .inputs import print_notes, print_warnings, read_chain
 from .options import Subparsers, add_model_options, load_model
 
 
@@ -37,3 +37,4 @@ def run(arguments: argparse.Namespace) -> None:
     )
     print()
     print_warnings(chain)
+    print_notes(model.remarks(chain, source))

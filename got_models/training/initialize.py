@@ -21,6 +21,7 @@ from ..prompts import SPECIAL_TOKENS, TokenIds, add_special_tokens, instruction
 from ..shapes.edits import sample_edit
 from ..shapes.language import plural, sample_generation
 from ..shapes.scene import NEW_COLOR, NEW_SHAPE, PICTURE_SIZE
+from ..shapes.vocabulary import shapes_vocabulary
 from ..ssgm import SemanticSpatialGuidance
 from .vae_initialization import pass_colors
 
@@ -116,6 +117,7 @@ def bundled_settings() -> CheckpointSettings:
             ),
             "edit": TaskSettings(semantic=3.0, spatial=2.0, reference=1.5, steps=50, width=side, height=side),
         },
+        vocabulary=shapes_vocabulary(),
     )
 
 

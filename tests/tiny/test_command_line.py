@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from got_models.__main__ import main
 from got_models.chain import ReasoningChain
 from got_models.commands.options import BUNDLED_CHECKPOINT, SCHEDULERS
+from got_models.edit_area import edited_area
 
 ROOT = Path(__file__).parents[2]
 PROMPT = "a red circle above a blue square"
@@ -288,15 +289,29 @@ def test_generate_writes_the_same_four_files_for_the_same_seed(
     assert chain.text in output and str(first / "image.png") in output
 
 
-def test_edit_gives_the_result_the_aspect_of_its_source(checkpoint: Path, tmp_path: Path) -> None:
-    Image.new("RGB", (200, 100), "red").save(tmp_path / "source.png")
-    (tmp_path / "chain.txt").write_text("Nothing to outline.")  # a chain without a box is allowed
+@pytest.mark.parametrize("said", ["A red circle (250,250),(500,500).", "Nothing to outline."])
+def test_an_edit_of_a_photo_keeps_its_size_and_every_byte_outside_the_boxes(
+    said: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = Image.effect_noise((600, 301), 90).convert("RGB")
+    source.save(tmp_path / "source.png")
+    (tmp_path / "chain.txt").write_text(said)
     options = ["--checkpoint", checkpoint, "--chain", tmp_path / "chain.txt", "--steps", 1, "--size", "64x64"]
-    command = ["edit", tmp_path / "source.png", "make it red", *options, "--out", tmp_path / "out"]
+    command = ["edit", tmp_path / "source.png", "make the cat red", *options, "--out", tmp_path / "out"]
     assert main([str(argument) for argument in command]) == 0
-    assert Image.open(tmp_path / "out/image.png").size == (128, 64)
+    drawn = Image.open(tmp_path / "out/image.png")
     chain = ReasoningChain.load(tmp_path / "out/chain.json")
-    assert (chain.task, chain.prompt, chain.regions) == ("edit", "make it red", ())
+    assert (chain.task, chain.prompt) == ("edit", "make the cat red")
+    outside = (
+        edited_area(chain.regions, (301, 600)).numpy() == 0 if chain.regions else np.full((301, 600), True)
+    )
+    assert (np.asarray(drawn)[outside] == np.asarray(source)[outside]).all()
+    assert (drawn.tobytes() == source.tobytes()) == (not chain.regions)
+    told = capsys.readouterr().err
+    assert "warning: The bundled model has not learned: cat." in told
+    assert "has not learned to look at pictures like this one" in told
+    assert ("Drawn at 64 x 64 and enlarged to the picture's 600 x 301" in told) == bool(chain.regions)
+    assert ("so the picture stays as it is" in told) == (not chain.regions)
 
 
 @pytest.mark.parametrize("keep", [True, False])
@@ -321,7 +336,7 @@ def test_edit_draws_what_the_nodes_draw(keep: bool, checkpoint: Path, tmp_path: 
     got = ManagedModel.from_pretrained(checkpoint)
     chain = PackChain.parse(CHAIN, "edit", "make it red")
     plan, *_ = GoTSSGMEncode().encode(got, chain, 64, 64, reference=pictures_to_image([source]))
-    _, image = GoTSampler().sample(got, plan, 3, 2, "euler", -1.0, -1.0, -1.0, keep)
+    _, image = GoTSampler().sample(got, plan, 3, 2, "euler", -1.0, -1.0, -1.0, keep)["result"]
     saved = (255.0 * image[0].numpy()).clip(0, 255).astype(np.uint8)  # as ComfyUI's Save Image does
     assert np.array_equal(np.asarray(drawn), saved)
     kept = source.resize(drawn.size, Image.Resampling.LANCZOS)

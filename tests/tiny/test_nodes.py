@@ -53,10 +53,14 @@ def encode(
     return GoTSSGMEncode().encode(got, chain, **{"width": 64, "height": 64, **changes}, reference=reference)
 
 
-def sample(got: ManagedModel, plan: EncodedPlan, **changes: Any) -> tuple[torch.Tensor, torch.Tensor]:
+def sampler_answer(got: ManagedModel, plan: EncodedPlan, **changes: Any) -> dict[str, Any]:
     widgets = {"seed": 3, "steps": 2, "scheduler": "euler", "keep_outside_boxes": True, "batch_size": 1}
     scales = {"semantic_scale": -1.0, "spatial_scale": -1.0, "reference_scale": -1.0}
-    latent, image = GoTSampler().sample(got, plan, **{**widgets, **scales, **changes})
+    return GoTSampler().sample(got, plan, **{**widgets, **scales, **changes})
+
+
+def sample(got: ManagedModel, plan: EncodedPlan, **changes: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    latent, image = sampler_answer(got, plan, **changes)["result"]
     return latent["samples"], image
 
 
@@ -276,8 +280,39 @@ def test_an_edit_has_the_shape_of_its_source(got: ManagedModel) -> None:
     source = pictures(1, 60, 90)
     plan, *_ = encode(got, EDIT, source)
     samples, image = sample(got, plan, steps=1)
-    assert image.shape == (1, 64, 96, 3)
+    assert image.shape == (1, 60, 90, 3)
     assert samples.shape == (1, 4, 8, 8)
+    assert sample(got, plan, steps=1, keep_outside_boxes=False)[1].shape == (1, 64, 96, 3), "as it was drawn"
+
+
+def test_an_edit_of_a_photo_keeps_it_outside_the_boxes_and_says_what_was_enlarged(got: ManagedModel) -> None:
+    source = pictures(2, 301, 600)
+    plan, *_ = encode(got, EDIT, source)
+    _, image = sample(got, plan, steps=1)
+    outside = edited_area(EDIT.regions, (301, 600)) == 0
+    assert torch.equal(image[:, outside], source[:, outside])
+    (note,) = sampler_answer(got, plan, steps=1)["ui"]["notes"]
+    assert note["en"].startswith("Drawn at 64 x 64 and enlarged to the picture's 600 x 301")
+    assert "600 x 301" in note["zh"]
+    small, *_ = encode(got, EDIT, pictures(1, 60, 90))
+    assert sampler_answer(got, small, steps=1)["ui"]["notes"] == []
+
+
+def test_an_edit_without_a_box_gives_the_picture_back_and_says_why(got: ManagedModel) -> None:
+    source = pictures(2, 70, 90)
+    plan, *_ = encode(got, ReasoningChain.parse("It becomes green.", "edit", "make it green"), source)
+    answer = sampler_answer(got, plan, steps=1, batch_size=2)
+    latent, image = answer["result"]
+    assert torch.equal(image, source[[0, 1, 0, 1]])
+    assert torch.equal(latent["samples"], plan.guidance.reference[[0, 1, 0, 1]])
+    assert "the picture stays as it is" in answer["ui"]["notes"][0]["en"]
+
+
+def test_what_the_model_has_not_learned_is_told_with_the_plan(got: ManagedModel) -> None:
+    (plan,) = reason(got, pictures(1), prompt="paint the cat red")["ui"]["plans"]
+    told = " ".join(note["en"] for note in plan["notes"])
+    assert "has not learned: cat." in told
+    assert "has not learned to look at pictures like this one" in told
 
 
 def test_each_picture_of_a_batch_is_edited_and_keeps_its_own_surroundings(got: ManagedModel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -75,7 +76,12 @@ def test_pictures_keep_their_source_outside_the_boxes_and_nothing_of_it_inside()
     assert keep_outside_boxes(drawn, source, ()).tobytes() == drawn.tobytes()
 
 
-def test_a_source_of_another_size_is_brought_to_that_of_the_picture() -> None:
-    drawn, source = picture(1, 64, 32), Image.new("RGB", (200, 100), (9, 8, 7))
+@pytest.mark.parametrize("size", [(1500, 1001), (64, 32), (31, 47)])
+def test_a_photo_keeps_its_size_and_outside_the_boxes_every_byte(size: tuple[int, int]) -> None:
+    drawn, source = picture(1, 128, 128), picture(2, *size)
     kept = keep_outside_boxes(drawn, source, REGIONS)
-    assert kept.size == (64, 32) and kept.getpixel((0, 0)) == (9, 8, 7)
+    assert kept.size == size
+    area = edited_area(REGIONS, size[::-1]).numpy()
+    assert (np.asarray(kept)[area == 0] == np.asarray(source)[area == 0]).all()
+    enlarged = np.asarray(drawn.resize(size, Image.Resampling.LANCZOS))
+    assert (np.asarray(kept)[area == 1] == enlarged[area == 1]).all()

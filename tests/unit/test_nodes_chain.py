@@ -13,7 +13,7 @@ from got_pack.got_models.chain import Box, ReasoningChain
 from got_pack.got_models.commands.outputs import Drawing
 from got_pack.got_models.errors import GoTError, printable
 from got_pack.nodes import _png
-from got_pack.nodes._plans import shown
+from got_pack.nodes._plans import shown, translations
 from got_pack.nodes._png import prepare, store_chain
 from got_pack.nodes.conversation import GoTConverse
 from got_pack.nodes.reasoning import (
@@ -168,15 +168,17 @@ def test_a_chain_typed_in_is_read_strictly() -> None:
 
 def test_what_looks_like_coordinates_in_my_text_is_told_on_the_node() -> None:
     answer = GoTChainFromText().parse("generate", "a circle", "A circle [100,200,400,500].")
-    text, warning = answer["ui"]["text"][0].split("\nWarning: ")
+    text, warning, no_box = answer["ui"]["text"][0].split("\nWarning: ")
     assert warning.startswith("'[100,200,400,500]' looks like coordinates")
-    assert answer["ui"]["plans"] == [{"text": text, "notes": [{"en": warning}]}]
+    (plan,) = answer["ui"]["plans"]
+    assert (plan["text"], plan["notes"][0]) == (text, {"en": warning})
+    assert plan["notes"][1] == {"en": no_box, "zh": translations("zh")["no_box"]}
     assert answer["result"][0].regions == ()
 
 
 def test_a_plan_is_shown_in_a_form_that_can_be_sent_and_logged() -> None:
     chain = ReasoningChain.read("A \x1b star (1,2),(300,400) and \udcff <|box_end|>.", "generate", "a star")
-    ui = shown(chain, MINE)
+    ui = shown((chain, []), (MINE, []))
     json.dumps(ui, ensure_ascii=False).encode()
     assert [plan["text"] for plan in ui["plans"]] == [printable(chain.text), MINE.text]
     assert "\x1b" not in ui["text"][0]

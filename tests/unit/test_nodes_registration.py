@@ -135,6 +135,8 @@ class Routes(list):
     def get(self, path):
         return lambda handler: self.append(types.SimpleNamespace(path=path, handler=handler))
 
+    post = get
+
 routes = Routes([types.SimpleNamespace(prefix="/static")])  # some of aiohttp's have no path
 server = types.SimpleNamespace(routes=routes, add_on_prompt_handler=lambda handler: None)
 sys.modules["comfy.model_management"] = types.ModuleType("comfy.model_management")
@@ -169,7 +171,7 @@ def test_of_two_copies_the_first_registers_and_the_other_names_both(
         timeout=300,
     )
     count = len(got_pack.NODE_CLASS_MAPPINGS)
-    assert result.stdout.splitlines() == [f"{count} {count} ./web 1", "0 0 None 1"]
+    assert result.stdout.splitlines() == [f"{count} {count} ./web 3", "0 0 None 3"]
     (line,) = [line for line in result.stderr.splitlines() if "twice" in line]
     assert line.index(folders[0]) < line.index(folders[1])
 

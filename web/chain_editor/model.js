@@ -11,7 +11,6 @@ import {
 import {
     beside, editFromValue, editToValue, indexOf, inOrder, keepLocked, levelsIn, mergeRegions, originOf, withPrompt, written,
 } from "./edit.js";
-import { History } from "./history.js";
 import { updatedPrompt } from "./prompt_update.js";
 
 /**
@@ -43,7 +42,12 @@ export class ChainModel {
     /** @type {{value: string, message: string} | null} a saved value that is no edit */
     unreadable = null;
 
-    #history;
+    /** @type {(Edit | null)[]} */
+    #undo = [];
+    /** @type {(Edit | null)[]} */
+    #redo = [];
+    /** @type {string | null} the kind of the last edit, if the next one of that kind belongs to it */
+    #kind = null;
     #onChange;
     #onStep;
 
@@ -54,7 +58,6 @@ export class ChainModel {
     constructor(onChange, onStep = () => {}) {
         this.#onChange = onChange;
         this.#onStep = onStep;
-        this.#history = new History(onStep);
     }
 
     // What is shown
@@ -103,11 +106,11 @@ export class ChainModel {
     }
 
     get canUndo() {
-        return this.#history.canUndo;
+        return this.#undo.length > 0;
     }
 
     get canRedo() {
-        return this.#history.canRedo;
+        return this.#redo.length > 0;
     }
 
     /**
@@ -153,7 +156,9 @@ export class ChainModel {
     /** Takes over a value that was set from outside: loaded, pasted, or brought back by the graph's undo. */
     set value(value) {
         if (value === this.value) return;
-        this.#history.clear();
+        this.#undo = [];
+        this.#redo = [];
+        this.#kind = null;
         this.edit = null;
         this.unreadable = null;
         try {
@@ -325,15 +330,17 @@ export class ChainModel {
 
     /** Ends a run of edits that are undone together. */
     seal() {
-        this.#history.seal();
+        if (this.#kind === null) return;
+        this.#kind = null;
+        this.#onStep();
     }
 
     undo() {
-        this.#goTo(this.#history.undo(this.edit));
+        this.#step(this.#undo, this.#redo);
     }
 
     redo() {
-        this.#goTo(this.#history.redo(this.edit));
+        this.#step(this.#redo, this.#undo);
     }
 
     // When the incoming chain is no longer the one that was edited
@@ -402,15 +409,24 @@ export class ChainModel {
      */
     #apply(edit, kind = null) {
         if (JSON.stringify(edit) === JSON.stringify(this.edit)) return this.#onChange(true);
-        this.#history.add(this.edit, kind);
+        if (kind !== this.#kind) this.seal();
+        if (this.#kind === null) this.#undo.push(this.edit);
+        this.#redo = [];
+        this.#kind = kind;
         this.edit = edit;
         this.#onChange(true);
         if (kind === null) this.#onStep();
     }
 
-    /** @param {Edit | null | undefined} edit of the history; undefined: there is none */
-    #goTo(edit) {
+    /**
+     * @param {(Edit | null)[]} from
+     * @param {(Edit | null)[]} to
+     */
+    #step(from, to) {
+        const edit = from.pop();
         if (edit === undefined) return;
+        this.seal();
+        to.push(this.edit);
         this.edit = edit;
         this.#onChange(true);
         this.#onStep();

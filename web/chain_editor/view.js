@@ -29,6 +29,7 @@ export class ChainView {
     #start = element("div", { class: "got-start" });
     canvas = element("div", { class: "got-canvas" }, this.picture, this.boxes.svg, this.boxes.labels, this.#start);
     #message = element("div", { class: "got-message", role: "status", "aria-live": "polite" });
+    #remarks = element("ul", { class: "got-plan-notes", role: "status", "aria-live": "polite", hidden: "" });
     root = element(
         "div",
         {
@@ -39,7 +40,7 @@ export class ChainView {
         element(
             "div", { class: "got-panel" },
             this.numbers.element, this.prompt.element, element("div", { class: "got-heading" }, "Plan"), this.prose.element,
-            this.#message,
+            this.#remarks, this.#message,
         ),
         this.menu.element,
     );
@@ -68,6 +69,12 @@ export class ChainView {
         const problem = draft?.message || warning;
         this.#message.textContent = message || problem || (model.streamed ? "The plan is being written" : "");
         this.#message.classList.toggle("got-wrong", message ? wrong : Boolean(problem));
+    }
+
+    /** @param {readonly string[]} sentences what is to be said about the plan */
+    remark(sentences) {
+        this.#remarks.hidden = sentences.length === 0;
+        this.#remarks.replaceChildren(...sentences.map((sentence) => element("li", {}, sentence)));
     }
 
     /**

@@ -22,8 +22,17 @@ export function plansFrom(value) {
     if (!Array.isArray(value)) return [];
     return value.slice(0, MOST).filter((plan) => isText(plan?.text)).map(({ text, notes }) => ({
         text,
-        notes: (Array.isArray(notes) ? notes : []).slice(0, MOST).filter((note) => isText(note?.en)).map(noteFrom),
+        notes: notesFrom(notes),
     }));
+}
+
+/**
+ * @param {unknown} value
+ * @returns {Note[]} what is a note there
+ */
+export function notesFrom(value) {
+    if (!Array.isArray(value)) return [];
+    return value.slice(0, MOST).filter((note) => isText(note?.en)).map(noteFrom);
 }
 
 /**

@@ -1,0 +1,58 @@
+"""What is said to people about plans and pictures: sentences that can be said in other languages too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+ENGLISH = {
+    "unknown_words": "{name} has not learned: {words}. It knows {things}.",
+    "unknown_picture": (
+        "{name} has not learned to look at pictures like this one. It knows flat {objects} on an even "
+        "ground: what it plans and draws here is a guess."
+    ),
+    "too_many": "The prompt asks for {asked} things. {name} draws at most {most}.",
+    "another_count": "Things that the prompt asks for: {asked}. Boxes in the plan: {boxes}.",
+    "no_box": "The plan has no box, so nothing is held in its place.",
+    "no_box_to_edit": "The plan has no box: the whole picture may change.",
+    "left_as_it_is": (
+        "The plan has no box that could be read, so the picture stays as it is. Say in other words what is "
+        "to change, or write a box into the plan."
+    ),
+    "same_place": "{one} and {other} have the same place: one of them will be missing.",
+    "overlap": "{one} and {other} overlap. {name} has only ever seen things side by side.",
+    "dark_mask": "The mask of {one} is {color}, which cannot be seen on black. Choose a brighter colour.",
+    "alike_masks": "The masks of {one} and {other}, {color} and {near}, can hardly be told apart.",
+    "enlarged": (
+        "Drawn at {drawn} and enlarged to the picture's {size}: what has changed is softer than the rest."
+    ),
+}
+"""Each sentence by its key, with a name in braces for each of its values."""
+
+Value = str | Mapping[str, str]
+"""A text, or one for each language."""
+
+
+class Note(str):
+    """A sentence: itself the English one.
+
+    Attributes:
+        key: which one it is.
+        values: what stands in it.
+    """
+
+    key: str
+    values: Mapping[str, Value]
+
+    def __new__(cls, key: str, **values: Value) -> Note:
+        note = super().__new__(cls, said(ENGLISH[key], values, "en"))
+        note.key, note.values = key, values
+        return note
+
+
+def said(template: str, values: Mapping[str, Value], language: str) -> str:
+    """A sentence in a language, English standing in for values that have no such text."""
+    texts = {
+        name: value if isinstance(value, str) else value.get(language, value["en"])
+        for name, value in values.items()
+    }
+    return template.format_map(texts)

@@ -1,0 +1,74 @@
+"""What the page asks about checkpoints and plans, and what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from ..got_models.chain import LARGEST_FILE, ReasoningChain
+from ..got_models.errors import GoTError
+from ..got_models.plan_check import check_plan
+from ._comfy import encodable
+from ._folders import checkpoint_folder
+from ._plans import by_language
+
+if TYPE_CHECKING:
+    from aiohttp.web import Request, Response
+
+    from ..got_models.checkpoint import CheckpointSettings
+
+
+async def answer_settings(request: Request) -> Response:
+    """What a checkpoint's own settings are, by its name in the list of GoT Model Loader."""
+    from aiohttp import web
+
+    name = request.query.get("checkpoint", "")
+    return web.json_response(await asyncio.to_thread(own_settings, name))
+
+
+async def answer_check(request: Request) -> Response:
+    """What is to be said about a plan: notes, each a text by language."""
+    from aiohttp import web
+
+    text = (await request.content.read(LARGEST_FILE + 1)) if request.can_read_body else b""
+    return web.json_response(await asyncio.to_thread(notes_on, text))
+
+
+def own_settings(name: str) -> dict[str, Any]:
+    """The settings that a widget's 0 or -1 stands for, by task; {} if there is no such checkpoint."""
+    settings = _settings(name)
+    if settings is None:
+        return {}
+    return {
+        task: {**asdict(own), "max_new_tokens": settings.max_new_tokens}
+        for task, own in settings.tasks.items()
+    }
+
+
+def notes_on(question: bytes) -> list[dict[str, str]]:
+    """
+    Args:
+        question: JSON that holds a "chain", as `ReasoningChain.to_json` gives it, and perhaps the name of the
+            "checkpoint" that is to draw it. About anything else there is nothing to be said.
+    """
+    try:
+        asked: Any = json.loads(question) if len(question) <= LARGEST_FILE else None
+        chain = ReasoningChain.from_json(asked["chain"])
+    except (ValueError, TypeError, KeyError, RecursionError):  # GoTError is a ValueError
+        return []
+    settings = _settings(asked.get("checkpoint"))
+    notes: list[dict[str, str]] = encodable(by_language(check_plan(chain, settings and settings.vocabulary)))
+    return notes
+
+
+def _settings(name: Any) -> CheckpointSettings | None:
+    from ..got_models.checkpoint import read_settings
+
+    if not isinstance(name, str):
+        return None
+    try:
+        return read_settings(checkpoint_folder(name))
+    except (GoTError, OSError):
+        return None

@@ -1,0 +1,47 @@
+/** Asks the server what is to be said about a plan that is being edited. */
+
+import { api } from "../../scripts/api.js";
+import { chainToJson } from "./chain_editor/chain.js";
+import { notesFrom } from "./plan_view/saved.js";
+
+/**
+ * @typedef {import("./chain_editor/chain.js").Chain} Chain
+ * @typedef {import("./plan_view/saved.js").Note} Note
+ */
+
+const PAUSE = 400;  // milliseconds without another question
+
+export class PlanCheck {
+    #asked = "";
+    #pause = 0;
+    #show;
+
+    /** @param {(notes: readonly Note[]) => void} show */
+    constructor(show) {
+        this.#show = show;
+    }
+
+    /**
+     * @param {Chain | null} chain null: there is nothing to be asked about
+     * @param {string | null} checkpoint that is to draw it; null: not known
+     */
+    ask(chain, checkpoint) {
+        const question = chain ? JSON.stringify({ chain: chainToJson(chain), checkpoint }) : "";
+        if (question === this.#asked) return;
+        this.#asked = question;
+        clearTimeout(this.#pause);
+        if (!question) this.#show([]);
+        else this.#pause = setTimeout(() => this.#send(question), PAUSE);
+    }
+
+    dispose() {
+        clearTimeout(this.#pause);
+    }
+
+    /** @param {string} question */
+    async #send(question) {
+        const answer = await api.fetchApi("/got/plan_check", { method: "POST", body: question }).catch(() => null);
+        const notes = answer?.ok ? notesFrom(await answer.json()) : [];
+        if (question === this.#asked) this.#show(notes);
+    }
+}
