@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain import LARGEST_FILE, ReasoningChain
 from ..got_models.errors import GoTError
+from ..got_models.json_objects import read_json
 from ..got_models.plan_check import check_plan
 from ._comfy import encodable
 from ._folders import checkpoint_folder
@@ -41,10 +42,8 @@ def own_settings(name: str) -> dict[str, Any]:
     settings = _settings(name)
     if settings is None:
         return {}
-    return {
-        task: {**asdict(own), "max_new_tokens": settings.max_new_tokens}
-        for task, own in settings.tasks.items()
-    }
+    writing = {"max_new_tokens": settings.max_new_tokens, **_temperature(name)}
+    return {task: {**asdict(own), **writing} for task, own in settings.tasks.items()}
 
 
 def notes_on(question: bytes) -> list[dict[str, str]]:
@@ -61,6 +60,20 @@ def notes_on(question: bytes) -> list[dict[str, str]]:
     settings = _settings(asked.get("checkpoint"))
     notes: list[dict[str, str]] = encodable(by_language(check_plan(chain, settings and settings.vocabulary)))
     return notes
+
+
+def _temperature(name: str) -> dict[str, float]:
+    """At which the language model writes by itself; 0: always the likeliest word."""
+    from ..got_models.configs import GENERATION
+    from ..got_models.entries import check_entries
+
+    file = checkpoint_folder(name) / "mllm" / "generation_config.json"
+    try:
+        config = read_json(file)
+        check_entries(file, config, GENERATION)
+    except (GoTError, OSError):
+        return {}
+    return {"temperature": config.get("temperature") or 1.0 if config.get("do_sample") else 0.0}
 
 
 def _settings(name: Any) -> CheckpointSettings | None:

@@ -24,7 +24,7 @@ def shown(*plans: tuple[ReasoningChain, Sequence[Note]]) -> dict[str, Any]:
     that read ComfyUI's history: the plans with an empty line between them, then the notes.
     """
     entries = [
-        {"text": chain.text, "notes": by_language([*chain.brief_warnings(), *notes])}
+        {"text": chain.text, "notes": by_language([*notes, *chain.brief_warnings()])}
         for chain, notes in plans
     ]
     lines = [f"Warning: {note['en']}" for entry in entries for note in entry["notes"]]
