@@ -8,8 +8,8 @@ import { seeded } from "./random.mjs";
 
 const PICTURE = { width: 420, height: 420 };
 
-const wanted = ([left, top, right, bottom], { full = 110, short = 20, first = false } = {}) =>
-    ({ box: { left, top, right, bottom }, full, short, first });
+const wanted = ([left, top, right, bottom], { full = 110, short = 20, first = false, kept = null } = {}) =>
+    ({ box: { left, top, right, bottom }, full, short, first, kept });
 const rectangle = ({ left, top, width }) => ({ left, top, right: left + width, bottom: top + LABEL_HEIGHT });
 
 /** @returns how much of all labels lies over other labels, and the rectangles */
@@ -59,6 +59,14 @@ test("where 64 boxes stand close, labels shrink to numbers and none lies over an
     assert.equal(shared, 0);
     assert.equal(places[27].short, false, "the chosen one keeps its words");
     assert(places.filter(({ short }) => short).length > 40);
+});
+
+test("while one box is dragged, the labels of the others stay where they are", () => {
+    const other = wanted([40, 100, 140, 200]);
+    const [kept] = placeLabels([other], PICTURE);
+    const { places, shared } = placed([{ ...other, kept }, wanted([40, 100, 140, 200], { first: true })]);
+    assert.deepEqual(places[0], kept);
+    assert.equal(shared, 0);
 });
 
 test("labels of random plans do not meet", () => {

@@ -27,6 +27,8 @@ export class Boxes {
     /** @type {SVGElement | undefined} the rectangle of a new box, or around those to choose */
     #drawn;
     #size = { width: 0, height: 0 };
+    /** @type {Map<string, import("./labels.js").Place>} where the labels stand */
+    #placeOf = new Map();
     #groups = shape("g", {});
     #guides = shape("g", { class: "got-guides" });
     #handles = shape("g", { class: "got-handles" });
@@ -69,7 +71,7 @@ export class Boxes {
     preview(boxes, guides) {
         this.#regions = this.#regions.map((region) => ({ ...region, box: boxes.get(region.color) ?? region.box }));
         for (const [color, box] of boxes) place(/** @type {SVGElement} */ (this.#boxOf.get(color)), box);
-        this.#placeLabels();
+        this.#placeLabels(boxes);
         const [box] = boxes.values();
         this.#placeHandles(box);
         this.showGuides(guides);
@@ -161,7 +163,8 @@ export class Boxes {
         }
     }
 
-    #placeLabels() {
+    /** @param {ReadonlyMap<string, Box> | null} moving those whose labels go with them, while all others stay */
+    #placeLabels(moving = null) {
         const { width, height } = this.#size;
         if (!width) return;
         const labels = this.#regions.map(({ color }) => /** @type {HTMLElement} */ (this.#labelOf.get(color)));
@@ -169,6 +172,7 @@ export class Boxes {
             box: { left: (x1 * width) / 1000, top: (y1 * height) / 1000, right: (x2 * width) / 1000, bottom: (y2 * height) / 1000 },
             ...widthsOf(labels[index], width),
             first: this.#selected.includes(color),
+            kept: moving && !moving.has(color) ? this.#placeOf.get(color) ?? null : null,
         }));
         for (const [index, place] of placeLabels(wanted, this.#size).entries()) {
             const { style, classList } = labels[index];
@@ -176,6 +180,7 @@ export class Boxes {
             style.top = `${place.top}px`;
             style.width = `${place.width}px`;
             classList.toggle("got-short", place.short);
+            this.#placeOf.set(this.#regions[index].color, place);
         }
     }
 

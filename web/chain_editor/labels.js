@@ -14,6 +14,7 @@
  * @property {number} full
  * @property {number} short
  * @property {boolean} first whether it is placed before others, and never without words
+ * @property {Place | null} kept where it stands already and stays
  *
  * @typedef {{left: number, top: number, width: number, short: boolean}} Place
  */
@@ -32,11 +33,11 @@ const MOST_STEPS = 12;
  * @returns {Place[]} in the order of `wanted`
  */
 export function placeLabels(wanted, picture) {
-    /** @type {Rectangle[]} */
-    const taken = [];
     /** @type {Map<Wanted, Place>} */
-    const places = new Map();
-    const inTurn = [...wanted.filter(({ first }) => first), ...wanted.filter(({ first }) => !first)];
+    const places = new Map(wanted.flatMap((label) => (label.kept ? [[label, label.kept]] : [])));
+    const taken = [...places.values()].map(({ left, top, width }) => rectangleAt(left, top, width));
+    const others = wanted.filter(({ kept }) => !kept);
+    const inTurn = [...others.filter(({ first }) => first), ...others.filter(({ first }) => !first)];
     for (const label of inTurn) {
         const { rectangle, short } = bestPlace(label, wanted, taken, picture);
         taken.push(rectangle);
