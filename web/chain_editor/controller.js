@@ -2,13 +2,13 @@
 
 import { boxMenu, doBoxCommand } from "./box_commands.js";
 import { ChainError } from "./chain.js";
-import { element } from "./elements.js";
+import { colorOf, element } from "./elements.js";
 import { withNumber } from "./geometry.js";
 import { Keyboard } from "./keyboard.js";
 import { LargeView } from "./large_view.js";
 import { ChainModel } from "./model.js";
 import { Pointer } from "./pointer.js";
-import { copyProse } from "./prose.js";
+import { listenToProse, listenToPrompt } from "./typing.js";
 import { ChainView } from "./view.js";
 
 /**
@@ -19,6 +19,11 @@ import { ChainView } from "./view.js";
  * @typedef {{
  *     edited: (value: string) => void, stepped: () => void, followed: (follows: boolean) => void, drawn: () => void,
  * }} Host
+ *
+ * Listens for as long as the editor is there.
+ * @typedef {<Name extends keyof HTMLElementEventMap>(
+ *     target: Element, name: Name, listener: (event: HTMLElementEventMap[Name]) => void,
+ * ) => void} Listen
  */
 
 const NEW_BOX = /** @type {const} */ ([350, 350, 650, 650]);
@@ -237,8 +242,12 @@ export class ChainEditor {
         }
         this.#on(view.root, "focusout", () => this.model.seal());
         this.#listenToBoxes();
-        this.#listenToProse();
-        this.#listenToPrompt();
+        listenToProse(this, this.#on.bind(this));
+        listenToPrompt(this, this.#on.bind(this));
+        this.#on(view.prompt.follows, "change", () => {
+            this.#host.followed(view.prompt.follows.checked);
+            this.attempt(() => this.model.followPlan(view.prompt.follows.checked));
+        });
         const { toolbar, numbers } = view;
         const buttons = { ...toolbar.tools, ...numbers.align, ...numbers.distribute, large: toolbar.large };
         for (const [name, button] of Object.entries(buttons)) this.#on(button, "click", () => this.use(name));
@@ -271,52 +280,7 @@ export class ChainEditor {
         });
     }
 
-    #listenToProse() {
-        const text = this.view.prose.element;
-        this.#on(text, "input", (event) => {
-            if (!/** @type {InputEvent} */ (event).isComposing) this.#type();
-        });
-        this.#on(text, "compositionend", () => this.#type());
-        this.#on(text, "beforeinput", (event) => this.#onNativeUndo(event));
-        this.#on(text, "click", (event) => {
-            const color = colorOf(event.target);
-            this.select(color ? [color] : []);
-        });
-        this.#on(text, "copy", (event) => copyProse(event));
-        this.#on(text, "cut", (event) => {
-            copyProse(event);
-            if (!this.model.editable) return;
-            document.getSelection()?.deleteFromDocument();
-            this.#type();
-        });
-    }
-
-    #listenToPrompt() {
-        const { field, follows } = this.view.prompt;
-        const type = (/** @type {string} */ text) => {
-            if (this.model.editable) this.attempt(() => this.model.writePrompt(text));
-        };
-        this.#on(field, "input", (event) => {
-            if (!/** @type {InputEvent} */ (event).isComposing && field.value.trim()) type(field.value);
-        });
-        this.#on(field, "compositionend", () => type(field.value));
-        this.#on(field, "change", () => {
-            if (!field.value.trim()) type("");  // not before: whoever empties the field may want to type another one
-            this.view.prompt.reset();
-        });
-        this.#on(field, "beforeinput", (event) => this.#onNativeUndo(event));
-        this.#on(follows, "change", () => {
-            this.#host.followed(follows.checked);
-            this.attempt(() => this.model.followPlan(follows.checked));
-        });
-    }
-
-    /**
-     * @template {keyof HTMLElementEventMap} Name
-     * @param {Element} target
-     * @param {Name} name
-     * @param {(event: HTMLElementEventMap[Name]) => void} listener
-     */
+    /** @type {Listen} */
     #on(target, name, listener) {
         target.addEventListener(name, /** @type {EventListener} */ (listener), { signal: this.#listeners.signal });
     }
@@ -383,22 +347,6 @@ export class ChainEditor {
         this.view.menu.open(boxMenu(this.model, this.selected), point, (command) => this.use(command));
     }
 
-    // Words
-
-    #type() {
-        this.#message = "";
-        if (!this.model.editable) return;
-        this.model.write(this.view.prose.text);
-    }
-
-    /** @param {InputEvent} event */
-    #onNativeUndo(event) {
-        if (!event.inputType.startsWith("history")) return;
-        event.preventDefault();
-        if (event.inputType === "historyUndo") this.undo();
-        else this.redo();
-    }
-
     startRename() {
         const region = this.selected.length === 1 ? this.model.region(this.selected[0]) : null;
         if (!region || !this.model.editable || this.#renaming || this.model.isLocked(region.color)) return;
@@ -438,9 +386,4 @@ function holdsFocus(editor) {
 /** @param {DOMRect} rectangle */
 function middle({ left, top, width, height }) {
     return { x: left + width / 2, y: top + height / 2 };
-}
-
-/** @param {EventTarget | null} target */
-function colorOf(target) {
-    return target instanceof Element ? target.closest("[data-color]")?.getAttribute("data-color") ?? null : null;
 }

@@ -53,6 +53,14 @@ export function setAttributes(target, attributes) {
     for (const [name, value] of Object.entries(attributes)) target.setAttribute(name, value);
 }
 
+/**
+ * The colour of the region that something on the page belongs to.
+ * @param {EventTarget | null} target
+ */
+export function colorOf(target) {
+    return target instanceof Element ? target.closest("[data-color]")?.getAttribute("data-color") ?? null : null;
+}
+
 /** @param {keyof typeof ICONS} name */
 export function icon(name) {
     const path = shape("path", { d: ICONS[name] });

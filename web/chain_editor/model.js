@@ -11,6 +11,7 @@ import {
 import {
     beside, editFromValue, editToValue, indexOf, inOrder, keepLocked, levelsIn, mergeRegions, originOf, withPrompt, written,
 } from "./edit.js";
+import { History } from "./history.js";
 import { updatedPrompt } from "./prompt_update.js";
 
 /**
@@ -42,12 +43,7 @@ export class ChainModel {
     /** @type {{value: string, message: string} | null} a saved value that is no edit */
     unreadable = null;
 
-    /** @type {(Edit | null)[]} */
-    #undo = [];
-    /** @type {(Edit | null)[]} */
-    #redo = [];
-    /** @type {string | null} the kind of the last edit, if the next one of that kind belongs to it */
-    #kind = null;
+    #history;
     #onChange;
     #onStep;
 
@@ -58,6 +54,7 @@ export class ChainModel {
     constructor(onChange, onStep = () => {}) {
         this.#onChange = onChange;
         this.#onStep = onStep;
+        this.#history = new History(onStep);
     }
 
     // What is shown
@@ -106,11 +103,11 @@ export class ChainModel {
     }
 
     get canUndo() {
-        return this.#undo.length > 0;
+        return this.#history.canUndo;
     }
 
     get canRedo() {
-        return this.#redo.length > 0;
+        return this.#history.canRedo;
     }
 
     /**
@@ -156,9 +153,7 @@ export class ChainModel {
     /** Takes over a value that was set from outside: loaded, pasted, or brought back by the graph's undo. */
     set value(value) {
         if (value === this.value) return;
-        this.#undo = [];
-        this.#redo = [];
-        this.#kind = null;
+        this.#history.clear();
         this.edit = null;
         this.unreadable = null;
         try {
@@ -330,17 +325,15 @@ export class ChainModel {
 
     /** Ends a run of edits that are undone together. */
     seal() {
-        if (this.#kind === null) return;
-        this.#kind = null;
-        this.#onStep();
+        this.#history.seal();
     }
 
     undo() {
-        this.#step(this.#undo, this.#redo);
+        this.#goTo(this.#history.undo(this.edit));
     }
 
     redo() {
-        this.#step(this.#redo, this.#undo);
+        this.#goTo(this.#history.redo(this.edit));
     }
 
     // When the incoming chain is no longer the one that was edited
@@ -409,24 +402,15 @@ export class ChainModel {
      */
     #apply(edit, kind = null) {
         if (JSON.stringify(edit) === JSON.stringify(this.edit)) return this.#onChange(true);
-        if (kind !== this.#kind) this.seal();
-        if (this.#kind === null) this.#undo.push(this.edit);
-        this.#redo = [];
-        this.#kind = kind;
+        this.#history.add(this.edit, kind);
         this.edit = edit;
         this.#onChange(true);
         if (kind === null) this.#onStep();
     }
 
-    /**
-     * @param {(Edit | null)[]} from
-     * @param {(Edit | null)[]} to
-     */
-    #step(from, to) {
-        const edit = from.pop();
+    /** @param {Edit | null | undefined} edit of the history; undefined: there is none */
+    #goTo(edit) {
         if (edit === undefined) return;
-        this.seal();
-        to.push(this.edit);
         this.edit = edit;
         this.#onChange(true);
         this.#onStep();
