@@ -176,6 +176,7 @@ def test_the_words_of_a_chosen_box_come_into_view(editor: EditorPage) -> None:
     editor.open_and_run(full_plan())
     for name in ("a shape 63", "a shape 0"):
         editor.box(name).focus()
+        editor.root.locator(".got-plan-notes").wait_for()  # which takes room from the prose
         words, prose = editor.text.locator(".got-selected").first.bounding_box(), editor.text.bounding_box()
         assert words
         assert prose

@@ -11,6 +11,8 @@ export class Prose {
     #drawn = "";
     /** @type {Range | null} */
     #problem = null;
+    /** The region whose words were scrolled to last. */
+    #revealed = "";
 
     constructor() {
         this.element = element("div", {
@@ -59,12 +61,18 @@ export class Prose {
      * @param {string} color
      */
     reveal(color) {
+        this.#revealed = color;
         const words = /** @type {HTMLElement | null} */ (this.element.querySelector(`[data-color="${color}"]`));
         if (!words) return;
         const { scrollTop, clientHeight } = this.element;
         const [top, bottom] = [words.offsetTop, words.offsetTop + words.offsetHeight];
         if (top < scrollTop) this.element.scrollTop = top;
         if (bottom > scrollTop + clientHeight) this.element.scrollTop = bottom - clientHeight;
+    }
+
+    /** Scrolls there again, where something else in the editor has taken room from the prose. */
+    revealAgain() {
+        if (document.activeElement !== this.element) this.reveal(this.#revealed);
     }
 
     /** @param {{start: number, end: number} | null} problem a range of the text */

@@ -75,6 +75,7 @@ export class ChainView {
     remark(sentences) {
         this.#remarks.hidden = sentences.length === 0;
         this.#remarks.replaceChildren(...sentences.map((sentence) => element("li", {}, sentence)));
+        this.prose.revealAgain();
     }
 
     /**
