@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -179,7 +180,9 @@ class ReasoningChain:
         return self._rewritten(without(self.text, [cut]))
 
     def add(self, phrase: str, box: Box) -> ReasoningChain:
-        """The same chain with one more object at its end, in the next free colour.
+        """The same chain with one more object, in the next free colour.
+
+        In a row of objects it stands where a reader of the picture comes to it, else at the end.
 
         Raises:
             ChainError: the chain is full, or the phrase is empty or holds a line break, a box or markup.
@@ -189,7 +192,8 @@ class ReasoningChain:
         phrase = with_article(_checked_phrase(phrase))
         color = free_colors([region.color for region in self.regions])[0]
         added = f"{marked(phrase)} {box_markup(box, color)}"
-        text, _ = with_objects(*self._marked(), [added])
+        later = (place for place, region in enumerate(self.regions) if box.is_read_before(region.box))
+        text, _ = with_objects(*self._marked(), [(next(later, len(self.regions)), added)])
         if not self.text.strip(f"{SPACES}\n"):
             text = f"{added}."
         return self._holding(text, [*self.regions, Region(phrase, box, color, (0, 0))])
@@ -281,7 +285,7 @@ class ReasoningChain:
     def _holding(self, text: str, regions: list[Region]) -> ReasoningChain:
         """The chain of `text`, which must hold exactly `regions`."""
         chain = self._rewritten(text)
-        if not _same_regions(chain.regions, regions):
+        if not _same_regions(_by_color(chain.regions), _by_color(regions)):
             raise ChainError(
                 f"The text would be read back with other regions: {_describe(chain.regions)}, not "
                 f"{_describe(regions)}. Use simpler words."
@@ -361,9 +365,13 @@ def _region_from_json(index: int, entry: object) -> Region:
     return Region(entry["phrase"], Box(*corners), entry["color"], (0, 0))
 
 
-def _same_regions(first: tuple[Region, ...], second: list[Region]) -> bool:
+def _same_regions(first: Sequence[Region], second: Sequence[Region]) -> bool:
     """Whether two chains hold the same regions, wherever those stand in the text."""
     return [(r.phrase, r.box, r.color) for r in first] == [(r.phrase, r.box, r.color) for r in second]
+
+
+def _by_color(regions: Sequence[Region]) -> list[Region]:
+    return sorted(regions, key=lambda region: region.color)
 
 
 def _describe(regions: tuple[Region, ...] | list[Region]) -> str:

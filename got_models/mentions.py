@@ -84,6 +84,10 @@ class Mention:
     def count(self) -> int | None:
         return number(self.determiner.lower())
 
+    def says(self, name: Name) -> bool:
+        """Whether what it says is said of an object with this name."""
+        return set(self.said) <= set(name.lower)
+
 
 @dataclass(frozen=True)
 class Word:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, takewhile
 
 from .chain import ReasoningChain, Region
 from .characters import composed
 from .english import ARTICLES, article, capital_like, number, number_like, plural
 from .mentions import Mention, Name, find_mentions, spaced
 from .rewording import reworded
-from .sentences import with_objects
+from .sentences import BESIDE_IT, with_objects
 
 _LONGEST_QUOTE = 60
 
@@ -32,10 +32,14 @@ class PromptUpdate:
 
 @dataclass(frozen=True)
 class _Change:
-    """What an object was called before and is called now; None where it was not there, or is not any more."""
+    """What an object was called before and is called now; None where it was not there, or is not any more.
+
+    `place`: its number in the new plan.
+    """
 
     before: str | None
     after: str | None
+    place: int = -1
 
     @property
     def is_none(self) -> bool:
@@ -53,8 +57,9 @@ def updated_prompt(prompt: str, before: ReasoningChain, after: ReasoningChain) -
     changes = _changes(before.regions, after.regions)
     named = find_mentions(prompt, [Name.of(change.before or "") for change in changes])
     prompt, missed = reworded(prompt, before, after, [(mention.start, mention.end) for mention in named])
-    if any(not change.is_none for change in changes):
-        prompt, more = _with_changes(prompt, changes, before.task)
+    related = len(BESIDE_IT.findall(after.text)) >= len(BESIDE_IT.findall(before.text))
+    if not related or any(not change.is_none for change in changes):
+        prompt, more = _with_changes(prompt, changes, before.task, related)
         missed += more
     return PromptUpdate(prompt, tuple(missed))
 
@@ -62,42 +67,40 @@ def updated_prompt(prompt: str, before: ReasoningChain, after: ReasoningChain) -
 def _changes(before: Sequence[Region], after: Sequence[Region]) -> list[_Change]:
     """What has become of each object, and then the new ones."""
     places = {region.color: place for place, region in enumerate(before) if region.phrase}
-    now: list[str | None] = [None] * len(before)
-    new: list[str] = []
+    now: list[int | None] = [None] * len(before)
+    new: list[int] = []
     last = -1
-    for region in after:
+    for count, region in enumerate(after):
         place = places.get(region.color, -1)
         same = place >= 0 and before[place].phrase == region.phrase
-        if place > last or same:  # else a new object has got the colour of one that has gone
-            now[place] = region.phrase or None
+        if region.phrase and (place > last or same):  # else a new object has the colour of one that has gone
+            now[place] = count
             last = max(last, place)
         elif region.phrase:
-            new.append(region.phrase)
+            new.append(count)
     for place, region in enumerate(before):  # a box that was typed anew may have got another colour
-        if now[place] is None and region.phrase in new:
-            now[place] = region.phrase or None
-            new.remove(region.phrase)
-    changes = [_Change(region.phrase, now[place]) for place, region in enumerate(before) if region.phrase]
-    return changes + [_Change(None, phrase) for phrase in new]
+        twin = next((count for count in new if after[count].phrase == region.phrase), None)
+        if now[place] is None and twin is not None:
+            now[place] = twin
+            new.remove(twin)
+    changes = [
+        _Change(region.phrase, None)
+        if number is None
+        else _Change(region.phrase, after[number].phrase, number)
+        for region, number in zip(before, now, strict=True)
+        if region.phrase
+    ]
+    return changes + [_Change(None, after[count].phrase, count) for count in new]
 
 
-def _with_changes(prompt: str, changes: Sequence[_Change], task: str) -> tuple[str, list[str]]:
+def _with_changes(prompt: str, changes: Sequence[_Change], task: str, related: bool) -> tuple[str, list[str]]:
     """The prompt with other objects in it, and what it does not follow."""
     old = [change for change in changes if change.before is not None]
     names = [Name.of(change.before or change.after or "") for change in changes]
     mentions = find_mentions(prompt, names, len(old))
+    named = {index: place for place, mention in enumerate(mentions) for index in mention.objects}
     missed: list[str] = []
-    objects: list[list[str]] = []
-    for mention in mentions:
-        text = prompt[mention.start : mention.end]
-        now = _now(mention, text, names, changes)
-        if now is None:
-            missed.append(
-                f"The prompt says {_quoted(text)}, which cannot be changed by itself. Mend it by hand."
-            )
-        objects.append([text] if now is None else now)
-    named = {index for mention in mentions for index in mention.objects}
-    added: list[str] = []
+    added: list[tuple[int, str]] = []
     for index, change in enumerate(changes):
         if index in named or change.is_none or not change.after:
             continue
@@ -108,10 +111,23 @@ def _with_changes(prompt: str, changes: Sequence[_Change], task: str) -> tuple[s
                 f"The instruction does not say what to do with {_quoted(change.after)}. Add it by hand."
             )
         else:
-            added.append(change.after)
-    updated, stay = with_objects(
-        prompt, [(mention.start, mention.end) for mention in mentions], objects, added
-    )
+            earlier = [other for other in named if 0 <= changes[other].place < change.place]
+            place = named[max(earlier, key=lambda other: changes[other].place)] if earlier else -1
+            if place >= 0 and any(changes[other].place > change.place for other in mentions[place].objects):
+                mentions[place].objects.append(index)  # it is between two that one word names
+            else:
+                added.append((place + 1, change.after))
+    objects: list[list[str]] = []
+    for mention in mentions:
+        text = prompt[mention.start : mention.end]
+        now = _now(mention, text, names, changes)
+        if now is None:
+            missed.append(
+                f"The prompt says {_quoted(text)}, which cannot be changed by itself. Mend it by hand."
+            )
+        objects.append([text] if now is None else now)
+    spans = [(mention.start, mention.end) for mention in mentions]
+    updated, stay = with_objects(prompt, spans, objects, added, related)
     for place in stay:
         text = prompt[mentions[place].start : mentions[place].end]
         missed.append(f"The prompt still names {_quoted(text)}, which its sentence needs. Mend it by hand.")
@@ -146,33 +162,40 @@ def _now(mention: Mention, text: str, names: Sequence[Name], changes: Sequence[_
 def _several(
     mention: Mention, text: str, names: Sequence[Name], changes: Sequence[_Change]
 ) -> list[str] | None:
-    """What becomes of "two red circles" when some of them change: all of them, in the plan's order."""
+    """What becomes of "two red circles" when some of them change, in the new plan's order.
+
+    The first of them may still be counted, if no more than one other follows.
+    """
     single = (*spaced(mention.words)[:-1], mention.said[-1])
     now: list[tuple[str, ...]] = []
-    for index in mention.objects:
+    for index in sorted(mention.objects, key=lambda index: changes[index].place):
         change = changes[index]
-        if change.is_none or change.before is None:
+        if change.is_none or (change.before is None and mention.says(names[index])):
             now.append(single)
-        elif change.after:
+        elif change.after and change.before is not None:
             now.append(tuple(_new_words(mention, names[index], Name.of(change.after))))
+        elif change.after:
+            now.append(names[index].words)
     if () in now:
         return None
     as_before = set(now) == {single} and (len(now) > 1 or len(mention.objects) == 1)
     if as_before and (mention.count is None or len(now) == len(mention.objects) <= mention.count):
         return [text]
+    if not now:
+        return []
     if mention.count is None or mention.definite:
-        if not now:
-            return []
         if len(set(now)) > 1 or (len(now) == 1 and len(mention.objects) > 1):
             return None
     if mention.count is None:
-        return [
-            " ".join(
-                [*([mention.determiner] if mention.determiner else []), *now[0][:-1], plural(now[0][-1])]
-            )
-        ]
-    runs = [(words, len(list(run))) for words, run in groupby(now)]
-    return [_counted(count, words, mention, first=not place) for place, (words, count) in enumerate(runs)]
+        determiner = [mention.determiner] if mention.determiner else []
+        return [" ".join([*determiner, *now[0][:-1], plural(now[0][-1])])]
+    first = len(list(takewhile(lambda words: words == now[0], now)))
+    runs = [first, *[1] * (len(now) - first)] if len(now) - first < 2 else [1] * len(now)
+    places = accumulate([0, *runs[:-1]])
+    return [
+        _counted(count, now[place], mention, first=place == 0)
+        for place, count in zip(places, runs, strict=True)
+    ]
 
 
 def _counted(count: int, words: Sequence[str], mention: Mention, first: bool) -> str:

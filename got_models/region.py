@@ -76,6 +76,14 @@ class Box:
     def area(self) -> int:
         return (self.x2 - self.x1) * (self.y2 - self.y1)
 
+    def is_read_before(self, other: Box) -> bool:
+        """Whether one who reads from left to right and from top to bottom comes here first."""
+        if self.center[1] < other.y1 or other.center[1] > self.y2:
+            return True
+        if other.center[1] < self.y1 or self.center[1] > other.y2:
+            return False
+        return self.center[0] < other.center[0]
+
     def iou(self, other: Box) -> float:
         """Intersection over union, in [0, 1]."""
         width = min(self.x2, other.x2) - max(self.x1, other.x1)

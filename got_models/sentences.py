@@ -39,6 +39,7 @@ _THERE_IS = re.compile(rf"(?P<there>\bthere{_S}+)(?P<verb>is|are)(?P<gap>{_S}+)\
 _SENTENCE_OF_ITS_OWN = re.compile(rf"(?:\A|(?<=[.!?]){_S}+)there{_S}+(?:is|are){_S}+(?:also{_S}+)?\Z", _ASCII)
 _AFTERTHOUGHT = re.compile(rf"(?:,{_S}+(?:and{_S}+)?|\uff0c(?:\u8fd8\u6709)?|\u3001)\Z")
 SENTENCE_MARK = re.compile(rf"[.!?](?=[{SPACES}\n]|\Z)|[\u3002\uff01\uff1f]|\n")
+BESIDE_IT = re.compile(_BESIDE_IT)
 BACKGROUND = re.compile(
     rf"(?:\A|{_S})(?:on|against|in{_S}front{_S}of){_S}(?:[^{SPACES}\n,.;]+{_S}){{0,5}}?background\b",
     _ASCII,
@@ -60,11 +61,12 @@ class _Row:
 
     @property
     def text(self) -> str:
-        joints = self.joints if len(self.now) == len(self.before) else self._new_joints()
+        kept = len(self.now) == len(self.before) == len(self.joints) + 1
+        joints = self.joints if kept else self._new_joints()
         return "".join(f"{joint}{words}" for joint, words in zip(["", *joints], self.now, strict=True))
 
     def _new_joints(self) -> list[str]:
-        joints = [joint for joint in self.joints if not re.fullmatch(_BESIDE_IT, joint)]
+        joints = [joint for joint in self.joints if not BESIDE_IT.fullmatch(joint)]
         comma = next((joint for joint in joints if not joint.strip(_NO_WORDS)), None)
         east_asian = _EAST_ASIAN.search("".join(self.now))
         last = joints[-1] if joints else None
@@ -78,35 +80,49 @@ class _Row:
 
 
 def with_objects(
-    text: str, spans: Sequence[tuple[int, int]], objects: Sequence[Sequence[str]], added: Sequence[str] = ()
+    text: str,
+    spans: Sequence[tuple[int, int]],
+    objects: Sequence[Sequence[str]],
+    added: Sequence[tuple[int, str]] = (),
+    related: bool = True,
 ) -> tuple[str, list[int]]:
     """The text with other objects in it.
 
     Args:
         spans: where the text names objects now, from left to right.
         objects: for each of these what is to stand there: itself, another, several, or nothing.
-        added: more objects, for the end.
+        added: more objects, each with the number of the one that it is to stand before; where that is not in
+            the last row, it stands at the end.
+        related: whether relations such as "to the left of" still hold; else their objects become a row.
 
     Returns:
         The text, and which of the objects that were to go its sentence cannot do without: those stay.
     """
-    rows, between = _rows(text, spans)
+    rows, between = _rows(text, spans, related)
     stay: list[int] = []
+    inside: dict[int, list[str]] = {}  # what is new in the last row, by what it stands before
+    if rows:
+        rows[-1].now = [words for place in rows[-1].places for words in objects[place]]
+        if rows[-1].now and _takes_more(rows[-1], between):
+            inside = {
+                place: [words for before, words in added if before == place] for place in rows[-1].places
+            }
+    rest = [words for place, words in added if place not in inside]
     for row in rows:
-        row.now = [words for place in row.places for words in objects[place]]
+        row.now = [words for place in row.places for words in (*inside.get(place, ()), *objects[place])]
     for row in [row for row in rows if not row.now]:
         if not _drop(rows, between, rows.index(row)):
             row.now = list(row.before)
             stay += row.places
-    if added and rows and _takes_more(rows[-1], between):
-        rows[-1].now += added
-    elif added:
-        between[-1] = _with_more(between[-1], added, bool(rows))
+    if rest and rows and _takes_more(rows[-1], between):
+        rows[-1].now += rest
+    elif rest:
+        between[-1] = _with_more(between[-1], rest, bool(rows))
     pieces = [piece for place, row in enumerate(rows) for piece in (_agreeing(between[place], row), row.text)]
     return "".join([*pieces, between[-1]]), stay
 
 
-def _rows(text: str, spans: Sequence[tuple[int, int]]) -> tuple[list[_Row], list[str]]:
+def _rows(text: str, spans: Sequence[tuple[int, int]], related: bool) -> tuple[list[_Row], list[str]]:
     """All rows of a text, and what stands before, between and after them."""
     rows: list[_Row] = []
     between: list[str] = []
@@ -115,6 +131,8 @@ def _rows(text: str, spans: Sequence[tuple[int, int]]) -> tuple[list[_Row], list
         gap = text[done:start]
         if rows and _JOINT.fullmatch(gap):
             rows[-1].joints.append(gap)
+        elif rows and not related and (opening := _opening(between[-1], gap, rows[-1])) is not None:
+            between[-1] = opening
         else:
             between.append(gap)
             rows.append(_Row())
@@ -122,6 +140,14 @@ def _rows(text: str, spans: Sequence[tuple[int, int]]) -> tuple[list[_Row], list
         rows[-1].before.append(text[start:end])
         done = end
     return rows, [*between, text[done:]]
+
+
+def _opening(before: str, gap: str, row: _Row) -> str | None:
+    """The text before a row without its relation to the next object; None: there is no relation."""
+    first = _RELATED_FIRST.search(before)
+    if len(row.before) == 1 and first and _THERE_IS_BETWEEN.fullmatch(gap):
+        return before[: first.start()]
+    return before if _RELATED.fullmatch(gap) else None
 
 
 def _drop(rows: list[_Row], between: list[str], place: int) -> bool:

@@ -7,6 +7,7 @@
 
 import { clean, composed, placeInOriginal, SPACES, trim, trimEnd } from "./characters.js";
 import { freeColors, spelling } from "./colors.js";
+import { isReadBefore } from "./geometry.js";
 import { withArticle } from "./english.js";
 import {
     BOX_START, boxMarkup, GRID, holdsMarkup, marked, MAX_REGIONS, OBJECT_START, render, scan, without,
@@ -125,7 +126,8 @@ export function removeRegion(chain, index) {
 }
 
 /**
- * The same chain with one more object at its end, in the next free colour.
+ * The same chain with one more object, in the next free colour. In a row of objects it stands where a reader of the
+ * picture comes to it, else at the end.
  * @param {Chain} chain
  * @param {string} phrase
  * @param {Box} box
@@ -136,7 +138,7 @@ export function addRegion(chain, phrase, box) {
 }
 
 /**
- * The same chain with a region of another one at its end, in its own colour if that is free.
+ * The same chain with a region of another one, as `addRegion` puts one in, in its own colour if that is free.
  * @param {Chain} chain
  * @param {{phrase: string, box: Box, color: string}} region
  * @throws {ChainError} the chain is full
@@ -204,7 +206,9 @@ function append(chain, region) {
     const words = isPhrase(phrase) ? marked(phrase) : phrase;
     const added = `${words} ${boxMarkup(box, color)}`;
     const { text, spans, objects } = markedText(chain);
-    const longer = trim(text) ? withObjects(text, spans, objects, [added]).text : `${added}.`;
+    const later = chain.regions.findIndex((other) => isReadBefore(box, other.box));
+    const place = later < 0 ? chain.regions.length : later;
+    const longer = trim(text) ? withObjects(text, spans, objects, [[place, added]]).text : `${added}.`;
     return holding(chain, longer, [...chain.regions, { ...region, span: [0, 0] }]);
 }
 
@@ -244,7 +248,7 @@ function rewritten(chain, text) {
  */
 function holding(chain, text, regions) {
     const result = rewritten(chain, text);
-    if (!sameRegions(result.regions, regions)) {
+    if (!sameRegions(byColor(result.regions), byColor(regions))) {
         throw new ChainError("The text would be read back with other words for its boxes. Use simpler words.");
     }
     return result;
@@ -348,6 +352,11 @@ function regionFromJson(entry, index) {
  */
 function sameRegions(first, second) {
     return first.length === second.length && first.every((region, index) => sameRegion(region, second[index]));
+}
+
+/** @param {readonly Region[]} regions */
+function byColor(regions) {
+    return regions.toSorted((first, second) => (first.color < second.color ? -1 : 1));
 }
 
 /**

@@ -70,6 +70,19 @@ export function area([x1, y1, x2, y2]) {
 }
 
 /**
+ * Whether one who reads from left to right and from top to bottom comes to a box before another one.
+ * @param {Box} first
+ * @param {Box} second
+ */
+export function isReadBefore(first, second) {
+    const [x1, y1] = [first[0] + first[2], first[1] + first[3]];  // the centre, twice
+    const [x2, y2] = [second[0] + second[2], second[1] + second[3]];
+    if (y1 < 2 * second[1] || y2 > 2 * first[3]) return true;
+    if (y2 < 2 * first[1] || y1 > 2 * second[3]) return false;
+    return x1 < x2;
+}
+
+/**
  * The same size elsewhere, inside the picture.
  * @param {Box} box
  * @param {number} right

@@ -70,6 +70,16 @@ export function countOf({ determiner }) {
 }
 
 /**
+ * Whether what a mention says is said of an object with this name.
+ * @param {Mention} mention
+ * @param {Name} name
+ */
+export function says({ said }, { words }) {
+    const lower = words.map((word) => word.toLowerCase());
+    return said.every((word) => lower.includes(word));
+}
+
+/**
  * All words of a text, without punctuation.
  * @param {string} text
  */

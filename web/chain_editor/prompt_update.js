@@ -6,9 +6,9 @@
 
 import { composed } from "./characters.js";
 import { ARTICLES, article, capitalLike, number, numberLike, plural } from "./english.js";
-import { countOf, findMentions, isPlain, nameOf, spaced } from "./mentions.js";
+import { countOf, findMentions, isPlain, nameOf, says, spaced } from "./mentions.js";
 import { reworded } from "./rewording.js";
-import { withObjects } from "./sentences.js";
+import { ANY_BESIDE_IT, withObjects } from "./sentences.js";
 
 /**
  * @typedef {import("./chain.js").Chain} Chain
@@ -16,8 +16,9 @@ import { withObjects } from "./sentences.js";
  * @typedef {import("./mentions.js").Name} Name
  * @typedef {import("./notation.js").Region} Region
  *
- * What an object was called before and is called now; null where it was not there, or is not any more.
- * @typedef {{before: string | null, after: string | null}} Change
+ * What an object was called before and is called now; null where it was not there, or is not any more. `place`: its
+ * number in the new plan; -1: it is not there.
+ * @typedef {{before: string | null, after: string | null, place: number}} Change
  */
 
 const LONGEST_QUOTE = 60;
@@ -35,8 +36,9 @@ export function updatedPrompt(prompt, before, after) {
     const changes = changesOf(before.regions, after.regions);
     const named = findMentions(prompt, changes.map((change) => nameOf(change.before ?? "")));
     const words = reworded(prompt, before, after, named.map(({ start, end }) => [start, end]));
-    if (changes.every(isNone)) return words;
-    const objects = withChanges(words.prompt, changes, before.task);
+    const [relations, left] = [before, after].map(({ text }) => text.match(ANY_BESIDE_IT)?.length ?? 0);
+    if (left >= relations && changes.every(isNone)) return words;
+    const objects = withChanges(words.prompt, changes, before.task, left >= relations);
     return { prompt: objects.prompt, missed: [...words.missed, ...objects.missed] };
 }
 
@@ -51,31 +53,32 @@ function isNone({ before, after }) {
  * @param {readonly Region[]} after
  */
 function changesOf(before, after) {
-    const places = new Map([...before.entries()].filter(([, { phrase }]) => phrase).map(([place, { color }]) => [color, place]));
-    /** @type {(string | null)[]} */
-    const now = before.map(() => null);
-    /** @type {string[]} */
+    const named = [...before.entries()].filter(([, { phrase }]) => phrase);
+    const places = new Map(named.map(([place, { color }]) => [color, place]));
+    const now = before.map(() => -1);
+    /** @type {number[]} */
     const added = [];
     let last = -1;
-    for (const { color, phrase } of after) {
+    for (const [count, { color, phrase }] of after.entries()) {
         const place = places.get(color) ?? -1;
         const same = place >= 0 && before[place].phrase === phrase;
-        if (place > last || same) {  // else a new object has got the colour of one that has gone
-            now[place] = phrase || null;
+        if (phrase && (place > last || same)) {  // else a new object has the colour of one that has gone
+            now[place] = count;
             last = Math.max(last, place);
         } else if (phrase) {
-            added.push(phrase);
+            added.push(count);
         }
     }
     for (const [place, { phrase }] of before.entries()) {  // a box that was typed anew may have got another colour
-        if (now[place] !== null || !added.includes(phrase)) continue;
-        now[place] = phrase;
-        added.splice(added.indexOf(phrase), 1);
+        const twin = added.find((count) => after[count].phrase === phrase);
+        if (now[place] >= 0 || twin === undefined) continue;
+        now[place] = twin;
+        added.splice(added.indexOf(twin), 1);
     }
     /** @type {Change[]} */
-    const changes = [...before.entries()].filter(([, { phrase }]) => phrase)
-        .map(([place, { phrase }]) => ({ before: phrase, after: now[place] }));
-    return [...changes, ...added.map((phrase) => ({ before: null, after: phrase }))];
+    const changes = named.map(([place, { phrase }]) =>
+        ({ before: phrase, after: after[now[place]]?.phrase ?? null, place: now[place] }));
+    return [...changes, ...added.map((count) => ({ before: null, after: after[count].phrase, place: count }))];
 }
 
 /**
@@ -83,20 +86,15 @@ function changesOf(before, after) {
  * @param {string} prompt
  * @param {readonly Change[]} changes
  * @param {string} task
+ * @param {boolean} related
  */
-function withChanges(prompt, changes, task) {
+function withChanges(prompt, changes, task, related) {
     const names = changes.map(({ before, after }) => nameOf(before || after || ""));
     const mentions = findMentions(prompt, names, changes.filter(({ before }) => before !== null).length);
+    const named = new Map(mentions.flatMap((mention, place) => mention.objects.map((index) => [index, place])));
     /** @type {string[]} */
     const missed = [];
-    const textOf = (/** @type {Mention} */ { start, end }) => prompt.slice(start, end);
-    const objects = mentions.map((mention) => {
-        const now = nowAt(mention, textOf(mention), names, changes);
-        if (!now) missed.push(`The prompt says ${quoted(textOf(mention))}, which cannot be changed by itself. Mend it by hand.`);
-        return now ?? [textOf(mention)];
-    });
-    const named = new Set(mentions.flatMap((mention) => mention.objects));
-    /** @type {string[]} */
+    /** @type {[number, string][]} */
     const added = [];
     for (const [index, change] of changes.entries()) {
         if (named.has(index) || isNone(change) || !change.after) continue;
@@ -105,13 +103,23 @@ function withChanges(prompt, changes, task) {
         } else if (task === "edit") {
             missed.push(`The instruction does not say what to do with ${quoted(change.after)}. Add it by hand.`);
         } else {
-            added.push(change.after);
+            const earlier = [...named.keys()].filter((other) => changes[other].place >= 0 && changes[other].place < change.place)
+                .sort((first, second) => changes[second].place - changes[first].place)[0];
+            const place = named.get(earlier) ?? -1;
+            const between = place >= 0 && mentions[place].objects.some((other) => changes[other].place > change.place);
+            if (between) mentions[place].objects.push(index);  // it is between two that one word names
+            else added.push([place + 1, change.after]);
         }
     }
-    const { text, stay } = withObjects(prompt, mentions.map(({ start, end }) => [start, end]), objects, added);
+    const textOf = (/** @type {Mention} */ { start, end }) => prompt.slice(start, end);
+    const objects = mentions.map((mention) => {
+        const now = nowAt(mention, textOf(mention), names, changes);
+        if (!now) missed.push(`The prompt says ${quoted(textOf(mention))}, which cannot be changed by itself. Mend it by hand.`);
+        return now ?? [textOf(mention)];
+    });
+    const { text, stay } = withObjects(prompt, mentions.map(({ start, end }) => [start, end]), objects, added, related);
     for (const place of stay) {
-        const named = quoted(textOf(mentions[place]));
-        missed.push(`The prompt still names ${named}, which its sentence needs. Mend it by hand.`);
+        missed.push(`The prompt still names ${quoted(textOf(mentions[place]))}, which its sentence needs. Mend it by hand.`);
     }
     return { prompt: capitalLike(text, prompt), missed };
 }
@@ -144,7 +152,8 @@ function nowAt(mention, text, names, changes) {
 }
 
 /**
- * What becomes of "two red circles" when some of them change: all of them, in the plan's order.
+ * What becomes of "two red circles" when some of them change, in the new plan's order. The first of them may still be
+ * counted, if no more than one other follows.
  * @param {Mention} mention
  * @param {string} text
  * @param {readonly Name[]} names
@@ -154,31 +163,28 @@ function severalAt(mention, text, names, changes) {
     const single = [...spaced(mention.words).slice(0, -1), mention.said[mention.said.length - 1]];
     /** @type {string[][]} */
     const now = [];
-    for (const index of mention.objects) {
+    for (const index of mention.objects.toSorted((first, second) => changes[first].place - changes[second].place)) {
         const change = changes[index];
-        if (isNone(change) || change.before === null) now.push(single);
-        else if (change.after) now.push(newWords(mention, names[index], nameOf(change.after)));
+        if (isNone(change) || (change.before === null && says(mention, names[index]))) now.push(single);
+        else if (change.after && change.before !== null) now.push(newWords(mention, names[index], nameOf(change.after)));
+        else if (change.after) now.push(names[index].words);
     }
     if (now.some((words) => !words.length)) return null;
     const [size, count] = [mention.objects.length, countOf(mention)];
     const asBefore = now.length > 0 && now.every((words) => isSame(words, single)) && (now.length > 1 || size === 1);
     if (asBefore && (count === null || (now.length === size && size <= count))) return [text];
+    if (!now.length) return [];
     if (count === null || mention.definite) {
-        if (!now.length) return [];
         if (!now.every((words) => isSame(words, now[0])) || (now.length === 1 && size > 1)) return null;
     }
     if (count === null) {
         const determiner = mention.determiner ? [mention.determiner] : [];
         return [[...determiner, ...now[0].slice(0, -1), plural(now[0][now[0].length - 1])].join(" ")];
     }
-    /** @type {{words: string[], count: number}[]} */
-    const runs = [];
-    for (const words of now) {
-        const last = runs.at(-1);
-        if (last && isSame(last.words, words)) last.count += 1;
-        else runs.push({ words, count: 1 });
-    }
-    return runs.map((run, place) => counted(run.count, run.words, mention, place === 0));
+    const other = now.findIndex((words) => !isSame(words, now[0]));
+    const first = other < 0 ? now.length : other;
+    if (now.length - first > 1) return now.map((words, place) => counted(1, words, mention, place === 0));
+    return [counted(first, now[0], mention, true), ...now.slice(first).map((words) => counted(1, words, mention, false))];
 }
 
 /**

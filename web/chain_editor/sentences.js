@@ -23,6 +23,7 @@ const JOINT = new RegExp(
     `^(?:[,;]${S}+(?:${AND}${S}+)?|${S}+${AND}${S}+|[，、]?${S}*[和与及と]${S}*|[，、]${S}*|[,;]?${S}*\\n${S}*` +
     `|${BESIDE_IT})$`,
 );
+export const ANY_BESIDE_IT = new RegExp(BESIDE_IT, "g");
 const ONLY_BESIDE_IT = new RegExp(`^${BESIDE_IT}$`);
 const COMMAS = ",;，、";
 const NO_WORDS = `${SPACES}\n${COMMAS}`;
@@ -52,29 +53,41 @@ const MANY = ["some", "several", "many", "these", "those"];
  * @param {readonly (readonly [number, number])[]} spans where the text names objects now, from left to right
  * @param {readonly (readonly string[])[]} objects for each of these what is to stand there: itself, another, several, or
  * nothing
- * @param {readonly string[]} added more objects, for the end
+ * @param {readonly (readonly [number, string])[]} added more objects, each with the number of the one that it is to stand
+ * before; where that is not in the last row, it stands at the end
+ * @param {boolean} related whether relations such as "to the left of" still hold; else their objects become a row
  * @returns {{text: string, stay: number[]}}
  */
-export function withObjects(text, spans, objects, added = []) {
-    const { rows, between } = rowsOf(text, spans);
+export function withObjects(text, spans, objects, added = [], related = true) {
+    const { rows, between } = rowsOf(text, spans, related);
     /** @type {number[]} */
     const stay = [];
-    for (const row of rows) row.now = row.places.flatMap((place) => objects[place]);
+    const last = rows.at(-1);
+    if (last) last.now = last.places.flatMap((place) => objects[place]);
+    const inside = last?.now.length && takesMore(last, between) ? last.places : [];
+    const rest = added.filter(([place]) => !inside.includes(place)).map(([, words]) => words);
+    for (const row of rows) {
+        row.now = row.places.flatMap((place) => {
+            const before = inside.includes(place) ? added.filter(([number]) => number === place) : [];
+            return [...before.map(([, words]) => words), ...objects[place]];
+        });
+    }
     for (const row of rows.filter(({ now }) => !now.length)) {
         if (drop(rows, between, rows.indexOf(row))) continue;
         row.now = [...row.before];
         stay.push(...row.places);
     }
-    const last = rows.at(-1);
-    if (added.length && last && takesMore(last, between)) last.now.push(...added);
-    else if (added.length) between.push(withMore(between.pop() ?? "", added, last !== undefined));
+    const final = rows.at(-1);
+    if (rest.length && final && takesMore(final, between)) final.now.push(...rest);
+    else if (rest.length) between.push(withMore(between.pop() ?? "", rest, final !== undefined));
     const pieces = rows.map((row, place) => agreeing(between[place], row) + rowText(row));
     return { text: pieces.join("") + between.at(-1), stay };
 }
 
 /** @param {Row} row */
 function rowText(row) {
-    const joints = row.now.length === row.before.length ? row.joints : newJoints(row);
+    const kept = row.now.length === row.before.length && row.now.length === row.joints.length + 1;
+    const joints = kept ? row.joints : newJoints(row);
     return row.now.map((words, place) => (place ? joints[place - 1] : "") + words).join("");
 }
 
@@ -101,17 +114,23 @@ function hasWords(joint) {
  * All rows of a text, and what stands before, between and after them.
  * @param {string} text
  * @param {readonly (readonly [number, number])[]} spans
+ * @param {boolean} related
  */
-function rowsOf(text, spans) {
+function rowsOf(text, spans, related) {
     /** @type {Row[]} */
     const rows = [];
+    /** @type {string[]} */
     const between = [];
     let done = 0;
     for (const [place, [start, end]] of spans.entries()) {
         const gap = text.slice(done, start);
         const last = rows.at(-1);
+        /** @type {string | null} */
+        const opening = last && !related ? openingOf(between[between.length - 1], gap, last) : null;
         if (last && JOINT.test(gap)) {
             last.joints.push(gap);
+        } else if (opening !== null) {
+            between[between.length - 1] = opening;
         } else {
             between.push(gap);
             rows.push({ places: [], before: [], joints: [], now: [] });
@@ -121,6 +140,18 @@ function rowsOf(text, spans) {
         done = end;
     }
     return { rows, between: [...between, text.slice(done)] };
+}
+
+/**
+ * The text before a row without its relation to the next object; null: there is no relation.
+ * @param {string} before
+ * @param {string} gap
+ * @param {Row} row
+ */
+function openingOf(before, gap, row) {
+    const first = RELATED_FIRST.exec(before);
+    if (row.before.length === 1 && first && THERE_IS_BETWEEN.test(gap)) return before.slice(0, first.index);
+    return ONLY_RELATED.test(gap) ? before : null;
 }
 
 /**
