@@ -84,6 +84,11 @@ class Mention:
     def count(self) -> int | None:
         return number(self.determiner.lower())
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether its objects can be named one by one instead."""
+        return self.several and self.count is not None and not self.definite
+
     def says(self, name: Name) -> bool:
         """Whether what it says is said of an object with this name."""
         return set(self.said) <= set(name.lower)

@@ -113,10 +113,14 @@ def _with_changes(prompt: str, changes: Sequence[_Change], task: str, related: b
         else:
             earlier = [other for other in named if 0 <= changes[other].place < change.place]
             place = named[max(earlier, key=lambda other: changes[other].place)] if earlier else -1
-            if place >= 0 and any(changes[other].place > change.place for other in mentions[place].objects):
-                mentions[place].objects.append(index)  # it is between two that one word names
+            between = place >= 0 and any(
+                changes[other].place > change.place for other in mentions[place].objects
+            )
+            beside = place if between else place + 1
+            if between or (beside < len(mentions) and mentions[beside].is_counted):
+                mentions[beside].objects.append(index)  # between or before objects that one word names
             else:
-                added.append((place + 1, change.after))
+                added.append((beside, change.after))
     objects: list[list[str]] = []
     for mention in mentions:
         text = prompt[mention.start : mention.end]
@@ -183,9 +187,9 @@ def _several(
         return [text]
     if not now:
         return []
-    if mention.count is None or mention.definite:
-        if len(set(now)) > 1 or (len(now) == 1 and len(mention.objects) > 1):
-            return None
+    uneven = len(set(now)) > 1 or (len(now) == 1 and len(mention.objects) > 1)
+    if uneven and (mention.count is None or mention.definite):
+        return None
     if mention.count is None:
         determiner = [mention.determiner] if mention.determiner else []
         return [" ".join([*determiner, *now[0][:-1], plural(now[0][-1])])]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from ..got_models.chain import TASKS, ChainError, ReasoningChain
+from ..got_models.chain import TASKS, ChainError, ReasoningChain, Region
 from ..got_models.characters import clean
 from ..got_models.errors import GoTError, printable, short_repr
 from ..got_models.layout import draw_layout
@@ -148,6 +148,15 @@ class GoTReason:
                         "above 0 the others are written at 1.",
                     },
                 ),
+                "locked_objects": (
+                    "STRING",
+                    {
+                        "default": "",
+                        "tooltip": "More of them in words, each with its box: a large red circle "
+                        "(62,62),(438,438). 'Replan around locked' in Edit Reasoning Chain writes them here; "
+                        "empty it to plan freely again.",
+                    },
+                ),
             },
             "hidden": {"unique_id": "UNIQUE_ID"},
         }
@@ -164,6 +173,7 @@ class GoTReason:
         image: Tensor | None = None,
         locked: ReasoningChain | None = None,
         variants: int = 1,
+        locked_objects: str = "",
         unique_id: str | None = None,
     ) -> dict[str, Any]:
         from ._images import image_to_pictures
@@ -183,6 +193,7 @@ class GoTReason:
                 f"The locked objects are from a plan to {locked.task}, but this one is to {task}. Connect "
                 "objects of a plan for the same task."
             )
+        held = [*(locked.regions if locked else ()), *_regions_in(locked_objects, task)]
         limit = max_new_tokens or model.settings.max_new_tokens
         update = progress_bar(limit * variants)
 
@@ -207,7 +218,7 @@ class GoTReason:
                 temperature=warmth if warmth >= 0 else None,
                 top_p=top_p if warmth >= 0 else None,
                 seed=(seed + number) % 2**64,
-                locked=locked.regions if locked else (),
+                locked=held,
                 on_text=on_text,
                 should_stop=after_token,
             )
@@ -219,6 +230,20 @@ class GoTReason:
         if others:
             ui["variants"] = encodable([plan.to_json() for plan in (chain, *others)])
         return {"ui": ui, "result": (chain, chain.text)}
+
+
+def _regions_in(locked_objects: str, task: str) -> tuple[Region, ...]:
+    """The objects with boxes that a person or the editor has written down."""
+    try:
+        regions = ReasoningChain.parse(locked_objects, task, "").regions
+    except ChainError as error:
+        raise ChainError(f"locked_objects cannot be read: {error}") from error
+    if locked_objects.strip() and not regions:
+        raise ChainError(
+            f"locked_objects holds no box, got {short_repr(locked_objects)}. Put a box behind each object, "
+            "such as a red circle (62,62),(438,438), or empty it."
+        )
+    return regions
 
 
 @checked
@@ -308,7 +333,8 @@ def choose_chain(
     Args:
         upstream: None where nothing comes in; then the edited chain is all there is.
         edited: empty, or a JSON object: "upstream" is the text of the chain that was edited, "chain" the
-            result as `ReasoningChain.to_json` gives it; "locked" may list the colours of locked boxes.
+            result as `ReasoningChain.to_json` gives it; "locked" may list the colours of locked boxes. With
+            "replan": true another upstream chain counts once it comes, with the same boxes locked in it.
         when_upstream_changes: which of the two counts when the upstream text is another by now.
 
     Raises:
@@ -337,6 +363,14 @@ def choose_chain(
         mine = ReasoningChain.from_json(data.get("chain"))
     except ChainError as error:
         raise ChainError(f"{error} {remedy}") from error
+    locked = data.get("locked", [])
+    if not isinstance(locked, list) or not all(isinstance(color, str) for color in locked):
+        raise ChainError(
+            f'"locked" must list the colours of the locked boxes, got {short_repr(locked)}. {remedy}'
+        )
+    if upstream and data.get("replan") is True and clean(data["upstream"]) != upstream.text:
+        held = {(region.phrase, region.box) for region in mine.regions if region.color in locked}
+        return upstream, [region.color for region in upstream.regions if (region.phrase, region.box) in held]
     if not mine.text.strip():
         raise ChainError(
             "The plan in the editor is empty, so there is nothing to draw. Write what the picture shows, or "
@@ -346,11 +380,6 @@ def choose_chain(
         raise ChainError(
             f"The edited chain was made to {mine.task}, but the incoming one is to {upstream.task}. Choose "
             f"'{TAKE_NEW}', or empty the edited chain."
-        )
-    locked = data.get("locked", [])
-    if not isinstance(locked, list) or not all(isinstance(color, str) for color in locked):
-        raise ChainError(
-            f'"locked" must list the colours of the locked boxes, got {short_repr(locked)}. {remedy}'
         )
     return mine if mine.prompt.strip() else replace(mine, prompt=_words(mine)), locked
 

@@ -20,6 +20,9 @@ const NODE = "GoTEditChain";
 const SAVED = "edited_chain";
 const MODE = "when_upstream_changes";
 const TAKE_NEW = "take new";
+const REASON = "GoTReason";
+const LOCKED = "locked_objects";
+const RUNS = 0;  // a node's mode: neither muted nor bypassed
 /** A property of the node, so that it is saved without a widget: false where the prompt is not to follow the plan. */
 const FOLLOWS = "prompt follows the plan";
 const MIN_HEIGHT = 480;
@@ -53,6 +56,7 @@ function addEditor(node) {
             noteInGraphHistory();
         },
         drawn: () => check.ask(settledChain(editor), checkpointAround(node)),
+        replanned: (locked) => planAround(node, locked),
     });
     const check = new PlanCheck((notes) => editor.view.remark(notes.map(inLanguage)));
 
@@ -65,7 +69,7 @@ function addEditor(node) {
         lookAround();
     };
     const lookAround = () => {
-        editor.surround(sourceOfInput(node, "chain") !== null, taskAround(node));
+        editor.surround(sourceOfInput(node, "chain") !== null, taskAround(node), reasonOf(node) !== null);
         editor.setAspect(pictureAspect(node));
         editor.setPicture("reference", referenceUrl(node));
     };
@@ -140,6 +144,37 @@ function takeUp(type, detail, run, name) {
  */
 function outputType(kind, slot) {
     return LiteGraph.registered_node_types[kind]?.nodeData?.output[slot];
+}
+
+/**
+ * GoT Reason before an editor, if it takes part in runs and can be told what to plan around.
+ * @param {GraphNode} node
+ * @returns {GraphNode | null}
+ */
+function reasonOf(node) {
+    const reason = sourceOfInput(node, "chain")?.node;
+    const told = reason?.comfyClass === REASON && reason.mode === RUNS && widgetOf(reason, LOCKED);
+    return told && !sourceOfInput(reason, LOCKED) ? reason : null;
+}
+
+/**
+ * Tells GoT Reason what to plan around. With the same as before only another seed gives another plan.
+ * @param {GraphNode} node
+ * @param {string} locked
+ * @returns {string} what the artist should know
+ */
+function planAround(node, locked) {
+    const reason = reasonOf(node);
+    if (!reason) return "There is no GoT Reason before this node that could plan anew.";
+    const [told, seed, temperature] = [LOCKED, "seed", "temperature"].map((name) => widgetOf(reason, name));
+    const again = told.value === locked;
+    told.value = locked;
+    if (again && temperature?.value > 0 && !sourceOfInput(reason, "seed")) seed.value += 1;
+    reason.setDirtyCanvas?.(true, true);
+    noteInGraphHistory();
+    return again && !(temperature?.value > 0)
+        ? "GoT Reason would write the same plan again. For others, raise its temperature to 1."
+        : "";
 }
 
 /** Makes what has changed a step of the graph's own undo, so that ComfyUI also knows that the workflow has changed. */

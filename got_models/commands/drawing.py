@@ -14,6 +14,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..chain import ReasoningChain
+from ..errors import GoTError, printable
+from ..prompt_update import updated_prompt
 from ..prompts import check_prompt
 from ..whole_files import check_writable, write_files
 from .inputs import print_notes, print_warnings, read_chain
@@ -46,20 +48,23 @@ def run_drawing(
     check_writable(arguments.out)
     given = {name: getattr(arguments, f"{name}_scale") for name in ("semantic", "spatial", "reference")}
     chain = read_chain(arguments.chain, task, prompt) if arguments.chain else None
+    if arguments.edited_from:
+        chain = following(chain, read_chain(arguments.edited_from, task, prompt))
+        prompt = chain.prompt
     model = load_model(arguments)
     if arguments.size:
         model.check_size(arguments.size)
     conversation = model.converse(prompt, source)
-    following: ReasoningChain | None = chain or reason(partial(model.reason, prompt, source))
+    upcoming: ReasoningChain | None = chain or reason(partial(model.reason, prompt, source))
     drawings: list[Drawing] = []
-    while following is not None:
-        print_notes(model.remarks(following, conversation.source))
+    while upcoming is not None:
+        print_notes(model.remarks(upcoming, conversation.source))
         changed = {name: scale for name, scale in given.items() if scale is not None}
         drawing = draw(
             model,
-            following,
+            upcoming,
             conversation.source,
-            scales=dataclasses.replace(model.default_scales(following.task), **changed),
+            scales=dataclasses.replace(model.default_scales(upcoming.task), **changed),
             seed=arguments.seed,
             steps=arguments.steps,
             scheduler=arguments.scheduler,
@@ -68,9 +73,24 @@ def run_drawing(
             conversation=conversation,
         )
         drawings.append(drawing)
-        conversation.show(following, drawing.picture)
-        following = reason(conversation.reason) if len(drawings) < turns else None
+        conversation.show(upcoming, drawing.picture)
+        upcoming = reason(conversation.reason) if len(drawings) < turns else None
     write_drawings(arguments.out, drawings, turns)
+
+
+def following(chain: ReasoningChain | None, before: ReasoningChain) -> ReasoningChain:
+    """An edited chain with the prompt of the one before, brought up to date; on stderr, which prompt that is.
+
+    Raises:
+        GoTError: there is no edited chain.
+    """
+    if chain is None:
+        raise GoTError("--edited-from names the chain before a change; give the changed one to --chain.")
+    update = updated_prompt(before.prompt, before, chain)
+    for missed in update.missed:
+        print(f"warning: {printable(missed)}", file=sys.stderr)
+    print(f"prompt: {printable(update.prompt)}", file=sys.stderr)
+    return dataclasses.replace(chain, prompt=update.prompt)
 
 
 def write_drawings(out: Path, drawings: Sequence[Drawing], turns: int) -> None:

@@ -127,6 +127,13 @@ def add_drawing_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--chain", type=Path, metavar="FILE", help="use this chain.txt or chain.json and skip the reasoning"
     )
+    parser.add_argument(
+        "--edited-from",
+        type=Path,
+        metavar="FILE",
+        help="the chain that you have changed into that of --chain: the prompt then follows what you renamed,"
+        " added, removed or reworded",
+    )
 
 
 def load_model(arguments: argparse.Namespace) -> GoTModel:

@@ -52,6 +52,13 @@ WATCH_PROSE = """() => {
         if (root.classList.contains('got-streaming')) written.add(textContent);
     }).observe(root, { subtree: true, childList: true, characterData: true });
 }"""
+REASON_BEFORE_EDITOR = """() => {
+    const reason = LiteGraph.createNode('GoTReason');
+    app.graph.add(reason);
+    reason.connect(0, app.graph.nodes.find(({ type }) => type === 'GoTEditChain'), 'chain');
+}"""
+LOCKED_OBJECTS = """() => app.graph.nodes.find(({ type }) => type === 'GoTReason').widgets
+    .find(({ name }) => name === 'locked_objects').value"""
 SELECT_EDITOR = "() => app.canvas.selectNode(app.graph.nodes.find(({ type }) => type === 'GoTEditChain'))"
 SHOW_EDITOR = """() => {
     app.canvas.ds.scale = 1;
@@ -184,7 +191,7 @@ def test_the_words_of_a_chosen_box_come_into_view(editor: EditorPage) -> None:
         assert words["y"] + words["height"] <= prose["y"] + prose["height"]
 
 
-def test_a_locked_box_stays_and_a_changed_plan_can_be_merged(editor: EditorPage) -> None:
+def test_a_locked_box_stays_and_the_rest_can_be_planned_anew(editor: EditorPage) -> None:
     editor.open_and_run()
     editor.box("a blue square").focus()
     editor.page.keyboard.press("l")
@@ -197,16 +204,40 @@ def test_a_locked_box_stays_and_a_changed_plan_can_be_merged(editor: EditorPage)
     assert lock
     assert words["x"] + words["width"] <= lock["x"], "the lock stands behind the words"
 
+    replan = editor.root.get_by_test_id("got-replan")
     editor.page.evaluate(SET_PLAN, OTHER_PLAN)
     assert [region["phrase"] for region in editor.run()] == ["a large red circle", "a blue square"]
-    editor.root.get_by_test_id("got-merge").click()
-    assert editor.shown() == {
-        "a large red circle": "0,0,300,300",
-        "a green triangle": "400,500,800,900",
-        "a blue square": SQUARE,
-    }
-    assert editor.root.locator(".got-bar").is_hidden()
-    assert len(editor.run()) == 3
+    assert replan.is_hidden(), "only GoT Reason plans anew"
+    editor.page.evaluate(REASON_BEFORE_EDITOR)
+    editor.root.hover()
+    replan.click()
+    assert editor.page.evaluate(LOCKED_OBJECTS) == "a blue square (560,400),(900,740)"
+    assert editor.shown()["a blue square"] == SQUARE
+    assert replan.is_hidden()
+    assert "Press Run" in editor.root.locator(".got-bar").inner_text()
+    assert json.loads(editor.page.evaluate(EDITOR_VALUE))["replan"] is True
+
+
+def test_the_prompt_follows_the_plan_and_the_wish_for_it_is_saved(editor: EditorPage) -> None:
+    editor.open_and_run()
+    prompt, follows = (editor.root.get_by_test_id(f"got-prompt{part}") for part in ("", "-follows"))
+    prompt.fill("a red circle to the left of a blue square")
+    editor.box("a blue square").focus()
+    editor.page.keyboard.press("Enter")
+    editor.page.keyboard.insert_text("an orange star")
+    editor.page.keyboard.press("Enter")
+    assert prompt.input_value() == "a red circle to the left of an orange star"
+    editor.run()
+    assert json.loads(editor.page.evaluate(EDITOR_VALUE))["chain"]["prompt"] == prompt.input_value()
+    prompt.focus()
+    editor.page.keyboard.press("Control+z")
+    assert prompt.input_value() == "a red circle to the left of a blue square"
+    editor.page.keyboard.press("Control+Shift+z")
+    follows.click()
+    assert prompt.input_value() == "a red circle to the left of a blue square", "as it was written"
+    editor.frontend.load(editor.page.evaluate("() => app.graph.serialize()"))
+    prompt.wait_for()
+    assert not follows.is_checked()
 
 
 def test_boxes_land_while_the_plan_is_written(editor: EditorPage) -> None:

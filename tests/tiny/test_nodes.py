@@ -108,6 +108,10 @@ def test_locked_objects_are_in_the_plan(got: ManagedModel) -> None:
     assert [
         (region.phrase, region.box) for region in chain.regions if region.phrase == wanted[0][0]
     ] == wanted
+    (region,) = CHAIN.regions
+    box = region.box
+    text = f"{region.phrase} ({box.x1},{box.y1}),({box.x2},{box.y2})"
+    assert reason(got, locked_objects=text, max_new_tokens=60)["result"][0] == chain
 
 
 @pytest.mark.parametrize(
@@ -115,6 +119,8 @@ def test_locked_objects_are_in_the_plan(got: ManagedModel) -> None:
     [
         (None, {"prompt": " "}, "prompt is empty"),
         (None, {"locked": EDIT}, "from a plan to edit"),
+        (None, {"locked_objects": "a red circle"}, "holds no box"),
+        (None, {"locked_objects": "a red circle (1,2),(3,4000)"}, "locked_objects cannot be read"),
         (None, {"task": "edit"}, "no picture is connected"),
         (pictures(1), {"task": "generate"}, "Disconnect it"),
         (torch.zeros(0, 8, 8, 3), {}, "batch is empty"),

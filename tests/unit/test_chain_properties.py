@@ -173,9 +173,10 @@ def test_edits_change_one_region_and_nothing_else(example, data, phrase, box):
     assert view(chain.remove(index)) == before + after
     added = chain.add(phrase, box)
     assert ReasoningChain.parse(added.text, "generate", "") == added
-    assert view(added)[:-1] == view(chain)
-    assert view(added)[-1][:2] == (with_article(phrase), box)
-    assert view(added.remove(len(chain.regions))) == view(chain)
+    (new,) = (place for place, region in enumerate(view(added)) if region not in view(chain))
+    assert view(added)[new][:2] == (with_article(phrase), box)
+    assert [*view(added)[:new], *view(added)[new + 1 :]] == view(chain)
+    assert view(added.remove(new)) == view(chain)
 
 
 @settings(max_examples=100, deadline=None)
@@ -193,7 +194,8 @@ def test_every_phrase_in_one_line_can_name_a_box(example, data, phrase):
     assert [region.phrase for region in renamed.regions] == [
         wanted if place == index else region.phrase for place, region in enumerate(chain.regions)
     ]
-    assert renamed.add(phrase, Box(1, 2, 3, 4)).regions[-1].phrase == wanted
+    longer = renamed.add(phrase, Box(1, 2, 3, 4))
+    assert [region.phrase for region in longer.regions].count(wanted) >= 2
 
 
 @settings(max_examples=200, deadline=None)

@@ -89,6 +89,18 @@ def test_locked_boxes_leave_the_edit_node_alone_and_only_while_my_version_counts
     assert held(UPSTREAM, edited()) == held(NEWER, locked, TAKE_NEW) == []
 
 
+def test_a_plan_made_anew_around_what_is_locked_counts_with_the_same_boxes_locked() -> None:
+    replan = json.dumps({**json.loads(edited()), "locked": ["green"], "replan": True})
+    square = MINE.regions[1]
+    anew = ReasoningChain.parse(
+        f"{NEWER.text} Below it is a blue square (600,600),(900,900).", "generate", "a star"
+    )
+    assert edit(UPSTREAM, replan) == MINE, "until then my version counts"
+    chosen, _, _, locked = GoTEditChain().edit(replan, KEEP_MINE, anew)["result"]
+    assert chosen == anew
+    assert [(region.phrase, region.box) for region in locked.regions] == [(square.phrase, square.box)]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

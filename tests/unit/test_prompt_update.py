@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from got_models.chain import Box, ChainError, ReasoningChain
 from got_models.english import number_like, plural, with_article
 from got_models.prompt_update import updated_prompt
+from got_models.sentences import BESIDE_IT
 from got_models.shapes.language import sample_generation
 
 VECTORS = json.loads((Path(__file__).parents[1] / "fixtures" / "prompts.json").read_text(encoding="utf-8"))
@@ -43,12 +44,7 @@ def test_the_prompt_follows_the_plan(vector):
 @named(VECTORS["adds"])
 def test_a_new_object_joins_its_sentence(vector):
     chain = parse(vector["text"])
-    added = chain.add(vector["phrase"], Box(*vector["box"]))
-    assert added.text == vector["canonical"]
-    assert added.regions[:-1] == tuple(
-        region if region.span == other.span else other
-        for region, other in zip(chain.regions, added.regions, strict=False)
-    )
+    assert chain.add(vector["phrase"], Box(*vector["box"])).text == vector["canonical"]
 
 
 @named(VECTORS["removes"])
@@ -116,11 +112,10 @@ def test_in_the_shapes_world_prompt_and_plan_name_the_same_objects_after_every_c
     assert update.prompt.count("brown cross") == 1
     longer = chain.add("a small brown cross", BOX)
     assert updated_prompt(chain.prompt, chain, longer).prompt.count("a small brown cross") == 1
-    assert updated_prompt(chain.prompt, chain, longer.remove(len(chain.regions))).prompt == chain.prompt
-    if " of it " not in chain.text and "above it" not in chain.text and "below it" not in chain.text:
-        assert longer.remove(len(chain.regions)).text == chain.text, (
-            "a relation of two has become a list of three"
-        )
+    if not BESIDE_IT.search(chain.text):  # else a relation of two has become a list of three
+        new = [region.phrase for region in longer.regions].index("a small brown cross")
+        assert longer.remove(new) == chain
+        assert updated_prompt(chain.prompt, chain, longer.remove(new)).prompt == chain.prompt
     if len(chain.regions) > 1:
         update = updated_prompt(chain.prompt, chain, chain.remove(index))
         assert update.missed == ()

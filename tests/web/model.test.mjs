@@ -318,30 +318,45 @@ test("when the incoming chain changes: take new, and back", () => {
     assert.deepEqual(model.region("red").box, [0, 0, 9, 9]);
 });
 
-test("when the incoming chain changes: merge keeps the locked regions", () => {
+test("what is locked goes to GoT Reason, and the plan that comes back counts, with the same boxes locked", () => {
     const model = modelOf(TEXT);
-    model.toggleLock("red");
+    model.move("green", [500, 500, 900, 900]);
     model.toggleLock("green");
-    model.receive(json(OTHER));
-    model.merge();
-    const regions = model.chain.regions.map(({ phrase, box }) => [phrase, box]);
-    assert.deepEqual(regions, [
-        ["A red circle", [100, 200, 400, 500]],
-        ["a star", [10, 500, 200, 900]],
-        ["a blue square", [600, 200, 900, 500]],
-    ]);
-    assert.deepEqual(model.chain.regions.map(({ color }) => model.isLocked(color)), [true, false, true]);
-    assert(!model.upstreamChanged);
+    assert.equal(model.replan(), "a blue square (500,500),(900,900)");
+    assert(model.replans && !model.upstreamChanged);
+    assert.deepEqual(model.region("green").box, [500, 500, 900, 900], "until then it is the artist's that counts");
+    const around = "A star (1,2),(300,400) (green) is above a blue square (500,500),(900,900) (red).";
+    model.receive(json(around));
+    assert(model.replanned && !model.replans);
+    assert.equal(model.chain, model.incoming);
+    assert.deepEqual([model.isLocked("red"), model.isLocked("green")], [true, false]);
+    assertConsistent(model);
+    model.keepMine();
+    assert.equal(model.region("red").phrase, "A red circle", "the artist's version is still there");
+    model.undo();
+    model.takeNew();
+    assert.deepEqual([model.chain.text, model.isLocked("red"), model.upstreamChanged], [model.incoming.text, true, false]);
 });
 
-test("a merge makes room where the new chain is full", () => {
-    const model = modelOf("a tall tree (1,1),(2,2)");
-    model.toggleLock("red");
-    model.receive(json("a cat (1,2),(3,4), ".repeat(64)));
-    model.merge();
-    assert.equal(model.chain.regions.length, 64);
-    assert.equal(model.chain.regions.at(-1).phrase, "a tall tree");
-    assertConsistent(model);
+test("a change after 'replan around locked' is the artist's again", () => {
+    const model = modelOf(TEXT);
+    model.toggleLock("green");
+    model.replan();
+    model.rename("red", "a cat");
+    assert(!model.replans);
+    model.receive(json(OTHER));
+    assert.equal(model.region("red").phrase, "a cat");
+    model.undo();
+    assert.equal(model.chain, model.incoming, "undone, it replans again");
+});
+
+test("locked objects are written as people write them, marked where their words would be cut", () => {
+    const model = modelOf("<|obj_start|>a man in a hat<|obj_end|> (1,2),(3,4) and a cat (5,6),(7,8) and star (9,9),(10,10)");
+    for (const color of ["red", "green", "blue"]) model.toggleLock(color);
+    const locked = model.replan();
+    assert.equal(locked, "<|obj_start|>a man in a hat<|obj_end|> (1,2),(3,4), a cat (5,6),(7,8), and star (9,9),(10,10)");
+    const read = parseChain(locked, "generate", "").regions.map(({ phrase, box }) => [phrase, box]);
+    assert.deepEqual(read, model.chain.regions.map(({ phrase, box }) => [phrase, box]));
 });
 
 test("'take new' shows the incoming chain until that one is edited", () => {
@@ -487,7 +502,7 @@ test("10,000 random sequences of edits: text and boxes agree, and undoing all is
             () => model.followPlan(random() < 0.5),
             () => model.seal(),
         ];
-        const steps = [() => model.undo(), () => model.redo(), () => model.merge()];
+        const steps = [() => model.undo(), () => model.redo(), () => model.replan()];
         const model = modelOf(pick(VECTORS.parses).canonical);
         const start = model.chain;
         for (let length = 1 + below(12); length > 0; length -= 1) {

@@ -15,9 +15,10 @@ import { ChainView } from "./view.js";
  * @typedef {import("./notation.js").Box} Box
  *
  * What the editor tells the node that it is on: the new value after each edit; that a step of undo is complete; whether
- * the prompt is to follow the plan.
+ * the prompt is to follow the plan; around what the next plan is to be made, which has an answer for the artist.
  * @typedef {{
  *     edited: (value: string) => void, stepped: () => void, followed: (follows: boolean) => void, drawn: () => void,
+ *     replanned: (locked: string) => string,
  * }} Host
  *
  * Listens for as long as the editor is there.
@@ -93,9 +94,10 @@ export class ChainEditor {
      * What the graph around the node says.
      * @param {boolean} connected whether a chain may come in
      * @param {string} task what a plan is for that the artist makes alone
+     * @param {boolean} canReplan whether GoT Reason can be told what to plan around
      */
-    surround(connected, task) {
-        this.model.surround(connected, task);
+    surround(connected, task, canReplan) {
+        this.model.surround(connected, task, canReplan);
     }
 
     /** @param {string | null} text all that the model upstream has written so far; null when it has stopped */
@@ -258,7 +260,7 @@ export class ChainEditor {
         });
         this.#on(view.bar.keepMine, "click", () => this.model.keepMine());
         this.#on(view.bar.takeNew, "click", () => this.model.takeNew());
-        this.#on(view.bar.merge, "click", () => this.attempt(() => this.model.merge()));
+        this.#on(view.bar.replan, "click", () => this.attempt(() => this.say(this.#host.replanned(this.model.replan()))));
         this.#on(view.toolbar.background, "change", () => this.#drawBackground());
         this.#on(view.toolbar.opacity, "input", () => this.#drawBackground());
         this.#on(view.picture, "load", () => this.#drawBackground());

@@ -6,7 +6,7 @@
 
 import { ChainError, chainFromJson, chainToJson, insertRegion, moveBox, parseChain, removeRegion, sameBox } from "./chain.js";
 import { clean, composed, trim } from "./characters.js";
-import { MAX_REGIONS, SPECIAL_TOKEN } from "./notation.js";
+import { marked, SPECIAL_TOKEN } from "./notation.js";
 import { updatedPrompt } from "./prompt_update.js";
 
 /**
@@ -27,6 +27,7 @@ import { updatedPrompt } from "./prompt_update.js";
  * @property {Readonly<Record<string, number>>} levels
  * @property {Chain} origin for which a person or the model has written a prompt: what has changed in the plan since then
  * may change in the prompt too
+ * @property {boolean} replan whether another incoming chain, planned around what is locked, counts once it comes
  */
 
 const DUPLICATE_OFFSET = 40;
@@ -35,7 +36,7 @@ const DUPLICATE_OFFSET = 40;
  * The value that a node saves.
  * @param {Edit} edit
  */
-export function editToValue({ upstream, chain, draft, locked, levels, origin }) {
+export function editToValue({ upstream, chain, draft, locked, levels, origin, replan }) {
     const { prompt, text } = origin;
     return JSON.stringify({
         upstream,
@@ -44,6 +45,7 @@ export function editToValue({ upstream, chain, draft, locked, levels, origin }) 
         ...(locked.length && { locked }),
         ...(Object.keys(levels).length && { levels }),
         ...(draft && { draft: draft.text }),
+        ...(replan && { replan }),
     });
 }
 
@@ -74,6 +76,7 @@ function editFromJson(data) {
         locked: inOrder(chain, locked),
         levels: levelsIn(chain, data.levels ?? {}),
         origin: originFromJson(data.origin, chain),
+        replan: data.replan === true,
     };
     return typeof data.draft === "string" ? written(edit, data.draft) : edit;
 }
@@ -177,29 +180,46 @@ export function keepLocked({ chain: { regions }, locked }, chain) {
 }
 
 /**
- * A new chain with the kept regions in it: where it has the same phrase, that region moves; else one is added.
+ * A chain with nothing changed.
  * @param {Chain} chain
- * @param {readonly Region[]} kept
+ * @param {readonly string[]} locked
+ * @returns {Edit}
  */
-export function mergeRegions(chain, kept) {
-    /** @type {string[]} */
-    const locked = [];
-    for (const region of kept) {
-        const same = chain.regions.findIndex(({ phrase, color }) => phrase === region.phrase && !locked.includes(color));
-        if (same >= 0) {
-            chain = moveBox(chain, same, region.box);
-            locked.push(chain.regions[same].color);
-            continue;
-        }
-        if (chain.regions.length === MAX_REGIONS) {
-            chain = removeRegion(chain, chain.regions.findLastIndex(({ color }) => !locked.includes(color)));
-        }
-        chain = insertRegion(chain, region);
-        locked.push(chain.regions.at(-1)?.color ?? "");
+export function unchanged(chain, locked = []) {
+    return { upstream: chain.text, chain, draft: null, locked, levels: {}, origin: chain, replan: false };
+}
+
+/**
+ * The colours that what is locked in an edit has in a chain that was planned around it.
+ * @param {Edit} edit
+ * @param {Chain} chain
+ */
+export function lockedIn(edit, chain) {
+    const held = lockedRegions(edit);
+    return chain.regions
+        .filter((region) => held.some(({ phrase, box }) => phrase === region.phrase && sameBox(box, region.box)))
+        .map(({ color }) => color);
+}
+
+/**
+ * What is locked in an edit, in words with boxes as people write them.
+ * @param {Edit} edit
+ */
+export function lockedObjects(edit) {
+    let text = "";
+    for (const { phrase, box: [x1, y1, x2, y2] } of lockedRegions(edit)) {
+        const before = text && `${text}, `;
+        const corners = `(${x1},${y1}),(${x2},${y2})`;
+        text = `${before}${phrase} ${corners}`;
+        const read = parseChain(text, edit.chain.task, "").regions.at(-1);
+        if (phrase && read?.phrase !== phrase) text = `${before}${marked(phrase)} ${corners}`;
     }
-    const lost = kept.find(({ phrase }, index) => chain.regions[indexOf(chain, locked[index])].phrase !== phrase);
-    if (lost) throw new ChainError(`There is no room for '${lost.phrase}' in the new plan. Unlock a few boxes.`);
-    return { chain, locked: inOrder(chain, locked) };
+    return text;
+}
+
+/** @param {Edit} edit */
+function lockedRegions({ chain, locked }) {
+    return chain.regions.filter(({ color }) => locked.includes(color));
 }
 
 /**

@@ -70,6 +70,14 @@ export function countOf({ determiner }) {
 }
 
 /**
+ * Whether the objects of a mention can be named one by one instead.
+ * @param {Mention} mention
+ */
+export function isCounted(mention) {
+    return mention.several && countOf(mention) !== null && !mention.definite;
+}
+
+/**
  * Whether what a mention says is said of an object with this name.
  * @param {Mention} mention
  * @param {Name} name

@@ -9,7 +9,8 @@ import {
     addRegion, ChainError, chainFromJson, insertRegion, moveBox, parseChain, readChain, removeRegion, renameRegion,
 } from "./chain.js";
 import {
-    beside, editFromValue, editToValue, indexOf, inOrder, keepLocked, levelsIn, mergeRegions, originOf, withPrompt, written,
+    beside, editFromValue, editToValue, indexOf, inOrder, keepLocked, levelsIn, lockedIn, lockedObjects, originOf, unchanged,
+    withPrompt, written,
 } from "./edit.js";
 import { History } from "./history.js";
 import { updatedPrompt } from "./prompt_update.js";
@@ -36,6 +37,8 @@ export class ChainModel {
     edit = null;
     /** @type {Chain | null} what the model upstream is writing at the moment */
     streamed = null;
+    /** Whether GoT Reason stands upstream and can be told to plan around what is locked. */
+    canReplan = false;
     /** Whether a new incoming chain takes the place of an edit of another one. */
     takesNew = false;
     /** Whether the prompt follows what changes in the plan. */
@@ -95,6 +98,20 @@ export class ChainModel {
 
     get upstreamChanged() {
         return this.edit !== null && this.incoming !== null && this.edit.upstream !== this.incoming.text;
+    }
+
+    /** Whether the rest is to be planned anew around what is locked, and has not been yet. */
+    get replans() {
+        return this.edit !== null && this.edit.replan && !this.upstreamChanged;
+    }
+
+    /** Whether what is shown was planned around what is locked. */
+    get replanned() {
+        return this.edit !== null && this.edit.replan && this.upstreamChanged;
+    }
+
+    get hasLocked() {
+        return !this.streamed && this.#basis().locked.length > 0;
     }
 
     /** Whether the edit can be kept: one of a picture's change cannot serve to make a new picture. */
@@ -189,11 +206,13 @@ export class ChainModel {
      * What the graph around the node says.
      * @param {boolean} connected
      * @param {string} ownTask
+     * @param {boolean} canReplan
      */
-    surround(connected, ownTask) {
-        if (connected === this.connected && ownTask === this.ownTask) return;
+    surround(connected, ownTask, canReplan = false) {
+        if (connected === this.connected && ownTask === this.ownTask && canReplan === this.canReplan) return;
         this.connected = connected;
         this.ownTask = ownTask;
+        this.canReplan = canReplan;
         if (!connected) this.incoming = null;
         this.#onChange(false);
     }
@@ -340,12 +359,14 @@ export class ChainModel {
 
     keepMine() {
         if (!this.edit || !this.incoming || !this.fitsIncoming) return;
-        this.#apply({ ...this.edit, upstream: this.incoming.text });
+        this.#apply({ ...this.edit, upstream: this.incoming.text, replan: false });
     }
 
     takeNew() {
         this.unreadable = null;
-        this.#apply(null);
+        const { edit, incoming } = this;
+        const locked = edit?.replan && incoming ? lockedIn(edit, incoming) : [];
+        this.#apply(incoming && locked.length ? unchanged(incoming, locked) : null);
     }
 
     /**
@@ -356,16 +377,17 @@ export class ChainModel {
         const chain = this.variants[index];
         const upstream = this.incoming?.text ?? "";
         if (!this.editable || chain.text === this.chain.text) return;
-        this.#apply(chain.text === upstream ? null : { upstream, chain, draft: null, locked: [], levels: {}, origin: chain });
+        this.#apply(chain.text === upstream ? null : { ...unchanged(chain), upstream });
     }
 
-    /** Locked regions stay, the rest is new. */
-    merge() {
-        if (!this.edit || !this.incoming) return;
-        const { chain, locked } = this.edit;
-        const kept = chain.regions.filter(({ color }) => locked.includes(color));
-        const merged = { upstream: this.incoming.text, draft: null, levels: {}, origin: this.incoming };
-        this.#apply(withPrompt({ ...merged, ...mergeRegions(this.incoming, kept) }, this.follows));
+    /**
+     * What is shown counts until another plan comes in.
+     * @returns {string} what is locked, for GoT Reason to plan around
+     */
+    replan() {
+        const edit = this.#editableBasis();
+        this.#apply({ ...edit, upstream: this.incoming?.text ?? edit.upstream, replan: true });
+        return lockedObjects(edit);
     }
 
     /**
@@ -373,14 +395,15 @@ export class ChainModel {
      * @returns {Edit}
      */
     #basis() {
-        if (this.edit && !(this.takesNew && this.upstreamChanged)) return this.edit;
-        const chain = this.incoming ?? parseChain("", this.ownTask, "");
-        return { upstream: chain.text, chain, draft: null, locked: [], levels: {}, origin: chain };
+        const { edit, incoming } = this;
+        if (edit && !((this.takesNew || edit.replan) && this.upstreamChanged)) return edit;
+        const locked = edit?.replan && incoming ? lockedIn(edit, incoming) : [];
+        return unchanged(incoming ?? parseChain("", this.ownTask, ""), locked);
     }
 
     #editableBasis() {
         if (!this.editable) throw new ChainError("The plan cannot be changed at the moment.");
-        return this.#basis();
+        return { ...this.#basis(), replan: false };
     }
 
     /**

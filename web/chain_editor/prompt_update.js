@@ -6,7 +6,7 @@
 
 import { composed } from "./characters.js";
 import { ARTICLES, article, capitalLike, number, numberLike, plural } from "./english.js";
-import { countOf, findMentions, isPlain, nameOf, says, spaced } from "./mentions.js";
+import { countOf, findMentions, isCounted, isPlain, nameOf, says, spaced } from "./mentions.js";
 import { reworded } from "./rewording.js";
 import { ANY_BESIDE_IT, withObjects } from "./sentences.js";
 
@@ -107,8 +107,10 @@ function withChanges(prompt, changes, task, related) {
                 .sort((first, second) => changes[second].place - changes[first].place)[0];
             const place = named.get(earlier) ?? -1;
             const between = place >= 0 && mentions[place].objects.some((other) => changes[other].place > change.place);
-            if (between) mentions[place].objects.push(index);  // it is between two that one word names
-            else added.push([place + 1, change.after]);
+            const beside = between ? place : place + 1;
+            // between or before objects that one word names
+            if (between || (beside < mentions.length && isCounted(mentions[beside]))) mentions[beside].objects.push(index);
+            else added.push([beside, change.after]);
         }
     }
     const textOf = (/** @type {Mention} */ { start, end }) => prompt.slice(start, end);
@@ -174,9 +176,8 @@ function severalAt(mention, text, names, changes) {
     const asBefore = now.length > 0 && now.every((words) => isSame(words, single)) && (now.length > 1 || size === 1);
     if (asBefore && (count === null || (now.length === size && size <= count))) return [text];
     if (!now.length) return [];
-    if (count === null || mention.definite) {
-        if (!now.every((words) => isSame(words, now[0])) || (now.length === 1 && size > 1)) return null;
-    }
+    const uneven = !now.every((words) => isSame(words, now[0])) || (now.length === 1 && size > 1);
+    if (uneven && (count === null || mention.definite)) return null;
     if (count === null) {
         const determiner = mention.determiner ? [mention.determiner] : [];
         return [[...determiner, ...now[0].slice(0, -1), plural(now[0][now[0].length - 1])].join(" ")];
