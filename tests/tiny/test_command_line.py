@@ -148,6 +148,20 @@ def test_unusable_chains_are_refused(
     assert message in refused("generate", PROMPT, "--chain", tmp_path / name, "--out", tmp_path / "out")
 
 
+def test_the_prompt_follows_an_edited_chain(
+    checkpoint: Path, refused: Refused, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, after, out = tmp_path / "before.txt", tmp_path / "after.txt", tmp_path / "out"
+    before.write_text("On a white background there is a large red circle (62,312),(438,688).")
+    after.write_text("On a white background there is a large green star (62,312),(438,688).")
+    options = ["--checkpoint", checkpoint, "--edited-from", before, "--out", out]
+    assert "give the changed one to --chain" in refused("generate", "a red circle", *options)
+    options += ["--chain", after, "--steps", 1, "--size", "64x64"]
+    assert main([str(word) for word in ("generate", "a red circle", *options)]) == 0
+    assert "prompt: a green star" in capsys.readouterr().err
+    assert json.loads((out / "chain.json").read_text(encoding="utf-8"))["prompt"] == "a green star"
+
+
 def test_a_chain_for_the_other_task_is_refused(refused: Refused, tmp_path: Path) -> None:
     chain = ReasoningChain.parse(CHAIN, "edit", "move the circle")
     (tmp_path / "chain.json").write_text(json.dumps(chain.to_json()), encoding="utf-8")
