@@ -388,9 +388,9 @@ def finish_edit(
     return resize_result(picture, source.size, min(picture.size))
 
 
-def enlargement(drawn: tuple[int, int], source: tuple[int, int]) -> list[Note]:
+def enlargement(drawn: tuple[int, int], source: tuple[int, int], sentence: str = "enlarged") -> list[Note]:
     """What is to be said where an edit is drawn smaller than its source; both (height, width) in pixels."""
     if min(drawn) >= min(source):
         return []
     sizes = {"drawn": f"{drawn[1]} x {drawn[0]}", "size": f"{source[1]} x {source[0]}"}
-    return [Note("enlarged", **sizes)]
+    return [Note(sentence, **sizes)]

@@ -22,6 +22,10 @@ ENGLISH = {
     "overlap": "{one} and {other} overlap. {name} has only ever seen things side by side.",
     "dark_mask": "The mask of {one} is {color}, which cannot be seen on black. Choose a brighter colour.",
     "alike_masks": "The masks of {one} and {other}, {color} and {near}, can hardly be told apart.",
+    "draws_smaller": (
+        "Unless SSGM Encode has another size, this is drawn at {drawn} and enlarged to the picture's {size}: "
+        "what changes will be softer than the rest."
+    ),
     "enlarged": (
         "Drawn at {drawn} and enlarged to the picture's {size}: what has changed is softer than the rest."
     ),

@@ -176,6 +176,7 @@ class GoTReason:
         locked_objects: str = "",
         unique_id: str | None = None,
     ) -> dict[str, Any]:
+        from ..got_models.model import enlargement
         from ._images import image_to_pictures
 
         check_prompt(prompt)  # before the weights load
@@ -226,7 +227,11 @@ class GoTReason:
             return chain
 
         chain, *others = [write(number) for number in range(variants)]
-        ui = shown((chain, model.remarks(chain, picture)))
+        notes = model.remarks(chain, picture)
+        if picture is not None and not model.leaves_as_it_is(chain):
+            own = model.settings.tasks["edit"]
+            notes += enlargement((own.height, own.width), (picture.height, picture.width), "draws_smaller")
+        ui = shown((chain, notes))
         if others:
             ui["variants"] = encodable([plan.to_json() for plan in (chain, *others)])
         return {"ui": ui, "result": (chain, chain.text)}

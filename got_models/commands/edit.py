@@ -21,7 +21,7 @@ def add_parser(subcommands: Subparsers) -> None:
         "--keep-outside-boxes",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="take everything outside the plan's boxes from IMAGE, with a soft edge (default: yes)",
+        help="take everything outside the plan's boxes from IMAGE, at its full size (default: yes)",
     )
     parser.add_argument(
         "--turns",

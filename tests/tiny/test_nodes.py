@@ -321,6 +321,12 @@ def test_what_the_model_has_not_learned_is_told_with_the_plan(got: ManagedModel)
     assert "has not learned to look at pictures like this one" in told
 
 
+def test_that_a_photo_will_be_drawn_smaller_is_told_with_the_plan(got: ManagedModel) -> None:
+    answer = reason(got, pictures(1, 301, 600), locked=EDIT, max_new_tokens=60)
+    (plan,) = answer["ui"]["plans"]
+    assert any("enlarged to the picture's 600 x 301" in note["en"] for note in plan["notes"])
+
+
 def test_each_picture_of_a_batch_is_edited_and_keeps_its_own_surroundings(got: ManagedModel) -> None:
     batch = pictures(2, 64, 64)
     plan, *_ = encode(got, EDIT, batch)

@@ -7,8 +7,8 @@ import { inLanguage } from "../language.js";
 
 /** @typedef {import("./saved.js").Plan} Plan */
 
-const EMPTY = { en: "The plan appears here.", zh: "规划会显示在这里。" };
-const LABEL = { en: "The plan", zh: "规划" };
+const EMPTY = { en: "The plan appears here.", zh: "计划会显示在这里。" };
+const LABEL = { en: "The plan", zh: "计划" };
 
 export class PlanView {
     constructor() {
