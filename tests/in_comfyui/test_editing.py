@@ -64,6 +64,9 @@ SHOW_EDITOR = """() => {
     app.canvas.ds.scale = 1;
     app.canvas.centerOnNode(app.graph.nodes.find(({ type }) => type === 'GoTEditChain'));
 }"""
+OFFER = """(variants) => app.api.dispatchCustomEvent(
+    'executed', { prompt_id: 'told', node: '1', display_node: '1', output: { variants } },
+)"""
 DISCONNECT = """() => {
     const [source, editor] = ['GoTChainFromText', 'GoTEditChain']
         .map((kind) => app.graph.nodes.find(({ type }) => type === kind));
@@ -441,4 +444,21 @@ def test_a_plan_begins_on_an_empty_page(editor: EditorPage) -> None:
     editor.page.keyboard.press("Delete")
     assert "The plan is empty" in editor.root.locator(".got-bar").inner_text()
     editor.root.get_by_role("button", name="Bring it back").click()
+    assert editor.shown()["a blue square"] == SQUARE
+
+
+def test_one_of_several_plans_is_chosen(editor: EditorPage) -> None:
+    editor.open_and_run()
+    editor.frontend.pretend_run()
+    plans = [ReasoningChain.parse(text, "generate", "shapes") for text in (PLAN, OTHER_PLAN)]
+    editor.page.evaluate(OFFER, [plan.to_json() for plan in plans])
+    group = editor.root.get_by_role("group", name="Plans to choose from")
+    assert group.get_by_role("button", pressed=True).get_attribute("aria-label") == (
+        "Plan 1 of 2: a large red circle, a blue square"
+    )
+    group.get_by_role("button", name="Plan 2 of 2: a large red circle, a green triangle").press("Enter")
+    shown = editor.shown()
+    assert list(shown) == ["a large red circle", "a green triangle"]
+    assert boxes_by_phrase(editor.run()) == shown
+    editor.root.get_by_test_id("got-undo").click()
     assert editor.shown()["a blue square"] == SQUARE

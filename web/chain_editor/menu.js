@@ -46,8 +46,11 @@ export class Menu {
         this.#items[0]?.focus({ preventScroll: true });
     }
 
-    /** The point as near as the editor has room for the menu. ComfyUI may show the editor enlarged or made smaller. */
-    #placeAt(/** @type {{x: number, y: number}} */ { x, y }) {
+    /**
+     * At the point, or as near as the editor has room for the menu. ComfyUI may show the editor enlarged or made smaller.
+     * @param {{x: number, y: number}} point on the screen
+     */
+    #placeAt({ x, y }) {
         const host = /** @type {HTMLElement} */ (this.element.offsetParent ?? this.element.parentElement);
         const frame = host.getBoundingClientRect();
         const scale = frame.width / host.offsetWidth || 1;
