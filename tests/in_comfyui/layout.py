@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .browser import Frontend
 
 WINDOW = {"width": 1600, "height": 1000}
+PATIENCE = 40
 
 MEASURE = Path(__file__).with_name("measure.js").read_text(encoding="utf-8")
 
@@ -40,9 +41,14 @@ class Layout:
         return area / ((right - left) * (bottom - top))
 
 
-def measure(page: Page) -> Layout:
-    page.wait_for_timeout(300)  # the page sets nodes and links right after it has drawn them once
-    return Layout(**page.evaluate(MEASURE))
+def measure(page: Page, patience: int = 1) -> Layout:
+    """What is there now; with patience, once no message of the page's lies over a node any more."""
+    for _ in range(patience):
+        page.wait_for_timeout(300)  # the page sets nodes and links right after it has drawn them once
+        layout = Layout(**page.evaluate(MEASURE))
+        if not layout.hidden:
+            break
+    return layout
 
 
 def measure_nodes_2(frontend: Frontend, workflow: dict[str, Any], name: str) -> Layout:
@@ -50,6 +56,6 @@ def measure_nodes_2(frontend: Frontend, workflow: dict[str, Any], name: str) -> 
     switch = "(on) => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
     frontend.page.evaluate(switch, True)
     frontend.load(workflow, name)
-    layout = measure(frontend.page)
+    layout = measure(frontend.page, PATIENCE)
     frontend.page.evaluate(switch, False)
     return layout

@@ -22,12 +22,12 @@ from got_models.training.lora_config import as_dictionary, differences, read_con
 
 from .browser import Frontend
 from .conftest import Checkpoint
-from .layout import WINDOW, Layout, measure, measure_nodes_2
+from .layout import PATIENCE, WINDOW, Layout, measure, measure_nodes_2
 from .place import ROOT, skip_loudly
 from .server import Run
 
 NAMES = sorted(file.stem for file in (ROOT / "workflows").glob("*.json"))
-SMALLEST_TEXT = 7.1  # pixels on the screen, where LiteGraph's own text is 12 high and notes are 10
+SMALLEST_TEXT = 7.0  # pixels on the screen, where LiteGraph's own text is 12 high and notes are 10
 LEAST_CONTRAST = 4.5  # WCAG's for text
 LEAST_FILLED = 0.4  # of the rectangle around all nodes
 OPENED, AFTER_RUN, NODES_2 = "as it opens", "after its run", "as it opens in Nodes 2.0"
@@ -112,7 +112,7 @@ def outcome(request: pytest.FixtureRequest, frontend: Frontend, checkpoint: Chec
     before = frontend.page.viewport_size
     frontend.page.set_viewport_size(WINDOW)
     complaints = frontend.load(workflow, request.param)
-    layouts = {OPENED: measure(frontend.page)}
+    layouts = {OPENED: measure(frontend.page, PATIENCE)}
     saved = frontend.save()
     run = frontend.run()
     layouts[AFTER_RUN] = measure(frontend.page)
