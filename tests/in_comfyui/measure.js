@@ -47,8 +47,9 @@
     const visible = { opacityProperty: true, visibilityProperty: true };
     for (const element of document.querySelectorAll('[data-node-id] *, .dom-widget, .dom-widget *')) {
         const box = element.getBoundingClientRect();
-        const source = element.matches('.comfy-markdown textarea');  // of a note, behind what is made of it
-        if (source || !element.clientWidth || !element.checkVisibility(visible)) continue;
+        // A note's source, behind what is made of it; a label in the editor, which ends where it would leave the picture.
+        const meant = element.matches('.comfy-markdown textarea, .got-words');
+        if (meant || !element.clientWidth || !element.checkVisibility(visible)) continue;
         const written = [...element.childNodes].filter(({ nodeType }) => nodeType === Node.TEXT_NODE);
         const own = element.value ?? written.map(({ data }) => data).join(' ').trim();
         const style = styleOf(element);
