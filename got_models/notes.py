@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 ENGLISH = {
     "unknown_words": "{name} has not learned: {words}. It knows {things}.",
+    "capitals": "{name} has only learned to read small letters. Write the prompt without capitals.",
     "unknown_picture": (
         "{name} has not learned to look at pictures like this one. It knows flat {objects} on an even "
         "ground: what it plans and draws here is a guess."

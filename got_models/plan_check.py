@@ -52,7 +52,11 @@ def check_plan(chain: ReasoningChain, vocabulary: Vocabulary | None = None) -> l
     """
     remarks: list[Note | None] = []
     if vocabulary is not None:
-        remarks += [_unknown_words(chain, vocabulary), _counts(chain, vocabulary)]
+        remarks += [
+            _unknown_words(chain, vocabulary),
+            _capitals(chain, vocabulary),
+            _counts(chain, vocabulary),
+        ]
     remarks += [_no_box(chain, vocabulary), _overlap(chain, vocabulary), _masks(chain.regions)]
     return [remark for remark in remarks if remark is not None]
 
@@ -122,6 +126,11 @@ def _unknown(chain: ReasoningChain, words: Sequence[str], vocabulary: Vocabulary
     if chain.task == "generate":
         known |= NUMBERS.keys()  # `_counts` is about these
     return list(dict.fromkeys(word for word in words if word not in known))
+
+
+def _capitals(chain: ReasoningChain, vocabulary: Vocabulary) -> Note | None:
+    """The words of a vocabulary are in lower case, as the model has read them."""
+    return None if chain.prompt == chain.prompt.lower() else Note("capitals", name=vocabulary.name)
 
 
 def _counts(chain: ReasoningChain, vocabulary: Vocabulary) -> Note | None:

@@ -4,7 +4,7 @@ got.json may say so under "vocabulary". A checkpoint that says nothing is taken 
 
     name             what the checkpoint is called in a sentence, by language; English has to be there
     objects, colors  the words for what it draws, in the singular
-    words            all other words that it has learned, plurals among them
+    words            all other words that it has learned, plurals among them; in lower case, as it reads
     most_objects     how many things it draws at most
     edits_need_boxes whether it can edit only what a plan has put a box around
     pictures         which pictures it can look at: things of these colours on one of these grounds

@@ -82,6 +82,12 @@ def test_prompts_outside_the_vocabulary_are_told_what_is_unknown(prompt: str, se
     assert check_plan(ReasoningChain.read(ONE, "generate", prompt), None) == [], "no vocabulary: all is known"
 
 
+@pytest.mark.parametrize("prompt", ["A RED CIRCLE", "Draw a red circle."])
+def test_capitals_which_the_model_never_read_are_told(prompt: str) -> None:
+    (note,) = said(ONE, prompt)
+    assert note.startswith("The bundled model has only learned to read small letters.")
+
+
 def test_unknown_words_that_somebody_has_put_into_the_plan_are_told() -> None:
     assert "has not learned: cat." in said(ONE.replace("a red circle", "a cat"), "a red circle")[0]
     assert said(ONE, "please draw me a red circle") == []
