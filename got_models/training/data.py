@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..chain import GRID, ReasoningChain
-from ..prompts import TokenIds, conversation
+from ..chain import GRID
+from ..prompts import TokenIds
 from ..reasoner import picture_patches
+from ..sequences import IGNORED, chain_sequence
 from ..shapes.edits import sample_edit
 from ..shapes.language import Example, sample_generation
 from ..shapes.scene import Scene, Thing, draw
@@ -24,9 +25,6 @@ from .readout import ABSENT_SHAPE, SLOTS, region_targets, visual_targets
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-IGNORED = -100
-"""Label of tokens that carry no loss."""
 
 
 def generation_example(seed: int, index: int) -> Example:
@@ -91,26 +89,6 @@ class ChainBatch:
             for field in fields(self)
         }
         return ChainBatch(**moved)
-
-
-def chain_sequence(
-    tokenizer: PreTrainedTokenizerBase,
-    ids: TokenIds,
-    chain: ReasoningChain,
-    visual_tokens: int,
-    image_tokens: Sequence[int],
-) -> tuple[Tensor, Tensor]:
-    """One example's token ids [length] (prompt, chain, <|im_gen_start|>, image tokens) and labels [length].
-
-    The chain and the <|im_gen_start|> after it are labelled; all else is `IGNORED`.
-    """
-    text = conversation(tokenizer, chain.task, chain.prompt, visual_tokens)
-    prompt = tokenizer(text, add_special_tokens=False)["input_ids"]
-    answer = [*tokenizer(chain.mllm_text, add_special_tokens=False)["input_ids"], ids.image_start]
-    return (
-        torch.tensor([*prompt, *answer, *image_tokens]),
-        torch.tensor([IGNORED] * len(prompt) + answer + [IGNORED] * len(image_tokens)),
-    )
 
 
 class Collator:

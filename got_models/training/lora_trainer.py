@@ -46,8 +46,8 @@ from .lora_config import LoraTraining, as_dictionary, differences, make_config
 from .optimizer import check_optimizer, make_optimizer
 from .own_pictures import RowBatches
 from .preservation import known_prompts, preserve
-from .stages import step_seed
-from .trainer import hold_run, last_state, learning_rate_share, record, states, trim_log
+from .run_folder import hold_run, last_state, record, states, trim_log
+from .schedule import learning_rate_share, step_seed
 from .validation import Validation, Validator
 
 STAGE = "lora"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .data import IGNORED
+from ..sequences import IGNORED
 
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration

@@ -19,7 +19,7 @@ from ..dataset.encoding import Encoded, Encoder
 from ..dataset.rows import Row
 from ..errors import GoTError
 from ..model import GoTModel
-from .data import IGNORED, chain_sequence
+from ..sequences import IGNORED, chain_sequence
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import random
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from ..model import GoTModel
 from ..prompts import TokenIds
 from ..reading import modality_ids
 from ..reasoner import select_image_tokens
+from ..sequences import IGNORED
 from ..shapes.edits import sample_source
 from ..shapes.language import GRID_STEP, QUADRANTS, nudged, sample_generation
 from ..shapes.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, SIZES, Scene, Thing, draw, draw_shape
@@ -35,7 +35,6 @@ from ..vae import encode_unscaled
 from ..whole_files import whole_file
 from .config import JointSettings, TrainingConfig, UnetSettings, VaeSettings
 from .data import (
-    IGNORED,
     ChainBatch,
     Collator,
     Example,
@@ -46,6 +45,7 @@ from .data import (
 )
 from .losses import DiffusionTargets, chain_loss, diffusion_loss
 from .readout import ContentReadout, PlaceReadout
+from .schedule import step_seed
 
 READOUTS_FILE = "readouts.safetensors"
 LATENTS_FILE = "latents.{mask_rule}.safetensors"
@@ -58,11 +58,6 @@ Everything else in a chain is either soon known by heart or, like the boxes of a
 """
 LATER = 1_000_000
 """Added to the joint stage's rows, so that its generations are none of the language stage's."""
-
-
-def step_seed(seed: int, stage: str, step: int) -> int:
-    """A 32-bit seed for one step of one stage."""
-    return zlib.crc32(f"{seed} {stage} {step}".encode())
 
 
 class VaeStage:

@@ -10,12 +10,10 @@ The run's folder:
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +24,14 @@ from torch import autocast
 from tqdm import tqdm
 
 from ..errors import GoTError
-from ..exclusive_lock import exclusive_lock
-from ..whole_files import unwritable, whole_file, writing
+from ..whole_files import writing
 from .config import TrainingConfig
 from .export import export_checkpoint
 from .initialize import initialize_checkpoint
+from .run_folder import hold_run, last_state, record, states, trim_log
+from .schedule import learning_rate_share
 from .stages import DetailStage, JointStage, LanguageStage, UnetStage, VaeStage, VisionStage
 
-LOCK_FILE = ".got-training.lock"
 STAGES = (VisionStage, LanguageStage, VaeStage, DetailStage, UnetStage, JointStage)
 
 
@@ -80,30 +78,6 @@ def _train(config: TrainingConfig, out: Path, resume: bool, budget: StepBudget) 
             return None
     with writing(out):
         return export_checkpoint(work, out / "checkpoint")
-
-
-@contextmanager
-def hold_run(out: Path) -> Iterator[None]:
-    """A run's folder, made if need be, for this process alone; removes states that were not finished.
-
-    Raises:
-        GoTError: another process trains there, or the folder cannot be written to.
-    """
-    with ExitStack() as stack:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            stack.callback(_remove_if_empty, out)
-            stack.enter_context(exclusive_lock(f"training in {out}", out / LOCK_FILE))
-        except OSError as error:
-            raise unwritable(out, error) from error
-        for folder in out.glob("state-*.part"):
-            shutil.rmtree(folder, ignore_errors=True)
-        yield
-
-
-def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):
-        folder.rmdir()
 
 
 class StepBudget:
@@ -175,26 +149,6 @@ def run_stage(stage_class: Callable[..., Any], config: TrainingConfig, out: Path
     return True
 
 
-def learning_rate_share(step: int, steps: int, warmup_steps: int) -> float:
-    """Share of the peak learning rate: a linear warm-up, then a cosine to zero at ``steps``."""
-    if step < warmup_steps:
-        return (step + 1) / warmup_steps
-    progress = (step - warmup_steps) / max(1, steps - warmup_steps)
-    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
-
-
-def states(out: Path, stage: str) -> list[Path]:
-    """The complete saved states of a stage, oldest first."""
-    found = [folder for folder in out.glob(f"state-{stage}-*") if folder.name.rsplit("-", 1)[1].isdecimal()]
-    return sorted(found, key=lambda folder: int(folder.name.rsplit("-", 1)[1]))
-
-
-def last_state(out: Path, stage: str) -> Path | None:
-    """The newest complete state of a stage, or None."""
-    found = states(out, stage)
-    return found[-1] if found else None
-
-
 def save_state(accelerator: Accelerator, out: Path, stage: str, step: int) -> None:
     """Writes the state beside and renames it, then removes the older ones: there is always a complete one."""
     target = out / f"state-{stage}-{step}"
@@ -211,35 +165,3 @@ def save_state(accelerator: Accelerator, out: Path, stage: str, step: int) -> No
     for folder in older:
         if folder != target:
             shutil.rmtree(folder)
-
-
-def record(file: Path, values: dict[str, Any]) -> None:
-    """Adds one line to the loss log.
-
-    Raises:
-        GoTError: the disk is full or cannot be written to.
-    """
-    with writing(file), file.open("a", encoding="utf-8") as log:
-        log.write(json.dumps(values) + "\n")
-
-
-def trim_log(file: Path, stage: str, start: int) -> None:
-    """Removes the lines of steps that a resumed stage takes once more, so that the log has no step twice."""
-    if not file.exists():
-        return
-    with whole_file(file) as beside, file.open("rb") as old, beside.open("wb") as new:
-        new.writelines(line.rstrip() + b"\n" for line in old if _is_before(line, stage, start))
-
-
-def _is_before(line: bytes, stage: str, start: int) -> bool:
-    """Whether a line of the log is whole, and not about a step of the stage from ``start`` on."""
-    try:
-        values = json.loads(line)
-        return bool(values["stage"] != stage or values["step"] < start)
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        RecursionError,
-    ):  # of a killed run, cut short
-        return False

@@ -26,7 +26,8 @@ from got_models.training.config import (
     VaeSettings,
     VisionSettings,
 )
-from got_models.training.trainer import learning_rate_share, train
+from got_models.training.schedule import learning_rate_share
+from got_models.training.trainer import train
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,0 +1,82 @@
+"""The folder of a training run: one process at a time, its saved states, and its log of losses.
+
+state-<stage>-<step>/   everything needed to continue from that step; complete once it has this name
+losses.jsonl            one line per step
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ..exclusive_lock import exclusive_lock
+from ..whole_files import unwritable, whole_file, writing
+
+LOCK_FILE = ".got-training.lock"
+
+
+@contextmanager
+def hold_run(out: Path) -> Iterator[None]:
+    """A run's folder, made if need be, for this process alone; removes states that were not finished.
+
+    Raises:
+        GoTError: another process trains there, or the folder cannot be written to.
+    """
+    with ExitStack() as stack:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            stack.callback(_remove_if_empty, out)
+            stack.enter_context(exclusive_lock(f"training in {out}", out / LOCK_FILE))
+        except OSError as error:
+            raise unwritable(out, error) from error
+        for folder in out.glob("state-*.part"):
+            shutil.rmtree(folder, ignore_errors=True)
+        yield
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def states(out: Path, stage: str) -> list[Path]:
+    """The complete saved states of a stage, oldest first."""
+    found = [folder for folder in out.glob(f"state-{stage}-*") if folder.name.rsplit("-", 1)[1].isdecimal()]
+    return sorted(found, key=lambda folder: int(folder.name.rsplit("-", 1)[1]))
+
+
+def last_state(out: Path, stage: str) -> Path | None:
+    """The newest complete state of a stage, or None."""
+    found = states(out, stage)
+    return found[-1] if found else None
+
+
+def record(file: Path, values: dict[str, Any]) -> None:
+    """Adds one line to the loss log.
+
+    Raises:
+        GoTError: the disk is full or cannot be written to.
+    """
+    with writing(file), file.open("a", encoding="utf-8") as log:
+        log.write(json.dumps(values) + "\n")
+
+
+def trim_log(file: Path, stage: str, start: int) -> None:
+    """Removes the lines of steps that a resumed stage takes once more, so that the log has no step twice."""
+    if not file.exists():
+        return
+    with whole_file(file) as beside, file.open("rb") as old, beside.open("wb") as new:
+        new.writelines(line.rstrip() + b"\n" for line in old if _is_before(line, stage, start))
+
+
+def _is_before(line: bytes, stage: str, start: int) -> bool:
+    """Whether a line of the log is whole, and not about a step of the stage from ``start`` on."""
+    try:
+        values = json.loads(line)
+        return bool(values["stage"] != stage or values["step"] < start)
+    except (ValueError, TypeError, KeyError, RecursionError):  # of a killed run, cut short
+        return False
