@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .computed_once import Rows, computed_once
+from .constants import SCHEDULERS
 from .errors import GoTError, Interrupted, short_repr
 from .finite import not_finite
 from .guidance import (
@@ -25,8 +26,6 @@ from .guidance import (
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-
-SCHEDULERS = ("ddpm", "euler", "dpm++2m", "unipc")
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ TRAINING_ROUTE = "/got/training/{name}"
 SETTINGS_ROUTE = "/got/own_settings"
 CHECK_ROUTE = "/got/plan_check"
 TEXT_EVENT = "got_text"
-DTYPES = ["auto", "float32", "bfloat16", "float16"]
 
 
 def inside_comfyui() -> bool:

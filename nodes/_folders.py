@@ -17,7 +17,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from ..got_models.commands.options import BUNDLED_CHECKPOINT
+from ..got_models.constants import BUNDLED_CHECKPOINT
 from ..got_models.errors import GoTError, printable, short_repr
 from ..got_models.importing.folders import UNFINISHED, needs_import
 from ._comfy import MODEL_FOLDER, inside_comfyui

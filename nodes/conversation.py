@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain import ReasoningChain
-from ..got_models.commands.options import SCHEDULERS
+from ..got_models.constants import SCHEDULERS
 from ..got_models.notes import Note
 from ..got_models.prompts import check_prompt
 from ._comfy import progress_bar, show_text, stop_if_interrupted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..got_models.commands.convert import DTYPES
+from ..got_models.constants import STORED_DTYPES
 from ._comfy import progress_bar, show_text, stop_if_interrupted
 from ._folders import new_checkpoint_folder, published_folder
 from ._inputs import OutsideChanges, checked, state
@@ -48,9 +48,9 @@ class GoTImportCheckpoint:
                     },
                 ),
                 "dtype": (
-                    list(DTYPES),
+                    list(STORED_DTYPES),
                     {
-                        "default": DTYPES[0],
+                        "default": STORED_DTYPES[0],
                         "tooltip": "Number format of the weights on disk. bfloat16 and float16: about 13 GB. "
                         "float32: twice as much, and as published.",
                     },

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..got_models.constants import DTYPES
 from ..got_models.quantization import check_library
-from ._comfy import DTYPES, choose_dtype
+from ._comfy import choose_dtype
 from ._folders import checkpoint_folder, checkpoint_names
 from ._inputs import checked, refusal
 
@@ -44,7 +45,7 @@ class GoTModelLoader:
                     },
                 ),
                 "dtype": (
-                    DTYPES,
+                    list(DTYPES),
                     {
                         "advanced": True,
                         "tooltip": "Number format of the weights. auto: bfloat16 or float16 where the card "

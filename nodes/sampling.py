@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..got_models.commands.options import SCHEDULERS
+from ..got_models.constants import SCHEDULERS
 from ..got_models.notes import Note
 from ._comfy import latent_previews, progress_bar, result_device, stop_if_interrupted
 from ._inputs import checked

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..got_models.dataset.rows import Dataset
-    from ..got_models.training.lora_config import LoraTraining
-    from ..got_models.training.lora_trainer import Progress, Validation
+    from ..got_models.training.config import LoraTraining
+    from ..got_models.training.trainer import Progress, Validation
     from ._model import ManagedModel
 
 STOP, LEAVE_OUT = "stop", "leave out"
@@ -310,7 +310,7 @@ class GoTTrain:
         settings: str = "",
         node_id: str | None = None,
     ) -> tuple[Path, Tensor]:
-        from ..got_models.training.lora_config import make_config
+        from ..got_models.training.config import make_config
         from ._model import AdaptedModel
 
         if isinstance(model, AdaptedModel):
@@ -353,7 +353,7 @@ def run_training(
     from PIL import Image
 
     from ..got_models.pictures import open_picture
-    from ..got_models.training.lora_trainer import train_lora
+    from ..got_models.training.trainer import train_lora
     from ._images import pictures_to_image
 
     folder = run_folder(name)
@@ -412,7 +412,7 @@ def read_settings(text: str) -> dict[str, Any]:
     Raises:
         GoTError: it is no YAML mapping, or says where things lie, which the node's inputs do.
     """
-    from ..got_models.training.lora_config import PATHS
+    from ..got_models.training.config import PATHS
     from ..got_models.yaml_mappings import read_yaml
 
     values = read_yaml(text, "The settings")
@@ -438,7 +438,7 @@ def write_config(folder: Path, config: LoraTraining) -> None:
     """
     import yaml
 
-    from ..got_models.training.lora_config import as_dictionary
+    from ..got_models.training.config import as_dictionary
     from ..got_models.whole_files import write_whole
 
     write_whole(folder / CONFIG_FILE, yaml.safe_dump(as_dictionary(config), sort_keys=False).encode())

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from ..dataset.encoding import Cache, Encoder
+from ..dataset.row_batches import RowBatch, RowBatches, batches_of_pass
 from ..dataset.rows import read_dataset
 from ..model import GoTModel
-from ..training.lora import LoraModules
-from ..training.lora_config import LoraTraining
-from ..training.own_pictures import RowBatch, RowBatches, batches_of_pass
+from ..training.config import LoraTraining
+from ..training.modules import LoraModules
 from .measure import make_clock
 
 

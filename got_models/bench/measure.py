@@ -21,12 +21,14 @@ from torch import Tensor
 from ..chain import ReasoningChain
 from ..model import GoTModel
 from ..reasoner import Reasoner
-from ..shapes.language import sample_generation
 from .published import PublishedOrder
 
 PUBLISHED, LIBRARY = "published", "library"
-BOXES = 4  # of every chain, about as many as GoT-6B writes
-STEP_ASIDE = 30  # thousandths of the width, which every chain of the shapes world leaves free on the right
+QUARTERS = ((40, 40, 420, 420), (520, 40, 900, 420), (40, 520, 420, 900), (520, 520, 900, 900))
+"""A box in each, so four in every chain: about as many as GoT-6B writes."""
+STEP_ASIDE = 30  # thousandths of the width, which every chain leaves free on the right
+KNOWN_COLORS = ("red", "green", "blue", "yellow", "purple", "orange", "pink")
+KNOWN_SHAPES = ("circle", "square", "triangle", "star")
 POLL_SECONDS = 0.005
 
 Stage = Callable[[str], AbstractContextManager[None]]
@@ -142,12 +144,16 @@ def walk(
 
 
 def chains() -> Iterator[ReasoningChain]:
-    """Text-to-image chains of the shapes world with BOXES boxes; always the same ones."""
+    """Text-to-image chains with a box in every quarter, in words that the bundled model knows."""
     rng = random.Random(0)
     while True:
-        chain = sample_generation(rng).chain
-        if len(chain.regions) == BOXES:
-            yield chain
+        things = [f"a {rng.choice(KNOWN_COLORS)} {rng.choice(KNOWN_SHAPES)}" for _ in QUARTERS]
+        boxes = [tuple(side + rng.randint(0, STEP_ASIDE) for side in quarter) for quarter in QUARTERS]
+        placed = [
+            f"{thing} ({x1},{y1}),({x2},{y2})" for thing, (x1, y1, x2, y2) in zip(things, boxes, strict=True)
+        ]
+        prompt, text = (f"{', '.join(listed[:-1])} and {listed[-1]}" for listed in (things, placed))
+        yield ReasoningChain.parse(f"Here are {text}.", "generate", prompt)
 
 
 @contextmanager

@@ -13,15 +13,17 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from transformers import GenerationConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from ..checkpoint import TIME_IDS, UNET_CHANNELS, CheckpointSettings, Sizes
+from ..constants import BUNDLED_CHECKPOINT
 from ..errors import GoTError
 from ..importing.convert import MAX_NEW_TOKENS, TASKS
 from ..importing.plan import VISION_SIZE
+from ..json_objects import read_json
+from ..loading import load_tokenizer
 from ..model import GoTModel
 from ..prompts import TokenIds
 from ..quantization import quantize_mllm, store_in_fp8
 from ..reasoner import Reasoner
 from ..ssgm import SemanticSpatialGuidance
-from ..training.initialize import build_scheduler, build_tokenizer
 
 SIZES = Sizes(hidden=2048, cross_attention=2048, pooled=1280)
 PARAMETERS = 6_412_582_635  # of all parts together
@@ -57,7 +59,7 @@ def random_6b(
     """
     settings = CheckpointSettings(VISION_SIZE, MAX_NEW_TOKENS, SIZES, TASKS)
     model = GoTModel(Path("random-6b"), settings, device, dtype, mllm_bits=mllm_bits, unet_fp8=unet_fp8)
-    tokenizer = build_tokenizer(seed=0)
+    tokenizer = load_tokenizer(BUNDLED_CHECKPOINT / "processor")
     torch.manual_seed(0)
     with device, _default_dtype(dtype):
         mllm = _mllm(TokenIds.of(tokenizer), tokenizer.get_vocab()["<|video_pad|>"])
@@ -75,7 +77,7 @@ def random_6b(
     if unet_fp8:
         store_in_fp8(model.unet)
     model.reasoner = Reasoner(mllm, tokenizer, None, VISION_SIZE, MAX_NEW_TOKENS)
-    model.scheduler_config = dict(build_scheduler().config)
+    model.scheduler_config = read_json(BUNDLED_CHECKPOINT / "scheduler" / "scheduler_config.json")
     return model
 
 

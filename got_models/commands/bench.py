@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..constants import BUNDLED_CHECKPOINT, STORED_DTYPES
 from ..errors import GoTError
 from ..whole_files import check_writable, write_files
-from .convert import DTYPES
-from .options import BUNDLED_CHECKPOINT, DEVICES, Subparsers, choose_device, positive_integer, size
+from .options import DEVICES, Subparsers, choose_device, positive_integer, size
 
 if TYPE_CHECKING:
     from ..bench.measure import Comparison, Report
@@ -34,7 +34,9 @@ def add_parser(subcommands: Subparsers) -> None:
     parser.add_argument(
         "--device", choices=DEVICES, default="auto", help="auto takes the GPU where there is one"
     )
-    parser.add_argument("--dtype", choices=DTYPES, help="default: bfloat16 on a GPU, float32 elsewhere")
+    parser.add_argument(
+        "--dtype", choices=STORED_DTYPES, help="default: bfloat16 on a GPU, float32 elsewhere"
+    )
     parser.add_argument(
         "--mllm-bits", type=int, choices=(8, 4), help="round the MLLM's weights; 4 bits with bitsandbytes"
     )
@@ -108,7 +110,7 @@ def run_training(arguments: argparse.Namespace, device: str) -> None:
     import torch
 
     from ..bench.caching import compare_caching
-    from ..training.lora_config import read_config
+    from ..training.config import read_config
 
     config = read_config(arguments.training)
     passes = compare_caching(

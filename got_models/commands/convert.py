@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..constants import STORED_DTYPES
 from .options import Subparsers, positive_integer
-
-DTYPES = ("bfloat16", "float16", "float32")
 
 
 def add_parser(subcommands: Subparsers) -> None:
@@ -22,7 +21,10 @@ def add_parser(subcommands: Subparsers) -> None:
     parser.add_argument("--qwen", type=Path, metavar="DIR", help="Qwen2.5-VL-3B-Instruct, if elsewhere")
     parser.add_argument("--sdxl", type=Path, metavar="DIR", help="stable-diffusion-xl-base-1.0, if elsewhere")
     parser.add_argument(
-        "--dtype", choices=DTYPES, default="bfloat16", help="number format of the weights (default: bfloat16)"
+        "--dtype",
+        choices=STORED_DTYPES,
+        default="bfloat16",
+        help="number format of the weights (default: bfloat16)",
     )
     parser.add_argument(
         "--lora-alpha", type=positive_integer, metavar="N", help="default: the LoRA's rank, as in GoT-6B"

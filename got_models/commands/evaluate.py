@@ -1,45 +1,21 @@
-"""``evaluate``: how often plans and pictures obey the prompt, on held-out prompts of the shapes world."""
+"""``evaluate``: says where it went."""
 
 from __future__ import annotations
 
 import argparse
 
 from ..errors import GoTError
-from ..whole_files import check_writable
-from .options import Subparsers, add_model_options, add_out_option, load_model, positive_integer, seed
+from .options import Subparsers
 
 
 def add_parser(subcommands: Subparsers) -> None:
-    parser = subcommands.add_parser("evaluate", help="measure how well plans and pictures obey the prompt")
-    parser.add_argument("--n", type=positive_integer, help="number of held-out prompts (default 500, or 60)")
-    parser.add_argument(
-        "--ablate", action="store_true", help="also without the chain and without spatial guidance"
-    )
-    parser.add_argument(
-        "--lesson", action="store_true", help="only brown things and crosses, which lessons/ teaches"
-    )
-    parser.add_argument("--seed", type=seed, default=0, help="of the prompts and of the noise (default 0)")
-    add_out_option(parser)
-    add_model_options(parser)
+    parser = subcommands.add_parser("evaluate", add_help=False)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    if arguments.lesson and arguments.ablate:
-        raise GoTError("--ablate does not go with --lesson. Leave one of them out.")
-    check_writable(arguments.out)
-    model = load_model(arguments)
-    if arguments.lesson:
-        from ..shapes.lesson_evaluation import evaluate_lesson
-
-        evaluate_lesson(model, n=arguments.n or 60, out=arguments.out, seed=arguments.seed)
-    else:
-        from ..shapes.evaluation import evaluate
-
-        evaluate(
-            model,
-            n=arguments.n or 500,
-            ablate=arguments.ablate,
-            out=arguments.out,
-            seed=arguments.seed,
-        )
+    raise GoTError(
+        "evaluate measures the bundled model, and has moved: `python -m tiny_model evaluate`, with the same "
+        "options, in a clone of the repository."
+    )

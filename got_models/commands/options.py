@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..constants import BUNDLED_CHECKPOINT, DTYPES, SCHEDULERS
 from ..errors import GoTError, short_repr
 
 if TYPE_CHECKING:
@@ -15,10 +16,7 @@ if TYPE_CHECKING:
 
     from ..model import GoTModel
 
-BUNDLED_CHECKPOINT = Path(__file__).resolve().parent.parent / "tiny"
-SCHEDULERS = ("ddpm", "euler", "dpm++2m", "unipc")
 DEVICES = ("auto", "cpu", "cuda")
-DTYPES = ("auto", "float32", "bfloat16", "float16")
 LONGEST_NUMBER = 40  # characters; Python turns no text of more than 4300 digits into a number
 
 Subparsers = (

@@ -1,4 +1,4 @@
-"""``train``: an adapter from one's own pictures, or a checkpoint from nothing."""
+"""``train``: an adapter from one's own pictures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 from tqdm import tqdm
 
 from ..errors import GoTError
-from ..training.config import PRESETS
 from ..whole_files import check_writable
 from .options import Subparsers, positive_integer
 
@@ -19,14 +18,10 @@ BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, ETA {re
 
 
 def add_parser(subcommands: Subparsers) -> None:
-    parser = subcommands.add_parser("train", help="train an adapter, or a checkpoint from nothing")
-    parser.add_argument(
-        "config", nargs="?", type=Path, metavar="CONFIG", help="YAML of a training on your own pictures"
-    )
-    parser.add_argument(
-        "--preset", choices=PRESETS, default="shapes", help="without CONFIG: what to train (default: shapes)"
-    )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="without CONFIG: folder for the results")
+    parser = subcommands.add_parser("train", help="train an adapter on your own pictures")
+    parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG", help="YAML of the training")
+    for moved in ("--preset", "--out"):
+        parser.add_argument(moved, help=argparse.SUPPRESS)
     parser.add_argument("--resume", action="store_true", help="go on exactly where the run stopped")
     parser.add_argument(
         "--changed-dataset", action="store_true", help="resume although the pictures have changed"
@@ -38,34 +33,17 @@ def add_parser(subcommands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    if (arguments.config is None) == (arguments.out is None):
-        raise GoTError("Give either a CONFIG, whose key 'out' names the folder, or --out for a preset.")
-    if arguments.config is None:
-        train_preset(arguments)
-    else:
-        train_config(arguments)
-
-
-def train_preset(arguments: argparse.Namespace) -> None:
-    check_writable(arguments.out)
-    from ..training.trainer import train
-
-    checkpoint = train(
-        PRESETS[arguments.preset],
-        arguments.out,
-        resume=arguments.resume,
-        stop_after_steps=arguments.stop_after_steps,
-    )
-    print(checkpoint or f"stopped; continue with --resume --out {arguments.out}")
-
-
-def train_config(arguments: argparse.Namespace) -> None:
     """Ctrl-C saves and stops after the step; pressed again it stops at once, at the last saved state."""
-    from ..training.lora_config import read_config
+    if arguments.config is None:
+        raise GoTError(
+            "Give the CONFIG of a training. The bundled model is made by `python -m tiny_model train`, in a "
+            "clone of the repository."
+        )
+    from ..training.config import read_config
 
     config = read_config(arguments.config)
     check_writable(Path(config.out))
-    from ..training.lora_trainer import RUN_FILE, Validation, strip_file, train_lora
+    from ..training.trainer import RUN_FILE, Validation, strip_file, train_lora
 
     interrupted = False
 

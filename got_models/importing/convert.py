@@ -33,7 +33,6 @@ from .shards import PublishedWeights
 from .staging import check_room, open_staging
 from .writing import write_safetensors
 
-DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 SHARD_BYTES = 1_000_000_000  # of one weight file: what an interrupted import may have to write again
 SMALL_FILES_BYTES = 64_000_000  # more than tokenizer and settings take
 MAX_NEW_TOKENS = 1024
@@ -69,7 +68,7 @@ def import_checkpoint(
 
     Args:
         destination: the folder to make.
-        dtype: of the weights, one of DTYPES. LoRA is merged in float32 before.
+        dtype: of the weights, one of STORED_DTYPES. LoRA is merged in float32 before.
         lora_alpha: numerator of LoRA's scale alpha / r; None means r, as in GoT-6B.
         on_progress: called after each tensor and each file with the bytes that are done and the bytes in
             total; what it raises ends the import.
@@ -82,7 +81,7 @@ def import_checkpoint(
     # 1. What will be written, from headers and settings alone.
     weights = PublishedWeights(folders.got)
     plan = make_plan(folders, weights)
-    number_type = DTYPES[dtype]
+    number_type = getattr(torch, dtype)
     files = [file for part in PARTS for file in _weight_files(part, plan.shapes[part], number_type)]
     sources = {file.name: [file.stat().st_size, file.stat().st_mtime_ns] for file in weights.files}
     layout = hashlib.sha256(json.dumps([[file.name, file.shapes] for file in files]).encode()).hexdigest()

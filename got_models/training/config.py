@@ -1,108 +1,263 @@
-"""What a training run does, with units in the names."""
+"""What a LoRA training does, with units in the names; read from YAML, where every key is checked."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import contextlib
+import difflib
+import math
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from ..errors import GoTError, short_repr
+from ..text_files import read_text
+from ..yaml_mappings import read_yaml
+
+WAYS = ("lora", "full", "frozen")
+PRECISIONS = ("float32", "bfloat16")
+OPTIMIZERS = ("adamw", "adamw-8bit")
 
 
 @dataclass(frozen=True)
-class VaeSettings:
-    """The VAE on collages and whole pictures, one a step: first in the small, then on whole shapes."""
+class MllmPart:
+    """LoRA on the MLLM's decoder; the embeddings of GoT's tokens are trained with it.
 
-    steps: int = 5000
-    learning_rate: float = 1e-4
-    warmup_steps: int = 40
-    latent_noise: float = 0.03
-    ema_decay: float = 0.99
-
-
-@dataclass(frozen=True)
-class VisionSettings:
-    """The MLLM's vision tower alone, before it has to serve chains."""
-
-    steps: int = 3000
-    learning_rate: float = 1.5e-3
-    warmup_steps: int = 60
-    pictures_per_batch: int = 16
-
-
-@dataclass(frozen=True)
-class LanguageSettings:
-    """The MLLM writes chains and its image tokens learn to hold the regions' contents."""
-
-    steps: int = 6000
-    learning_rate: float = 1.5e-3
-    warmup_steps: int = 60
-    generations_per_batch: int = 9
-    edits_per_batch: int = 11
-
-
-@dataclass(frozen=True)
-class NoiseSettings:
-    """The diffusion loss; offset and dropout (per branch) are the paper's."""
-
-    offset: float = 0.1
-    dropout: float = 0.05
-    largest_weight: float = 5.0
-
-
-@dataclass(frozen=True)
-class UnetSettings:
-    """The UNet and the projectors, under the image tokens of a frozen MLLM."""
-
-    steps: int = 5000
-    learning_rate: float = 1e-3
-    warmup_steps: int = 60
-    generations_per_batch: int = 6
-    edits_per_batch: int = 6
-    timesteps_per_picture: int = 3
-    ema_decay: float = 0.995
-
-
-@dataclass(frozen=True)
-class JointSettings:
-    """The paper's joint objective, end to end through the semantic guidance.
-
-    More chains than pictures: by now the UNet obeys its boxes, and what goes wrong is a box around the wrong
-    thing.
+    `new_words`: words that the MLLM has never read, whose tokens' embeddings are trained too (Qwen2.5-VL has
+    read every word). Each has the known words, with spaces between, at whose mean it starts, as in Textual
+    Inversion (arXiv 2208.01618, section 4.1), or none. `new_words_learning_rate`: of these embeddings.
     """
 
-    steps: int = 1800
-    learning_rate: float = 2e-4
-    mllm_learning_rate: float = 6e-4
-    warmup_steps: int = 60
-    chain_generations_per_batch: int = 6
-    chain_edits_per_batch: int = 12
-    generations_per_batch: int = 2
-    edits_per_batch: int = 2
-    timesteps_per_picture: int = 3
-    ema_decay: float = 0.998
+    rank: int = 32
+    alpha: float = 32.0
+    dropout: float = 0.05
+    learning_rate: float = 5e-5
+    new_words_learning_rate: float = 5e-3
+    new_words: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """A whole run. Adam's settings and the loss weights are the paper's."""
+class UnetPart:
+    """How the UNet is trained: `lora` on its attention and feed-forward layers, `full`, or `frozen`.
 
+    `convolutions`: LoRA on the convolutions as well.
+    """
+
+    train: str = "lora"
+    rank: int = 32
+    alpha: float = 32.0
+    convolutions: bool = False
+    learning_rate: float = 5e-5
+
+
+@dataclass(frozen=True)
+class LoraTraining:
+    """A whole training. Adam, losses, noise offset and conditioning dropout are the paper's.
+
+    What has a learning rate of 0 is frozen.
+
+    A step takes `batch_rows` times `batches_per_step` rows, whatever the number of processes. `precision` is
+    that of the frozen weights and of the computation; what is trained is always float32. `fp8_base` keeps the
+    frozen weights of the MLLM's decoder and of the UNet in 8 bits, in half the memory of bfloat16; its name
+    is from when these were fp8. A UNet that is trained in full is not rounded.
+
+    Before it is trained, the model plans and draws `preserved_rows` of the dataset's prompts with known words
+    in the place of new ones, and learns these rows as well, so that it forgets less: prior preservation as in
+    DreamBooth (arXiv 2208.12242, section 3.2).
+
+    The dataset's last `validation_rows` rows are not trained on. Every `validate_every_steps` steps
+    (0: never) the model plans them, and draws some of them. `validation_steps` are the sampler's, for
+    these pictures and for the preserved ones.
+    """
+
+    checkpoint: str
+    dataset: str
+    out: str
     seed: int = 0
+    steps: int = 2000
+    warmup_steps: int = 100
+    batch_rows: int = 1
+    batches_per_step: int = 4
+    resolution_px: int = 1024
+    timesteps_per_picture: int = 1
+    precision: str = "bfloat16"
+    fp8_base: bool = False
+    gradient_checkpointing: bool = True
+    leave_out_bad_rows: bool = False
+    preserved_rows: int = 0
+    cache: str = ""
+    mllm: MllmPart = field(default_factory=MllmPart)
+    unet: UnetPart = field(default_factory=UnetPart)
+    projectors_learning_rate: float = 5e-5
+    chain_weight: float = 1.0
+    diffusion_weight: float = 1.0
+    largest_timestep_weight: float = 1.0
+    noise_offset: float = 0.1
+    conditioning_dropout: float = 0.05
     adam_beta1: float = 0.9
     adam_beta2: float = 0.98
     adam_epsilon: float = 1e-6
     weight_decay: float = 0.05
+    optimizer: str = "adamw"
     gradient_clip_norm: float = 1.0
-    chain_weight: float = 1.0
-    diffusion_weight: float = 1.0
-    lookup_weight: float = 0.5
-    readout_weight: float = 0.5
-    half_precision_stages: tuple[str, ...] = ("vision", "language", "unet", "joint")
-    encoded_rows: int = 2500
-    noise: NoiseSettings = field(default_factory=NoiseSettings)
+    ema_decay: float = 0.0
     save_every_steps: int = 250
-    vae: VaeSettings = field(default_factory=VaeSettings)
-    detail: VaeSettings = field(default_factory=lambda: VaeSettings(steps=3000))
-    vision: VisionSettings = field(default_factory=VisionSettings)
-    language: LanguageSettings = field(default_factory=LanguageSettings)
-    unet: UnetSettings = field(default_factory=UnetSettings)
-    joint: JointSettings = field(default_factory=JointSettings)
+    states_kept: int = 2
+    validation_rows: int = 0
+    validate_every_steps: int = 0
+    validation_steps: int = 20
 
 
-PRESETS = {"shapes": TrainingConfig()}
+PRESETS: dict[str, dict[str, Any]] = {
+    "lora-12gb": {
+        "resolution_px": 512,
+        "batches_per_step": 8,
+        "fp8_base": True,
+        "mllm": {"rank": 16, "alpha": 16.0},
+        "unet": {"rank": 16, "alpha": 16.0},
+    },
+    "lora-24gb": {},
+    "paper": {
+        "steps": 10_000,
+        "warmup_steps": 200,
+        "batches_per_step": 128,
+        "unet": {"train": "full"},
+        "ema_decay": 0.9999,
+    },
+}
+"""What each preset sets apart from the defaults; a config names one as `preset`."""
+
+AT_LEAST_ONE = {
+    "steps",
+    "batch_rows",
+    "batches_per_step",
+    "timesteps_per_picture",
+    "save_every_steps",
+    "states_kept",
+    "validation_steps",
+    "rank",
+}
+HIGHEST = {"seed": 2**64 - 1, "rank": 4096, "batch_rows": 4096, "timesteps_per_picture": 4096}
+HIGHEST_WHOLE_NUMBER = 10**9  # of the other keys
+SHARES = {"dropout", "conditioning_dropout", "ema_decay", "adam_beta1", "adam_beta2"}
+LARGEST_FILE = 1_000_000  # bytes
+CHOICES = {"train": WAYS, "precision": PRECISIONS, "optimizer": OPTIMIZERS}
+PATHS = ("checkpoint", "dataset", "out", "cache")
+
+
+def read_config(file: Path) -> LoraTraining:
+    """Read a training's YAML; its paths start from the file's folder.
+
+    Raises:
+        GoTError: the file cannot be read, is no YAML mapping, or holds a key or a value that is not allowed.
+    """
+    values = read_yaml(read_text(file, LARGEST_FILE), str(file))
+    try:
+        for key in PATHS:
+            if isinstance(values.get(key), str) and values[key]:
+                values[key] = str(file.parent / Path(values[key]).expanduser())
+        return make_config(values)
+    except RuntimeError as error:  # of expanduser: ~name of nobody here
+        raise GoTError(f"{file}: {error} Write the path out.") from error
+    except GoTError as error:
+        raise GoTError(f"{file}: {error}") from error
+
+
+def make_config(values: dict[str, Any]) -> LoraTraining:
+    """The config that a mapping means: over the defaults lies the `preset`, over that the other keys.
+
+    Raises:
+        GoTError: an unknown preset or key, a missing one, a value of another type or out of its range, half
+            of the validation's settings without the other, or learning rates that are all 0.
+    """
+    values = dict(values)
+    preset = values.pop("preset", None)
+    if preset is not None and not (isinstance(preset, str) and preset in PRESETS):
+        raise GoTError(f"There is no preset {short_repr(preset)}: expected one of {', '.join(PRESETS)}.")
+    missing = [key for key in ("checkpoint", "dataset", "out") if not values.get(key)]
+    if missing:
+        raise GoTError(f"The config lacks {' and '.join(missing)}.")
+    start = LoraTraining(checkpoint="", dataset="", out="")
+    config = _changed(start, PRESETS[preset] if preset else {}, "")
+    config = _changed(config, values, "")
+    if bool(config.validation_rows) != bool(config.validate_every_steps):
+        raise GoTError(
+            "validation_rows and validate_every_steps go together: set both, or leave both at 0; got "
+            f"{config.validation_rows} and {config.validate_every_steps}."
+        )
+    unet = config.unet.learning_rate if config.unet.train != "frozen" else 0
+    words = config.mllm.new_words_learning_rate if config.mllm.new_words else 0
+    if not any((config.mllm.learning_rate, words, config.projectors_learning_rate, unet)):
+        raise GoTError("Every learning rate is 0, so nothing would be learned. Set one above 0.")
+    return config
+
+
+def differences(first: dict[str, Any], second: dict[str, Any], where: str = "") -> list[str]:
+    """What changed between two configs as dictionaries: "steps: 100 -> 200"."""
+    found = []
+    for key in sorted({*first, *second}):
+        before, after = first.get(key), second.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += differences(before, after, f"{where}{key}.")
+        elif before != after:
+            found.append(f"{where}{key}: {short_repr(before)} -> {short_repr(after)}")
+    return found
+
+
+def as_dictionary(config: LoraTraining) -> dict[str, Any]:
+    """The config as JSON takes it."""
+    return asdict(config)
+
+
+def without_paths(config: LoraTraining) -> dict[str, Any]:
+    """The config for whoever gets the adapter, without where things lie on the machine of its maker."""
+    return {key: value for key, value in asdict(config).items() if key not in PATHS}
+
+
+def _changed(config: Any, values: dict[str, Any], where: str) -> Any:
+    """A dataclass with some of its fields changed, each of them checked."""
+    types = get_type_hints(type(config))
+    names = [entry.name for entry in fields(config)]
+    new = {}
+    for key, value in values.items():
+        if key not in names:
+            close = difflib.get_close_matches(str(key)[:60], names, n=1)
+            advice = f"did you mean {where}{close[0]}?" if close else f"known are {', '.join(names)}."
+            raise GoTError(f"Unknown key {where}{key!s:.60}: {advice}")
+        if is_dataclass(types[key]):
+            if not isinstance(value, dict):
+                raise GoTError(f"{where}{key} must hold keys of its own, got {short_repr(value)}.")
+            new[key] = _changed(getattr(config, key), value, f"{where}{key}.")
+        else:
+            new[key] = _checked(value, types[key], key, where)
+    return replace(config, **new)
+
+
+def _checked(value: Any, kind: Any, key: str, where: str) -> Any:
+    if kind == dict[str, str]:
+        texts = isinstance(value, dict) and all(
+            isinstance(text, str) for pair in value.items() for text in pair
+        )
+        if not texts or not all(word.strip() for word in value):
+            raise GoTError(
+                f"{where}{key} must hold words, each with the known words that it is like, such as "
+                f"'teal: blue green' or 'teal: \"\"', got {short_repr(value)}."
+            )
+        return dict(value)
+    if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError, OverflowError):  # YAML takes 1e-4, without a point, for a word
+            value = float(value)
+    if type(value) is not kind:
+        hint = " (YAML reads yes, no, on and off as true or false)" if isinstance(value, bool) else ""
+        raise GoTError(f"{where}{key} must be of type {kind.__name__}, got {short_repr(value)}{hint}.")
+    if key in CHOICES and value not in CHOICES[key]:
+        raise GoTError(f"{where}{key} must be one of {', '.join(CHOICES[key])}, got {short_repr(value)}.")
+    if kind in (int, float):
+        low = 1 if key in AT_LEAST_ONE else 0
+        high = 0.999999 if key in SHARES else math.inf
+        if kind is int:
+            high = HIGHEST.get(key, HIGHEST_WHOLE_NUMBER)
+        if not low <= value <= high or math.isinf(value):
+            raise GoTError(f"{where}{key} must be a number from {low} to {high}, got {short_repr(value)}.")
+    if key == "resolution_px" and (value % 8 or not 64 <= value <= 2048):
+        raise GoTError(f"{where}{key} must be a multiple of 8 from 64 to 2048, got {value}.")
+    return value

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..errors import GoTError
-from .lora_config import LoraTraining
+from .config import LoraTraining
 
 
 def check_optimizer(config: LoraTraining) -> None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 from got_pack.nodes._folders import BUNDLED_NAME
 
-from got_models.commands.options import BUNDLED_CHECKPOINT
+from got_models.constants import BUNDLED_CHECKPOINT
 from got_models.model import GoTModel
-from got_models.training.export import export_checkpoint
-from got_models.training.initialize import initialize_checkpoint
+from tiny_model.pretraining.export import export_checkpoint
+from tiny_model.pretraining.initialize import initialize_checkpoint
 
 from .browser import ARGUMENTS, Frontend
 from .place import NEWEST, OLDEST, ComfyUI, find_chromium, newer_frontend, require_comfyui, skip_loudly

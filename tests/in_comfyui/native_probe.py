@@ -76,7 +76,7 @@ guidance_of = importlib.import_module("pack.got_models.guidance")
 chains = importlib.import_module("pack.got_models.chain")
 errors = importlib.import_module("pack.got_models.errors")
 adapters = importlib.import_module("pack.got_models.adapter")
-training = importlib.import_module("pack.got_models.training.lora")
+training = importlib.import_module("pack.got_models.training.modules")
 
 STEPS = 8
 SEED = 7

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from got_models.chain import ReasoningChain
-from got_models.shapes.scoring import expected_objects, score_picture
+from tiny_model.world.scoring import expected_objects, score_picture
 
 from .conftest import Checkpoint
 from .editor_page import (

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from got_models.model import GoTModel
-from got_models.shapes.edits import sample_edit
-from got_models.shapes.language import sample_generation
-from got_models.shapes.scene import draw
-from got_models.training.initialize import initialize_checkpoint
-from got_models.training.lora_config import LoraTraining, make_config
+from got_models.training.config import LoraTraining, make_config
+from tiny_model.pretraining.initialize import initialize_checkpoint
+from tiny_model.world.edits import sample_edit
+from tiny_model.world.language import sample_generation
+from tiny_model.world.scene import draw
 
 BUNDLED = Path(__file__).parents[2] / "got_models" / "tiny"
 STEPS = 6

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from got_models.training.lora_config import LoraTraining
-from got_models.training.lora_trainer import ADAPTER_FILE
+from got_models.training.config import LoraTraining
+from got_models.training.trainer import ADAPTER_FILE
 
 
 def tensors(config: LoraTraining) -> dict[str, torch.Tensor]:

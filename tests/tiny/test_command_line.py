@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from got_models.__main__ import main
 from got_models.chain import ReasoningChain
-from got_models.commands.options import BUNDLED_CHECKPOINT, SCHEDULERS
+from got_models.constants import BUNDLED_CHECKPOINT
 from got_models.edit_area import edited_area
 
 ROOT = Path(__file__).parents[2]
@@ -60,12 +60,6 @@ def test_help_comes_without_the_heavy_libraries() -> None:
     )
     process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
-
-
-def test_the_schedulers_offered_are_those_of_the_sampler() -> None:
-    from got_models import sampler
-
-    assert SCHEDULERS == sampler.SCHEDULERS
 
 
 def test_a_user_mistake_ends_a_real_process_with_2_and_without_a_traceback(tmp_path: Path) -> None:

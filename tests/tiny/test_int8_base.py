@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 from got_models.adapter import apply_adapter, load_adapter
 from got_models.dataset.encoding import Encoder
+from got_models.dataset.row_batches import RowBatches
 from got_models.dataset.rows import read_dataset
 from got_models.errors import GoTError
 from got_models.int8 import rounded_to_int8
 from got_models.model import GoTModel
-from got_models.training.int8_base import keep_in_int8
-from got_models.training.lora import LoraModules
-from got_models.training.lora_config import LoraTraining
-from got_models.training.lora_trainer import train_lora
-from got_models.training.own_pictures import RowBatches
+from got_models.training.config import LoraTraining
+from got_models.training.frozen_weights import keep_in_int8
+from got_models.training.modules import LoraModules
+from got_models.training.trainer import train_lora
 
 from .lora_runs import assert_same_tensors, logged, tensors
 

@@ -13,9 +13,9 @@ from got_models.__main__ import main
 from got_models.chain import Box, ReasoningChain, Region
 from got_models.errors import GoTError
 from got_models.model import GoTModel
-from got_models.shapes.edits import sample_edit
-from got_models.shapes.language import sample_generation
-from got_models.shapes.scoring import score_plan
+from tiny_model.world.edits import sample_edit
+from tiny_model.world.language import sample_generation
+from tiny_model.world.scoring import score_plan
 
 from .conftest import BUNDLED
 

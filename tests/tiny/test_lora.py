@@ -19,13 +19,13 @@ from safetensors.torch import load_file
 
 from got_models.adapter import TOKENS, Adapter, apply_adapter, check_adapter, load_adapter, save_adapter
 from got_models.dataset.encoding import Encoder
+from got_models.dataset.row_batches import RowBatches, batches_of_pass
 from got_models.dataset.rows import read_dataset
 from got_models.errors import GoTError
 from got_models.model import GoTModel
-from got_models.training.lora import LoraModules
-from got_models.training.lora_config import LoraTraining, as_dictionary
-from got_models.training.lora_trainer import ADAPTER_FILE, TRAINED_FILE, UNET_LORA_FILE, train_lora
-from got_models.training.own_pictures import RowBatches, batches_of_pass
+from got_models.training.config import LoraTraining, as_dictionary
+from got_models.training.modules import LoraModules
+from got_models.training.trainer import ADAPTER_FILE, TRAINED_FILE, UNET_LORA_FILE, train_lora
 
 from .conftest import STEPS
 from .lora_runs import assert_same_tensors, full_disk, logged, saved, tensors

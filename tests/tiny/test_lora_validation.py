@@ -23,9 +23,9 @@ from got_models.dataset.encoding import Encoder
 from got_models.dataset.rows import read_dataset
 from got_models.errors import GoTError
 from got_models.model import GoTModel
+from got_models.training.config import LoraTraining, as_dictionary
 from got_models.training.layout_iou import layout_iou
-from got_models.training.lora_config import LoraTraining, as_dictionary
-from got_models.training.lora_trainer import ADAPTER_FILE, BEST_FILE, Validation, strip_file, train_lora
+from got_models.training.trainer import ADAPTER_FILE, BEST_FILE, Validation, strip_file, train_lora
 from got_models.training.validation import make_strip
 
 from .conftest import STEPS

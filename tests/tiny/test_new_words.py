@@ -19,10 +19,10 @@ from got_models.adapter import (
 )
 from got_models.errors import GoTError
 from got_models.model import GoTModel
-from got_models.training.lora import LoraModules, new_word_tokens
-from got_models.training.lora_config import LoraTraining
-from got_models.training.lora_trainer import train_lora
+from got_models.training.config import LoraTraining
+from got_models.training.modules import LoraModules, new_word_tokens
 from got_models.training.optimizer import make_optimizer
+from got_models.training.trainer import train_lora
 
 
 def embeddings(model: GoTModel) -> torch.Tensor:

@@ -13,8 +13,8 @@ from PIL import Image
 from got_models.dataset.rows import read_dataset
 from got_models.errors import GoTError
 from got_models.model import GoTModel
-from got_models.training.lora_config import LoraTraining
-from got_models.training.lora_trainer import PRESERVED_FOLDER, train_lora
+from got_models.training.config import LoraTraining
+from got_models.training.trainer import PRESERVED_FOLDER, train_lora
 
 from .lora_runs import assert_same_tensors, logged, tensors
 

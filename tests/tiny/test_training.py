@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 
 from got_models.checkpoint import check
 from got_models.errors import GoTError
-from got_models.training.config import (
+from got_models.training.schedule import learning_rate_share
+from tiny_model.pretraining.config import (
     JointSettings,
     LanguageSettings,
     TrainingConfig,
@@ -26,8 +27,7 @@ from got_models.training.config import (
     VaeSettings,
     VisionSettings,
 )
-from got_models.training.schedule import learning_rate_share
-from got_models.training.trainer import train
+from tiny_model.pretraining.trainer import train
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,7 +52,7 @@ sys.path.append(sys.argv[1])
 torch.set_num_threads(1)
 from pathlib import Path
 from tests_training_config import SMALL
-from got_models.training.trainer import train
+from tiny_model.pretraining.trainer import train
 train(SMALL, Path(sys.argv[2]), resume=sys.argv[3] == "resume")
 """
 
@@ -80,7 +80,7 @@ def straight_run(tmp_path_factory) -> Path:
 def launch(out: Path, how: str) -> subprocess.Popen:
     """The small run in a process of its own, on one thread."""
     config = out.parent / "tests_training_config.py"
-    config.write_text(f"from got_models.training.config import *\nSMALL = {SMALL!r}\n")
+    config.write_text(f"from tiny_model.pretraining.config import *\nSMALL = {SMALL!r}\n")
     environment = {**os.environ, "PYTHONPATH": str(out.parent), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-c", RUN, str(ROOT), str(out), how],
@@ -122,7 +122,7 @@ def test_the_result_names_no_folder_of_the_machine_it_was_made_on(straight_run):
 
 
 def test_the_diffusion_loss_alone_moves_the_mllm(straight_run, tmp_path):
-    from got_models.training.stages import JointStage
+    from tiny_model.pretraining.stages import JointStage
 
     stage = JointStage(straight_run / "work", replace(SMALL, chain_weight=0.0, readout_weight=0.0))
     sum(stage.losses(stage.module, 0).values()).backward()

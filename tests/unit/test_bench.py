@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from got_models.bench.measure import (
-    BOXES,
+    QUARTERS,
     STEP_ASIDE,
     Comparison,
     MemoryMeter,
@@ -29,7 +29,7 @@ from got_models.chain import GRID
 from got_models.errors import GoTError
 from got_models.guidance import active_branches
 from got_models.model import GoTModel
-from got_models.training.initialize import initialize_checkpoint
+from tiny_model.pretraining.initialize import initialize_checkpoint
 
 SIZE = (64, 96)
 
@@ -78,7 +78,7 @@ def test_chains_are_always_the_same_and_leave_room_for_the_move() -> None:
     assert first == second
     assert len({chain.prompt for chain in first}) == 20
     for chain in first:
-        assert len(chain.regions) == BOXES
+        assert len(chain.regions) == len(QUARTERS)
         assert chain.regions[0].box.x2 + STEP_ASIDE < GRID
 
 
@@ -146,7 +146,7 @@ def test_the_published_order_reads_the_whole_sequence_and_encodes_every_picture_
         published.encode(chain, size=SIZE)
     whole = len(model.reasoner.tokenizer(chain.text)["input_ids"]) + 65
     assert len(sizes_seen["mllm"]) == 2 and min(sizes_seen["mllm"]) > whole
-    assert sizes_seen["vae"] == [1] * 2 * (BOXES + 1)
+    assert sizes_seen["vae"] == [1] * 2 * (len(QUARTERS) + 1)
 
 
 def test_the_published_order_evaluates_four_branches_where_the_library_needs_three(

@@ -19,7 +19,8 @@ else:
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "got_models"
 FILES = sorted(LIBRARY.rglob("*.py"))
-NODES = sorted((ROOT / "nodes").glob("*.py"))
+NODES = sorted((ROOT / "nodes").rglob("*.py"))
+TINY_MODEL = sorted((ROOT / "tiny_model").rglob("*.py"))
 COMFYUI = {
     "comfy",
     "comfy_api",
@@ -56,15 +57,13 @@ LIGHT = [
     "dataset.published",
     "dataset.summary",
     "quantization",
-    "shapes.scene",
-    "shapes.language",
-    "shapes.edits",
-    "shapes.scoring",
+    "importing.download",
 ]
+LIGHT_WORLD = ["scene", "language", "edits", "scoring"]
 OPTIONAL = {"bitsandbytes", "pyarrow"}  # used where the user has them
 # Ground floor first. A room imports from its own floor and from lower ones, never from a higher one.
 FLOORS = [
-    {"errors"},
+    {"constants", "errors"},
     {
         "characters",
         "english",
@@ -98,12 +97,12 @@ FLOORS = [
         "rewording",
     },
     {"edit_area", "vae"},
-    {"reasoner", "sampler", "ssgm", "writing"},
+    {"reasoner", "sampler", "sequences", "ssgm", "writing"},
     {"configs"},
     {"checkpoint", "loading"},
     {"conversation", "importing", "model"},
     {"adapter", "merging"},
-    {"dataset", "shapes"},
+    {"dataset"},
     {"training"},
     {"bench"},
     {"commands", "__main__"},
@@ -115,7 +114,7 @@ every_file = pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.re
 def imports(source: str, folder: tuple[str, ...] = ()) -> Iterator[str]:
     """Everything imported anywhere in `source`, which lies in `folder` of the library.
 
-    Imports inside the library start with a dot (`.shapes.scene`), those that climb out of it with two.
+    Imports inside the library start with a dot (`.dataset.rows`), those that climb out of it with two.
     """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -179,6 +178,22 @@ def test_the_library_imports_itself_relatively_because_comfyui_gives_it_another_
 
 
 @pytest.mark.parametrize("file", [*FILES, *NODES], ids=lambda file: str(file.relative_to(ROOT)))
+def test_nothing_that_an_artist_installs_knows_how_the_bundled_model_is_made(file: Path) -> None:
+    assert not re.search(r"(from|import) +\.*tiny_model", file.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("file", NODES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_nodes_do_not_lean_on_the_command_line(file: Path) -> None:
+    assert not re.search(r"got_models\.commands", file.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("file", TINY_MODEL, ids=lambda file: str(file.relative_to(ROOT)))
+def test_the_bundled_model_is_made_with_the_library_alone(file: Path) -> None:
+    for name in imports(file.read_text(encoding="utf-8"), file.relative_to(ROOT / "tiny_model").parts[:-1]):
+        assert name.split(".")[0] not in COMFYUI, name
+
+
+@pytest.mark.parametrize("file", [*FILES, *NODES], ids=lambda file: str(file.relative_to(ROOT)))
 def test_nothing_in_the_library_or_the_nodes_runs_data_as_code_or_relies_on_assert(file: Path) -> None:
     assert list(dangers(file.read_text(encoding="utf-8"))) == []
 
@@ -188,15 +203,15 @@ def test_nothing_in_the_library_or_the_nodes_runs_data_as_code_or_relies_on_asse
     [
         ("def load():\n    import comfy.utils", ["comfy.utils"]),
         ("from folder_paths import get_full_path", ["folder_paths"]),
-        ("from .scene import draw", [".shapes.scene"]),
-        ("from . import scene, language", [".shapes.scene", ".shapes.language"]),
+        ("from .rows import Row", [".dataset.rows"]),
+        ("from . import rows, buckets", [".dataset.rows", ".dataset.buckets"]),
         ("from ..chain import Box", [".chain"]),
         ("from .. import chain", [".chain"]),
         ("from ...nodes import loaders", ["..nodes"]),
     ],
 )
 def test_the_import_reader_sees_every_form_of_import(source: str, names: list[str]) -> None:
-    assert list(imports(source, ("shapes",))) == names
+    assert list(imports(source, ("dataset",))) == names
 
 
 @pytest.mark.parametrize(
@@ -271,9 +286,12 @@ def test_every_third_party_import_is_a_declared_dependency() -> None:
     assert {name.lower() for name in imported - {""} - set(sys.stdlib_module_names) - OPTIONAL} <= declared
 
 
-@pytest.mark.parametrize("module", LIGHT)
-def test_plans_and_the_shapes_world_need_no_heavy_library(module: str) -> None:
-    program = f"import sys, got_models.{module}; print(*sorted({HEAVY!r} & set(sys.modules)))"
+@pytest.mark.parametrize(
+    "module",
+    [*(f"got_models.{name}" for name in LIGHT), *(f"tiny_model.world.{name}" for name in LIGHT_WORLD)],
+)
+def test_plans_downloads_and_the_drawable_world_need_no_heavy_library(module: str) -> None:
+    program = f"import sys, {module}; print(*sorted({HEAVY!r} & set(sys.modules)))"
     result = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
     )

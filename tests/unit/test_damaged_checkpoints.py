@@ -16,10 +16,10 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from got_models.adapter import Adapter, check_adapter
 from got_models.checkpoint import check
-from got_models.commands.options import BUNDLED_CHECKPOINT
+from got_models.constants import BUNDLED_CHECKPOINT, SCHEDULERS
 from got_models.errors import GoTError
 from got_models.model import GoTModel
-from got_models.sampler import SCHEDULERS, make_scheduler
+from got_models.sampler import make_scheduler
 
 GOT, MLLM, GENERATION = "got.json", "mllm/config.json", "mllm/generation_config.json"
 UNET, VAE, SCHEDULER = "unet/config.json", "vae/config.json", "scheduler/scheduler_config.json"

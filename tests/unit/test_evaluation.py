@@ -11,8 +11,7 @@ import torch
 from PIL import Image
 
 from got_models.model import GoTModel
-from got_models.shapes.edits import sample_edit
-from got_models.shapes.evaluation import (
+from tiny_model.evaluation.run import (
     Batches,
     Move,
     edit_figures,
@@ -28,9 +27,10 @@ from got_models.shapes.evaluation import (
     table,
     unseen_figures,
 )
-from got_models.shapes.language import sample_generation
-from got_models.shapes.scene import HELD_OUT_PAIRS, PICTURE_SIZE, Scene, draw
-from got_models.training.initialize import initialize_checkpoint
+from tiny_model.pretraining.initialize import initialize_checkpoint
+from tiny_model.world.edits import sample_edit
+from tiny_model.world.language import sample_generation
+from tiny_model.world.scene import HELD_OUT_PAIRS, PICTURE_SIZE, Scene, draw
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,6 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from got_models.__main__ import main
 from got_models.checkpoint import check
-from got_models.commands import convert as command
 from got_models.errors import GoTError
 from got_models.importing import convert
 from got_models.importing.convert import import_checkpoint
@@ -569,10 +568,6 @@ def test_the_page_on_models_names_every_file_that_is_needed_and_where_it_comes_f
     for folder, repository in REPOSITORIES.items():
         for words in (folder, f"(https://huggingface.co/{repository.name})", *repository.files):
             assert words in page
-
-
-def test_the_dtypes_offered_are_those_of_the_import() -> None:
-    assert tuple(convert.DTYPES) == command.DTYPES
 
 
 def test_names_that_claim_the_same_place_or_no_part_fit_nowhere() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from got_models.training.initialize import build_vae
-from got_models.training.stages import normalize_latents
+from tiny_model.pretraining.initialize import build_vae
+from tiny_model.pretraining.stages import normalize_latents
 
 
 def test_normalised_latents_are_even_and_decode_to_the_same_picture() -> None:

@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from got_models.chain import ReasoningChain
-from got_models.commands.options import BUNDLED_CHECKPOINT
+from got_models.constants import BUNDLED_CHECKPOINT
 from got_models.dataset.rows import read_dataset
-from got_models.shapes.language import held_out, plural, sample_generation
-from got_models.shapes.lesson import lesson, lesson_files
-from got_models.shapes.lesson_evaluation import new_thing_figures
-from got_models.shapes.scene import ALL_COLORS, COLORS, HELD_OUT_PAIRS, NEW_COLOR, NEW_SHAPE, SHAPES, draw
-from got_models.training.lora_config import read_config
+from got_models.training.config import read_config
+from tiny_model.evaluation.lesson import new_thing_figures
+from tiny_model.world.language import held_out, plural, sample_generation
+from tiny_model.world.lesson import lesson, lesson_files
+from tiny_model.world.scene import ALL_COLORS, COLORS, HELD_OUT_PAIRS, NEW_COLOR, NEW_SHAPE, SHAPES, draw
 
 FOLDER = Path(__file__).parents[2] / "lessons" / "brown_crosses"
 

@@ -9,9 +9,9 @@ import re
 import pytest
 import torch
 
-from got_models.shapes.edits import sample_edit
-from got_models.shapes.language import Example, name, sample_generation
-from got_models.training.lookups import BOX_HEAD, LAYER, NAME_HEAD, Lookups, find_lookups
+from tiny_model.pretraining.lookups import BOX_HEAD, LAYER, NAME_HEAD, Lookups, find_lookups
+from tiny_model.world.edits import sample_edit
+from tiny_model.world.language import Example, name, sample_generation
 
 PROMPT = ["edit", "<|image_pad|>", "<|image_pad|>", "<|image_pad|>", "instruction"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from got_models.errors import GoTError
-from got_models.training.lora_config import PRESETS, LoraTraining, differences, make_config, read_config
+from got_models.training.config import PRESETS, LoraTraining, differences, make_config, read_config
 
 PLACES = {"checkpoint": "c", "dataset": "d", "out": "o"}
 

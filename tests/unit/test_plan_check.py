@@ -18,10 +18,10 @@ from got_models.checkpoint import read_settings
 from got_models.commands.options import BUNDLED_CHECKPOINT
 from got_models.notes import ENGLISH
 from got_models.plan_check import check_picture, check_plan, stays_as_it_is, things_asked_for
-from got_models.shapes.edits import sample_edit
-from got_models.shapes.language import Example, sample_generation
-from got_models.shapes.scene import draw
-from got_models.shapes.vocabulary import shapes_vocabulary
+from tiny_model.world.edits import sample_edit
+from tiny_model.world.language import Example, sample_generation
+from tiny_model.world.scene import draw
+from tiny_model.world.vocabulary import shapes_vocabulary
 
 ROOT = Path(__file__).parents[2]
 KNOWN = shapes_vocabulary()

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from got_models.model import GoTModel
-from got_models.shapes.scene import SHAPES, Scene, Thing
-from got_models.training.data import Collator, edit_example, generation_example
-from got_models.training.initialize import initialize_checkpoint
-from got_models.training.readout import ABSENT_SHAPE, GRID_LINES, PlaceReadout, visual_targets
-from got_models.training.stages import LinearPatches, box_starts, collator, from_token
+from tiny_model.pretraining.data import Collator, edit_example, generation_example
+from tiny_model.pretraining.initialize import initialize_checkpoint
+from tiny_model.pretraining.readout import ABSENT_SHAPE, GRID_LINES, PlaceReadout, visual_targets
+from tiny_model.pretraining.stages import LinearPatches, box_starts, collator, from_token
+from tiny_model.world.scene import SHAPES, Scene, Thing
 
 TOKENS_PER_SIDE = 8
 

@@ -12,10 +12,10 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from got_models.chain import Box, ReasoningChain
 from got_models.errors import GoTError
-from got_models.shapes.edits import EDIT_KINDS, sample_edit
-from got_models.shapes.language import Relation, Request, Wanted, sample_generation
-from got_models.shapes.scene import BACKGROUNDS, COLORS, SHAPES, SIZES, Scene, Thing, draw
-from got_models.shapes.scoring import (
+from tiny_model.world.edits import EDIT_KINDS, sample_edit
+from tiny_model.world.language import Relation, Request, Wanted, sample_generation
+from tiny_model.world.scene import BACKGROUNDS, COLORS, SHAPES, SIZES, Scene, Thing, draw
+from tiny_model.world.scoring import (
     components,
     expected_objects,
     find_background,

@@ -8,9 +8,9 @@ from itertools import combinations
 import pytest
 
 from got_models.chain import ReasoningChain
-from got_models.shapes.edits import EDIT_KINDS, quadrant_of, sample_edit
-from got_models.shapes.language import COUNT_WORDS, GAP, GRID_STEP, held_out, nudged, sample_generation
-from got_models.shapes.scene import COLORS, HELD_OUT_PAIRS, NEW_COLOR, NEW_SHAPE, SHAPES
+from tiny_model.world.edits import EDIT_KINDS, quadrant_of, sample_edit
+from tiny_model.world.language import COUNT_WORDS, GAP, GRID_STEP, held_out, nudged, sample_generation
+from tiny_model.world.scene import COLORS, HELD_OUT_PAIRS, NEW_COLOR, NEW_SHAPE, SHAPES
 
 
 def overlap(first, second) -> bool:

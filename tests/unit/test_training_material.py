@@ -8,11 +8,11 @@ from itertools import combinations
 import pytest
 
 from got_models.chain import GRID
-from got_models.shapes.language import GRID_STEP, QUADRANTS
-from got_models.shapes.scene import PICTURE_SIZE
-from got_models.shapes.scoring import find_objects
-from got_models.training.data import confusable_edit_example
-from got_models.training.stages import drawn_example, four_shapes, off_grid
+from tiny_model.pretraining.data import confusable_edit_example
+from tiny_model.pretraining.stages import drawn_example, four_shapes, off_grid
+from tiny_model.world.language import GRID_STEP, QUADRANTS
+from tiny_model.world.scene import PICTURE_SIZE
+from tiny_model.world.scoring import find_objects
 
 
 def on_the_grid(coordinate: int) -> bool:

@@ -19,8 +19,8 @@ from got_models.adapter import Adapter, save_adapter
 from got_models.checkpoint import CheckpointSettings, Sizes, write_settings
 from got_models.errors import GoTError
 from got_models.exclusive_lock import exclusive_lock
-from got_models.training.lora_trainer import _begin
 from got_models.training.run_folder import hold_run, last_state, record, trim_log
+from got_models.training.trainer import _begin
 from got_models.whole_files import whole_file, write_files, write_whole
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from got_pack.got_models.errors import GoTError as PackError
 from got_pack.nodes.training import read_settings
 
 from got_models.errors import GoTError
-from got_models.training.lora_config import make_config, read_config
+from got_models.training.config import make_config, read_config
 from got_models.yaml_mappings import MOST_CHARACTERS, read_yaml
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(

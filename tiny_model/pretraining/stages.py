@@ -20,19 +20,22 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, autocast, nn
 from tqdm import tqdm
 
-from ..chain import Box
-from ..checkpoint import PROJECTORS_FILE
-from ..model import GoTModel
-from ..prompts import TokenIds
-from ..reading import modality_ids
-from ..reasoner import select_image_tokens
-from ..sequences import IGNORED
-from ..shapes.edits import sample_source
-from ..shapes.language import GRID_STEP, QUADRANTS, nudged, sample_generation
-from ..shapes.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, SIZES, Scene, Thing, draw, draw_shape
-from ..ssgm import MASK_RULES, draw_region_masks, pictures_to_tensor
-from ..vae import encode_unscaled
-from ..whole_files import whole_file
+from got_models.chain import Box
+from got_models.checkpoint import PROJECTORS_FILE
+from got_models.model import GoTModel
+from got_models.prompts import TokenIds
+from got_models.reading import modality_ids
+from got_models.reasoner import select_image_tokens
+from got_models.sequences import IGNORED
+from got_models.ssgm import MASK_RULES, draw_region_masks, pictures_to_tensor
+from got_models.training.losses import DiffusionTargets, chain_loss, diffusion_loss
+from got_models.training.schedule import step_seed
+from got_models.vae import encode_unscaled
+from got_models.whole_files import whole_file
+
+from ..world.edits import sample_source
+from ..world.language import GRID_STEP, QUADRANTS, nudged, sample_generation
+from ..world.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, SIZES, Scene, Thing, draw, draw_shape
 from .config import JointSettings, TrainingConfig, UnetSettings, VaeSettings
 from .data import (
     ChainBatch,
@@ -43,9 +46,7 @@ from .data import (
     edit_example,
     generation_example,
 )
-from .losses import DiffusionTargets, chain_loss, diffusion_loss
 from .readout import ContentReadout, PlaceReadout
-from .schedule import step_seed
 
 READOUTS_FILE = "readouts.safetensors"
 LATENTS_FILE = "latents.{mask_rule}.safetensors"

@@ -19,15 +19,16 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from ..chain import GRID, Box, ReasoningChain
-from ..guidance import Guidance, GuidanceScales
-from ..layout import beside, contact_sheet, draw_layout
-from ..model import GoTModel
-from ..whole_files import write_files
-from .edits import sample_edit
-from .language import GAP, Example, sample_generation
-from .scene import HELD_OUT_PAIRS, PICTURE_SIZE, draw
-from .scoring import (
+from got_models.chain import GRID, Box, ReasoningChain
+from got_models.guidance import Guidance, GuidanceScales
+from got_models.layout import beside, contact_sheet, draw_layout
+from got_models.model import GoTModel
+from got_models.whole_files import write_files
+
+from ..world.edits import sample_edit
+from ..world.language import GAP, Example, sample_generation
+from ..world.scene import HELD_OUT_PAIRS, PICTURE_SIZE, draw
+from ..world.scoring import (
     FOUND_IOU,
     corners,
     expected_objects,

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Linear, functional
 
-from ..shapes.language import GRID_STEP
-from ..shapes.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, Scene
+from ..world.language import GRID_STEP
+from ..world.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, Scene
 
 SLOTS = 4
 """Regions told apart by the readout: the 64 image tokens are shared out evenly among the first four boxes."""

@@ -10,7 +10,8 @@ import random
 import zlib
 from dataclasses import dataclass, replace
 
-from ..chain import MASK_COLORS, Box, ReasoningChain
+from got_models.chain import MASK_COLORS, Box, ReasoningChain
+
 from .scene import (
     BACKGROUNDS,
     COLORS,

@@ -1,6 +1,6 @@
 """Forty pictures that teach the bundled model a new colour and a new shape: lessons/brown_crosses.
 
-``python -m got_models.shapes.lesson FOLDER`` writes them as a dataset, always the same.
+``python -m tiny_model.world.lesson FOLDER`` writes them as a dataset, always the same.
 """
 
 from __future__ import annotations
@@ -8,14 +8,11 @@ from __future__ import annotations
 import io
 import json
 import random
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from itertools import cycle
-from pathlib import Path
 
-from ..whole_files import write_files
 from .edits import sample_edit
 from .language import Example, sample_generation
 from .scene import COLORS, NEW_COLOR, NEW_SHAPE, SHAPES, Scene, draw
@@ -82,7 +79,3 @@ def picture(scene: Scene) -> bytes:
     file = io.BytesIO()
     draw(scene).save(file, "PNG", optimize=True)
     return file.getvalue()
-
-
-if __name__ == "__main__":
-    write_files(Path(sys.argv[1]), lesson_files())

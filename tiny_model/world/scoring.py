@@ -15,8 +15,9 @@ from itertools import product
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..chain import GRID, Box, ReasoningChain
-from ..errors import GoTError
+from got_models.chain import GRID, Box, ReasoningChain
+from got_models.errors import GoTError
+
 from .edits import quadrant_of
 from .language import QUADRANTS, Example, Relation, Request, Wanted
 from .scene import (

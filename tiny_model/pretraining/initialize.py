@@ -16,13 +16,14 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import GenerationConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2 import Qwen2TokenizerFast  # type: ignore[attr-defined]
 
-from ..checkpoint import CheckpointSettings, Sizes, TaskSettings, write_settings
-from ..prompts import SPECIAL_TOKENS, TokenIds, add_special_tokens, instruction
-from ..shapes.edits import sample_edit
-from ..shapes.language import plural, sample_generation
-from ..shapes.scene import NEW_COLOR, NEW_SHAPE, PICTURE_SIZE
-from ..shapes.vocabulary import shapes_vocabulary
-from ..ssgm import SemanticSpatialGuidance
+from got_models.checkpoint import CheckpointSettings, Sizes, TaskSettings, write_settings
+from got_models.prompts import SPECIAL_TOKENS, TokenIds, add_special_tokens, instruction
+from got_models.ssgm import SemanticSpatialGuidance
+
+from ..world.edits import sample_edit
+from ..world.language import plural, sample_generation
+from ..world.scene import NEW_COLOR, NEW_SHAPE, PICTURE_SIZE
+from ..world.vocabulary import shapes_vocabulary
 from .vae_initialization import pass_colors
 
 VOCABULARY_SIZE = 640

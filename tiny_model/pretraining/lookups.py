@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..shapes.language import Example
-from ..shapes.scene import SHAPES, SIZES, Thing
+from ..world.language import Example
+from ..world.scene import SHAPES, SIZES, Thing
 
 LAYER = 2
 """Of the decoder's layers: late enough to know what to look for, early enough to write what it finds."""

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..chain import GRID
-from ..prompts import TokenIds
-from ..reasoner import picture_patches
-from ..sequences import IGNORED, chain_sequence
-from ..shapes.edits import sample_edit
-from ..shapes.language import Example, sample_generation
-from ..shapes.scene import Scene, Thing, draw
+from got_models.chain import GRID
+from got_models.prompts import TokenIds
+from got_models.reasoner import picture_patches
+from got_models.sequences import IGNORED, chain_sequence
+
+from ..world.edits import sample_edit
+from ..world.language import Example, sample_generation
+from ..world.scene import Scene, Thing, draw
 from .lookups import Lookups, find_lookups
 from .readout import ABSENT_SHAPE, SLOTS, region_targets, visual_targets
 

@@ -19,7 +19,7 @@ from ..dataset.encoding import Encoder, open_unchanged
 from ..dataset.rows import DATA_FILE, Row
 from ..errors import GoTError
 from ..whole_files import whole_file, write_whole
-from .lora_config import LoraTraining
+from .config import LoraTraining
 
 
 def known_prompts(rows: Sequence[Row], config: LoraTraining) -> list[tuple[Row, str]]:

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..dataset.encoding import Encoded, Encoder
-from ..dataset.rows import Row
 from ..errors import GoTError
 from ..model import GoTModel
 from ..sequences import IGNORED, chain_sequence
+from .encoding import Encoded, Encoder
+from .rows import Row
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,14 @@ from torch.nn.utils.parametrize import register_parametrization
 from transformers import PreTrainedTokenizerBase
 
 from ..adapter import LORA_A, LORA_B, TOKENS, WORD_IDS, WORDS, Adapter, special_token_ids
+from ..dataset.row_batches import RowBatch
 from ..errors import GoTError, short_repr
 from ..loading import part_config
 from ..model import GoTModel
 from ..reasoner import hidden_states_of_features, select_image_tokens
-from .int8_base import keep_in_int8
-from .lora_config import LoraTraining, without_paths
+from .config import LoraTraining, without_paths
+from .frozen_weights import keep_in_int8
 from .losses import DiffusionTargets, chain_loss, diffusion_loss
-from .own_pictures import RowBatch
 
 DECODER_LAYERS = r".*layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)"
 UNET_LAYERS = r".*\.(to_q|to_k|to_v|to_out\.0|net\.0\.proj|net\.2|proj_in|proj_out)"

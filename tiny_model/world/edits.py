@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
-from ..chain import ReasoningChain
+from got_models.chain import ReasoningChain
+
 from .language import (
     HALF,
     QUADRANTS,

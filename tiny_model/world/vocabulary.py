@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 
-from ..plan_check import words_of
-from ..vocabulary import PictureKind, Vocabulary
+from got_models.plan_check import words_of
+from got_models.vocabulary import PictureKind, Vocabulary
+
 from .edits import sample_edit
 from .language import COUNT_WORDS, sample_generation
 from .scene import BACKGROUNDS, COLORS, SHAPES

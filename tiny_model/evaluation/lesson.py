@@ -8,12 +8,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..chain import ReasoningChain
-from ..model import GoTModel
-from .evaluation import SHEET_ROWS, Batches, Figures, Row, plan_row, rate, table, timed, write_results
-from .language import Example, sample_generation
-from .scene import NEW_COLOR, NEW_SHAPE
-from .scoring import drawn_in_box, expected_objects, score_plan
+from got_models.chain import ReasoningChain
+from got_models.model import GoTModel
+
+from ..world.language import Example, sample_generation
+from ..world.scene import NEW_COLOR, NEW_SHAPE
+from ..world.scoring import drawn_in_box, expected_objects, score_plan
+from .run import SHEET_ROWS, Batches, Figures, Row, plan_row, rate, table, timed, write_results
 
 DRAWN_BAR = 0.8
 

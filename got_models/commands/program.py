@@ -1,0 +1,65 @@
+"""What every command line of this project does around its commands: exit codes, and one line for a mistake.
+
+Exit codes: 0 done, 2 unusable input or a disk that cannot be written to (one line on stderr, nothing
+half-written), 130 stopped with Ctrl-C, 141 when nobody reads the output any more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import TextIO
+
+from ..errors import GoTError
+
+
+def run_program(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    """Run one command and return its exit code; argparse itself exits (2) on malformed arguments.
+
+    Args:
+        parser: of subcommands that each name their own `run`.
+        arguments: those of the command line, if not given.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a terminal that lacks a character must not end the run
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # whatever matters in a picture is told by ourselves
+    options = parser.parse_args(arguments)
+    try:
+        options.run(options)
+        sys.stdout.flush()  # here, where a full disk can still be told
+    except GoTError as error:
+        return _failed(str(error))
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of stdout, such as `head`, has gone
+        _send_nowhere(sys.stdout)
+        return 141
+    except OSError as error:
+        return _failed(f"{error.filename or 'The output'}: {error.strerror or error}.")
+    return 0
+
+
+def _failed(message: str) -> int:
+    """Tell what went wrong in one line; the exit code."""
+    try:
+        print("error:", " ".join(message.splitlines()), file=sys.stderr, flush=True)
+    except OSError:
+        _send_nowhere(sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _send_nowhere(sys.stdout)
+    return 2
+
+
+def _send_nowhere(stream: TextIO) -> None:
+    """What is left of a stream that cannot be written to: the end of the program would try again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,0 +1,11 @@
+"""Names that the library, its command line and the nodes share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+BUNDLED_CHECKPOINT = Path(__file__).resolve().parent / "tiny"
+SCHEDULERS = ("ddpm", "euler", "dpm++2m", "unipc")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+STORED_DTYPES = ("bfloat16", "float16", "float32")
+"""Number formats of an imported checkpoint's weights, the usual one first."""

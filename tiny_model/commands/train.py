@@ -1,0 +1,33 @@
+"""``train``: makes the bundled model from nothing."""
+
+from __future__ import annotations
+
+import argparse
+
+from got_models.commands.options import Subparsers, add_out_option, positive_integer
+from got_models.whole_files import check_writable
+
+from ..pretraining.config import TrainingConfig
+
+
+def add_parser(subcommands: Subparsers) -> None:
+    parser = subcommands.add_parser("train", help="make the bundled model from nothing")
+    add_out_option(parser)
+    parser.add_argument("--resume", action="store_true", help="continue exactly where the run stopped")
+    parser.add_argument(
+        "--stop-after-steps", type=positive_integer, metavar="N", help="save and stop after N steps"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    check_writable(arguments.out)
+    from ..pretraining.trainer import train
+
+    checkpoint = train(
+        TrainingConfig(),
+        arguments.out,
+        resume=arguments.resume,
+        stop_after_steps=arguments.stop_after_steps,
+    )
+    print(checkpoint or f"stopped; continue with --resume --out {arguments.out}")

@@ -1,0 +1,1 @@
+"""How well plans and pictures obey, measured in the drawable world."""

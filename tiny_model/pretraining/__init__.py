@@ -1,0 +1,1 @@
+"""The bundled model from nothing: data, stages and their trainer."""

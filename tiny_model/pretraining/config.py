@@ -1,0 +1,105 @@
+"""What a training run does, with units in the names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class VaeSettings:
+    """The VAE on collages and whole pictures, one a step: first in the small, then on whole shapes."""
+
+    steps: int = 5000
+    learning_rate: float = 1e-4
+    warmup_steps: int = 40
+    latent_noise: float = 0.03
+    ema_decay: float = 0.99
+
+
+@dataclass(frozen=True)
+class VisionSettings:
+    """The MLLM's vision tower alone, before it has to serve chains."""
+
+    steps: int = 3000
+    learning_rate: float = 1.5e-3
+    warmup_steps: int = 60
+    pictures_per_batch: int = 16
+
+
+@dataclass(frozen=True)
+class LanguageSettings:
+    """The MLLM writes chains and its image tokens learn to hold the regions' contents."""
+
+    steps: int = 6000
+    learning_rate: float = 1.5e-3
+    warmup_steps: int = 60
+    generations_per_batch: int = 9
+    edits_per_batch: int = 11
+
+
+@dataclass(frozen=True)
+class NoiseSettings:
+    """The diffusion loss; offset and dropout (per branch) are the paper's."""
+
+    offset: float = 0.1
+    dropout: float = 0.05
+    largest_weight: float = 5.0
+
+
+@dataclass(frozen=True)
+class UnetSettings:
+    """The UNet and the projectors, under the image tokens of a frozen MLLM."""
+
+    steps: int = 5000
+    learning_rate: float = 1e-3
+    warmup_steps: int = 60
+    generations_per_batch: int = 6
+    edits_per_batch: int = 6
+    timesteps_per_picture: int = 3
+    ema_decay: float = 0.995
+
+
+@dataclass(frozen=True)
+class JointSettings:
+    """The paper's joint objective, end to end through the semantic guidance.
+
+    More chains than pictures: by now the UNet obeys its boxes, and what goes wrong is a box around the wrong
+    thing.
+    """
+
+    steps: int = 1800
+    learning_rate: float = 2e-4
+    mllm_learning_rate: float = 6e-4
+    warmup_steps: int = 60
+    chain_generations_per_batch: int = 6
+    chain_edits_per_batch: int = 12
+    generations_per_batch: int = 2
+    edits_per_batch: int = 2
+    timesteps_per_picture: int = 3
+    ema_decay: float = 0.998
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """A whole run. Adam's settings and the loss weights are the paper's."""
+
+    seed: int = 0
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.98
+    adam_epsilon: float = 1e-6
+    weight_decay: float = 0.05
+    gradient_clip_norm: float = 1.0
+    chain_weight: float = 1.0
+    diffusion_weight: float = 1.0
+    lookup_weight: float = 0.5
+    readout_weight: float = 0.5
+    half_precision_stages: tuple[str, ...] = ("vision", "language", "unet", "joint")
+    encoded_rows: int = 2500
+    noise: NoiseSettings = field(default_factory=NoiseSettings)
+    save_every_steps: int = 250
+    vae: VaeSettings = field(default_factory=VaeSettings)
+    detail: VaeSettings = field(default_factory=lambda: VaeSettings(steps=3000))
+    vision: VisionSettings = field(default_factory=VisionSettings)
+    language: LanguageSettings = field(default_factory=LanguageSettings)
+    unet: UnetSettings = field(default_factory=UnetSettings)
+    joint: JointSettings = field(default_factory=JointSettings)
