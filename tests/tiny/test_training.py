@@ -122,7 +122,7 @@ def test_the_result_names_no_folder_of_the_machine_it_was_made_on(straight_run):
 
 
 def test_the_diffusion_loss_alone_moves_the_mllm(straight_run, tmp_path):
-    from tiny_model.pretraining.stages import JointStage
+    from tiny_model.pretraining.stages.joint import JointStage
 
     stage = JointStage(straight_run / "work", replace(SMALL, chain_weight=0.0, readout_weight=0.0))
     sum(stage.losses(stage.module, 0).values()).backward()

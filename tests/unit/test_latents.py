@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from tiny_model.pretraining.initialize import build_vae
-from tiny_model.pretraining.stages import normalize_latents
+from tiny_model.pretraining.stages.vae import normalize_latents
 
 
 def test_normalised_latents_are_even_and_decode_to_the_same_picture() -> None:

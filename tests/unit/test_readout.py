@@ -14,7 +14,8 @@ from got_models.model import GoTModel
 from tiny_model.pretraining.data import Collator, edit_example, generation_example
 from tiny_model.pretraining.initialize import initialize_checkpoint
 from tiny_model.pretraining.readout import ABSENT_SHAPE, GRID_LINES, PlaceReadout, visual_targets
-from tiny_model.pretraining.stages import LinearPatches, box_starts, collator, from_token
+from tiny_model.pretraining.stages.language import box_starts, collator
+from tiny_model.pretraining.stages.vision import LinearPatches, from_token
 from tiny_model.world.scene import SHAPES, Scene, Thing
 
 TOKENS_PER_SIDE = 8

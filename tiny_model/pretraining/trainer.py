@@ -30,7 +30,11 @@ from got_models.whole_files import writing
 from .config import TrainingConfig
 from .export import export_checkpoint
 from .initialize import initialize_checkpoint
-from .stages import DetailStage, JointStage, LanguageStage, UnetStage, VaeStage, VisionStage
+from .stages.joint import JointStage
+from .stages.language import LanguageStage
+from .stages.unet import UnetStage
+from .stages.vae import DetailStage, VaeStage
+from .stages.vision import VisionStage
 
 STAGES = (VisionStage, LanguageStage, VaeStage, DetailStage, UnetStage, JointStage)
 

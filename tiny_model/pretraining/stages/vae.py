@@ -1,0 +1,104 @@
+"""The VAE: collages in the small, then whole shapes."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from PIL import Image
+from torch import Tensor, nn
+
+from got_models.model import GoTModel
+from got_models.ssgm import pictures_to_tensor
+from got_models.training.schedule import step_seed
+from got_models.vae import encode_unscaled
+
+from ...world.language import sample_generation
+from ...world.scene import draw
+from ..config import TrainingConfig, VaeSettings
+from .collages import collage, four_shapes, whole_picture
+
+
+class VaeStage:
+    """Pictures in, the same pictures out. Learns scenes, and coloured boxes on black for spatial guidance."""
+
+    name = "vae"
+
+    def __init__(self, folder: Path, config: TrainingConfig) -> None:
+        self.config = config
+        self.settings: VaeSettings = getattr(config, self.name)
+        self.module = GoTModel.from_pretrained(folder).vae.requires_grad_(True)
+        self.steps, self.warmup_steps = self.settings.steps, self.settings.warmup_steps
+        self.parameter_groups = [(list(self.module.parameters()), self.settings.learning_rate)]
+        self.averaged = list(self.module.parameters())
+        self.ema_decay = self.settings.ema_decay
+
+    def losses(self, module: nn.Module, step: int) -> dict[str, Tensor]:
+        """L1 plus squared error of the decoded picture, and a small pull of the latents towards zero."""
+        settings = self.settings
+        rng = random.Random(f"{self.name} {self.config.seed} {step}")
+        generator = torch.Generator().manual_seed(step_seed(self.config.seed, self.name, step))
+        pictures = [whole_picture(rng) if step % 4 == 0 else self.collage(rng)]
+        pixels = pictures_to_tensor(pictures, next(module.parameters()).device)
+        decoded, latents = autoencode(module, pixels, settings.latent_noise, generator)
+        error = decoded - pixels
+        return {
+            "picture": error.abs().mean() + error.square().mean(),
+            "latents": 1e-3 * latents.square().mean(),
+        }
+
+    def collage(self, rng: random.Random) -> Image.Image:
+        """What a step shows unless it shows a whole picture."""
+        return collage(rng)
+
+    def save(self, folder: Path) -> None:
+        """Writes the VAE with latents that have mean 0 and standard deviation 1 in every channel."""
+        rng = random.Random(f"vae scaling {self.config.seed}")
+        self.module.eval()
+        pictures = [draw(sample_generation(rng).target) for _ in range(64)]
+        normalize_latents(self.module, torch.cat([encode_pictures(self.module, [one]) for one in pictures]))
+        self.module.register_to_config(scaling_factor=1.0)
+        self.module.save_pretrained(folder / "vae")
+
+
+class DetailStage(VaeStage):
+    """The VAE goes on with whole shapes, above all stars, whose tips it learns last."""
+
+    name = "detail"
+
+    def collage(self, rng: random.Random) -> Image.Image:
+        """Four shapes, each on its own background, at any pixel."""
+        return four_shapes(rng)
+
+
+@torch.no_grad()
+def normalize_latents(vae: Any, latents: Tensor) -> None:
+    """Shifts and scales each latent channel by those of ``latents`` [n, 4, h, w]; pictures stay the same.
+
+    The last layer of the encoder and the first of the decoder are 1 x 1 convolutions that take it up exactly.
+    """
+    mean, deviation = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))  # [4]
+    channels = len(mean)
+    after, before = vae.quant_conv, vae.post_quant_conv
+    after.weight[:channels] /= deviation.view(-1, 1, 1, 1)
+    after.bias[:channels] = (after.bias[:channels] - mean) / deviation
+    before.bias += (before.weight[:, :, 0, 0] @ mean.unsqueeze(1)).squeeze(1)
+    before.weight *= deviation.view(1, -1, 1, 1)
+
+
+def autoencode(
+    vae: Any, pixels: Tensor, latent_noise: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """The decoded picture and its latents; noise on the latents makes the decoder forgiving."""
+    latents = vae.encode(pixels).latent_dist.mode()
+    noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+    return vae.decode(latents + latent_noise * noise).sample, latents
+
+
+@torch.no_grad()
+def encode_pictures(vae: AutoencoderKL, pictures: list[Image.Image]) -> Tensor:
+    """Unscaled latents [n, 4, h, w]."""
+    return encode_unscaled(vae, pictures_to_tensor(pictures, vae.device))
