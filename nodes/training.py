@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..got_models.dataset.rows import CACHE_FOLDER, DATA_FILE
 from ..got_models.errors import GoTError
 from ..got_models.linked_files import files_below
-from ._comfy import (
-    interrupted,
-    on_cpu,
-    patient_progress_bar,
-    room_for_training,
-    stop_if_interrupted,
-)
+from ._comfy import interrupted, on_cpu, patient_progress_bar, room_for_training, stop_if_interrupted
 from ._folders import dataset_folder
 from ._inputs import OutsideChanges, checked, refusal, state
 from ._runs import (

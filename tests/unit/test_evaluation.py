@@ -11,22 +11,19 @@ import torch
 from PIL import Image
 
 from got_models.model import GoTModel
-from tiny_model.evaluation.run import (
-    Batches,
+from tiny_model.evaluation.batches import Batches, stack
+from tiny_model.evaluation.edits import edit_figures
+from tiny_model.evaluation.pictures import (
     Move,
-    edit_figures,
-    evaluate,
     move_figures,
     picture_figures,
-    plan_figures,
     position_figures,
-    rate,
     sample_move,
-    spread,
-    stack,
-    table,
     unseen_figures,
 )
+from tiny_model.evaluation.plans import plan_figures
+from tiny_model.evaluation.report import rate, spread, table
+from tiny_model.evaluation.run import evaluate
 from tiny_model.pretraining.initialize import initialize_checkpoint
 from tiny_model.world.edits import sample_edit
 from tiny_model.world.language import sample_generation

@@ -13,13 +13,11 @@ from PIL import Image, ImageDraw, ImageFilter
 from got_models.chain import Box, ReasoningChain
 from got_models.errors import GoTError
 from tiny_model.world.edits import EDIT_KINDS, sample_edit
+from tiny_model.world.found_objects import components, find_background, find_objects
 from tiny_model.world.language import Relation, Request, Wanted, sample_generation
 from tiny_model.world.scene import BACKGROUNDS, COLORS, SHAPES, SIZES, Scene, Thing, draw
 from tiny_model.world.scoring import (
-    components,
     expected_objects,
-    find_background,
-    find_objects,
     named_object,
     present_objects,
     psnr,

@@ -11,9 +11,9 @@ from got_models.chain import GRID
 from tiny_model.pretraining.data import confusable_edit_example
 from tiny_model.pretraining.stages.collages import four_shapes
 from tiny_model.pretraining.stages.rows import drawn_example, off_grid
+from tiny_model.world.found_objects import find_objects
 from tiny_model.world.language import GRID_STEP, QUADRANTS
 from tiny_model.world.scene import PICTURE_SIZE
-from tiny_model.world.scoring import find_objects
 
 
 def on_the_grid(coordinate: int) -> bool:

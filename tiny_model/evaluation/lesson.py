@@ -14,7 +14,9 @@ from got_models.model import GoTModel
 from ..world.language import Example, sample_generation
 from ..world.scene import NEW_COLOR, NEW_SHAPE
 from ..world.scoring import drawn_in_box, expected_objects, score_plan
-from .run import SHEET_ROWS, Batches, Figures, Row, plan_row, rate, table, timed, write_results
+from .batches import Batches
+from .report import SHEET_ROWS, Figures, Row, plan_row, rate, table, write_results
+from .run import timed
 
 DRAWN_BAR = 0.8
 

@@ -9,11 +9,7 @@ from torch import Tensor
 from got_models.reasoner import select_image_tokens
 
 from ..config import TrainingConfig
-from ..data import (
-    Example,
-    confusable_edit_example,
-    generation_example,
-)
+from ..data import Example, confusable_edit_example, generation_example
 from .drawing import DrawingStage, JointModules
 from .language import chains_losses, mean
 from .rows import LATER, drawn_example

@@ -18,11 +18,7 @@ from got_models.training.losses import chain_loss
 
 from ...world.scene import COLORS, SHAPES, SIZES
 from ..config import TrainingConfig
-from ..data import (
-    ChainBatch,
-    Collator,
-    Example,
-)
+from ..data import ChainBatch, Collator, Example
 from ..readout import ContentReadout, PlaceReadout
 from .rows import drawn_example, fresh_rows, off_grid
 

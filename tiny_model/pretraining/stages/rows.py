@@ -5,12 +5,7 @@ from __future__ import annotations
 import random
 
 from ...world.language import nudged
-from ..data import (
-    Example,
-    anywhere_edit_example,
-    edit_example,
-    generation_example,
-)
+from ..data import Example, anywhere_edit_example, edit_example, generation_example
 
 LATER = 1_000_000
 """Added to the joint stage's rows, so that its generations are none of the language stage's."""

@@ -1,0 +1,110 @@
+"""Plans and pictures of many prompts at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from got_models.chain import ReasoningChain
+from got_models.guidance import Guidance, GuidanceScales
+from got_models.model import GoTModel
+
+from ..world.language import Example
+
+# --- the model at work on many prompts at once ----------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Batches:
+    """A model that reasons and draws ``size`` prompts at a time.
+
+    Two calls of ``sample`` with the same number of pictures start from the same noise.
+    """
+
+    model: GoTModel
+    size: int
+    seed: int
+
+    @torch.no_grad()
+    def reason(
+        self, examples: Sequence[Example], pictures: Sequence[Image.Image] | None = None
+    ) -> list[ReasoningChain]:
+        """The chains that ``GoTModel.reason`` would write for each prompt (and picture)."""
+        reasoner = self.model.reasoner
+        ids = reasoner.token_ids
+        stops = list(reasoner.stop_ids)
+        chains: list[ReasoningChain] = []
+        for numbers in self._batches(len(examples), "reasoning"):
+            inputs = pad_left(
+                [
+                    reasoner._inputs(examples[i].task, examples[i].prompt, pictures[i] if pictures else None)
+                    for i in numbers
+                ],
+                ids.end_of_text,
+            )
+            written = reasoner.mllm.generate(
+                **inputs,
+                max_new_tokens=reasoner.max_new_tokens,
+                eos_token_id=stops,
+                pad_token_id=ids.end_of_text,
+            )
+            for i, tokens in zip(numbers, written[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
+                end = next((place for place, token in enumerate(tokens) if token in stops), len(tokens))
+                text = str(reasoner.tokenizer.decode(tokens[:end], clean_up_tokenization_spaces=False))
+                chains.append(ReasoningChain.read(text, examples[i].task, examples[i].prompt))
+        return chains
+
+    def encode(
+        self, chains: Sequence[ReasoningChain], sources: Sequence[Image.Image] | None = None
+    ) -> list[Guidance]:
+        """The guidance of each chain."""
+        return [
+            self.model.encode(chain, sources[index] if sources else None)
+            for index, chain in enumerate(tqdm(chains, desc="encoding", leave=False))
+        ]
+
+    def sample(
+        self, guidances: Sequence[Guidance], name: str, scales: GuidanceScales | None = None
+    ) -> list[Image.Image]:
+        """A picture for each guidance; batch ``k`` starts from the noise of seed + k."""
+        pictures: list[Image.Image] = []
+        for number, numbers in enumerate(self._batches(len(guidances), name)):
+            guidance = stack([guidances[i] for i in numbers])
+            latents = self.model.sample_latents(guidance, scales, seed=self.seed + number)
+            pictures += [self.model.decode(latent) for latent in latents.split(1)]
+        return pictures
+
+    def _batches(self, count: int, name: str) -> Iterator[range]:
+        with tqdm(total=count, desc=name, leave=False) as bar:
+            for start in range(0, count, self.size):
+                numbers = range(start, min(start + self.size, count))
+                yield numbers
+                bar.update(len(numbers))
+
+
+def pad_left(rows: Sequence[dict[str, Tensor]], padding: int) -> dict[str, Tensor]:
+    """Several batches of one for the MLLM as one batch; shorter prompts are padded on the left."""
+    longest = max(row["input_ids"].shape[1] for row in rows)
+    batch = {}
+    for name in rows[0]:
+        values = [row[name] for row in rows]
+        if name not in ("pixel_values", "image_grid_thw"):
+            fill = padding if name == "input_ids" else 0
+            values = [
+                torch.nn.functional.pad(value, (longest - value.shape[1], 0), value=fill) for value in values
+            ]
+        batch[name] = torch.cat(values)
+    return batch
+
+
+def stack(guidances: Sequence[Guidance]) -> Guidance:
+    """Guidance of one size and task, side by side along the batch axis."""
+    first = guidances[0]
+    tensors = ("semantic", "null_semantic", "pooled", "spatial", "reference")
+    joined = {name: torch.cat([getattr(guidance, name) for guidance in guidances]) for name in tensors}
+    return Guidance(**joined, size=first.size, task=first.task)
