@@ -12,6 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.errors import GoTError, short_repr
 from ..got_models.linked_files import files_below
+from ..got_models.training.run_folder import (
+    ADAPTER_FILE,
+    BEST_FILE,
+    LARGEST_RUN_FILE,
+    LOG_FILE,
+    RUN_FILE,
+    SAMPLES_FOLDER,
+)
 from ._comfy import MODEL_FOLDER, send
 from ._folders import NAMING, is_folder_name, lora_folders, offered, output_folder, subfolders
 
@@ -22,12 +30,10 @@ RUNS = "got_training"
 """Where runs are, in the output folder."""
 CACHE = ".cache"
 """Where they keep latents and vision features, beside the runs: no run's name starts with a dot."""
-RUN_FILE, LOG_FILE, SAMPLES = "run.json", "losses.jsonl", "samples"
-ADAPTERS = ("adapter.safetensors", "best.safetensors")
+ADAPTERS = (ADAPTER_FILE, BEST_FILE)
 CURVES = ("chain", "diffusion", "layout_iou")
 EVENT = "got_training"
 MOST_POINTS = 300
-LARGEST_RUN_FILE = 1_000_000  # bytes
 LARGEST_LOG, PIECES = 10_000_000, 250
 """Bytes of a log that is read whole, more than 100,000 steps write; and of a larger one the pieces."""
 MOST_STEPS = 10**9
@@ -59,7 +65,9 @@ def cache_folder() -> Path:
 
 def newest_samples(folder: Path) -> Path | None:
     """The last picture that a run has drawn to show what it has learned."""
-    return max((file for file in (folder / SAMPLES).glob("step-*.png") if os.path.isfile(file)), default=None)
+    return max(
+        (file for file in (folder / SAMPLES_FOLDER).glob("step-*.png") if os.path.isfile(file)), default=None
+    )
 
 
 def adapter_names() -> list[str]:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from ..got_models.dataset.rows import CACHE_FOLDER, DATA_FILE
 from ..got_models.errors import GoTError
 from ..got_models.linked_files import files_below
+from ..got_models.training.observer import Progress, TrainingObserver
+from ..got_models.training.run_folder import RUN_FILE
 from ._comfy import interrupted, on_cpu, patient_progress_bar, room_for_training, stop_if_interrupted
 from ._folders import dataset_folder
 from ._inputs import OutsideChanges, checked, refusal, state
 from ._runs import (
-    RUN_FILE,
     adapter_file,
     adapter_names,
     adapter_times,
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 
     from ..got_models.dataset.rows import Dataset
     from ..got_models.training.config import LoraTraining
-    from ..got_models.training.trainer import Progress, Validation
+    from ..got_models.training.validation import Validation
     from ._model import ManagedModel
+    from ._runs import Report
 
 STOP, LEAVE_OUT = "stop", "leave out"
 GO_ON, GO_ON_CHANGED = "go on", "go on with changed pictures"
@@ -356,23 +358,7 @@ def run_training(
         raise GoTError(
             f"There is a training {name!r} already. Choose another name, or {GO_ON!r} to go on with it."
         )
-    report, update = reporter(name, config.steps, node_id), patient_progress_bar(config.steps)
-
-    def on_check(done: int, total: int) -> None:
-        patient_progress_bar(total)(done)
-        report.checking(done, total)
-
-    def on_begin() -> None:
-        if not exists or not (folder / CONFIG_FILE).exists():
-            write_config(folder, config)
-
-    def on_step(progress: Progress) -> None:
-        update(progress.step)
-        report.step(progress.step, progress.losses)
-
-    def on_validation(validation: Validation) -> None:
-        report.validation(validation.step, validation.layout_iou)
-
+    report = reporter(name, config.steps, node_id)
     adapter = None
     try:
         with room_for_training():
@@ -380,13 +366,7 @@ def run_training(
                 config,
                 resume=exists,
                 changed_dataset=when_it_exists == GO_ON_CHANGED,
-                on_check=on_check,
-                on_begin=on_begin,
-                on_preserve=report.preserving,
-                on_encode=report.encoding,
-                on_step=on_step,
-                on_validation=on_validation,
-                should_stop=interrupted,
+                observer=NodeObserver(report, config, begin=not exists),
                 cpu=on_cpu(),
             )
     finally:
@@ -398,6 +378,45 @@ def run_training(
     samples = newest_samples(folder)
     picture = open_picture(samples) if samples else Image.new("RGB", (64, 64))
     return adapter, pictures_to_image([picture])
+
+
+class NodeObserver(TrainingObserver):
+    """Shows a training on its node and in ComfyUI's progress bars, and hears Stop.
+
+    Args:
+        begin: whether the run begins now, so that its config has to be written.
+    """
+
+    def __init__(self, report: Report, config: LoraTraining, begin: bool) -> None:
+        self.report = report
+        self.config = config
+        self.begin = begin
+        self._update = patient_progress_bar(config.steps)
+
+    def on_check(self, done: int, total: int) -> None:
+        patient_progress_bar(total)(done)
+        self.report.checking(done, total)
+
+    def on_begin(self) -> None:
+        folder = self.report.folder
+        if self.begin or not (folder / CONFIG_FILE).exists():
+            write_config(folder, self.config)
+
+    def on_preserve(self, done: int, total: int) -> None:
+        self.report.preserving(done, total)
+
+    def on_encode(self, done: int, total: int) -> None:
+        self.report.encoding(done, total)
+
+    def on_step(self, progress: Progress) -> None:
+        self._update(progress.step)
+        self.report.step(progress.step, progress.losses)
+
+    def on_validation(self, validation: Validation) -> None:
+        self.report.validation(validation.step, validation.layout_iou)
+
+    def should_stop(self) -> bool:
+        return interrupted()
 
 
 def read_settings(text: str) -> dict[str, Any]:

@@ -5,14 +5,21 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from ..errors import GoTError
+from ..training.observer import Progress, TrainingObserver
+from ..training.run_folder import RUN_FILE, strip_file
 from ..whole_files import check_writable
 from .options import Subparsers, positive_integer
+
+if TYPE_CHECKING:
+    from ..training.validation import Validation
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, ETA {remaining}{postfix}]"
 
@@ -43,46 +50,69 @@ def run(arguments: argparse.Namespace) -> None:
 
     config = read_config(arguments.config)
     check_writable(Path(config.out))
-    from ..training.trainer import RUN_FILE, Validation, strip_file, train_lora
+    from ..training.trainer import train_lora
 
-    interrupted = False
-
-    def interrupt(*_: Any) -> None:
-        nonlocal interrupted
-        interrupted = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        print("\nsaving; Ctrl-C again stops at once", file=sys.stderr)
-
-    bars: dict[str, tqdm] = {}
-
-    def show(work: str, done: int, total: int, losses: dict[str, float]) -> None:
-        if work not in bars:
-            bars[work] = tqdm(desc=work, total=total, initial=done - 1, mininterval=1, bar_format=BAR)
-        bars[work].set_postfix({name: f"{loss:.4f}" for name, loss in losses.items()}, refresh=False)
-        bars[work].update(done - bars[work].n)
-
-    def tell(validation: Validation) -> None:
-        strip = strip_file(Path(config.out), validation.step)
-        said = f"step {validation.step}: layout IoU {validation.layout_iou:.3f}, pictures in {strip}"
-        tqdm.write(said, file=sys.stderr)
-
-    before = signal.signal(signal.SIGINT, interrupt)
+    terminal = Terminal(Path(config.out))
+    before = signal.signal(signal.SIGINT, terminal.interrupt)
     try:
         adapter = train_lora(
             config,
             resume=arguments.resume,
             changed_dataset=arguments.changed_dataset,
             stop_after_steps=arguments.stop_after_steps,
-            on_check=lambda done, total: show("checking the checkpoint", done, total, {}),
-            on_preserve=lambda done, total: show("drawing what it knows", done, total, {}),
-            on_encode=lambda done, total: show("encoding", done, total, {}),
-            on_step=lambda progress: show("training", progress.step, progress.steps, progress.losses),
-            on_validation=tell,
-            should_stop=lambda: interrupted,
+            observer=terminal,
         )
     finally:
         signal.signal(signal.SIGINT, before)
-        for bar in bars.values():
-            bar.close()
+        terminal.close()
     resume = " --resume" if (Path(config.out) / RUN_FILE).exists() else ""  # or it had not begun
     print(adapter or f"stopped; continue with train {arguments.config}{resume}")
+
+
+class Terminal(TrainingObserver):
+    """A progress bar for each kind of work, and a line for each validation."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.bars: dict[str, tqdm] = {}
+        self.interrupted = False
+
+    def interrupt(self, *_: Any) -> None:
+        """Ctrl-C; a second one finds Python's own handler."""
+        self.interrupted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        print("\nsaving; Ctrl-C again stops at once", file=sys.stderr)
+
+    def should_stop(self) -> bool:
+        return self.interrupted
+
+    def on_check(self, done: int, total: int) -> None:
+        self._show("checking the checkpoint", done, total)
+
+    def on_preserve(self, done: int, total: int) -> None:
+        self._show("drawing what it knows", done, total)
+
+    def on_encode(self, done: int, total: int) -> None:
+        self._show("encoding", done, total)
+
+    def on_step(self, progress: Progress) -> None:
+        self._show("training", progress.step, progress.steps, progress.losses)
+
+    def on_validation(self, validation: Validation) -> None:
+        strip = strip_file(self.out, validation.step)
+        said = f"step {validation.step}: layout IoU {validation.layout_iou:.3f}, pictures in {strip}"
+        tqdm.write(said, file=sys.stderr)
+
+    def close(self) -> None:
+        """Leave the bars as they are."""
+        for bar in self.bars.values():
+            bar.close()
+
+    def _show(
+        self, work: str, done: int, total: int, losses: Mapping[str, float] = MappingProxyType({})
+    ) -> None:
+        if work not in self.bars:
+            self.bars[work] = tqdm(desc=work, total=total, initial=done - 1, mininterval=1, bar_format=BAR)
+        bar = self.bars[work]
+        bar.set_postfix({name: f"{loss:.4f}" for name, loss in losses.items()}, refresh=False)
+        bar.update(done - bar.n)

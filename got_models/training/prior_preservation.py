@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -20,6 +20,7 @@ from ..dataset.rows import DATA_FILE, Row
 from ..errors import GoTError
 from ..whole_files import whole_file, write_whole
 from .config import LoraTraining
+from .observer import TrainingObserver
 
 
 def known_prompts(rows: Sequence[Row], config: LoraTraining) -> list[tuple[Row, str]]:
@@ -53,29 +54,28 @@ def preserve(
     prompts: Sequence[tuple[Row, str]],
     steps: int,
     folder: Path,
-    on_row: Callable[[int, int], None] = lambda done, total: None,
-    should_stop: Callable[[], bool] = lambda: False,
+    observer: TrainingObserver,
 ) -> None:
     """Let the encoder's model write a dataset to `folder`; the rows that it has written before stay.
 
     Args:
         prompts: of its rows, each with the row whose size the picture has and whose source is edited.
         steps: of the sampler.
-        on_row: told after each row how many of all are there.
-        should_stop: asked before every token and every step of the sampler.
+        observer: told after each row how many of all are there, and asked before every token and every step
+            of the sampler whether to stop.
 
     Raises:
         GoTError: a source has changed, or the folder cannot be written to.
-        Interrupted: `should_stop` said so; the rows so far are kept.
+        Interrupted: the observer said so; the rows so far are kept.
     """
     model, file = encoder.model, folder / DATA_FILE
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     _write(folder, {}, lines)
     for number, (row, prompt) in enumerate(prompts[len(lines) :], start=len(lines)):
         source = open_unchanged(row.source) if row.source else None
-        plan = model.reason(prompt, source, temperature=0.0, should_stop=should_stop)
+        plan = model.reason(prompt, source, temperature=0.0, should_stop=observer.should_stop)
         guidance = model.encode(plan, source, encoder.size(row))
-        picture = model.sample(guidance, seed=number, steps=steps, should_stop=should_stop)
+        picture = model.sample(guidance, seed=number, steps=steps, should_stop=observer.should_stop)
         values = {"image": f"{number:04}.png", "prompt": prompt, "chain": plan.text}
         pictures = {values["image"]: picture}
         if source is not None:
@@ -83,7 +83,7 @@ def preserve(
             pictures[values["source"]] = source
         lines.append(json.dumps(values))
         _write(folder, pictures, lines)
-        on_row(len(lines), len(prompts))
+        observer.on_preserve(len(lines), len(prompts))
     model.reasoner.cache.forget()  # its weights are about to change
 
 

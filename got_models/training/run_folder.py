@@ -1,7 +1,13 @@
 """The folder of a training run: one process at a time, its saved states, and its log of losses.
 
-state-<stage>-<step>/   everything needed to continue from that step; complete once it has this name
-losses.jsonl            one line per step
+run.json                 the config, and digests of the dataset and of the checkpoint
+state-<stage>-<step>/    everything needed to continue from that step; complete once it has this name
+losses.jsonl             one line per step, and one per validation, before the step that follows it
+adapter.safetensors      the result; until the end, that of the last state
+unet_lora.safetensors    its UNet half for ComfyUI's own LoRA loader
+best.safetensors         the adapter whose plans were the best at a validation
+samples/step-<step>.png  what was planned and drawn at a validation
+preserved/               rows that the model planned and drew before it was trained, a dataset
 """
 
 from __future__ import annotations
@@ -16,7 +22,17 @@ from typing import Any
 from ..exclusive_lock import exclusive_lock
 from ..whole_files import unwritable, whole_file, writing
 
+STAGE = "lora"
+RUN_FILE = "run.json"
+LOG_FILE = "losses.jsonl"
+ADAPTER_FILE = "adapter.safetensors"
+UNET_LORA_FILE = "unet_lora.safetensors"
+BEST_FILE = "best.safetensors"
+SAMPLES_FOLDER = "samples"
+PRESERVED_FOLDER = "preserved"
+TRAINED_FILE = "trained.safetensors"
 LOCK_FILE = ".got-training.lock"
+LARGEST_RUN_FILE = 1_000_000  # bytes of run.json
 
 
 @contextmanager
@@ -80,3 +96,8 @@ def _is_before(line: bytes, stage: str, start: int) -> bool:
         return bool(values["stage"] != stage or values["step"] < start)
     except (ValueError, TypeError, KeyError, RecursionError):  # of a killed run, cut short
         return False
+
+
+def strip_file(out: Path, step: int) -> Path:
+    """Where the strip of a validation lies."""
+    return out / SAMPLES_FOLDER / f"step-{step:06d}.png"

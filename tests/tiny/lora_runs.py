@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from got_models.training.config import LoraTraining
-from got_models.training.trainer import ADAPTER_FILE
+from got_models.training.observer import TrainingObserver
+from got_models.training.run_folder import ADAPTER_FILE
 
 
 def tensors(config: LoraTraining) -> dict[str, torch.Tensor]:
@@ -33,6 +34,13 @@ def saved(config: LoraTraining) -> list[str]:
 def assert_same_tensors(received: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
     assert received.keys() == expected.keys()
     assert [name for name, tensor in expected.items() if not torch.equal(received[name], tensor)] == []
+
+
+def observing(**callbacks: Callable[..., Any]) -> TrainingObserver:
+    """An observer with these functions as its methods."""
+    observer = TrainingObserver()
+    vars(observer).update(callbacks)
+    return observer
 
 
 @contextmanager

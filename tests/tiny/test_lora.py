@@ -25,10 +25,11 @@ from got_models.errors import GoTError
 from got_models.model import GoTModel
 from got_models.training.config import LoraTraining, as_dictionary
 from got_models.training.modules import LoraModules
-from got_models.training.trainer import ADAPTER_FILE, TRAINED_FILE, UNET_LORA_FILE, train_lora
+from got_models.training.run_folder import ADAPTER_FILE, TRAINED_FILE, UNET_LORA_FILE
+from got_models.training.trainer import train_lora
 
 from .conftest import STEPS
-from .lora_runs import assert_same_tensors, full_disk, logged, saved, tensors
+from .lora_runs import assert_same_tensors, full_disk, logged, observing, saved, tensors
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,8 +76,9 @@ def test_a_run_stopped_after_any_step_ends_with_the_same_bits(config, straight) 
     assert [line["step"] for line in expected["log"]] == list(range(STEPS))
     assert expected["saved"] == ["state-lora-4", "state-lora-6"]
     assert train_lora(config, stop_after_steps=1) is None
-    assert train_lora(config, resume=True, stop_after_steps=2, on_check=nothing_to_check) is None
-    assert train_lora(config, resume=True, on_check=nothing_to_check) == Path(config.out) / ADAPTER_FILE
+    unread = observing(on_check=nothing_to_check)
+    assert train_lora(config, resume=True, stop_after_steps=2, observer=unread) is None
+    assert train_lora(config, resume=True, observer=unread) == Path(config.out) / ADAPTER_FILE
     assert_same(config, expected)
 
 
@@ -135,8 +137,8 @@ def test_two_processes_have_the_losses_of_one(config, tmp_path) -> None:
 def test_a_stop_that_is_asked_for_saves_first(config, straight) -> None:
     expected = never_stopped(config, straight)
     steps = []
-    stopped = train_lora(config, on_step=steps.append, should_stop=lambda: len(steps) == 3)
-    assert stopped is None
+    stopping = observing(on_step=steps.append, should_stop=lambda: len(steps) == 3)
+    assert train_lora(config, observer=stopping) is None
     assert saved(config)[-1] == "state-lora-3"
     train_lora(config, resume=True)
     assert_same(config, expected)
@@ -148,10 +150,12 @@ def test_a_stop_while_the_checkpoint_is_read_leaves_no_run(config, tmp_path) -> 
     def stop() -> bool:
         return bool(told)
 
-    assert train_lora(config, on_check=lambda *seen: told.append(seen), should_stop=stop) is None
+    stopping = observing(on_check=lambda *seen: told.append(seen), should_stop=stop)
+    assert train_lora(config, observer=stopping) is None
     assert len(told) == 1
     assert told[0][0] < told[0][1]
-    assert train_lora(config, should_stop=lambda: True) is None  # while the dataset is read
+    at_once = observing(should_stop=lambda: True)  # while the dataset is read
+    assert train_lora(config, observer=at_once) is None
     assert not (Path(config.out) / "run.json").exists()
 
 

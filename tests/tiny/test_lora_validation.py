@@ -25,11 +25,12 @@ from got_models.errors import GoTError
 from got_models.model import GoTModel
 from got_models.training.config import LoraTraining, as_dictionary
 from got_models.training.layout_iou import layout_iou
-from got_models.training.trainer import ADAPTER_FILE, BEST_FILE, Validation, strip_file, train_lora
-from got_models.training.validation import make_strip
+from got_models.training.run_folder import ADAPTER_FILE, BEST_FILE, strip_file
+from got_models.training.trainer import train_lora
+from got_models.training.validation import Validation, make_strip
 
 from .conftest import STEPS
-from .lora_runs import assert_same_tensors, full_disk, logged, saved, tensors
+from .lora_runs import assert_same_tensors, full_disk, logged, observing, saved, tensors
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,7 +51,7 @@ def never_stopped(config: LoraTraining, whole: dict[str, Any]) -> dict[str, Any]
     if not whole:
         seen: list[Validation] = []
         run = replace(config, out=config.out + "-whole")
-        train_lora(run, on_validation=seen.append)
+        train_lora(run, observer=observing(on_validation=seen.append))
         whole |= {"seen": seen, "log": logged(run), "tensors": tensors(run), "out": Path(run.out)}
     return whole
 
@@ -157,10 +158,10 @@ def test_a_resumed_run_knows_the_best_so_far(validated) -> None:
 
 def test_a_stop_in_the_middle_of_it_saves_and_it_is_made_up_for(validated, whole) -> None:
     run = never_stopped(validated, whole)
-    assert train_lora(validated, **stopping_at(2)) is None
+    assert train_lora(validated, observer=observing(**stopping_at(2))) is None
     assert saved(validated) == ["state-lora-2"]
     assert list(layout_ious(logged(validated))) == [0]
-    assert train_lora(validated, resume=True, **stopping_at(STEPS)) is None
+    assert train_lora(validated, resume=True, observer=observing(**stopping_at(STEPS))) is None
     assert saved(validated)[-1] == f"state-lora-{STEPS}"
     assert train_lora(validated, resume=True) == Path(validated.out) / ADAPTER_FILE
     assert logged(validated) == run["log"]
@@ -220,6 +221,6 @@ def test_with_two_processes_one_of_them_validates_and_the_other_waits(validated,
 def test_it_works_in_half_precision(validated) -> None:
     seen: list[Validation] = []
     half = replace(validated, precision="bfloat16", gradient_checkpointing=True)
-    train_lora(half, on_validation=seen.append, stop_after_steps=1)
+    train_lora(half, stop_after_steps=1, observer=observing(on_validation=seen.append))
     assert [validation.step for validation in seen] == [0]
     assert np.asarray(seen[0].strip).std() > 1

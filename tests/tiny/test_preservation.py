@@ -14,9 +14,10 @@ from got_models.dataset.rows import read_dataset
 from got_models.errors import GoTError
 from got_models.model import GoTModel
 from got_models.training.config import LoraTraining
-from got_models.training.trainer import PRESERVED_FOLDER, train_lora
+from got_models.training.run_folder import PRESERVED_FOLDER
+from got_models.training.trainer import train_lora
 
-from .lora_runs import assert_same_tensors, logged, tensors
+from .lora_runs import assert_same_tensors, logged, observing, tensors
 
 COUNT = 3
 LIKE = {"circle": "square star", "square": "circle star", "triangle": "star", "star": "circle"}
@@ -68,15 +69,13 @@ def test_stopped_while_drawing_it_goes_on_where_it_was_and_ends_with_the_same_bi
     whole = replace(preserving, out=f"{preserving.out}-whole")
     train_lora(whole)
     drawn: list[int] = []
-    stopped = train_lora(
-        preserving,
-        on_preserve=lambda done, total: drawn.append(done),
-        should_stop=lambda: len(drawn) == 1,
+    observer = observing(
+        on_preserve=lambda done, total: drawn.append(done), should_stop=lambda: len(drawn) == 1
     )
-    assert stopped is None
+    assert train_lora(preserving, observer=observer) is None
     assert drawn == [1]
     assert not list(folder(preserving).glob("*.part"))
-    train_lora(preserving, resume=True, on_preserve=lambda done, total: drawn.append(done))
+    train_lora(preserving, resume=True, observer=observer)
     assert drawn == [1, 2, 3]
     assert read_dataset(folder(preserving)).digest == read_dataset(folder(whole)).digest
     assert_same_tensors(tensors(preserving), tensors(whole))
@@ -84,7 +83,9 @@ def test_stopped_while_drawing_it_goes_on_where_it_was_and_ends_with_the_same_bi
 
 def test_a_stop_before_the_first_row_leaves_a_run_that_goes_on(preserving: LoraTraining) -> None:
     begun: list[bool] = []
-    stopped = train_lora(preserving, on_begin=lambda: begun.append(True), should_stop=lambda: bool(begun))
+    stopped = train_lora(
+        preserving, observer=observing(on_begin=lambda: begun.append(True), should_stop=lambda: bool(begun))
+    )
     assert stopped is None
     assert train_lora(preserving, resume=True) is not None
 

@@ -19,8 +19,8 @@ from got_models.adapter import Adapter, save_adapter
 from got_models.checkpoint import CheckpointSettings, Sizes, write_settings
 from got_models.errors import GoTError
 from got_models.exclusive_lock import exclusive_lock
+from got_models.training.continuing import begin_or_continue
 from got_models.training.run_folder import hold_run, last_state, record, trim_log
-from got_models.training.trainer import _begin
 from got_models.whole_files import whole_file, write_files, write_whole
 
 ROOT = Path(__file__).parents[2]
@@ -177,7 +177,7 @@ def test_a_name_that_only_looks_like_a_state_is_none(tmp_path: Path) -> None:
 def test_a_run_that_is_damaged_cannot_go_on_and_says_so(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run.json").write_bytes(content)
     with pytest.raises(GoTError, match=r"run\.json"):
-        _begin(
+        begin_or_continue(
             tmp_path, {"config": {}, "dataset": "", "checkpoint": []}, changed_dataset=False, finished=False
         )
 
