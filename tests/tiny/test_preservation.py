@@ -69,13 +69,12 @@ def test_stopped_while_drawing_it_goes_on_where_it_was_and_ends_with_the_same_bi
     whole = replace(preserving, out=f"{preserving.out}-whole")
     train_lora(whole)
     drawn: list[int] = []
-    observer = observing(
-        on_preserve=lambda done, total: drawn.append(done), should_stop=lambda: len(drawn) == 1
-    )
-    assert train_lora(preserving, observer=observer) is None
+    counting = observing(on_preserve=lambda done, total: drawn.append(done))
+    stopping = observing(on_preserve=counting.on_preserve, should_stop=lambda: len(drawn) == 1)
+    assert train_lora(preserving, observer=stopping) is None
     assert drawn == [1]
     assert not list(folder(preserving).glob("*.part"))
-    train_lora(preserving, resume=True, observer=observer)
+    train_lora(preserving, resume=True, observer=counting)
     assert drawn == [1, 2, 3]
     assert read_dataset(folder(preserving)).digest == read_dataset(folder(whole)).digest
     assert_same_tensors(tensors(preserving), tensors(whole))
