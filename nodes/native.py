@@ -1,6 +1,6 @@
 """GoT with ComfyUI's own samplers: the UNet as a MODEL, the VAE as a VAE, the multi-guidance as a GUIDER.
 
-What needs ComfyUI is in `_native.py`, imported when a node runs.
+What needs ComfyUI is in `_native/`, imported when a node runs.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class GoTNativeModelLoader:
         return refusal(checkpoint_folder, checkpoint)
 
     def load(self, checkpoint: str, weight_dtype: str) -> tuple[Any, Any]:
-        from ._native import load
+        from ._native.sdxl import load
 
         return load(checkpoint_folder(checkpoint), weight_dtype)
 
@@ -98,7 +98,7 @@ class GoTGuider:
         spatial_scale: float,
         reference_scale: float,
     ) -> tuple[Any]:
-        from ._native import make_guider
+        from ._native.guider import make_guider
 
         scales = guidance.scales(semantic_scale, spatial_scale, reference_scale)
         return (make_guider(model, guidance.guidance, scales),)

@@ -67,7 +67,9 @@ pack = types.ModuleType("pack")
 pack.__path__ = [str(ROOT)]
 sys.modules["pack"] = pack
 native = importlib.import_module("pack.nodes.native")
-inner = importlib.import_module("pack.nodes._native")
+native_configs = importlib.import_module("pack.nodes._native.configs")
+native_guider = importlib.import_module("pack.nodes._native.guider")
+native_sdxl = importlib.import_module("pack.nodes._native.sdxl")
 encode = importlib.import_module("pack.nodes.guidance")
 managed = importlib.import_module("pack.nodes._model")
 adapter = importlib.import_module("pack.nodes._comfy")
@@ -203,7 +205,7 @@ def forward(got: Any, model: Any) -> dict[str, Any]:
             "time_ids": torch.tensor([[height, width, 0, 0, height, width]]),
         },
     ).sample
-    entries = inner.branch_conditioning(guidance, "full")[0][1]
+    entries = native_guider.branch_conditioning(guidance, "full")[0][1]
     conds = model.model.extra_conds(
         **entries, cross_attn=guidance.semantic, noise=noisy, device=torch.device("cpu")
     )
@@ -546,7 +548,7 @@ def load_changed(change: Callable[[Path], None]) -> None:
         copied = Path(folder) / "changed"
         shutil.copytree(CHECKPOINT, copied)
         change(copied)
-        inner.load(copied, "default")
+        native_sdxl.load(copied, "default")
 
 
 def change_tensors(part: str, change: Callable[[dict[str, Tensor]], object]) -> Callable[[Path], None]:
@@ -608,7 +610,7 @@ def sdxl_size() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "config.json"
         file.write_text(json.dumps(config))
-        ours = inner.unet_config(file)
+        ours = native_configs.unet_config(file)
     with torch.device("meta"):
         theirs = UNet2DConditionModel(**config).state_dict()
         native_unet = comfy.model_base.UNetModel(**ours).state_dict()

@@ -1,7 +1,4 @@
-"""ComfyUI's SDXL classes holding a GoT checkpoint. Imported by `native.py` when its nodes run in ComfyUI.
-
-Shape letters as in the library's `guidance.py`: b batch, h = H/8, w = W/8, Dc cross-attention, Dp pooled.
-"""
+"""ComfyUI's SDXL classes, extended to hold a GoT checkpoint."""
 
 from __future__ import annotations
 
@@ -21,23 +18,13 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ..got_models.checkpoint import UNET_CHANNELS, CheckpointSettings, check, read_index
-from ..got_models.errors import GoTError, short_repr
-from ..got_models.finite import check_finite, first_not_finite
-from ..got_models.guidance import (
-    LATENT_CHANNELS,
-    VAE_FACTOR,
-    Guidance,
-    GuidanceScales,
-    active_branches,
-    branch_inputs,
-    combine,
-)
-from ..got_models.json_objects import read_json
-from ..got_models.loading import loading, part_config
-from ._images import fit_preview_colors
-from ._inputs import received
-from .guidance import Conditioning, conditioning
+from ...got_models.checkpoint import CheckpointSettings, check, read_index
+from ...got_models.errors import GoTError
+from ...got_models.finite import check_finite, first_not_finite
+from ...got_models.guidance import LATENT_CHANNELS, VAE_FACTOR
+from ...got_models.loading import loading, part_config
+from .._images import fit_preview_colors
+from .configs import SCHEDULE_NEEDS, VAE_NEEDS, level_widths, read_config, unet_config
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 DTYPES: dict[str, torch.dtype | None] = {
@@ -47,36 +34,6 @@ DTYPES: dict[str, torch.dtype | None] = {
     "bfloat16": torch.bfloat16,
     "fp8_e4m3fn": torch.float8_e4m3fn,
     "fp8_e5m2": torch.float8_e5m2,
-}
-# What ComfyUI's classes have built in. A key that a config lacks has this value in diffusers as well.
-UNET_NEEDS = {
-    "act_fn": "silu",
-    "addition_time_embed_dim": 256,
-    "center_input_sample": False,
-    "class_embed_type": None,
-    "dual_cross_attention": False,
-    "flip_sin_to_cos": True,
-    "freq_shift": 0,
-    "mid_block_type": "UNetMidBlock2DCrossAttn",
-    "norm_eps": 1e-5,
-    "norm_num_groups": 32,
-    "only_cross_attention": False,
-    "resnet_time_scale_shift": "default",
-    "reverse_transformer_layers_per_block": None,
-}
-VAE_NEEDS = {
-    "act_fn": "silu",
-    "mid_block_add_attention": True,
-    "norm_num_groups": 32,
-    "shift_factor": None,
-    "use_post_quant_conv": True,
-    "use_quant_conv": True,
-}
-SCHEDULE_NEEDS = {
-    "beta_schedule": "scaled_linear",
-    "prediction_type": "epsilon",
-    "rescale_betas_zero_snr": False,
-    "trained_betas": None,
 }
 
 
@@ -145,70 +102,6 @@ class GoTSDXL(comfy.model_base.SDXL):
         return repeated
 
 
-class MultiGuidance(comfy.samplers.CFGGuider):
-    """Paper eq. 1 over predicted x0. Branches whose coefficient is zero are not evaluated."""
-
-    def __init__(
-        self, model: comfy.model_patcher.ModelPatcher, guidance: Guidance, scales: GuidanceScales
-    ) -> None:
-        super().__init__(model)
-        self.scales = scales
-        self.set_cfg(scales.semantic)
-        self.branches = active_branches(scales)
-        self.inner_set_conds({branch: branch_conditioning(guidance, branch) for branch in self.branches})
-
-    def predict_noise(
-        self, x: Tensor, timestep: Tensor, model_options: Mapping[str, Any], seed: int | None = None
-    ) -> Tensor:
-        """Noisy latents x [b, 4, h, w] -> predicted x0. ComfyUI batches the branches as memory allows."""
-        conds = [self.conds[branch] for branch in self.branches]
-        predictions = comfy.samplers.calc_cond_batch(self.inner_model, conds, x, timestep, model_options)
-        combined = combine(dict(zip(self.branches, predictions, strict=True)), self.scales)
-        # As ComfyUI does after its own guidance: the CFG++ samplers and some model patches come in here.
-        # Their "uncond" is the least guided branch that was evaluated.
-        for change in model_options.get("sampler_post_cfg_function", []):
-            combined = change(
-                {
-                    "denoised": combined,
-                    "cond": conds[0],
-                    "uncond": conds[-1],
-                    "cond_scale": self.cfg,
-                    "model": self.inner_model,
-                    "cond_denoised": predictions[0],
-                    "uncond_denoised": predictions[-1],
-                    "sigma": timestep,
-                    "model_options": model_options,
-                    "input": x,
-                }
-            )
-        return combined
-
-
-def make_guider(
-    model: comfy.model_patcher.ModelPatcher, guidance: Guidance, scales: GuidanceScales
-) -> MultiGuidance:
-    """The guider of a GoT MODEL.
-
-    Raises:
-        GoTError: no MODEL, or one that is not GoT's.
-    """
-    if not isinstance(model, comfy.model_patcher.ModelPatcher):
-        raise GoTError(f"GoT Guider needs the MODEL of GoT Native Model Loader, got {received(model)}.")
-    if not isinstance(model.model, GoTSDXL):
-        raise GoTError(
-            f"GoT Guider needs the MODEL of GoT Native Model Loader, got a MODEL of the kind "
-            f"{type(model.model).__name__}. Other models take neither boxes nor a reference picture."
-        )
-    return MultiGuidance(model, guidance, scales)
-
-
-def branch_conditioning(guidance: Guidance, branch: str) -> Conditioning:
-    """What one branch sees, in the form in which SSGM Encode gives the full and the null branch."""
-    semantic, spatial, reference = branch_inputs(guidance, branch)
-    positive, _ = conditioning(guidance)
-    return [[semantic, {**positive[0][1], "got_reference": reference, "got_spatial": spatial}]]
-
-
 def load(folder: Path, weight_dtype: str) -> tuple[comfy.model_patcher.ModelPatcher, comfy.sd.VAE]:
     """A checkpoint folder's UNet and VAE in ComfyUI's classes.
 
@@ -241,8 +134,8 @@ def load_model(
             for it when a feature, such as a LoRA for a part of the steps, needs whole weights.
     """
     # 1. ComfyUI's config, from the checkpoint's.
-    vae = _read_config(folder / "vae" / "config.json", VAE_NEEDS)
-    schedule = _read_config(folder / "scheduler" / "scheduler_config.json", SCHEDULE_NEEDS)
+    vae = read_config(folder / "vae" / "config.json", VAE_NEEDS)
+    schedule = read_config(folder / "scheduler" / "scheduler_config.json", SCHEDULE_NEEDS)
     config = comfy.supported_models.SDXL({})
     config.unet_config = unet_config(folder / "unet" / "config.json")
     config.latent_format.scale_factor = vae["scaling_factor"]
@@ -299,8 +192,8 @@ def _is_dynamic(patcher: comfy.model_patcher.ModelPatcher) -> bool:
 
 def load_vae(folder: Path) -> comfy.sd.VAE:
     """The VAE under ComfyUI's memory management."""
-    config = _read_config(folder / "config.json", VAE_NEEDS)
-    base, multipliers = _widths(folder / "config.json", config)
+    config = read_config(folder / "config.json", VAE_NEEDS)
+    base, multipliers = level_widths(folder / "config.json", config)
     architecture = {
         "double_z": True,
         "z_channels": LATENT_CHANNELS,
@@ -331,92 +224,6 @@ def fit_previews(latent_format: comfy.latent_formats.SDXL, vae: comfy.sd.VAE) ->
         lambda pixels: latent_format.process_in(vae.encode(pixels)).cpu()
     )
     latent_format.taesd_decoder_name = None
-
-
-def unet_config(file: Path) -> dict[str, Any]:
-    """The arguments of ComfyUI's UNetModel for the config.json of a diffusers UNet of SDXL's kind.
-
-    Raises:
-        GoTError: the config asks for something that ComfyUI's UNet does not have.
-    """
-    config = _read_config(file, UNET_NEEDS)
-    base, multipliers = _widths(file, config)
-    levels = len(multipliers)
-    resnets = _per_level(config.get("layers_per_block", 2), levels)
-    depths = _per_level(config.get("transformer_layers_per_block", 1), levels)
-    heads = _per_level(config.get("num_attention_heads") or config.get("attention_head_dim", 8), levels)
-    attends_down = _attends(file, config["down_block_types"], "DownBlock2D")
-    attends_up = _attends(file, config["up_block_types"][::-1], "UpBlock2D")
-    widths = config["block_out_channels"]
-    head_widths = {
-        width / count
-        for width, count, attends in zip(widths, heads, [*attends_down[:-1], True], strict=True)
-        if attends
-    }
-    if len(head_widths) != 1:
-        raise GoTError(
-            f"{file}: ComfyUI's SDXL needs attention heads of one width on all levels, got "
-            f"{', '.join(f'{width:g}' for width in sorted(head_widths))}."
-        )
-    # One entry per residual block; the upward half has one block more on each level.
-    down, up = [], []
-    for count, depth, in_down, in_up in zip(resnets, depths, attends_down, attends_up, strict=True):
-        down += [depth if in_down else 0] * count
-        up += [depth if in_up else 0] * (count + 1)
-    return {
-        "image_size": 32,
-        "in_channels": UNET_CHANNELS,
-        "out_channels": LATENT_CHANNELS,
-        "model_channels": base,
-        "channel_mult": multipliers,
-        "num_res_blocks": resnets,
-        "transformer_depth": down,
-        "transformer_depth_middle": depths[-1],
-        "transformer_depth_output": up,
-        "num_heads": -1,
-        "num_head_channels": int(head_widths.pop()),
-        "context_dim": config["cross_attention_dim"],
-        "adm_in_channels": config["projection_class_embeddings_input_dim"],
-        "num_classes": "sequential",
-        "use_spatial_transformer": True,
-        "use_linear_in_transformer": config.get("use_linear_projection", False),
-        "use_temporal_attention": False,
-        "use_temporal_resblock": False,
-        "legacy": False,
-    }
-
-
-def _read_config(file: Path, needs: Mapping[str, object]) -> dict[str, Any]:
-    """A diffusers config that `check` has passed; an entry other than what ComfyUI's classes have built in is
-    an error."""
-    config = read_json(file)
-    for key, needed in needs.items():
-        if config.get(key, needed) != needed:
-            raise GoTError(
-                f"{file}: {key} is {short_repr(config[key])}, but ComfyUI's SDXL has {needed!r}. "
-                f"Use this checkpoint with GoT Model Loader and GoT Sampler."
-            )
-    return config
-
-
-def _widths(file: Path, config: Mapping[str, Any]) -> tuple[int, list[int]]:
-    """The first level's width, and each level's width as a multiple of it."""
-    base, *_ = widths = config["block_out_channels"]
-    if any(width % base for width in widths):
-        raise GoTError(f"{file}: ComfyUI needs levels whose widths are multiples of the first, got {widths}.")
-    return base, [width // base for width in widths]
-
-
-def _per_level(value: int | list[int], levels: int) -> list[int]:
-    return value if isinstance(value, list) else [value] * levels
-
-
-def _attends(file: Path, blocks: list[str], plain: str) -> list[bool]:
-    """For each level, whether its blocks have attention."""
-    unknown = set(blocks) - {plain, f"CrossAttn{plain}"}
-    if unknown:
-        raise GoTError(f"{file}: ComfyUI's SDXL has no blocks of the kind {', '.join(sorted(unknown))}.")
-    return [block != plain for block in blocks]
 
 
 def _read_tensors(folder: Path) -> dict[str, Tensor]:

@@ -1,0 +1,87 @@
+"""GoT's guidance in ComfyUI's samplers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import comfy.diffusers_convert
+import comfy.latent_formats
+import comfy.model_base
+import comfy.model_management
+import comfy.model_patcher
+import comfy.samplers
+import comfy.sd
+import comfy.supported_models
+import comfy.utils
+from torch import Tensor
+
+from ...got_models.errors import GoTError
+from ...got_models.guidance import Guidance, GuidanceScales, active_branches, branch_inputs, combine
+from .._inputs import received
+from ..guidance import Conditioning, conditioning
+from .sdxl import GoTSDXL
+
+
+class MultiGuidance(comfy.samplers.CFGGuider):
+    """Paper eq. 1 over predicted x0. Branches whose coefficient is zero are not evaluated."""
+
+    def __init__(
+        self, model: comfy.model_patcher.ModelPatcher, guidance: Guidance, scales: GuidanceScales
+    ) -> None:
+        super().__init__(model)
+        self.scales = scales
+        self.set_cfg(scales.semantic)
+        self.branches = active_branches(scales)
+        self.inner_set_conds({branch: branch_conditioning(guidance, branch) for branch in self.branches})
+
+    def predict_noise(
+        self, x: Tensor, timestep: Tensor, model_options: Mapping[str, Any], seed: int | None = None
+    ) -> Tensor:
+        """Noisy latents x [b, 4, h, w] -> predicted x0. ComfyUI batches the branches as memory allows."""
+        conds = [self.conds[branch] for branch in self.branches]
+        predictions = comfy.samplers.calc_cond_batch(self.inner_model, conds, x, timestep, model_options)
+        combined = combine(dict(zip(self.branches, predictions, strict=True)), self.scales)
+        # As ComfyUI does after its own guidance: the CFG++ samplers and some model patches come in here.
+        # Their "uncond" is the least guided branch that was evaluated.
+        for change in model_options.get("sampler_post_cfg_function", []):
+            combined = change(
+                {
+                    "denoised": combined,
+                    "cond": conds[0],
+                    "uncond": conds[-1],
+                    "cond_scale": self.cfg,
+                    "model": self.inner_model,
+                    "cond_denoised": predictions[0],
+                    "uncond_denoised": predictions[-1],
+                    "sigma": timestep,
+                    "model_options": model_options,
+                    "input": x,
+                }
+            )
+        return combined
+
+
+def make_guider(
+    model: comfy.model_patcher.ModelPatcher, guidance: Guidance, scales: GuidanceScales
+) -> MultiGuidance:
+    """The guider of a GoT MODEL.
+
+    Raises:
+        GoTError: no MODEL, or one that is not GoT's.
+    """
+    if not isinstance(model, comfy.model_patcher.ModelPatcher):
+        raise GoTError(f"GoT Guider needs the MODEL of GoT Native Model Loader, got {received(model)}.")
+    if not isinstance(model.model, GoTSDXL):
+        raise GoTError(
+            f"GoT Guider needs the MODEL of GoT Native Model Loader, got a MODEL of the kind "
+            f"{type(model.model).__name__}. Other models take neither boxes nor a reference picture."
+        )
+    return MultiGuidance(model, guidance, scales)
+
+
+def branch_conditioning(guidance: Guidance, branch: str) -> Conditioning:
+    """What one branch sees, in the form in which SSGM Encode gives the full and the null branch."""
+    semantic, spatial, reference = branch_inputs(guidance, branch)
+    positive, _ = conditioning(guidance)
+    return [[semantic, {**positive[0][1], "got_reference": reference, "got_spatial": spatial}]]
