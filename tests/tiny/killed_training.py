@@ -25,7 +25,6 @@ import yaml
 sys.path[0] = str(Path(__file__).parents[2])
 
 import got_models.training.trainer  # noqa: E402, F401  # so that no life has to import it
-
 from got_models.__main__ import main  # noqa: E402
 
 Hook = Callable[[str, Any], None]
