@@ -1,6 +1,6 @@
 /**
  * Shows beside the name of a widget whose value stands for the checkpoint's own setting which one that is, as in
- * "steps (= 50)". What is saved stays the widget's value.
+ * "steps = 50". What is saved stays the widget's value.
  * @typedef {import("./chain_editor/graph.js").GraphNode} GraphNode
  * @typedef {import("./own_settings.js").Settings} Settings
  */
@@ -53,7 +53,7 @@ async function label(node) {
         if (!labels.has(widget)) labels.set(widget, widget.label);
         const plain = labels.get(widget);
         const name = plain ?? widget.localized_name ?? widget.name;
-        widget.label = own === null ? plain : `${name} (= ${own})`;
+        widget.label = own === null ? plain : `${name} = ${own}`;
     }
     node.setDirtyCanvas?.(true, true);
 }

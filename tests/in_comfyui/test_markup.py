@@ -76,7 +76,9 @@ def assert_harmless(page: Frontend) -> None:
     page.page.wait_for_timeout(500)  # a picture fails to load, and its script runs, a moment later
     assert page.page.evaluate("() => window.pwned") is None
     ours = page.page.locator(".got-node-text, .got-plan, .got-chain-editor, .got-training-plot")
-    assert ours.locator("a, b, svg[onload], img[onerror], img[src*='127.0.0.1:9']").count() == 0
+    assert (
+        ours.locator("a, b:has-text('bold'), svg[onload], img[onerror], img[src*='127.0.0.1:9']").count() == 0
+    )
 
 
 def plan_on(page: Frontend) -> Locator:
@@ -104,7 +106,7 @@ def test_what_is_being_written_is_shown_as_it_is(page: Frontend, checkpoint: Che
     shown = ReasoningChain.read(HOSTILE, "generate", "").text.split("<|box_start|>")[0]
     assert (prose.text_content() or "").startswith(shown)
     page.page.evaluate(SHOW_WRITER)
-    page.page.get_by_test_id("got-plan").filter(has_text=shown).wait_for()
+    page.page.get_by_test_id("got-plan").filter(has_text=shown).first.wait_for()
     assert_harmless(page)
 
 

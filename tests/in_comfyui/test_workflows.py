@@ -111,13 +111,14 @@ def outcome(request: pytest.FixtureRequest, frontend: Frontend, checkpoint: Chec
     workflow = read(request.param, checkpoint.name)
     before = frontend.page.viewport_size
     frontend.page.set_viewport_size(WINDOW)
+    layouts = {}
+    if frontend.has_nodes_2:
+        layouts[NODES_2] = measure_nodes_2(frontend, workflow, request.param)
     complaints = frontend.load(workflow, request.param)
-    layouts = {OPENED: measure(frontend.page, PATIENCE)}
+    layouts[OPENED] = measure(frontend.page, PATIENCE)
     saved = frontend.save()
     run = frontend.run()
     layouts[AFTER_RUN] = measure(frontend.page)
-    if frontend.has_nodes_2:
-        layouts[NODES_2] = measure_nodes_2(frontend, workflow, request.param)
     frontend.page.set_viewport_size(before)
     titles = {str(node["id"]): node.get("title", "") for node in workflow["nodes"]}
     pictures = {
@@ -198,9 +199,10 @@ def test_all_of_it_lies_in_the_window_with_nothing_over_it(outcome: Outcome) -> 
 
 
 def test_its_texts_are_whole_and_can_be_read(outcome: Outcome) -> None:
-    settings = [widgets(node)["settings"] for node in outcome.workflow["nodes"] if node["type"] == "GoTTrain"]
+    scrolled = [widgets(node)["settings"] for node in outcome.workflow["nodes"] if node["type"] == "GoTTrain"]
+    scrolled += [output["text"][0] for output in outcome.run.outputs.values() if "text" in output]  # plans
     for when, layout in outcome.layouts.items():
-        cut = [text for text in layout.cut if not any(long.startswith(text) for long in settings)]
+        cut = [text for text in layout.cut if not any(long.startswith(text) for long in scrolled)]
         assert cut == [], when
         assert min(size for _, size in layout.texts) >= SMALLEST_TEXT, when
         assert all(contrast >= LEAST_CONTRAST for contrast in layout.contrasts), when
