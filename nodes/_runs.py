@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.errors import GoTError, short_repr
 from ..got_models.linked_files import files_below
-from ..got_models.training.run_folder import (
+from ..got_models.training.run_files import (
     ADAPTER_FILE,
     BEST_FILE,
     LARGEST_RUN_FILE,

@@ -9,7 +9,7 @@ from ..got_models.dataset.rows import CACHE_FOLDER, DATA_FILE
 from ..got_models.errors import GoTError
 from ..got_models.linked_files import files_below
 from ..got_models.training.observer import Progress, TrainingObserver
-from ..got_models.training.run_folder import RUN_FILE
+from ..got_models.training.run_files import RUN_FILE
 from ._comfy import interrupted, on_cpu, patient_progress_bar, room_for_training, stop_if_interrupted
 from ._folders import dataset_folder
 from ._inputs import OutsideChanges, checked, refusal, state

@@ -9,8 +9,8 @@ from .options import Subparsers
 
 
 def add_parser(subcommands: Subparsers) -> None:
-    parser = subcommands.add_parser("evaluate", add_help=False)
-    parser.add_argument("arguments", nargs=argparse.REMAINDER)
+    parser = subcommands.add_parser("evaluate", add_help=False, prefix_chars="\0")
+    parser.add_argument("arguments", nargs="*")
     parser.set_defaults(run=run)
 
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ..errors import GoTError
 from ..training.observer import Progress, TrainingObserver
-from ..training.run_folder import RUN_FILE, strip_file
+from ..training.run_files import RUN_FILE, strip_file
 from ..whole_files import check_writable
 from .options import Subparsers, positive_integer
 

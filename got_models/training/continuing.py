@@ -14,7 +14,7 @@ from ..model import GoTModel
 from ..text_files import read_text
 from ..whole_files import write_whole
 from .config import LoraTraining, as_dictionary, differences, make_config
-from .run_folder import ADAPTER_FILE, LARGEST_RUN_FILE, RUN_FILE, STAGE, strip_file
+from .run_files import ADAPTER_FILE, LARGEST_RUN_FILE, RUN_FILE, STAGE, strip_file
 
 BASE = "int8"
 """In what `fp8_base` keeps frozen weights, noted in run.json; at first it was fp8, without a note."""

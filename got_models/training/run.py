@@ -25,19 +25,8 @@ from .config import LoraTraining
 from .modules import LoraModules
 from .observer import Progress, TrainingObserver
 from .optimizer import make_optimizer
-from .run_folder import (
-    ADAPTER_FILE,
-    BEST_FILE,
-    LOG_FILE,
-    STAGE,
-    TRAINED_FILE,
-    UNET_LORA_FILE,
-    last_state,
-    record,
-    states,
-    strip_file,
-    trim_log,
-)
+from .run_files import ADAPTER_FILE, BEST_FILE, LOG_FILE, STAGE, TRAINED_FILE, UNET_LORA_FILE, strip_file
+from .run_folder import last_state, record, states, trim_log
 from .schedule import learning_rate_share, step_seed
 from .validation import Validation, Validator
 

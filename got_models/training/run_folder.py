@@ -22,17 +22,7 @@ from typing import Any
 from ..exclusive_lock import exclusive_lock
 from ..whole_files import unwritable, whole_file, writing
 
-STAGE = "lora"
-RUN_FILE = "run.json"
-LOG_FILE = "losses.jsonl"
-ADAPTER_FILE = "adapter.safetensors"
-UNET_LORA_FILE = "unet_lora.safetensors"
-BEST_FILE = "best.safetensors"
-SAMPLES_FOLDER = "samples"
-PRESERVED_FOLDER = "preserved"
-TRAINED_FILE = "trained.safetensors"
 LOCK_FILE = ".got-training.lock"
-LARGEST_RUN_FILE = 1_000_000  # bytes of run.json
 
 
 @contextmanager
@@ -96,8 +86,3 @@ def _is_before(line: bytes, stage: str, start: int) -> bool:
         return bool(values["stage"] != stage or values["step"] < start)
     except (ValueError, TypeError, KeyError, RecursionError):  # of a killed run, cut short
         return False
-
-
-def strip_file(out: Path, step: int) -> Path:
-    """Where the strip of a validation lies."""
-    return out / SAMPLES_FOLDER / f"step-{step:06d}.png"

@@ -24,7 +24,8 @@ from .observer import TrainingObserver
 from .optimizer import check_optimizer
 from .prior_preservation import known_prompts, preserve
 from .run import Run
-from .run_folder import ADAPTER_FILE, PRESERVED_FOLDER, hold_run
+from .run_files import ADAPTER_FILE, PRESERVED_FOLDER
+from .run_folder import hold_run
 from .validation import Validator
 
 PATIENCE = timedelta(days=1)  # of the other processes, while the main one draws, encodes or validates

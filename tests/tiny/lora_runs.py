@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from got_models.training.config import LoraTraining
 from got_models.training.observer import TrainingObserver
-from got_models.training.run_folder import ADAPTER_FILE
+from got_models.training.run_files import ADAPTER_FILE
 
 
 def tensors(config: LoraTraining) -> dict[str, torch.Tensor]:

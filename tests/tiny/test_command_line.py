@@ -21,6 +21,7 @@ from got_models.__main__ import main
 from got_models.chain import ReasoningChain
 from got_models.constants import BUNDLED_CHECKPOINT
 from got_models.edit_area import edited_area
+from tiny_model.__main__ import main as make_tiny_model
 
 ROOT = Path(__file__).parents[2]
 PROMPT = "a red circle above a blue square"
@@ -170,13 +171,27 @@ def test_a_file_that_is_no_picture_is_refused(refused: Refused, tmp_path: Path) 
         assert "cannot open" in refused("reason", "make it red", "--image", picture)
 
 
-@pytest.mark.parametrize("command", [["generate", PROMPT], ["evaluate"], ["train"], ["demo"]])
+@pytest.mark.parametrize("command", [["generate", PROMPT], ["demo"]])
 def test_an_unwritable_folder_is_found_out_before_the_work(
     command: list[str], refused: Refused, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     assert "cannot be written to" in refused(*command, "--out", tmp_path / "file")
     assert "cannot be written to" in refused(*command, "--out", tmp_path / "file/out")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "train", "lesson"])
+def test_how_the_bundled_model_is_made_finds_it_out_too(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert make_tiny_model([command, "--out", str(tmp_path / "file")]) == 2
+    assert "cannot be written to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["evaluate", "--n", "5"], ["train", "--preset", "shapes", "--out", "x"]])
+def test_commands_that_have_moved_say_where_they_are(command: list[str], refused: Refused) -> None:
+    assert f"python -m tiny_model {command[0]}" in refused(*command)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from got_models.errors import GoTError
 from got_models.model import GoTModel
 from got_models.training.config import LoraTraining, as_dictionary
 from got_models.training.modules import LoraModules
-from got_models.training.run_folder import ADAPTER_FILE, TRAINED_FILE, UNET_LORA_FILE
+from got_models.training.run_files import ADAPTER_FILE, TRAINED_FILE, UNET_LORA_FILE
 from got_models.training.trainer import train_lora
 
 from .conftest import STEPS

@@ -25,7 +25,7 @@ from got_models.errors import GoTError
 from got_models.model import GoTModel
 from got_models.training.config import LoraTraining, as_dictionary
 from got_models.training.layout_iou import layout_iou
-from got_models.training.run_folder import ADAPTER_FILE, BEST_FILE, strip_file
+from got_models.training.run_files import ADAPTER_FILE, BEST_FILE, strip_file
 from got_models.training.trainer import train_lora
 from got_models.training.validation import Validation, make_strip
 

@@ -14,7 +14,7 @@ from got_models.dataset.rows import read_dataset
 from got_models.errors import GoTError
 from got_models.model import GoTModel
 from got_models.training.config import LoraTraining
-from got_models.training.run_folder import PRESERVED_FOLDER
+from got_models.training.run_files import PRESERVED_FOLDER
 from got_models.training.trainer import train_lora
 
 from .lora_runs import assert_same_tensors, logged, observing, tensors

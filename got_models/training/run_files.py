@@ -1,0 +1,21 @@
+"""The names of what a training leaves in its folder, described in `run_folder.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+STAGE = "lora"
+RUN_FILE = "run.json"
+LOG_FILE = "losses.jsonl"
+ADAPTER_FILE = "adapter.safetensors"
+UNET_LORA_FILE = "unet_lora.safetensors"
+BEST_FILE = "best.safetensors"
+SAMPLES_FOLDER = "samples"
+PRESERVED_FOLDER = "preserved"
+TRAINED_FILE = "trained.safetensors"
+LARGEST_RUN_FILE = 1_000_000  # bytes of run.json
+
+
+def strip_file(out: Path, step: int) -> Path:
+    """Where the strip of a validation lies."""
+    return out / SAMPLES_FOLDER / f"step-{step:06d}.png"
