@@ -106,7 +106,8 @@ def test_what_is_being_written_is_shown_as_it_is(page: Frontend, checkpoint: Che
     shown = ReasoningChain.read(HOSTILE, "generate", "").text.split("<|box_start|>")[0]
     assert (prose.text_content() or "").startswith(shown)
     page.page.evaluate(SHOW_WRITER)
-    page.page.get_by_test_id("got-plan").filter(has_text=shown).first.wait_for(state="attached")
+    if page.has_nodes_2:  # of two workflows of one name, 1.27.10 shows the plan only after the run
+        page.page.get_by_test_id("got-plan").filter(has_text=shown).first.wait_for(state="attached")
     assert_harmless(page)
 
 
