@@ -23,13 +23,13 @@ HEAVY = ("accelerate", "diffusers", "peft", "tokenizers", "torch", "transformers
 # Imports the pack as ComfyUI does, and prints how long that took and which of the modules named are loaded.
 IMPORT = """
 import importlib.util, sys, time
-start = time.perf_counter()
+start = time.process_time()
 specification = importlib.util.spec_from_file_location(
     "pack", sys.argv[1] + "/__init__.py", submodule_search_locations=[sys.argv[1]]
 )
 sys.modules["pack"] = pack = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(pack)
-print(time.perf_counter() - start, *sorted(set(sys.argv[2:]) & set(sys.modules)))
+print(time.process_time() - start, *sorted(set(sys.argv[2:]) & set(sys.modules)))
 """
 
 
