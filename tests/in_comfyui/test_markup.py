@@ -106,7 +106,7 @@ def test_what_is_being_written_is_shown_as_it_is(page: Frontend, checkpoint: Che
     shown = ReasoningChain.read(HOSTILE, "generate", "").text.split("<|box_start|>")[0]
     assert (prose.text_content() or "").startswith(shown)
     page.page.evaluate(SHOW_WRITER)
-    if page.has_nodes_2:  # of two workflows of one name, 1.27.10 shows the plan only after the run
+    if page.has_nodes_2:  # on 1.27.10 the second workflow of a page does not show it; why is not known yet
         page.page.get_by_test_id("got-plan").filter(has_text=shown).first.wait_for(state="attached")
     assert_harmless(page)
 
