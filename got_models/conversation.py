@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from .chain import ReasoningChain
+from .chain.chain import ReasoningChain
+from .edit_area import finish_edit
 from .errors import GoTError
 
 if TYPE_CHECKING:
-    from .guidance import Guidance
-    from .model import GoTModel
-    from .sampler import Step
+    from .diffusion.guidance import Guidance
+    from .diffusion.sampler import Step
+    from .pipeline import GoTModel
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Conversation:
         self.prompt = prompt
         self.source = image
         self._drawn: Image.Image | None = None  # and not yet looked at
-        self._context = model.reasoner.context(self._task, prompt, image)
+        self._context = model.parts.reasoner().context(self._task, prompt, image)
 
     def reason(self, **settings: Any) -> ReasoningChain | None:
         """The next chain; None where the MLLM wants no more. The first one is that of `GoTModel.reason`.
@@ -55,7 +56,7 @@ class Conversation:
         Args:
             settings: of each piece of writing, as in `Reasoner.write`.
         """
-        reasoner = self.model.reasoner
+        reasoner = self.model.parts.reasoner()
         ids = reasoner.token_ids
         written = reasoner.go_on(self._context, **settings)
         if self._drawn is not None:
@@ -74,7 +75,7 @@ class Conversation:
 
     def show(self, chain: ReasoningChain, picture: Image.Image) -> None:
         """A picture was drawn from a chain: the conversation goes on behind both."""
-        self._context = self.model.reasoner.with_chain(self._context, chain)
+        self._context = self.model.parts.reasoner().with_chain(self._context, chain)
         self.source = self._drawn = picture
 
     def turns(
@@ -109,8 +110,6 @@ class Conversation:
             GoTError: less than one turn; and when a turn comes, what `reason`, `encode` and `sample` raise.
             Interrupted: `should_stop` said so.
         """
-        from .model import finish_edit
-
         if most < 1:
             raise GoTError(
                 f"A conversation must have at least 1 turn, got {most}. Each turn draws a picture."

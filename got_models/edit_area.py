@@ -1,4 +1,4 @@
-"""Where an edit may change a picture: inside its chain's boxes. Around them the source is kept."""
+"""What an edit changes: the picture inside its boxes. Around them, and in its size, the source is kept."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .chain import Region
-from .guidance import VAE_FACTOR
+from .chain.chain import ReasoningChain, Region
+from .diffusion.guidance import VAE_FACTOR
+from .notes import Note
 
 FEATHER = 1 / 64  # of the picture's short side
 
@@ -60,6 +61,32 @@ def paste(drawn: Tensor, source: Tensor, area: Tensor) -> Tensor:
 def paste_latents(drawn: Tensor, source: Tensor, area: Tensor) -> Tensor:
     """The same for latents [b, 4, h, w] and an area [H, W], unrounded."""
     return torch.lerp(source, drawn, torch.nn.functional.avg_pool2d(area.to(drawn)[None, None], VAE_FACTOR))
+
+
+def resize_result(picture: Image.Image, source_size: tuple[int, int], short_side: int) -> Image.Image:
+    """Give an edited picture its source's aspect (source_size: width, height) and a short side, in pixels."""
+    width, height = source_size
+    scale = short_side / min(width, height)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def finish_edit(
+    picture: Image.Image, source: Image.Image, chain: ReasoningChain, *, keep_outside: bool
+) -> Image.Image:
+    """An edited picture: its source with the boxes drawn anew or, where nothing of it is to be kept, one with
+    its source's aspect and the short side that was drawn."""
+    if keep_outside:
+        return keep_outside_boxes(picture, source, chain.regions)
+    return resize_result(picture, source.size, min(picture.size))
+
+
+def enlargement(drawn: tuple[int, int], source: tuple[int, int], sentence: str = "enlarged") -> list[Note]:
+    """What is to be said where an edit is drawn smaller than its source; both (height, width) in pixels."""
+    if min(drawn) >= min(source):
+        return []
+    sizes = {"drawn": f"{drawn[1]} x {drawn[0]}", "size": f"{source[1]} x {source[0]}"}
+    return [Note(sentence, **sizes)]
 
 
 def _to_tensor(picture: Image.Image) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from .errors import GoTError
-from .png import SIGNATURE, color_profile, pixels_alone
+from .files.png import SIGNATURE, color_profile, pixels_alone
 
 LARGEST_ASPECT = 16  # long side over short side
 LARGEST_MEGAPIXELS = 89

@@ -7,10 +7,10 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..got_models.chain import LARGEST_FILE, ReasoningChain
+from ..got_models.chain.chain import LARGEST_FILE, ReasoningChain
+from ..got_models.chain.plan_check import check_plan
 from ..got_models.errors import GoTError
-from ..got_models.json_objects import read_json
-from ..got_models.plan_check import check_plan
+from ..got_models.files.json_objects import read_json
 from ._comfy import encodable
 from ._folders import checkpoint_folder
 from ._plans import by_language
@@ -18,7 +18,7 @@ from ._plans import by_language
 if TYPE_CHECKING:
     from aiohttp.web import Request, Response
 
-    from ..got_models.checkpoint import CheckpointSettings
+    from ..got_models.weights.checkpoint import CheckpointSettings
 
 
 async def answer_settings(request: Request) -> Response:
@@ -64,8 +64,8 @@ def notes_on(question: bytes) -> list[dict[str, str]]:
 
 def _temperature(name: str) -> dict[str, float]:
     """At which the language model writes by itself; 0: always the likeliest word."""
-    from ..got_models.configs import GENERATION
-    from ..got_models.entries import check_entries
+    from ..got_models.files.entries import check_entries
+    from ..got_models.weights.configs import GENERATION
 
     file = checkpoint_folder(name) / "mllm" / "generation_config.json"
     try:
@@ -77,7 +77,7 @@ def _temperature(name: str) -> dict[str, float]:
 
 
 def _settings(name: Any) -> CheckpointSettings | None:
-    from ..got_models.checkpoint import read_settings
+    from ..got_models.weights.checkpoint import read_settings
 
     if not isinstance(name, str):
         return None

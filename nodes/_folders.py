@@ -19,7 +19,8 @@ from urllib.request import url2pathname
 
 from ..got_models.constants import BUNDLED_CHECKPOINT
 from ..got_models.errors import GoTError, printable, short_repr
-from ..got_models.importing.folders import UNFINISHED, needs_import
+from ..got_models.files.staging import UNFINISHED
+from ..got_models.importing.folders import needs_import
 from ._comfy import MODEL_FOLDER, inside_comfyui
 
 BUNDLED_NAME = "tiny (bundled)"

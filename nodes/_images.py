@@ -12,11 +12,11 @@ import torch
 from PIL import Image, ImageColor
 from torch import Tensor
 
-from ..got_models.chain import Region
+from ..got_models.chain.chain import Region
+from ..got_models.diffusion.guidance import VAE_FACTOR
+from ..got_models.diffusion.ssgm import mask_corners
 from ..got_models.errors import GoTError
-from ..got_models.guidance import VAE_FACTOR
 from ..got_models.pictures import LARGEST_ASPECT
-from ..got_models.ssgm import mask_corners
 
 MOST_MASK_VALUES = 2**30
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..got_models.chain import ReasoningChain
+from ..got_models.chain.chain import ReasoningChain
 from ..got_models.errors import GoTError, short_repr
 
 Node = TypeVar("Node", bound=type)

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from ..got_models.adapter import Adapter, check_strengths, special_token_ids
-from ..got_models.changing import Reversible
-from ..got_models.checkpoint import CheckpointSettings
-from ..got_models.guidance import BRANCHES
-from ..got_models.model import GoTModel
+from ..got_models.diffusion.guidance import BRANCHES
+from ..got_models.pipeline import GoTModel
+from ..got_models.weights.adapter import Adapter, special_token_ids
+from ..got_models.weights.adapting import check_strengths
+from ..got_models.weights.checkpoint import check
+from ..got_models.weights.parts import Load, PartLoader, PartName, Size, weights_of
+from ..got_models.weights.patching import Reversible
 from . import _comfy
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-    from ..got_models.reasoner import Reasoner
-    from ..got_models.ssgm import SemanticSpatialGuidance
+    from ..got_models.diffusion.ssgm import SemanticSpatialGuidance
+    from ..got_models.mllm.reasoner import Reasoner
 
 # What a part needs besides its weights: values per pixel of the picture, as ComfyUI reckons for SDXL.
 UNET_VALUES = 132  # for each branch
@@ -43,7 +47,7 @@ class ManagedPart:
 
     def __init__(self, part: Any, name: str) -> None:
         self.part = part
-        self.module = part.mllm if name == "reasoner" else part
+        self.module = weights_of(part)
         kind = name if name in ("unet", "vae") else "language"
         self.patcher = _comfy.managed(self.module, kind)
         self._weights = Reversible(self.module)
@@ -79,136 +83,53 @@ class ManagedPart:
         return device
 
 
-class ManagedModel(GoTModel):
-    """A GoTModel whose parts are brought to their device whenever they are asked for.
+class SharedParts:
+    """The parts of one checkpoint in memory, which ComfyUI moves between devices.
 
-    Nothing else keeps them there: ComfyUI takes a part off the card when another model needs the room, for
-    instance the MLLM while the UNet draws.
+    Nothing else keeps them on their device: ComfyUI takes a part off the card when another model needs the
+    room, for instance the MLLM while the UNet draws.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        settings: CheckpointSettings,
-        device: torch.device | str,
-        dtype: torch.dtype,
-        **savings: Any,
-    ) -> None:
-        super().__init__(path, settings, device, dtype, **savings)
-        self._parts: dict[str, ManagedPart] = {}
-        self._pixels = 0
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self.parts: dict[PartName, ManagedPart] = {}
 
-    def make_room_for(self, size: tuple[int, int]) -> None:
-        """Say at which (height, width), in pixels, the parts will work next."""
-        self._pixels = size[0] * size[1]
-
-    @property
-    def reasoner(self) -> Reasoner:
-        reasoner: Reasoner = self.part("reasoner")
-        return reasoner
-
-    @property
-    def ssgm(self) -> SemanticSpatialGuidance:
-        ssgm: SemanticSpatialGuidance = self.part("ssgm")
-        return ssgm
-
-    @property
-    def unet(self) -> UNet2DConditionModel:
-        unet: UNet2DConditionModel = self.part("unet")
-        return unet
-
-    @property
-    def vae(self) -> AutoencoderKL:
-        vae: AutoencoderKL = self.part("vae")
-        return vae
-
-    @property
-    def patcher(self) -> Any:
-        """Tells ComfyUI's cache that a GOT_MODEL holds weights: outputs that it drops first in need."""
-        return next((part.patcher for part in self._parts.values()), None)
-
-    def part(self, name: str, *adapted: AdaptedModel) -> Any:
-        """A part on its device, as it is after the adapters of these models, one after the other.
+    def ready(self, name: PartName, working_values: int, adapters: Sequence[StrongAdapter]) -> Any:
+        """A part on its device, changed by these adapters, one after the other.
 
         Args:
-            name: "reasoner", "ssgm", "unet" or "vae".
+            working_values: how many values the part needs besides its weights.
         """
-        part = self._parts.get(name)
-        if part is None:
-            part = self._parts[name] = ManagedPart(getattr(super(), name), name)
-        part.bring(self._working_memory(name, part.module))
-        for other in self._parts.values():
+        if name not in self.parts:
+            self.parts[name] = ManagedPart(self._load(name), name)
+        part = self.parts[name]
+        part.bring(working_values * int(part.module.dtype.itemsize) if working_values else 0)
+        for other in self.parts.values():
             other.give_back_if_moved()
-        if "reasoner" in self._parts:  # it may have had to leave the card: then what it has read goes too
-            self._parts["reasoner"].part.cache.release_if_moved()
-        if name != "vae" and self._change(name, part, adapted) and name == "reasoner":
+        if "reasoner" in self.parts:  # it may have had to leave the card: then what it has read goes too
+            self.parts["reasoner"].part.cache.release_if_moved()
+        if name != "vae" and self._change(name, part, adapters) and name == "reasoner":
             part.part.cache.forget()
         return part.part
 
-    def branches_at_once(self, size: tuple[int, int]) -> int:
-        """As many as there is memory for, beside what is on the UNet's device already."""
-        unet = self.unet
-        each = UNET_VALUES * size[0] * size[1] * unet.dtype.itemsize
-        return int(max(1, min(len(BRANCHES), _comfy.free_memory(unet.device) / each)))
-
-    @property
-    def scaling_factor(self) -> float:
-        """The VAE's, which stays where it is."""
-        factor: float = super().vae.config["scaling_factor"]
-        return factor
-
-    def _working_memory(self, name: str, module: Any) -> int:
-        values = {"unet": UNET_VALUES * len(BRANCHES), "vae": VAE_VALUES}.get(name, 0)
-        return values * self._pixels * int(module.dtype.itemsize) if values else 0
-
-    def _change(self, name: str, part: ManagedPart, adapted: tuple[AdaptedModel, ...]) -> bool:
+    def _change(self, name: PartName, part: ManagedPart, adapters: Sequence[StrongAdapter]) -> bool:
         owner = ADAPTER_PARTS[name]
-        applied = [model.applied(owner) for model in adapted if model.changes(owner)]
+        applied = [adapter.applied(owner) for adapter in adapters if adapter.changes(owner)]
         tokens = special_token_ids(part.part.tokenizer) if applied and name == "reasoner" else []
         return part.become(owner, applied, tokens)
 
 
-class AdaptedModel(ManagedModel):
-    """A checkpoint that has taken up an adapter; the model it is made from stays as it is.
-
-    Both share the parts in memory, which change when the other one asks for them. The base may be adapted
-    itself.
+class StrongAdapter:
+    """An adapter with the strengths that a node has given it.
 
     Raises:
         GoTError: a strength cannot be used.
     """
 
-    def __init__(
-        self, base: ManagedModel, adapter: Adapter, mllm_strength: float, unet_strength: float
-    ) -> None:
+    def __init__(self, adapter: Adapter, mllm_strength: float, unet_strength: float) -> None:
         check_strengths(adapter, mllm_strength, unet_strength)
-        super().__init__(
-            base.path,
-            base.settings,
-            base.device,
-            base.dtype,
-            mllm_bits=base.mllm_bits,
-            unet_fp8=base.unet_fp8,
-        )
-        self.vocabulary = None  # the adapter may have taught it more than the checkpoint says
-        self.base = base
         self.adapter = adapter
         self.strengths = {"mllm": mllm_strength, "projectors": mllm_strength, "unet": unet_strength}
-        self._kept_masks = base._kept_masks  # no adapter changes the VAE
-
-    def make_room_for(self, size: tuple[int, int]) -> None:
-        self.base.make_room_for(size)
-
-    @property
-    def patcher(self) -> Any:
-        return self.base.patcher
-
-    def part(self, name: str, *adapted: AdaptedModel) -> Any:
-        return self.base.part(name, self, *adapted)
-
-    @property
-    def scaling_factor(self) -> float:
-        return self.base.scaling_factor
 
     def changes(self, part: str) -> bool:
         """Whether the adapter changes a part, "mllm", "projectors" or "unet"."""
@@ -217,3 +138,83 @@ class AdaptedModel(ManagedModel):
     def applied(self, part: str) -> Applied:
         """The adapter at the part's strength."""
         return Applied(self.adapter, self.strengths[part])
+
+
+class ManagedParts:
+    """What a GoTModel gets its parts from inside ComfyUI: shared parts, as they are after some adapters."""
+
+    def __init__(
+        self, shared: SharedParts, dtype: torch.dtype, adapters: tuple[StrongAdapter, ...] = ()
+    ) -> None:
+        self.shared = shared
+        self.dtype = dtype
+        self.adapters = adapters
+
+    def reasoner(self) -> Reasoner:
+        reasoner: Reasoner = self.shared.ready("reasoner", 0, self.adapters)
+        return reasoner
+
+    def ssgm(self) -> SemanticSpatialGuidance:
+        ssgm: SemanticSpatialGuidance = self.shared.ready("ssgm", 0, self.adapters)
+        return ssgm
+
+    def unet(self, size: Size | None = None) -> UNet2DConditionModel:
+        values = UNET_VALUES * len(BRANCHES) * _pixels(size)
+        unet: UNet2DConditionModel = self.shared.ready("unet", values, self.adapters)
+        return unet
+
+    def vae(self, size: Size | None = None) -> AutoencoderKL:
+        vae: AutoencoderKL = self.shared.ready("vae", VAE_VALUES * _pixels(size), self.adapters)
+        return vae
+
+    def branches_at_once(self, size: Size) -> int:
+        """As many as there is memory for, beside what is on the UNet's device already."""
+        unet = self.unet(size)
+        each = UNET_VALUES * _pixels(size) * unet.dtype.itemsize
+        return int(max(1, min(len(BRANCHES), _comfy.free_memory(unet.device) / each)))
+
+    def release(self, name: PartName) -> None:
+        self.shared.parts.pop(name, None)
+
+
+class ManagedModel(GoTModel):
+    """GOT_MODEL: a checkpoint with parts that ComfyUI manages."""
+
+    parts: ManagedParts
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        dtype: torch.dtype = torch.float32,
+        *,
+        mllm_bits: int | None = None,
+        unet_fp8: bool = False,
+    ) -> ManagedModel:
+        """Check a checkpoint folder; arguments and errors as in `GoTModel.from_pretrained`."""
+        settings = check(path)
+        load = PartLoader(path, settings, dtype, mllm_bits=mllm_bits, unet_fp8=unet_fp8)
+        return cls(path, settings, ManagedParts(SharedParts(load), dtype))
+
+    def with_adapter(self, adapter: Adapter, mllm_strength: float, unet_strength: float) -> ManagedModel:
+        """The same checkpoint after one more adapter; this model stays as it is.
+
+        Both share the parts in memory, which change when the other one asks for them.
+
+        Raises:
+            GoTError: a strength cannot be used.
+        """
+        added = StrongAdapter(adapter, mllm_strength, unet_strength)
+        model = copy.copy(self)  # with the masks that are encoded already: no adapter changes the VAE
+        model.parts = ManagedParts(self.parts.shared, self.parts.dtype, (*self.parts.adapters, added))
+        model.vocabulary = None  # the adapter may have taught it more than the checkpoint says
+        return model
+
+    @property
+    def patcher(self) -> Any:
+        """Tells ComfyUI's cache that a GOT_MODEL holds weights: outputs that it drops first in need."""
+        return next((part.patcher for part in self.parts.shared.parts.values()), None)
+
+
+def _pixels(size: Size | None) -> int:
+    return 0 if size is None else size[0] * size[1]

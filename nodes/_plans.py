@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..got_models.chain import ReasoningChain
+from ..got_models.chain.chain import ReasoningChain
 from ..got_models.errors import printable
 from ..got_models.notes import Note, said
 from ._comfy import encodable

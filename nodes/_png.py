@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..got_models.chain import ReasoningChain
+from ..got_models.chain.chain import ReasoningChain
 from ..got_models.errors import GoTError
 
 CHAIN_KEY = "got_chain"
@@ -130,8 +130,8 @@ def read_chain(path: Path) -> ReasoningChain:
     Raises:
         GoTError: the file is no PNG, or holds no chain that can be read.
     """
+    from ..got_models.files.png import find_text
     from ..got_models.pictures import check_is_file
-    from ..got_models.png import find_text
 
     check_is_file(path)
     try:

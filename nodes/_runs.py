@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.errors import GoTError, short_repr
-from ..got_models.linked_files import files_below
+from ..got_models.files.linked_files import files_below
 from ..got_models.training.run_files import (
     ADAPTER_FILE,
     BEST_FILE,
@@ -268,7 +268,7 @@ async def answer_page(request: Request) -> Response:
 
 def report_of_files(name: str) -> dict[str, Any]:
     """What a page shows of a run that is not in progress; {} if there is no such run, or none can be read."""
-    from ..got_models.text_files import read_text
+    from ..got_models.files.text_files import read_text
 
     try:
         folder = run_folder(name)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..got_models.chain import ReasoningChain
+from ..got_models.chain.chain import ReasoningChain
 from ..got_models.constants import SCHEDULERS
+from ..got_models.mllm.prompts import check_prompt
 from ..got_models.notes import Note
-from ..got_models.prompts import check_prompt
 from ._comfy import progress_bar, show_text, stop_if_interrupted
 from ._inputs import checked
 from ._plans import shown
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from ..got_models.sampler import Step
+    from ..got_models.diffusion.sampler import Step
     from ._model import ManagedModel
 
 MOST_TURNS = 16
@@ -147,13 +147,12 @@ class GoTConverse:
         defaults = model.settings.tasks["generate" if picture is None else "edit"]
         size = (height or defaults.height, width or defaults.width)
         model.check_size(size)
-        model.make_room_for(size)
         scales = {"semantic": semantic_scale, "spatial": spatial_scale, "reference": reference_scale}
         chains: list[ReasoningChain] = []
         remarks: list[list[Note]] = []
         pictures: list[Image.Image] = []
         each = steps or defaults.steps
-        update, preview = progress_bar(turns * each), previews(model)
+        update, preview = progress_bar(turns * each), previews(model, size)
         pieces: list[str] = []
 
         def on_text(piece: str) -> None:

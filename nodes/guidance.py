@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ..got_models.chain import ReasoningChain
+from ..got_models.chain.chain import ReasoningChain
 from ._comfy import progress_bar, result_device, stop_if_interrupted
 from ._inputs import checked
 from ._png import store_chain
@@ -14,7 +14,7 @@ from ._png import store_chain
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..got_models.guidance import Guidance, GuidanceScales
+    from ..got_models.diffusion.guidance import Guidance, GuidanceScales
     from ._model import ManagedModel
 
 Conditioning = list[list[Any]]
@@ -133,7 +133,6 @@ class GoTSSGMEncode:
         defaults = model.settings.tasks[chain.task]
         size = (height or defaults.height, width or defaults.width)
         model.check_size(size)
-        model.make_room_for(size)
         pictures = [None] if reference is None else image_to_pictures(reference)
         update = progress_bar(len(pictures))
         encoded = []

@@ -104,10 +104,10 @@ class GoTImportCheckpoint:
         # A workflow may come from anywhere: what it downloads stays in the folder for models.
         folder = new_checkpoint_folder(source) if download else published_folder(source)
         others = [published_folder(text) if text else None for text in (qwen, sdxl)]
+        from ..got_models.files.staging import is_imported
         from ..got_models.importing.convert import import_checkpoint
         from ..got_models.importing.download import download as fetch
         from ..got_models.importing.folders import find_folders
-        from ..got_models.importing.staging import is_imported
 
         if not is_imported(destination, dtype):
             if download:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.constants import DTYPES
-from ..got_models.quantization import check_library
+from ..got_models.weights.quantization import check_library
 from ._comfy import choose_dtype
 from ._folders import checkpoint_folder, checkpoint_names
 from ._inputs import checked, refusal
@@ -86,16 +86,7 @@ class GoTModelLoader:
         folder, bits = checkpoint_folder(checkpoint), LANGUAGE_MODELS[language_model]
         if bits:
             check_library(bits)
-        from ..got_models.checkpoint import check
         from ._model import ManagedModel
 
-        return (
-            ManagedModel(
-                folder,
-                check(folder),
-                "cpu",
-                choose_dtype(dtype),
-                mllm_bits=bits,
-                unet_fp8=UNET_WEIGHTS[unet_weights],
-            ),
-        )
+        fp8 = UNET_WEIGHTS[unet_weights]
+        return (ManagedModel.open(folder, choose_dtype(dtype), mllm_bits=bits, unet_fp8=fp8),)

@@ -7,13 +7,13 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from ..got_models.chain import TASKS, ChainError, ReasoningChain, Region
-from ..got_models.characters import clean
+from ..got_models.chain.chain import TASKS, ChainError, ReasoningChain, Region
+from ..got_models.chain.characters import clean
+from ..got_models.chain.layout import draw_layout
+from ..got_models.chain.plan_check import check_plan
 from ..got_models.errors import GoTError, printable, short_repr
-from ..got_models.layout import draw_layout
-from ..got_models.locks import only_regions
-from ..got_models.plan_check import check_plan
-from ..got_models.prompts import check_prompt
+from ..got_models.mllm.constrained_decoding import only_regions
+from ..got_models.mllm.prompts import check_prompt
 from ._comfy import encodable, progress_bar, show_text, stop_if_interrupted
 from ._folders import input_file, input_files
 from ._inputs import checked, refusal, state, time_and_size
@@ -176,7 +176,7 @@ class GoTReason:
         locked_objects: str = "",
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        from ..got_models.model import enlargement
+        from ..got_models.edit_area import enlargement
         from ._images import image_to_pictures
 
         check_prompt(prompt)  # before the weights load

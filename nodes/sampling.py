@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from ..got_models.sampler import Step
+    from ..got_models.diffusion.sampler import Step
     from ._model import ManagedModel
 
 MOST_PICTURES = 64
@@ -110,20 +110,19 @@ class GoTSampler:
     ) -> dict[str, Any]:
         import torch
 
-        from ..got_models.model import enlargement
+        from ..got_models.edit_area import enlargement
 
         plan = guidance
         if plan.source is not None and model.leaves_as_it_is(plan.chain):
             untouched = {"samples": plan.guidance.reference.repeat(batch_size, 1, 1, 1)}
             image = plan.source.repeat(batch_size, 1, 1, 1)
             return {"ui": told([Note("left_as_it_is")]), "result": (untouched, image)}
-        model.make_room_for(plan.guidance.size)
         scales = plan.scales(semantic_scale, spatial_scale, reference_scale)
         steps = steps or model.settings.tasks[plan.chain.task].steps
 
         # 1. Denoise, one picture after the other: each has its own seed and can be drawn again alone.
         rows = split(plan.guidance) * batch_size  # first, second, first, second: as ComfyUI repeats a batch
-        update, preview = progress_bar(len(rows) * steps), previews(model)
+        update, preview = progress_bar(len(rows) * steps), previews(model, plan.guidance.size)
         drawn = []
         for index, row in enumerate(rows):
 
@@ -140,7 +139,7 @@ class GoTSampler:
         for latents in drawn:
             stop_if_interrupted()
             pictures.append(model.decode(latents))
-        samples = torch.cat(drawn) / model.scaling_factor
+        samples = torch.cat(drawn) / model.vae_scaling_factor
 
         # 3. Bring an edit to the shape of its source, and put back what was not to change.
         samples, image = finish(plan, samples, pictures, batch_size, keep_outside_boxes)
@@ -150,14 +149,14 @@ class GoTSampler:
         return {"ui": told(notes), "result": ({"samples": samples}, image)}
 
 
-def previews(model: ManagedModel) -> Callable[[Tensor], Any]:
+def previews(model: ManagedModel, size: tuple[int, int]) -> Callable[[Tensor], Any]:
     """A function from scaled latents to a small picture for the progress bar."""
-    from ..got_models.vae import encode_unscaled
+    from ..got_models.diffusion.vae import encode_unscaled
 
-    factor = model.scaling_factor
+    factor = model.vae_scaling_factor
 
     def encode(image: Tensor) -> Tensor:
-        vae = model.vae
+        vae = model.parts.vae(size)
         pixels = image.movedim(-1, 1).to(vae.device, vae.dtype) * 2 - 1
         return encode_unscaled(vae, pixels).float().cpu() * factor
 
@@ -177,8 +176,7 @@ def finish(
     so are its latents; if nothing is to be kept, it has its source's aspect and the drawn short side.
     The batch of sources was drawn `repeats` times.
     """
-    from ..got_models.edit_area import edited_area, paste, paste_latents
-    from ..got_models.model import resize_result
+    from ..got_models.edit_area import edited_area, paste, paste_latents, resize_result
     from ._images import pictures_to_image, resize_image
 
     if plan.source is None:

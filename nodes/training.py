@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.dataset.rows import CACHE_FOLDER, DATA_FILE
 from ..got_models.errors import GoTError
-from ..got_models.linked_files import files_below
+from ..got_models.files.linked_files import files_below
 from ..got_models.training.observer import Progress, TrainingObserver
 from ..got_models.training.run_files import RUN_FILE
 from ._comfy import interrupted, on_cpu, patient_progress_bar, room_for_training, stop_if_interrupted
@@ -307,9 +307,8 @@ class GoTTrain:
         node_id: str | None = None,
     ) -> tuple[Path, Tensor]:
         from ..got_models.training.config import make_config
-        from ._model import AdaptedModel
 
-        if isinstance(model, AdaptedModel):
+        if model.parts.adapters:
             raise GoTError(
                 "A training starts from a checkpoint as it is, and this model has taken up an adapter. "
                 "Connect GoT Model Loader itself."
@@ -323,7 +322,7 @@ class GoTTrain:
                     "out": str(run_folder(name)),
                     "cache": str(cache_folder()),
                     "leave_out_bad_rows": bool(dataset.bad),
-                    "precision": "float32" if str(model.dtype) == "torch.float32" else "bfloat16",
+                    "precision": "float32" if str(model.parts.dtype) == "torch.float32" else "bfloat16",
                     "steps": steps,
                     "warmup_steps": min(LONGEST_WARMUP, steps // 10),
                     "resolution_px": resolution_px or model.settings.tasks["generate"].height,
@@ -425,8 +424,8 @@ def read_settings(text: str) -> dict[str, Any]:
     Raises:
         GoTError: it is no YAML mapping, or says where things lie, which the node's inputs do.
     """
+    from ..got_models.files.yaml_mappings import read_yaml
     from ..got_models.training.config import PATHS
-    from ..got_models.yaml_mappings import read_yaml
 
     values = read_yaml(text, "The settings")
     if taken := sorted({*PATHS} & {*values}):
@@ -451,8 +450,8 @@ def write_config(folder: Path, config: LoraTraining) -> None:
     """
     import yaml
 
+    from ..got_models.files.whole_files import write_whole
     from ..got_models.training.config import as_dictionary
-    from ..got_models.whole_files import write_whole
 
     write_whole(folder / CONFIG_FILE, yaml.safe_dump(as_dictionary(config), sort_keys=False).encode())
 
@@ -525,11 +524,11 @@ class GoTLoraLoader:
         unet_strength: float,
         trained: Path | None = None,
     ) -> tuple[ManagedModel]:
-        from ..got_models.adapter import check_adapter, load_adapter
-        from ._model import AdaptedModel
+        from ..got_models.weights.adapter_files import load_adapter
+        from ..got_models.weights.adapting import check_adapter
 
         if trained is None and adapter == FROM_TRAINING:
             raise GoTError("No adapter is given: connect GoT Train to 'trained', or choose a file.")
         loaded = load_adapter(trained or adapter_file(adapter))
-        check_adapter(model, loaded)
-        return (AdaptedModel(model, loaded, mllm_strength, unet_strength),)
+        check_adapter(model.path, model.settings.sizes, loaded)
+        return (model.with_adapter(loaded, mllm_strength, unet_strength),)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from got_models.prompts import SPECIAL_TOKENS
+from got_models.mllm.prompts import SPECIAL_TOKENS
 
 State = dict[str, torch.Tensor]
 

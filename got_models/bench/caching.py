@@ -14,7 +14,7 @@ from torch import Tensor
 from ..dataset.encoding import Cache, Encoder
 from ..dataset.row_batches import RowBatch, RowBatches, batches_of_pass
 from ..dataset.rows import read_dataset
-from ..model import GoTModel
+from ..pipeline import GoTModel
 from ..training.config import LoraTraining
 from ..training.modules import LoraModules
 from .measure import make_clock

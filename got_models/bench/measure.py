@@ -18,10 +18,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..chain import ReasoningChain
-from ..model import GoTModel
-from ..reasoner import Reasoner
-from .published import PublishedOrder
+from ..chain.chain import ReasoningChain
+from ..mllm.reasoner import Reasoner
+from ..pipeline import GoTModel
+from ..weights.parts import ResidentParts
+from .reference_pipeline import PublishedOrder
 
 PUBLISHED, LIBRARY = "published", "library"
 QUARTERS = ((40, 40, 420, 420), (520, 40, 900, 420), (40, 520, 420, 900), (520, 520, 900, 900))
@@ -87,7 +88,7 @@ def compare(
         processor_time: count what the process itself computes, which other programs do not disturb.
     """
     works = [Work(chain, seed, steps, size) for seed, chain in enumerate(islice(chains(), rounds + 1))]
-    clock = make_clock(model.device, processor_time)
+    clock = make_clock(model.parts.unet().device, processor_time)
     seconds: dict[str, list[dict[str, float]]] = {PUBLISHED: [], LIBRARY: []}
     peaks: dict[str, dict[str, float]] = {}
     decibels = []
@@ -126,7 +127,7 @@ def walk(
 
     Moving the first box is the worst case: all text behind it has to be read again.
     """
-    reasoner = model.reasoner
+    reasoner = model.parts.reasoner()
     ids = reasoner.tokenizer(work.chain.mllm_text, add_special_tokens=False)["input_ids"]
     ids = [*ids, reasoner.token_ids.image_start]
     with stage("reasoning"), dictated(reasoner.mllm, ids, on_token):
@@ -180,12 +181,18 @@ def dictated(mllm: Any, ids: Sequence[int], on_token: Callable[[], None] | None 
 
 def fresh_session(model: GoTModel) -> GoTModel:
     """The same weights in a model that has read nothing and kept nothing yet."""
-    session = GoTModel(model.path, model.settings, model.device, model.dtype)
-    used = model.reasoner
-    session.reasoner = Reasoner(
-        used.mllm, used.tokenizer, used.image_processor, used.vision_size, used.max_new_tokens
+    used, unet = model.parts.reasoner(), model.parts.unet()
+    parts = {
+        "reasoner": Reasoner(
+            used.mllm, used.tokenizer, used.image_processor, used.vision_size, used.max_new_tokens
+        ),
+        "ssgm": model.parts.ssgm(),
+        "unet": unet,
+        "vae": model.parts.vae(),
+    }
+    session = GoTModel(
+        model.path, model.settings, ResidentParts(parts.__getitem__, unet.device, model.parts.dtype)
     )
-    session.ssgm, session.unet, session.vae = model.ssgm, model.unet, model.vae
     session.scheduler_config = model.scheduler_config
     return session
 
@@ -243,10 +250,15 @@ class MemoryMeter:
     """
 
     def __init__(self, model: GoTModel, clock: Callable[[], float], *, unload: bool) -> None:
-        self.device = model.device
+        self.device = model.parts.unet().device
         self.clock = clock
         self.unload = unload and self.device.type == "cuda"
-        self.parts = {"mllm": model.reasoner.mllm, "ssgm": model.ssgm, "unet": model.unet, "vae": model.vae}
+        self.parts = {
+            "mllm": model.parts.reasoner().mllm,
+            "ssgm": model.parts.ssgm(),
+            "unet": model.parts.unet(),
+            "vae": model.parts.vae(),
+        }
         self.peaks: dict[str, float] = {}
         self.moving = 0.0
 

@@ -12,18 +12,19 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from transformers import GenerationConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
-from ..checkpoint import TIME_IDS, UNET_CHANNELS, CheckpointSettings, Sizes
 from ..constants import BUNDLED_CHECKPOINT
+from ..diffusion.ssgm import SemanticSpatialGuidance
 from ..errors import GoTError
+from ..files.json_objects import read_json
 from ..importing.convert import MAX_NEW_TOKENS, TASKS
 from ..importing.plan import VISION_SIZE
-from ..json_objects import read_json
-from ..loading import load_tokenizer
-from ..model import GoTModel
-from ..prompts import TokenIds
-from ..quantization import quantize_mllm, store_in_fp8
-from ..reasoner import Reasoner
-from ..ssgm import SemanticSpatialGuidance
+from ..mllm.prompts import TokenIds
+from ..mllm.reasoner import Reasoner
+from ..pipeline import GoTModel
+from ..weights.checkpoint import TIME_IDS, UNET_CHANNELS, CheckpointSettings, Sizes
+from ..weights.loading import load_tokenizer
+from ..weights.parts import ResidentParts
+from ..weights.quantization import quantize_mllm, store_in_fp8
 
 SIZES = Sizes(hidden=2048, cross_attention=2048, pooled=1280)
 PARAMETERS = 6_412_582_635  # of all parts together
@@ -35,7 +36,7 @@ def free_memory(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
 
 
-def check_room(free: int, dtype: torch.dtype) -> None:
+def check_memory(free: int, dtype: torch.dtype) -> None:
     """
     Raises:
         GoTError: `free` bytes are too little for the weights and the work.
@@ -58,25 +59,26 @@ def random_6b(
     The tokenizer is the bundled model's small one, so that no file is needed; its ids are among GoT-6B's.
     """
     settings = CheckpointSettings(VISION_SIZE, MAX_NEW_TOKENS, SIZES, TASKS)
-    model = GoTModel(Path("random-6b"), settings, device, dtype, mllm_bits=mllm_bits, unet_fp8=unet_fp8)
     tokenizer = load_tokenizer(BUNDLED_CHECKPOINT / "processor")
     torch.manual_seed(0)
     with device, _default_dtype(dtype):
         mllm = _mllm(TokenIds.of(tokenizer), tokenizer.get_vocab()["<|video_pad|>"])
-        model.ssgm = SemanticSpatialGuidance(SIZES.hidden, SIZES.cross_attention, SIZES.pooled)
-        model.unet = _unet()
+        ssgm = SemanticSpatialGuidance(SIZES.hidden, SIZES.cross_attention, SIZES.pooled)
+        unet = _unet()
     with (
         device,
         _default_dtype(torch.float32 if dtype == torch.float16 else dtype),
     ):  # SDXL's VAE overflows in half
-        model.vae = _vae()
-    for part in (mllm, model.ssgm, model.unet, model.vae):
+        vae = _vae()
+    for part in (mllm, ssgm, unet, vae):
         part.eval().requires_grad_(False)
     if mllm_bits is not None:
         quantize_mllm(mllm, mllm_bits)
     if unet_fp8:
-        store_in_fp8(model.unet)
-    model.reasoner = Reasoner(mllm, tokenizer, None, VISION_SIZE, MAX_NEW_TOKENS)
+        store_in_fp8(unet)
+    reasoner = Reasoner(mllm, tokenizer, None, VISION_SIZE, MAX_NEW_TOKENS)
+    parts = {"reasoner": reasoner, "ssgm": ssgm, "unet": unet, "vae": vae}
+    model = GoTModel(Path("random-6b"), settings, ResidentParts(parts.__getitem__, device, dtype))
     model.scheduler_config = read_json(BUNDLED_CHECKPOINT / "scheduler" / "scheduler_config.json")
     return model
 

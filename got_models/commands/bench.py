@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..constants import BUNDLED_CHECKPOINT, STORED_DTYPES
 from ..errors import GoTError
-from ..whole_files import check_writable, write_files
+from ..files.whole_files import check_writable, write_files
 from .options import DEVICES, Subparsers, choose_device, positive_integer, size
 
 if TYPE_CHECKING:
     from ..bench.measure import Comparison, Report
-    from ..model import GoTModel
+    from ..pipeline import GoTModel
 
 TINY, RANDOM = "tiny", "random-6b"
 RESULT = "bench.json"
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> None:
     settings = {
         "checkpoint": arguments.checkpoint,
         "device": device_name(device),
-        "dtype": str(model.dtype).removeprefix("torch."),
+        "dtype": str(model.parts.dtype).removeprefix("torch."),
         "MLLM": f"{arguments.mllm_bits} bits" if arguments.mllm_bits else "full",
         "UNet": "fp8" if arguments.unet_fp8 else "full",
         "size": f"{width}x{height}",
@@ -136,14 +136,14 @@ def load(checkpoint: str, device: str, dtype: str | None, mllm_bits: int | None,
     import torch
     from transformers.utils import logging
 
-    from ..model import GoTModel
+    from ..pipeline import GoTModel
 
     logging.disable_progress_bar()
     number_type: torch.dtype = getattr(torch, dtype or ("bfloat16" if device == "cuda" else "float32"))
     if checkpoint == RANDOM:
-        from ..bench.random_weights import check_room, free_memory, random_6b
+        from ..bench.random_weights import check_memory, free_memory, random_6b
 
-        check_room(free_memory(torch.device(device)), number_type)
+        check_memory(free_memory(torch.device(device)), number_type)
         return random_6b(torch.device(device), number_type, mllm_bits, unet_fp8)
     folder = BUNDLED_CHECKPOINT if checkpoint == TINY else Path(checkpoint)
     return GoTModel.from_pretrained(folder, device, number_type, mllm_bits=mllm_bits, unet_fp8=unet_fp8)

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..dataset.published import FIELDS, import_dataset
 from ..dataset.rows import read_dataset
 from ..dataset.summary import preview, statistics
-from ..whole_files import check_writable, write_files
+from ..files.whole_files import check_writable, write_files
 from .options import Subparsers, add_out_option, positive_integer
 from .outputs import png
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from functools import partial
 
-from ..chain import GRID, Box, ReasoningChain
+from ..chain.chain import GRID, Box, ReasoningChain
+from ..chain.layout import beside, contact_sheet
 from ..errors import GoTError
-from ..layout import beside, contact_sheet
-from ..whole_files import check_writable, write_files
+from ..files.whole_files import check_writable, write_files
 from .drawing import draw, reason
 from .options import Subparsers, add_model_options, add_out_option, load_model
 from .outputs import png

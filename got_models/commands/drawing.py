@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from PIL import Image
 from tqdm import tqdm
 
-from ..chain import ReasoningChain
+from ..chain.chain import ReasoningChain
+from ..chain.prompt_update import updated_prompt
 from ..errors import GoTError, printable
-from ..prompt_update import updated_prompt
-from ..prompts import check_prompt
-from ..whole_files import check_writable, write_files
+from ..files.whole_files import check_writable, write_files
+from ..mllm.prompts import check_prompt
 from .inputs import print_notes, print_warnings, read_chain
 from .options import load_model
 from .outputs import Drawing
 
 if TYPE_CHECKING:
     from ..conversation import Conversation
-    from ..guidance import GuidanceScales
-    from ..model import GoTModel
-    from ..sampler import Step
+    from ..diffusion.guidance import GuidanceScales
+    from ..diffusion.sampler import Step
+    from ..pipeline import GoTModel
 
 MaybeChain = TypeVar("MaybeChain", ReasoningChain, ReasoningChain | None)
 
@@ -141,7 +141,7 @@ def draw(
     source's aspect and the short side of the size that it was drawn at. In a conversation the model reads the
     chain behind what has been said and drawn before.
     """
-    from ..model import enlargement, finish_edit
+    from ..edit_area import enlargement, finish_edit
 
     defaults = model.settings.tasks[chain.task]
     scales = scales or model.default_scales(chain.task)

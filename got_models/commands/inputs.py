@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..chain import ReasoningChain
+from ..chain.chain import ReasoningChain
 from ..errors import printable
 
 

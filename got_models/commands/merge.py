@@ -22,7 +22,7 @@ def add_parser(subcommands: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from transformers.utils import logging
 
-    from ..merging import merge_adapter
+    from ..weights.merging import merge_adapter
 
     logging.disable_progress_bar()
     with tqdm(desc="merging", unit="B", unit_scale=True, leave=False) as bar:

@@ -14,7 +14,7 @@ from ..errors import GoTError, short_repr
 if TYPE_CHECKING:
     import torch
 
-    from ..model import GoTModel
+    from ..pipeline import GoTModel
 
 DEVICES = ("auto", "cpu", "cuda")
 LONGEST_NUMBER = 40  # characters; Python turns no text of more than 4300 digits into a number
@@ -144,16 +144,15 @@ def load_model(arguments: argparse.Namespace) -> GoTModel:
     print(f"loading {arguments.checkpoint}", file=sys.stderr)
     from transformers.utils import logging
 
-    from ..model import GoTModel
+    from ..pipeline import GoTModel
 
     logging.disable_progress_bar()
     device = choose_device(arguments.device)
     model = GoTModel.from_pretrained(arguments.checkpoint, device, choose_dtype(arguments.dtype, device))
     if arguments.adapter:
-        from ..adapter import apply_adapter, load_adapter
+        from ..weights.adapter_files import load_adapter
 
-        adapter = load_adapter(arguments.adapter)
-        apply_adapter(model, adapter, arguments.mllm_strength, arguments.unet_strength)
+        model.apply_adapter(load_adapter(arguments.adapter), arguments.mllm_strength, arguments.unet_strength)
     return model
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ..chain import ReasoningChain
-from ..layout import draw_layout
+from ..chain.chain import ReasoningChain
+from ..chain.layout import draw_layout
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..characters import clean
+from ..chain.characters import clean
+from ..mllm.prompts import check_prompt
 from ..pictures import open_picture
-from ..prompts import check_prompt
 from .inputs import print_notes, print_warnings, read_chain
 from .options import Subparsers, add_model_options, load_model
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from ..errors import GoTError
+from ..files.whole_files import check_writable
 from ..training.observer import Progress, TrainingObserver
 from ..training.run_files import RUN_FILE, strip_file
-from ..whole_files import check_writable
 from .options import Subparsers, positive_integer
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import json
 import re
 from typing import Any
 
-from ..chain import GRID
+from ..chain.chain import GRID
 from ..errors import GoTError, short_repr
 from .rows import without_repetition
 

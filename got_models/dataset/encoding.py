@@ -21,18 +21,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ..diffusion.ssgm import reference_latents, spatial_latents
 from ..errors import GoTError
+from ..files.whole_files import whole_file, writing
+from ..mllm.kv_cache import vision_features
+from ..mllm.reasoner import picture_patches
 from ..pictures import OPENED_AS, open_picture
-from ..reading import vision_features
-from ..reasoner import picture_patches
-from ..ssgm import reference_latents, spatial_latents
-from ..whole_files import whole_file, writing
+from ..weights.fingerprints import Digests
 from .buckets import nearest_bucket
-from .digests import Digests
 from .rows import Picture, Row
 
 if TYPE_CHECKING:
-    from ..model import GoTModel
+    from ..pipeline import GoTModel
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class Encoder:
         self.resolution_px = resolution_px
         self.cache = Cache(folder)
         digests = digests or Digests(folder)
-        self._vae = [digests.weights(model.path / "vae"), str(model.dtype)]
-        self._tower = [digests.weights(model.path / "mllm", "visual."), str(model.dtype)]
+        self._vae = [digests.weights(model.path / "vae"), str(model.parts.dtype)]
+        self._tower = [digests.weights(model.path / "mllm", "visual."), str(model.parts.dtype)]
 
     def size(self, row: Row) -> tuple[int, int]:
         """The (height, width), in pixels, at which a row is trained."""
@@ -88,7 +88,7 @@ class Encoder:
         rule = self.model.settings.mask_rule
         spatial = self.cache.get(
             ["spatial", self._vae, size, regions, rule],
-            lambda: spatial_latents(self.model.vae, row.chain.regions, size, rule),
+            lambda: spatial_latents(self.model.parts.vae(), row.chain.regions, size, rule),
         )
         return Encoded(
             size=size,
@@ -101,11 +101,13 @@ class Encoder:
     def _latents(self, picture: Picture | None, size: tuple[int, int]) -> Tensor:
         return self.cache.get(
             ["picture", self._vae, size, [picture.digest, OPENED_AS] if picture else None],
-            lambda: reference_latents(self.model.vae, open_unchanged(picture) if picture else None, size),
+            lambda: reference_latents(
+                self.model.parts.vae(), open_unchanged(picture) if picture else None, size
+            ),
         )
 
     def _vision(self, picture: Picture) -> Tensor:
-        reasoner = self.model.reasoner
+        reasoner = self.model.parts.reasoner()
 
         def compute() -> Tensor:
             patches = picture_patches(

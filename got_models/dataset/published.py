@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..chain import ReasoningChain
+from ..chain.chain import ReasoningChain
 from ..errors import GoTError, short_repr
-from ..exclusive_lock import exclusive_lock
-from ..linked_files import files_below
-from ..text_files import read_text
-from ..whole_files import unwritable, whole_file
+from ..files.exclusive_lock import exclusive_lock
+from ..files.linked_files import files_below
+from ..files.text_files import read_text
+from ..files.whole_files import unwritable, whole_file
 from .coordinates import with_coordinates
 from .rows import DATA_FILE, LARGEST_DATA_FILE, BadRow, check_row, read_lines, without_repetition
 

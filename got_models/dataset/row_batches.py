@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from ..errors import GoTError
-from ..model import GoTModel
-from ..sequences import IGNORED, chain_sequence
+from ..mllm.sequences import IGNORED, chain_sequence
+from ..pipeline import GoTModel
 from .encoding import Encoded, Encoder
 from .rows import Row
 
@@ -64,13 +64,13 @@ class RowBatches:
         self.sizes = [encoder.size(row) for row in rows]
         self.batch_rows = batch_rows
         self.seed = seed
-        self.tokenizer = model.reasoner.tokenizer
-        self.ids = model.reasoner.token_ids
-        processor = model.reasoner.image_processor
+        self.tokenizer = model.parts.reasoner().tokenizer
+        self.ids = model.parts.reasoner().token_ids
+        processor = model.parts.reasoner().image_processor
         patches = model.settings.vision_size // processor.patch_size
         self.grid = torch.tensor([[1, patches, patches]])
         self.visual_tokens = (patches // processor.merge_size) ** 2
-        self._check_lengths(model.reasoner.mllm.config.get_text_config().max_position_embeddings)
+        self._check_lengths(model.parts.reasoner().mllm.config.get_text_config().max_position_embeddings)
 
     def __getitem__(self, number: int) -> RowBatch:
         passes = batches_of_pass(tuple(self.sizes), self.batch_rows, self.seed, 0)

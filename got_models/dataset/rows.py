@@ -20,11 +20,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..chain import ReasoningChain
+from ..chain.chain import ReasoningChain
 from ..errors import GoTError, short_repr
+from ..files.text_files import decoded, is_utf16, read_bytes
+from ..mllm.prompts import check_prompt
 from ..pictures import open_picture
-from ..prompts import check_prompt
-from ..text_files import decoded, is_utf16, read_bytes
 
 DATA_FILE = "data.jsonl"
 CACHE_FOLDER = ".got-cache"  # in the dataset folder, written by `encoding`

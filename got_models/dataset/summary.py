@@ -7,7 +7,7 @@ from statistics import mean
 
 from PIL import Image
 
-from ..layout import beside, contact_sheet, draw_layout
+from ..chain.layout import beside, contact_sheet, draw_layout
 from ..pictures import open_picture
 from .buckets import nearest_bucket
 from .rows import Dataset, Row

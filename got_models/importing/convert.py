@@ -16,7 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checkpoint import (
+from ..errors import GoTError
+from ..files.staging import check_disk_space, open_staging
+from ..weights.checkpoint import (
     PROJECTORS_FILE,
     WEIGHT_FILES,
     CheckpointSettings,
@@ -25,12 +27,10 @@ from ..checkpoint import (
     check,
     write_settings,
 )
-from ..errors import GoTError
 from .folders import PublishedFolders
 from .names import BASE, LORA_A, LORA_B, PARTS, PROJECTORS, Recipe
 from .plan import VISION_SIZE, ImportPlan, make_plan
 from .shards import PublishedWeights
-from .staging import check_room, open_staging
 from .writing import write_safetensors
 
 SHARD_BYTES = 1_000_000_000  # of one weight file: what an interrupted import may have to write again
@@ -99,7 +99,7 @@ def import_checkpoint(
             report(done)
 
     try:
-        check_room(destination, total + SMALL_FILES_BYTES)
+        check_disk_space(destination, total + SMALL_FILES_BYTES)
         with open_staging(destination, made_from) as staging:
             # 2. Weights, file by file, except those that an earlier import has finished.
             done = 0

@@ -18,8 +18,8 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import build_hf_headers
 
 from ..errors import GoTError
-from ..exclusive_lock import exclusive_lock
-from .checksum import checksum
+from ..files.checksum import checksum
+from ..files.exclusive_lock import exclusive_lock
 from .folders import REPOSITORIES, Repository, where_from
 
 Progress = Callable[[int, int], None]
@@ -61,7 +61,7 @@ def download(folder: Path, on_progress: Progress | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with exclusive_lock(f"download into {folder}", folder / ".got-download.lock"):
             files = [file for name in REPOSITORIES for file in _list_files(folder / name, REPOSITORIES[name])]
-            _check_room(folder, files)
+            _check_disk_space(folder, files)
             total, done = sum(file.size for file in files), 0
 
             def report(size: int) -> None:
@@ -102,7 +102,7 @@ def _list_files(folder: Path, repository: Repository) -> list[RemoteFile]:
     ]
 
 
-def _check_room(folder: Path, files: list[RemoteFile]) -> None:
+def _check_disk_space(folder: Path, files: list[RemoteFile]) -> None:
     needed = sum(file.size - file.received for file in files)
     room = shutil.disk_usage(folder).free
     if room < needed:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import GoTError
+from ..files.staging import UNFINISHED
 
 GOT, QWEN, SDXL = "GoT-6B", "Qwen2.5-VL-3B-Instruct", "stable-diffusion-xl-base-1.0"
 QWEN_FILES = (
@@ -18,7 +19,6 @@ QWEN_FILES = (
 )
 SDXL_FILES = ("unet/config.json", "vae/config.json", "scheduler/scheduler_config.json")
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # or their shards, which "<name>.index.json" lists
-UNFINISHED = ".part"  # what the name of a folder ends with while an import grows in it
 
 
 @dataclass(frozen=True)

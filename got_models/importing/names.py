@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..weights.names import plain_mllm_name
+
 PROJECTORS = "projectors"
 PARTS = ("mllm", PROJECTORS, "unet", "vae")
 BASE, LORA_A, LORA_B, REPLACED = "base", "lora_A", "lora_B", "replaced"
@@ -17,7 +19,6 @@ BASE, LORA_A, LORA_B, REPLACED = "base", "lora_A", "lora_B", "replaced"
 _LORA = re.compile(r"\.(lora_[AB])\.default(?=\.weight$)")
 _REPLACED = ".original_module."  # what PEFT keeps of a layer that was trained whole, in `modules_to_save`
 _PEFT = (("base_model.model.", ""), (".base_layer.", "."), (".modules_to_save.default.", "."))
-_NEWER_TRANSFORMERS = (("model.language_model.", "model."), ("model.visual.", "visual."))
 
 Recipe = dict[str, str]
 """What a tensor is made of: role (BASE, with LoRA also LORA_A and LORA_B) -> published name."""
@@ -49,14 +50,6 @@ def read_name(published: str) -> Published | None:
     for old, new in _PEFT:
         name = name.replace(old, new)
     return Published(part, plain_mllm_name(name), role)
-
-
-def plain_mllm_name(name: str) -> str:
-    """The name that any transformers gives to a tensor of Qwen2.5-VL -> its name in a checkpoint."""
-    for newer, plain in _NEWER_TRANSFORMERS:
-        if name.startswith(newer):
-            return plain + name.removeprefix(newer)
-    return name
 
 
 def gather(published: Iterable[str]) -> tuple[dict[str, dict[str, Recipe]], list[str]]:

@@ -12,8 +12,12 @@ import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor
 
-from ..checkpoint import TIME_IDS, UNET_CHANNELS, Shapes, Sizes
-from ..configs import (
+from ..diffusion.ssgm import SemanticSpatialGuidance
+from ..errors import GoTError
+from ..files.entries import check_entries
+from ..files.json_objects import read_json
+from ..weights.checkpoint import TIME_IDS, UNET_CHANNELS, Shapes, Sizes
+from ..weights.configs import (
     GENERATION,
     TOKENIZER,
     check_mllm,
@@ -23,12 +27,9 @@ from ..configs import (
     check_vae,
     known_mllm,
 )
-from ..entries import check_entries
-from ..errors import GoTError
-from ..json_objects import read_json
-from ..ssgm import SemanticSpatialGuidance
+from ..weights.names import plain_mllm_name
 from .folders import GOT, QWEN, SDXL, PublishedFolders
-from .names import BASE, LORA_A, LORA_B, PARTS, PROJECTORS, Recipe, gather, plain_mllm_name
+from .names import BASE, LORA_A, LORA_B, PARTS, PROJECTORS, Recipe, gather
 from .processor import Processor, read_processor
 from .shards import PublishedWeights
 

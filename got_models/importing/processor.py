@@ -10,9 +10,9 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from ..errors import GoTError
-from ..json_objects import read_json
-from ..loading import is_panic
-from ..prompts import SPECIAL_TOKENS
+from ..files.json_objects import read_json
+from ..mllm.prompts import SPECIAL_TOKENS
+from ..weights.loading import is_panic
 
 
 @dataclass(frozen=True)

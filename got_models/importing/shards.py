@@ -10,8 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..checkpoint import Shapes, read_index
 from ..errors import GoTError, short_repr
+from ..weights.checkpoint import Shapes, read_index
 from .folders import WEIGHT_FILES
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..checkpoint import Shapes
 from ..errors import GoTError
+from ..weights.checkpoint import Shapes
+from ..weights.names import DTYPE_NAMES
 
-DTYPE_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 PIECE = 1 << 22  # elements that are converted at a time
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ..errors import GoTError, short_repr
-from ..text_files import read_text
-from ..yaml_mappings import read_yaml
+from ..files.text_files import read_text
+from ..files.yaml_mappings import read_yaml
 
 WAYS = ("lora", "full", "frozen")
 PRECISIONS = ("float32", "bfloat16")

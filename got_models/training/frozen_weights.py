@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
-from ..int8 import rounded_to_int8, unrounded
+from ..weights.int8 import rounded_to_int8, unrounded
 
 
 class KeptInInt8(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..chain import DETERMINERS, ReasoningChain, Region
+from ..chain.chain import DETERMINERS, ReasoningChain, Region
 
 
 def layout_iou(expected: ReasoningChain, planned: ReasoningChain) -> float:

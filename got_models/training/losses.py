@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..sequences import IGNORED
+from ..mllm.sequences import IGNORED
 
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 from transformers import PreTrainedTokenizerBase
 
-from ..adapter import LORA_A, LORA_B, TOKENS, WORD_IDS, WORDS, Adapter, special_token_ids
 from ..dataset.row_batches import RowBatch
 from ..errors import GoTError, short_repr
-from ..loading import part_config
-from ..model import GoTModel
-from ..reasoner import hidden_states_of_features, select_image_tokens
+from ..mllm.reasoner import hidden_states_of_features, select_image_tokens
+from ..pipeline import GoTModel
+from ..weights.adapter import LORA_A, LORA_B, TOKENS, WORD_IDS, WORDS, Adapter, special_token_ids
+from ..weights.loading import part_config
 from .config import LoraTraining, without_paths
 from .frozen_weights import keep_in_int8
 from .losses import DiffusionTargets, chain_loss, diffusion_loss
@@ -44,23 +44,23 @@ class LoraModules(nn.Module):
     def __init__(self, model: GoTModel, config: LoraTraining) -> None:
         super().__init__()
         self.config = config
-        self.image_tokens = model.reasoner.token_ids.image_tokens
-        self.special_tokens = special_token_ids(model.reasoner.tokenizer)
-        new = new_word_tokens(model.reasoner.tokenizer, config.mllm.new_words)
+        self.image_tokens = model.parts.reasoner().token_ids.image_tokens
+        self.special_tokens = special_token_ids(model.parts.reasoner().tokenizer)
+        new = new_word_tokens(model.parts.reasoner().tokenizer, config.mllm.new_words)
         self.word_tokens = [token for token in new if token not in self.special_tokens]
-        known = model.reasoner.mllm.get_input_embeddings().weight.detach()
+        known = model.parts.reasoner().mllm.get_input_embeddings().weight.detach()
         starts = [known[new[token] or [token]].float().mean(dim=0) for token in self.word_tokens]
         self.scheduler = DDPMScheduler.from_config(model.scheduler_config)
         self.scaling_factor: float = part_config(model.path / "vae")["scaling_factor"]
         torch.manual_seed(config.seed)  # of the factors A
-        model.reasoner.mllm.model.visual = nn.Identity()  # its features come from the cache
+        model.parts.reasoner().mllm.model.visual = nn.Identity()  # its features come from the cache
         if config.fp8_base:
-            keep_in_int8(model.reasoner.mllm.model.language_model)
-        self.mllm = get_peft_model(model.reasoner.mllm, self._mllm_config())
+            keep_in_int8(model.parts.reasoner().mllm.model.language_model)
+        self.mllm = get_peft_model(model.parts.reasoner().mllm, self._mllm_config())
         if self.word_tokens:
             register_parametrization(self._token_embeddings, NAME, TwoParts(len(self.special_tokens)))
-        self.ssgm = model.ssgm.requires_grad_(True)
-        self.unet = model.unet
+        self.ssgm = model.parts.ssgm().requires_grad_(True)
+        self.unet = model.parts.unet()
         if config.fp8_base and config.unet.train != "full":
             keep_in_int8(self.unet)
         if config.unet.train == "lora":
@@ -76,7 +76,7 @@ class LoraModules(nn.Module):
         if config.gradient_checkpointing:
             self._language.gradient_checkpointing_enable({"use_reentrant": False})
             self.unet.enable_gradient_checkpointing()
-        if model.device.type == "cpu":  # there eager attention is faster, above all backwards
+        if self.unet.device.type == "cpu":  # there eager attention is faster, above all backwards
             if hasattr(self._language, "set_attn_implementation"):  # transformers 4.52 has none
                 self._language.set_attn_implementation({"text_config": "eager"})
             self.unet.set_attn_processor(AttnProcessor())

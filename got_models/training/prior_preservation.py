@@ -18,7 +18,7 @@ from PIL import Image
 from ..dataset.encoding import Encoder, open_unchanged
 from ..dataset.rows import DATA_FILE, Row
 from ..errors import GoTError
-from ..whole_files import whole_file, write_whole
+from ..files.whole_files import whole_file, write_whole
 from .config import LoraTraining
 from .observer import TrainingObserver
 
@@ -84,7 +84,7 @@ def preserve(
         lines.append(json.dumps(values))
         _write(folder, pictures, lines)
         observer.on_preserve(len(lines), len(prompts))
-    model.reasoner.cache.forget()  # its weights are about to change
+    model.parts.reasoner().cache.forget()  # its weights are about to change
 
 
 def _write(folder: Path, pictures: dict[str, Image.Image], lines: Sequence[str]) -> None:

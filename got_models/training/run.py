@@ -17,10 +17,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..adapter import load_adapter, save_adapter, save_unet_lora
 from ..dataset.row_batches import RowBatches
 from ..errors import GoTError, Interrupted
-from ..whole_files import UnwritableError, whole_file
+from ..files.whole_files import UnwritableError, whole_file
+from ..weights.adapter_files import load_adapter, save_adapter, save_unet_lora
 from .config import LoraTraining
 from .modules import LoraModules
 from .observer import Progress, TrainingObserver

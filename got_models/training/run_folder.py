@@ -19,8 +19,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..exclusive_lock import exclusive_lock
-from ..whole_files import unwritable, whole_file, writing
+from ..files.exclusive_lock import exclusive_lock
+from ..files.whole_files import unwritable, whole_file, writing
 
 LOCK_FILE = ".got-training.lock"
 

@@ -11,18 +11,18 @@ import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
 
-from ..dataset.digests import Digests
 from ..dataset.encoding import Encoder
 from ..dataset.row_batches import RowBatches
 from ..dataset.rows import CACHE_FOLDER, Row, read_dataset
 from ..errors import GoTError, Interrupted
-from ..model import GoTModel
+from ..pipeline import GoTModel
+from ..weights.fingerprints import Digests
 from .config import LoraTraining
-from .continuing import begin_or_continue, check_folder, describe, is_finished
 from .modules import LoraModules
 from .observer import TrainingObserver
 from .optimizer import check_optimizer
 from .prior_preservation import known_prompts, preserve
+from .resume import begin_or_continue, check_folder, describe, is_finished
 from .run import Run
 from .run_files import ADAPTER_FILE, PRESERVED_FOLDER
 from .run_folder import hold_run
@@ -110,7 +110,7 @@ def train_lora(
         if validation_rows and accelerator.is_main_process:
             validator = Validator(encoder, validation_rows, config.validation_steps, config.seed)
         else:
-            vars(model).pop("vae", None)  # everything it makes is in the cache now
+            model.parts.release("vae")  # everything it makes is in the cache now
         run = Run(config, out, accelerator, LoraModules(model, config), validator)
 
         start = run.load()

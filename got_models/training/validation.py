@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ..chain import ReasoningChain
+from ..chain.chain import ReasoningChain
+from ..chain.layout import above, beside, draw_layout
 from ..dataset.encoding import Encoder, open_unchanged
 from ..dataset.rows import Row
-from ..layout import above, beside, draw_layout
 from ..pictures import open_picture
 from .layout_iou import layout_iou
 
@@ -59,8 +59,8 @@ class Validator:
         self.seed = seed
         for row in rows[:PICTURES]:
             self.model.check_size(encoder.size(row))
-        self.tower = self.model.reasoner.mllm.model.visual.cpu()
-        self.model.vae.cpu()
+        self.tower = self.model.parts.reasoner().mllm.model.visual.cpu()
+        self.model.parts.vae().cpu()
 
     def validate(
         self, training: nn.Module, step: int, should_stop: Callable[[], bool] = lambda: False
@@ -100,9 +100,9 @@ class Validator:
     @contextmanager
     def _whole(self, training: nn.Module) -> Iterator[None]:
         """In here the model is complete, on one device and out of training; random numbers are its own."""
-        mllm = self.model.reasoner.mllm
-        vae: Any = self.model.vae
-        device = self.model.device
+        mllm = self.model.parts.reasoner().mllm
+        vae: Any = self.model.parts.vae()
+        device = mllm.device
         away = mllm.model.visual
         training.eval()
         mllm.model.visual = self.tower.to(device)
@@ -111,7 +111,7 @@ class Validator:
             with torch.random.fork_rng([device] if device.type == "cuda" else []):
                 yield
         finally:
-            self.model.reasoner.cache.forget()  # its weights are about to change
+            self.model.parts.reasoner().cache.forget()  # its weights are about to change
             mllm.model.visual = away
             self.tower.cpu()
             vae.cpu()

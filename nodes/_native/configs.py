@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...got_models.checkpoint import UNET_CHANNELS
+from ...got_models.diffusion.guidance import LATENT_CHANNELS
 from ...got_models.errors import GoTError, short_repr
-from ...got_models.guidance import LATENT_CHANNELS
-from ...got_models.json_objects import read_json
+from ...got_models.files.json_objects import read_json
+from ...got_models.weights.checkpoint import UNET_CHANNELS
 
 # What ComfyUI's classes have built in. A key that a config lacks has this value in diffusers as well.
 UNET_NEEDS = {

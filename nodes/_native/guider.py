@@ -16,8 +16,8 @@ import comfy.supported_models
 import comfy.utils
 from torch import Tensor
 
+from ...got_models.diffusion.guidance import Guidance, GuidanceScales, active_branches, branch_inputs, combine
 from ...got_models.errors import GoTError
-from ...got_models.guidance import Guidance, GuidanceScales, active_branches, branch_inputs, combine
 from .._inputs import received
 from ..guidance import Conditioning, conditioning
 from .sdxl import GoTSDXL

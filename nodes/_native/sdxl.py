@@ -18,11 +18,11 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ...got_models.checkpoint import CheckpointSettings, check, read_index
+from ...got_models.diffusion.guidance import LATENT_CHANNELS, VAE_FACTOR
 from ...got_models.errors import GoTError
 from ...got_models.finite import check_finite, first_not_finite
-from ...got_models.guidance import LATENT_CHANNELS, VAE_FACTOR
-from ...got_models.loading import loading, part_config
+from ...got_models.weights.checkpoint import CheckpointSettings, check, read_index
+from ...got_models.weights.loading import loading, part_config
 from .._images import fit_preview_colors
 from .configs import SCHEDULE_NEEDS, VAE_NEEDS, level_widths, read_config, unet_config
 

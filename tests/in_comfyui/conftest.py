@@ -11,7 +11,7 @@ import pytest
 from got_pack.nodes._folders import BUNDLED_NAME
 
 from got_models.constants import BUNDLED_CHECKPOINT
-from got_models.model import GoTModel
+from got_models.pipeline import GoTModel
 from tiny_model.pretraining.export import export_checkpoint
 from tiny_model.pretraining.initialize import initialize_checkpoint
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from got_models.chain import MAX_REGIONS, Box, ReasoningChain
+from got_models.chain.chain import MAX_REGIONS, Box, ReasoningChain
 
 from .browser import Frontend
 

@@ -73,11 +73,13 @@ native_sdxl = importlib.import_module("pack.nodes._native.sdxl")
 encode = importlib.import_module("pack.nodes.guidance")
 managed = importlib.import_module("pack.nodes._model")
 adapter = importlib.import_module("pack.nodes._comfy")
-library = importlib.import_module("pack.got_models.model")
-guidance_of = importlib.import_module("pack.got_models.guidance")
-chains = importlib.import_module("pack.got_models.chain")
+library = importlib.import_module("pack.got_models.pipeline")
+guidance_of = importlib.import_module("pack.got_models.diffusion.guidance")
+chains = importlib.import_module("pack.got_models.chain.chain")
 errors = importlib.import_module("pack.got_models.errors")
-adapters = importlib.import_module("pack.got_models.adapter")
+adapters = importlib.import_module("pack.got_models.weights.adapter")
+adapter_files = importlib.import_module("pack.got_models.weights.adapter_files")
+adapting = importlib.import_module("pack.got_models.weights.adapting")
 training = importlib.import_module("pack.got_models.training.modules")
 
 STEPS = 8
@@ -196,7 +198,7 @@ def forward(got: Any, model: Any) -> dict[str, Any]:
     height, width = guidance.size
     generator = torch.Generator().manual_seed(SEED)
     noisy = torch.randn(guidance.reference.shape, generator=generator)
-    theirs = got.unet(
+    theirs = got.parts.unet()(
         torch.cat([noisy, guidance.reference, guidance.spatial], dim=1),
         321,
         encoder_hidden_states=guidance.semantic,
@@ -238,9 +240,9 @@ def parity(got: Any, model: Any, vae: Any) -> dict[str, Any]:
 
 
 def vae_parity(got: Any, vae: Any) -> dict[str, Any]:
-    encoding = importlib.import_module("pack.got_models.vae")
+    encoding = importlib.import_module("pack.got_models.diffusion.vae")
     image = pixels(source_picture().resize((SIZE[1], SIZE[0])))
-    theirs = encoding.encode_unscaled(got.vae, (image.permute(2, 0, 1)[None] * 2 - 1))
+    theirs = encoding.encode_unscaled(got.parts.vae(), (image.permute(2, 0, 1)[None] * 2 - 1))
     ours = comfy_nodes.VAEEncode().encode(vae, image[None])[0]["samples"]
     return {"difference": float((theirs - ours).abs().max()), "largest": float(theirs.abs().max())}
 
@@ -250,10 +252,9 @@ def counted_as_a_model() -> list[bool]:
     seen = getattr(comfy.model_patcher, "is_model_patcher_output", None)  # newer than 0.3.64
     if seen is None:
         return []
-    settings = library.GoTModel.from_pretrained(CHECKPOINT).settings
-    model = managed.ManagedModel(CHECKPOINT, settings, "cpu", torch.float32)
+    model = managed.ManagedModel.open(CHECKPOINT)
     before = seen(model)
-    _ = model.vae
+    _ = model.parts.vae()
     return [before, seen(model)]
 
 
@@ -359,7 +360,7 @@ def lora(got: Any, model: Any, vae: Any) -> dict[str, Any]:
     """An SDXL LoRA file through ComfyUI's own loader, against the same change made to the library's UNet."""
     plan = plan_for(got, "generate")
     plain_bytes, plain = weights(model), draw(model, plan)
-    changed_unet = copy.deepcopy(got.unet)
+    changed_unet = copy.deepcopy(got.parts.unet())
     weight = changed_unet.get_submodule(ATTENTION).weight
     generator = torch.Generator().manual_seed(SEED)
     up = torch.randn(weight.shape[0], 4, generator=generator)
@@ -401,17 +402,17 @@ def unet_half_of_an_adapter(got: Any, model: Any) -> dict[str, Any]:
     """The file that a training writes for ComfyUI's own loader, against the adapter in the library's UNet."""
     generator = torch.Generator().manual_seed(SEED)
     tensors = {}
-    for name in trained_layers(name for name, _ in got.unet.named_modules()):
-        out, *inputs = got.unet.get_submodule(name).weight.shape
+    for name in trained_layers(name for name, _ in got.parts.unet().named_modules()):
+        out, *inputs = got.parts.unet().get_submodule(name).weight.shape
         tensors[f"unet.{name}.lora_A"] = torch.randn(4, *inputs, generator=generator)
         tensors[f"unet.{name}.lora_B"] = torch.randn(out, 4, *[1 for _ in inputs[1:]], generator=generator)
     adapter = adapters.Adapter(tensors, 1.0, 0.125, {})
-    merged = copy.deepcopy(got.unet)
-    adapters.change_part("unet", merged, adapter, 1.0, [])
+    merged = copy.deepcopy(got.parts.unet())
+    adapting.change_part("unet", merged, adapter, 1.0, [])
     complaints = Complaints()
     logging.getLogger().addHandler(complaints)
     with tempfile.TemporaryDirectory() as folder:
-        adapters.save_unet_lora(Path(folder) / "unet_lora.safetensors", adapter)
+        adapter_files.save_unet_lora(Path(folder) / "unet_lora.safetensors", adapter)
         folder_paths.add_model_folder_path("loras", folder)
         (changed,) = comfy_nodes.LoraLoaderModelOnly().load_lora_model_only(
             model, "unet_lora.safetensors", 1.0
@@ -420,7 +421,7 @@ def unet_half_of_an_adapter(got: Any, model: Any) -> dict[str, Any]:
     logging.getLogger().removeHandler(complaints)
     native_weights = changed.model.diffusion_model.state_dict()
     names = comfy.utils.unet_to_diffusers(changed.model.model_config.unet_config)
-    plain, expected = got.unet.state_dict(), merged.state_dict()
+    plain, expected = got.parts.unet().state_dict(), merged.state_dict()
     differences = {
         name: float((native_weights[names[name]] - weight).abs().max()) for name, weight in expected.items()
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from got_models.chain import Box, ReasoningChain
+from got_models.chain.chain import Box, ReasoningChain
 
 Prompt = dict[str, dict[str, Any]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from got_models.chain import ReasoningChain
+from got_models.chain.chain import ReasoningChain
 
 from .conftest import Checkpoint
 from .prompts import CHAIN, MOVED, Prompt, changed, drawing, everything, node

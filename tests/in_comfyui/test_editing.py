@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from got_models.chain import ReasoningChain
+from got_models.chain.chain import ReasoningChain
 from tiny_model.world.scoring import expected_objects, score_picture
 
 from .conftest import Checkpoint

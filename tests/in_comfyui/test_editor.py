@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from got_models.chain import ReasoningChain
+from got_models.chain.chain import ReasoningChain
 
 from .conftest import NEWER, OLD, SERVED
 from .editor_page import (

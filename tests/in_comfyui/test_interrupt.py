@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from got_models.model import GoTModel
+from got_models.pipeline import GoTModel
 
 from .browser import Frontend
 from .conftest import SERVED, Checkpoint

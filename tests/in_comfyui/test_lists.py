@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from got_models.chain import ReasoningChain
+from got_models.chain.chain import ReasoningChain
 
 from .conftest import OLD, SERVED, Checkpoint
 from .prompts import CHAIN, MOVED, Prompt, changed, drawing, node

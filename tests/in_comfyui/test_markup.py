@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from got_models.chain import ReasoningChain
+from got_models.chain.chain import ReasoningChain
 
 from .browser import Frontend
 from .conftest import NEWER, OLD, SERVED, Checkpoint

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from got_models.model import GoTModel
+from got_models.pipeline import GoTModel
 
 from .conftest import Checkpoint
 from .prompts import CHAIN, Prompt, changed, drawing, loading, node
@@ -244,7 +244,8 @@ def test_a_training_starts_from_no_adapted_model(server: Server, checkpoint: Che
 def test_the_lora_loader_says_what_is_wrong(
     server: Server, checkpoint: Checkpoint, inputs: dict[str, Any], words: list[str]
 ) -> None:
-    from got_models.adapter import Adapter, save_adapter
+    from got_models.weights.adapter import Adapter
+    from got_models.weights.adapter_files import save_adapter
 
     loras = server.folder / "models" / "loras" / "got"
     loras.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ import yaml
 from got_pack.nodes._folders import BUNDLED_NAME
 from PIL import Image
 
-from got_models.chain import Box, ReasoningChain
+from got_models.chain.chain import Box, ReasoningChain
 from got_models.training.config import as_dictionary, differences, read_config
 from tiny_model.world.scoring import Expected, drawn_in_box, expected_objects
 

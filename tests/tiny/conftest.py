@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from got_models.model import GoTModel
+from got_models.pipeline import GoTModel
 from got_models.training.config import LoraTraining, make_config
 from tiny_model.pretraining.initialize import initialize_checkpoint
 from tiny_model.world.edits import sample_edit

@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from got_models.__main__ import main
-from got_models.chain import ReasoningChain
+from got_models.chain.chain import ReasoningChain
 from got_models.constants import BUNDLED_CHECKPOINT
 from got_models.edit_area import edited_area
 from tiny_model.__main__ import main as make_tiny_model
@@ -340,7 +340,7 @@ def test_an_edit_of_a_photo_keeps_its_size_and_every_byte_outside_the_boxes(
 @pytest.mark.parametrize("keep", [True, False])
 def test_edit_draws_what_the_nodes_draw(keep: bool, checkpoint: Path, tmp_path: Path) -> None:
     """The same bytes, also where the source has another size than the picture and boxes have soft edges."""
-    from got_pack.got_models.chain import ReasoningChain as PackChain
+    from got_pack.got_models.chain.chain import ReasoningChain as PackChain
     from got_pack.nodes._images import pictures_to_image
     from got_pack.nodes._model import ManagedModel
     from got_pack.nodes.guidance import GoTSSGMEncode
@@ -356,7 +356,7 @@ def test_edit_draws_what_the_nodes_draw(keep: bool, checkpoint: Path, tmp_path: 
     drawn = Image.open(tmp_path / "out/image.png")
     assert json.loads(drawn.info["got_settings"])["keep_outside_boxes"] is keep
 
-    got = ManagedModel.from_pretrained(checkpoint)
+    got = ManagedModel.open(checkpoint)
     chain = PackChain.parse(CHAIN, "edit", "make it red")
     plan, *_ = GoTSSGMEncode().encode(got, chain, 64, 64, reference=pictures_to_image([source]))
     _, image = GoTSampler().sample(got, plan, 3, 2, "euler", -1.0, -1.0, -1.0, keep)["result"]
@@ -369,7 +369,7 @@ def test_edit_draws_what_the_nodes_draw(keep: bool, checkpoint: Path, tmp_path: 
 def test_reason_prints_what_the_model_writes(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from got_models.model import GoTModel
+    from got_models.pipeline import GoTModel
 
     written: list[str] = []
     GoTModel.from_pretrained(checkpoint).reason(PROMPT, on_text=written.append)

@@ -15,13 +15,13 @@ from PIL import Image
 from torch import Tensor
 
 from got_models.__main__ import main
-from got_models.chain import ReasoningChain
+from got_models.chain.chain import ReasoningChain
 from got_models.conversation import Turn
 from got_models.errors import GoTError, Interrupted
-from got_models.model import GoTModel
-from got_models.prompts import conversation
-from got_models.reading import modality_ids
-from got_models.reasoner import picture_patches
+from got_models.mllm.kv_cache import modality_ids
+from got_models.mllm.prompts import conversation
+from got_models.mllm.reasoner import picture_patches
+from got_models.pipeline import GoTModel
 
 PROMPT = "make the blue square green and remove the star"
 SOURCE = Image.linear_gradient("L").resize((96, 64)).convert("RGB")
@@ -43,7 +43,7 @@ def scripted(model: GoTModel, pieces: Sequence[str]) -> Iterator[list[int]]:
     remaining = [
         token
         for piece in pieces
-        for token in model.reasoner.tokenizer(piece, add_special_tokens=False)["input_ids"]
+        for token in model.parts.reasoner().tokenizer(piece, add_special_tokens=False)["input_ids"]
     ]
 
     def dictate(module: Any, inputs: Any, logits: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ def scripted(model: GoTModel, pieces: Sequence[str]) -> Iterator[list[int]]:
         logits[..., remaining.pop(0)] = 1.0
         return logits
 
-    hook = model.reasoner.mllm.lm_head.register_forward_hook(dictate)
+    hook = model.parts.reasoner().mllm.lm_head.register_forward_hook(dictate)
     try:
         yield remaining
     finally:
@@ -69,7 +69,7 @@ class Transformers:
     """The whole conversation as one text and its pictures, read in one pass with nothing kept."""
 
     def __init__(self, model: GoTModel, task: str, source: Image.Image | None) -> None:
-        self.reasoner = model.reasoner
+        self.reasoner = model.parts.reasoner()
         self.pictures: list[tuple[Tensor, Tensor]] = []
         self.text = conversation(self.reasoner.tokenizer, task, PROMPT, 0 if source is None else 1)
         self.text = self.text.replace("<|image_pad|>", self.pads(source) if source is not None else "")
@@ -104,7 +104,9 @@ def test_every_chain_is_read_behind_all_that_was_said_and_drawn_before(
     fresh: GoTModel, source: Image.Image | None
 ) -> None:
     read: list[Tensor] = []
-    hook = fresh.ssgm.output_projector.register_forward_pre_hook(lambda _, given: read.append(given[0]))
+    hook = fresh.parts.ssgm().output_projector.register_forward_pre_hook(
+        lambda _, given: read.append(given[0])
+    )
     with scripted(fresh, SCRIPT) as remaining:
         first, second = turns(fresh, 5, source)
     hook.remove()
@@ -121,7 +123,7 @@ def test_every_chain_is_read_behind_all_that_was_said_and_drawn_before(
 
 def test_the_next_words_are_those_that_transformers_own_generate_writes(fresh: GoTModel) -> None:
     """After its own picture the MLLM writes freely, greedily."""
-    reasoner = fresh.reasoner
+    reasoner = fresh.parts.reasoner()
     talk = fresh.converse(PROMPT, SOURCE)
     pieces: list[str] = []
     with scripted(fresh, [FIRST + DRAW, LOOK]):
@@ -203,7 +205,8 @@ def test_every_token_and_step_asks_whether_to_stop(fresh: GoTModel) -> None:
     with scripted(fresh, SCRIPT):
         turns(fresh, 5, should_stop=lambda: bool(asked.append(1)))
     tokens = sum(
-        len(fresh.reasoner.tokenizer(piece, add_special_tokens=False)["input_ids"]) for piece in SCRIPT
+        len(fresh.parts.reasoner().tokenizer(piece, add_special_tokens=False)["input_ids"])
+        for piece in SCRIPT
     )
     total = len(asked)
     assert total >= tokens + 2 * 2

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 
-from got_models.dataset.digests import weights_digest
 from got_models.dataset.encoding import Encoder
 from got_models.dataset.rows import Dataset, read_dataset
+from got_models.diffusion.ssgm import MASK_RULES
 from got_models.errors import GoTError
-from got_models.model import GoTModel
-from got_models.reasoner import picture_patches
-from got_models.ssgm import MASK_RULES
+from got_models.mllm.reasoner import picture_patches
+from got_models.pipeline import GoTModel
+from got_models.weights.fingerprints import weights_digest
+from got_models.weights.parts import PartLoader, PartName, ResidentParts
 
 CHAIN = "A red cup (100,200),(500,900) and a blue plate (600,200),(900,700)."
 
@@ -35,12 +37,16 @@ def dataset(tmp_path: Path) -> Dataset:
     return read_dataset(folder)
 
 
-class OnlyHeaders(GoTModel):
-    """A model that must not load its VAE."""
+def without_vae(model: GoTModel, dtype: torch.dtype = torch.float32) -> GoTModel:
+    """The same checkpoint, whose VAE must not be loaded."""
+    load = PartLoader(model.path, model.settings, dtype)
 
-    @property
-    def vae(self):
-        raise RuntimeError("the VAE was asked for")
+    def refuse(name: PartName) -> Any:
+        if name == "vae":
+            raise RuntimeError("the VAE was asked for")
+        return load(name)
+
+    return GoTModel(model.path, model.settings, ResidentParts(refuse, "cpu", dtype))
 
 
 def test_reference_and_boxes_are_encoded_as_in_inference(model: GoTModel, dataset: Dataset) -> None:
@@ -63,11 +69,11 @@ def test_a_generation_refers_to_a_black_picture(model: GoTModel, dataset: Datase
 
 
 def test_vision_features_put_in_give_what_the_picture_gives(model: GoTModel, dataset: Dataset) -> None:
-    from got_models.prompts import conversation
-    from got_models.reasoner import hidden_states, hidden_states_of_features
+    from got_models.mllm.prompts import conversation
+    from got_models.mllm.reasoner import hidden_states, hidden_states_of_features
 
     encoded = Encoder(model, 128, dataset.folder / "cache").encode(dataset.rows[1])
-    reasoner = model.reasoner
+    reasoner = model.parts.reasoner()
     patches, grid = picture_patches(
         reasoner.image_processor, Image.open(dataset.rows[1].source.path), model.settings.vision_size
     )
@@ -96,7 +102,7 @@ def test_boxes_drawn_by_one_rule_are_never_those_kept_from_another(
 def test_what_is_in_the_cache_is_not_computed_again(model, dataset) -> None:
     cache = dataset.folder / "cache"
     first = [Encoder(model, 128, cache).encode(row) for row in dataset.rows]
-    encoder = Encoder(OnlyHeaders(model.path, model.settings, "cpu", torch.float32), 128, cache)
+    encoder = Encoder(without_vae(model), 128, cache)
     for row, before in zip(dataset.rows, first, strict=True):
         after = encoder.encode(row)
         assert after.size == before.size
@@ -107,8 +113,8 @@ def test_what_is_in_the_cache_is_not_computed_again(model, dataset) -> None:
 def test_another_size_box_or_number_format_is_computed(model, dataset) -> None:
     cache, row = dataset.folder / "cache", dataset.rows[0]
     Encoder(model, 128, cache).encode(row)
-    headers = OnlyHeaders(model.path, model.settings, "cpu", torch.float32)
-    bfloat16 = OnlyHeaders(model.path, model.settings, "cpu", torch.bfloat16)
+    headers = without_vae(model)
+    bfloat16 = without_vae(model, torch.bfloat16)
     moved = replace(row, chain=row.chain.move_box(0, row.chain.regions[1].box))
     for encoder, wanted in (
         (Encoder(headers, 64, cache), row),

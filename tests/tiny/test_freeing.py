@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from got_pack.got_models.adapter import Adapter
-from got_pack.got_models.chain import ReasoningChain
-from got_pack.nodes._model import AdaptedModel, ManagedModel
+from got_pack.got_models.chain.chain import ReasoningChain
+from got_pack.got_models.weights.adapter import Adapter
+from got_pack.nodes._model import ManagedModel
 
 CHAIN = ReasoningChain.parse("A red circle (250,250),(500,500).", "generate", "a red circle")
 
@@ -29,8 +29,13 @@ def use(model: ManagedModel) -> dict[str, weakref.ref[Any]]:
     """Let all parts work; references to the model, to its parts and to all their weights."""
     model.reason(CHAIN.prompt, max_new_tokens=2)
     model.sample(model.encode(CHAIN, size=(64, 64)), steps=1)
-    reasoner = model.reasoner
-    modules = {"mllm": reasoner.mllm, "ssgm": model.ssgm, "unet": model.unet, "vae": model.vae}
+    reasoner = model.parts.reasoner()
+    modules = {
+        "mllm": reasoner.mllm,
+        "ssgm": model.parts.ssgm(),
+        "unet": model.parts.unet(),
+        "vae": model.parts.vae(),
+    }
     owned = {"model": model, "reasoner": reasoner, "read": reasoner.cache, "words": reasoner.tokenizer}
     for part, module in modules.items():
         owned |= {f"{part}.{name}": layer for name, layer in module.named_modules()}
@@ -47,9 +52,9 @@ def alive(references: dict[str, weakref.ref[Any]]) -> list[str]:
 def test_a_model_goes_with_its_last_name_and_one_with_an_adapter_leaves_its_base(
     checkpoint: Path, savings: dict[str, Any]
 ) -> None:
-    base = ManagedModel.from_pretrained(checkpoint, **savings)
+    base = ManagedModel.open(checkpoint, **savings)
     adapter = Adapter({"unet.conv_out.bias": torch.ones(4), "unet.conv_in.bias": torch.ones(96)}, 1, 1, {})
-    model = AdaptedModel(base, adapter, 1.0, 1.0)
+    model = base.with_adapter(adapter, 1.0, 1.0)
     references = use(model)
     gone = {"model": references.pop("model")}
     del model

@@ -19,12 +19,12 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from got_models.chain import ReasoningChain
-from got_models.checkpoint import read_settings, write_settings
+from got_models.chain.chain import ReasoningChain
 from got_models.importing.convert import import_checkpoint
 from got_models.importing.folders import find_folders
 from got_models.importing.plan import VISION_SIZE
-from got_models.model import GoTModel
+from got_models.pipeline import GoTModel
+from got_models.weights.checkpoint import read_settings, write_settings
 
 from ..published import RELEASED_LORA, in_one_buffer, older, prefixed, write_stock_models
 
@@ -67,7 +67,7 @@ def words_and_picture(folder: Path, task: str) -> tuple[str, bytes]:
     """The first words that the checkpoint writes, and a small picture of a fixed chain."""
     model = GoTModel.from_pretrained(folder)
     source = Image.linear_gradient("L").convert("RGB") if task == "edit" else None
-    words = model.reasoner.write(task, PROMPT, source, max_new_tokens=8, temperature=0)
+    words = model.parts.reasoner().write(task, PROMPT, source, max_new_tokens=8, temperature=0)
     chain = ReasoningChain.parse(TEXT, task, PROMPT)
     guidance = model.encode(chain, source, size=(64, 64))
     scales = dataclasses.replace(model.default_scales(task), semantic=3.0, spatial=2.0, reference=1.5)
@@ -112,7 +112,7 @@ def test_the_node_makes_a_checkpoint_that_the_loaders_list_and_open(models: Path
     assert run_node() == "mine"
     assert checkpoint_names() == [BUNDLED_NAME, "downloads (needs import)", "mine"]
     (model,) = GoTModelLoader().load("mine", "float32")
-    assert model.unet.config.in_channels == 12
+    assert model.parts.unet().config.in_channels == 12
 
 
 def test_run_again_the_node_is_done_at_once_even_without_the_source(models: Path) -> None:

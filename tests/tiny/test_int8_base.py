@@ -10,17 +10,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from got_models.adapter import apply_adapter, load_adapter
 from got_models.dataset.encoding import Encoder
 from got_models.dataset.row_batches import RowBatches
 from got_models.dataset.rows import read_dataset
 from got_models.errors import GoTError
-from got_models.int8 import rounded_to_int8
-from got_models.model import GoTModel
+from got_models.pipeline import GoTModel
 from got_models.training.config import LoraTraining
 from got_models.training.frozen_weights import keep_in_int8
 from got_models.training.modules import LoraModules
 from got_models.training.trainer import train_lora
+from got_models.weights.adapter_files import load_adapter
+from got_models.weights.int8 import rounded_to_int8
 
 from .lora_runs import assert_same_tensors, logged, tensors
 
@@ -115,7 +115,7 @@ def test_a_step_leaves_the_kept_bytes_as_they_are(config: LoraTraining) -> None:
     model = GoTModel.from_pretrained(config.checkpoint)
     expected = [
         rounded_to_int8(layer.weight.detach())[0]
-        for part in (model.reasoner.mllm.model.language_model, model.unet)
+        for part in (model.parts.reasoner().mllm.model.language_model, model.parts.unet())
         for layer in part.modules()
         if isinstance(layer, (nn.Linear, nn.Conv2d))
     ]
@@ -137,7 +137,7 @@ def test_a_stopped_run_ends_with_the_same_bits(config: LoraTraining) -> None:
     assert_same_tensors(tensors(config), tensors(whole))
     assert logged(config) == logged(whole)
     adapter = load_adapter(Path(config.out) / "adapter.safetensors")
-    apply_adapter(GoTModel.from_pretrained(config.checkpoint), adapter)  # fits weights that are not rounded
+    GoTModel.from_pretrained(config.checkpoint).apply_adapter(adapter)  # fits weights that are not rounded
 
 
 def test_a_run_that_began_with_fp8_is_refused_unless_it_is_finished(config: LoraTraining) -> None:

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from got_models.__main__ import main
-from got_models.chain import Box, ReasoningChain, Region
+from got_models.chain.chain import Box, ReasoningChain, Region
 from got_models.errors import GoTError
-from got_models.model import GoTModel
+from got_models.pipeline import GoTModel
 from tiny_model.world.edits import sample_edit
 from tiny_model.world.language import sample_generation
 from tiny_model.world.scoring import score_plan

@@ -17,16 +17,18 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from got_models.adapter import TOKENS, Adapter, apply_adapter, check_adapter, load_adapter, save_adapter
 from got_models.dataset.encoding import Encoder
 from got_models.dataset.row_batches import RowBatches, batches_of_pass
 from got_models.dataset.rows import read_dataset
 from got_models.errors import GoTError
-from got_models.model import GoTModel
+from got_models.pipeline import GoTModel
 from got_models.training.config import LoraTraining, as_dictionary
 from got_models.training.modules import LoraModules
 from got_models.training.run_files import ADAPTER_FILE, TRAINED_FILE, UNET_LORA_FILE
 from got_models.training.trainer import train_lora
+from got_models.weights.adapter import TOKENS, Adapter
+from got_models.weights.adapter_files import load_adapter, save_adapter
+from got_models.weights.adapting import check_adapter
 
 from .conftest import STEPS
 from .lora_runs import assert_same_tensors, full_disk, logged, observing, saved, tensors
@@ -192,7 +194,7 @@ def test_what_a_killed_write_of_an_adapter_leaves_is_cleared_by_the_next(tmp_pat
     adapter = Adapter({"unet.conv_in.bias": torch.ones(3)}, 1.0, 1.0, {})
     child = os.fork()
     if child == 0:
-        monkeypatch.setattr("got_models.adapter.save_file", killed)
+        monkeypatch.setattr("got_models.weights.adapter_files.save_file", killed)
         try:
             save_adapter(tmp_path / ADAPTER_FILE, adapter)
         finally:
@@ -320,14 +322,14 @@ def test_a_model_with_the_adapter_is_the_model_that_was_trained(config, way, tmp
 
     adapter = load_adapter(tmp_path / ADAPTER_FILE)
     unchanged = GoTModel.from_pretrained(config.checkpoint)
-    apply_adapter(unchanged, adapter, 0.0, 0.0)
+    unchanged.apply_adapter(adapter, 0.0, 0.0)
     assert torch.equal(unchanged.encode(row.chain, size=(64, 64)).semantic, plain.semantic)
 
-    apply_adapter(fresh, adapter)
+    fresh.apply_adapter(adapter)
     guidance = fresh.encode(row.chain, size=(64, 64))
     assert not torch.allclose(guidance.semantic, plain.semantic, atol=1e-3)
     batch = batches.collate([row])
-    from got_models.reasoner import hidden_states_of_features, select_image_tokens
+    from got_models.mllm.reasoner import hidden_states_of_features, select_image_tokens
 
     with torch.no_grad():
         language = modules.mllm.get_base_model()
@@ -335,17 +337,19 @@ def test_a_model_with_the_adapter_is_the_model_that_was_trained(config, way, tmp
         selected = select_image_tokens(hidden, batch.input_ids, modules.image_tokens)
         semantic, _, pooled = modules.ssgm.semantic(selected)
         logits = language.lm_head(hidden)
-        merged = fresh.reasoner.mllm(batch.input_ids).logits
+        merged = fresh.parts.reasoner().mllm(batch.input_ids).logits
     torch.testing.assert_close(guidance.semantic, semantic, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(merged, logits, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(
-        predicted(fresh.unet, semantic, pooled),
+        predicted(fresh.parts.unet(), semantic, pooled),
         predicted(modules.unet, semantic, pooled),
         rtol=1e-3,
         atol=1e-3,
     )
     assert not torch.allclose(
-        predicted(fresh.unet, semantic, pooled), predicted(unchanged.unet, semantic, pooled), atol=1e-3
+        predicted(fresh.parts.unet(), semantic, pooled),
+        predicted(unchanged.parts.unet(), semantic, pooled),
+        atol=1e-3,
     )
 
 
@@ -388,18 +392,18 @@ def test_adam_in_8_bits_resumes_with_the_same_bits(config) -> None:
 
 def test_an_adapter_for_another_checkpoint_or_none_at_all_is_refused(checkpoint, tmp_path) -> None:
     model = GoTModel.from_pretrained(checkpoint)
-    before = model.unet.conv_in.weight.clone()
-    good = {"unet.conv_in.bias": torch.ones_like(model.unet.conv_in.bias)}
+    before = model.parts.unet().conv_in.weight.clone()
+    good = {"unet.conv_in.bias": torch.ones_like(model.parts.unet().conv_in.bias)}
     for wrong, message in (
         ({"unet.nothing.weight": torch.ones(3)}, "no such weight"),
         ({"unet.conv_out.bias": torch.ones(3)}, r"conv_out.bias of shape \[3\]"),
         ({"other.weight": torch.ones(3)}, "no such weight"),
     ):
         with pytest.raises(GoTError, match=message):
-            apply_adapter(model, Adapter(good | wrong, 1.0, 1.0, {}))
+            model.apply_adapter(Adapter(good | wrong, 1.0, 1.0, {}))
         with pytest.raises(GoTError, match=message):
-            check_adapter(GoTModel.from_pretrained(checkpoint), Adapter(good | wrong, 1.0, 1.0, {}))
-    assert torch.equal(model.unet.conv_in.weight, before)
+            check_adapter(checkpoint, model.settings.sizes, Adapter(good | wrong, 1.0, 1.0, {}))
+    assert torch.equal(model.parts.unet().conv_in.weight, before)
     file = tmp_path / ADAPTER_FILE
     with pytest.raises(GoTError, match="missing, truncated"):
         load_adapter(file)

@@ -18,16 +18,16 @@ import yaml
 from PIL import Image
 
 from got_models.__main__ import main
-from got_models.adapter import apply_adapter, load_adapter, save_adapter
 from got_models.dataset.encoding import Encoder
 from got_models.dataset.rows import read_dataset
 from got_models.errors import GoTError
-from got_models.model import GoTModel
+from got_models.pipeline import GoTModel
 from got_models.training.config import LoraTraining, as_dictionary
 from got_models.training.layout_iou import layout_iou
 from got_models.training.run_files import ADAPTER_FILE, BEST_FILE, strip_file
 from got_models.training.trainer import train_lora
 from got_models.training.validation import Validation, make_strip
+from got_models.weights.adapter_files import load_adapter, save_adapter
 
 from .conftest import STEPS
 from .lora_runs import assert_same_tensors, full_disk, logged, observing, saved, tensors
@@ -119,7 +119,7 @@ def test_it_shows_what_a_model_with_the_adapter_plans_and_draws(validated, whole
     untrained_iou, untrained = planned_and_drawn(model)
     assert run["seen"][0].layout_iou == pytest.approx(untrained_iou)
     assert difference(run["seen"][0].strip, untrained) < 0.1
-    apply_adapter(model, load_adapter(run["out"] / ADAPTER_FILE))
+    model.apply_adapter(load_adapter(run["out"] / ADAPTER_FILE))
     iou, strip = planned_and_drawn(model)
     assert run["seen"][-1].layout_iou == pytest.approx(iou)
     assert difference(run["seen"][-1].strip, strip) < 0.1

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from got_pack.got_models import quantization
-from got_pack.got_models.chain import ReasoningChain
+from got_pack.got_models.chain.chain import ReasoningChain
 from got_pack.got_models.errors import GoTError
+from got_pack.got_models.weights import quantization
 from got_pack.nodes import _comfy
 from got_pack.nodes._model import ManagedModel
 from got_pack.nodes.loaders import GoTModelLoader
@@ -30,9 +30,9 @@ def models(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(("choice", "dtype"), [("full", torch.float32), ("fp8", torch.float8_e4m3fn)])
 def test_the_unets_weights_are_kept_as_the_loader_says(models: Path, choice: str, dtype: torch.dtype) -> None:
     (model,) = GoTModelLoader().load("small", "float32", unet_weights=choice)
-    assert model.unet.conv_in.weight.dtype == dtype
-    assert model.unet.dtype == torch.float32
-    assert model.vae.encoder.conv_in.weight.dtype == torch.float32
+    assert model.parts.unet().conv_in.weight.dtype == dtype
+    assert model.parts.unet().dtype == torch.float32
+    assert model.parts.vae().encoder.conv_in.weight.dtype == torch.float32
 
 
 def test_a_language_model_without_its_library_is_refused_before_anything_loads(
@@ -47,11 +47,11 @@ def test_a_language_model_without_its_library_is_refused_before_anything_loads(
 def test_branches_are_evaluated_together_as_memory_allows(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch, room: float, rows: list[int]
 ) -> None:
-    model = ManagedModel.from_pretrained(checkpoint)
+    model = ManagedModel.open(checkpoint)
     guidance = model.encode(CHAIN, size=SIZE)
     all_together = model.sample_latents(guidance, seed=1, steps=2)
     seen: list[int] = []
-    model.unet.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[0]))
+    model.parts.unet().register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[0]))
     one_branch = 132 * SIZE[0] * SIZE[1] * 4  # bytes, by ComfyUI's rule for SDXL
     monkeypatch.setattr(_comfy, "free_memory", lambda device: room * one_branch)
     latents = model.sample_latents(guidance, seed=1, steps=2)
@@ -72,16 +72,15 @@ def test_room_is_made_for_the_type_that_a_part_computes_in(
         asked.append(working_memory)
 
     monkeypatch.setattr(_comfy, "bring", bring)
-    model = ManagedModel.from_pretrained(checkpoint, dtype=dtype)
-    model.make_room_for(SIZE)
-    overflows = model.vae.config.get("force_upcast", True)
-    assert model.unet.dtype == dtype
+    model = ManagedModel.open(checkpoint, dtype=dtype)
+    overflows = model.parts.vae(SIZE).config.get("force_upcast", True)
+    assert model.parts.unet(SIZE).dtype == dtype
     pixels = SIZE[0] * SIZE[1]
     assert asked == [2178 * pixels * (vae if overflows else dtype.itemsize), 4 * 132 * pixels * unet]
 
 
 def test_a_weight_that_two_layers_share_counts_once(checkpoint: Path) -> None:
-    mllm = ManagedModel.from_pretrained(checkpoint).reasoner.mllm
+    mllm = ManagedModel.open(checkpoint).parts.reasoner().mllm
     assert mllm.lm_head.weight is mllm.get_input_embeddings().weight
     twice = sum(tensor.nbytes for tensor in mllm.state_dict().values())
     once = twice - mllm.lm_head.weight.nbytes

@@ -15,8 +15,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from got_models.__main__ import main
-from got_models.adapter import TOKENS, Adapter, apply_adapter, load_adapter, save_adapter
-from got_models.model import GoTModel
+from got_models.pipeline import GoTModel
+from got_models.weights.adapter import TOKENS, Adapter
+from got_models.weights.adapter_files import load_adapter, save_adapter
 
 from .lora_runs import full_disk
 
@@ -38,7 +39,7 @@ def adapter(model: GoTModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     def noise(*shape: int) -> torch.Tensor:
         return 0.05 * torch.randn(shape, generator=generator)
 
-    modules = {"mllm": model.reasoner.mllm, "unet": model.unet}
+    modules = {"mllm": model.parts.reasoner().mllm, "unet": model.parts.unet()}
     tensors = {
         TOKENS: noise(66, model.settings.sizes.hidden),
         "projectors.output_projector.projector.bias": noise(model.settings.sizes.cross_attention),
@@ -66,7 +67,7 @@ def whole_numbers(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def drawn(folder: Path, adapter: Path | None = None, *strengths: float) -> np.ndarray:
     model = GoTModel.from_pretrained(folder)
     if adapter:
-        apply_adapter(model, load_adapter(adapter), *strengths)
+        model.apply_adapter(load_adapter(adapter), *strengths)
     return np.asarray(model.sample(model.encode(model.reason(PROMPT), size=(64, 64)), steps=3), float)
 
 

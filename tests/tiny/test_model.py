@@ -7,12 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-from got_models.chain import ReasoningChain
+from got_models.chain.chain import ReasoningChain
+from got_models.diffusion.guidance import GuidanceScales
+from got_models.edit_area import resize_result
 from got_models.errors import GoTError, Interrupted
-from got_models.guidance import GuidanceScales
-from got_models.model import GoTModel, resize_result
-from got_models.prompts import TokenIds
-from got_models.reasoner import read_hidden
+from got_models.mllm.prompts import TokenIds
+from got_models.mllm.reasoner import read_hidden
+from got_models.pipeline import GoTModel
 
 PROMPT = "a red circle to the left of a blue square"
 CHAIN = ReasoningChain.parse(
@@ -27,7 +28,7 @@ SOURCE = Image.new("RGB", (90, 60), "white")
 def test_streamed_pieces_join_to_the_text(model: GoTModel, source: Image.Image | None) -> None:
     pieces: list[str] = []
     task = "generate" if source is None else "edit"
-    text = model.reasoner.write(
+    text = model.parts.reasoner().write(
         task, PROMPT, source, max_new_tokens=24, temperature=1.5, seed=1, on_text=pieces.append
     )
     assert len(pieces) > 3
@@ -36,7 +37,7 @@ def test_streamed_pieces_join_to_the_text(model: GoTModel, source: Image.Image |
 
 def test_cached_writing_agrees_with_reading_everything_again_at_each_token(model: GoTModel) -> None:
     """Greedy decoding from full passes without a cache, written out, gives the same text."""
-    reasoner = model.reasoner
+    reasoner = model.parts.reasoner()
     text = reasoner.write("edit", PROMPT, SOURCE, max_new_tokens=10, temperature=0)
     inputs = reasoner._inputs("edit", PROMPT, SOURCE)
     start = inputs["input_ids"].shape[1]
@@ -58,7 +59,7 @@ def test_cached_writing_agrees_with_reading_everything_again_at_each_token(model
 
 def test_sampled_text_follows_its_seed_and_leaves_the_global_one_alone(model: GoTModel) -> None:
     def write(seed: int) -> str:
-        return model.reasoner.write(
+        return model.parts.reasoner().write(
             "generate", PROMPT, max_new_tokens=24, temperature=2.0, top_p=0.99, seed=seed
         )
 
@@ -91,7 +92,7 @@ def test_unusable_decoding_settings_are_refused(model: GoTModel, settings: dict[
 
 def test_a_batch_reads_what_each_sequence_reads_alone(model: GoTModel) -> None:
     """Training reads padded batches of both tasks; the hidden states are those of single sequences."""
-    reasoner = model.reasoner
+    reasoner = model.parts.reasoner()
     ids = TokenIds.of(reasoner.tokenizer)
     tail = [ids.image_start, *ids.image_tokens]
     single = [reasoner._inputs("generate", PROMPT, None, tail), reasoner._inputs("edit", "x", SOURCE, tail)]
@@ -161,9 +162,9 @@ def test_decoding_undoes_the_scaling(model: GoTModel) -> None:
     """A picture encoded, scaled and decoded is what the VAE alone makes of it."""
     pixels = torch.zeros(1, 3, 64, 64)
     with torch.no_grad():
-        latents = model.vae.encode(pixels).latent_dist.mode()
-        expected = model.vae.decode(latents).sample[0]
-    picture = model.decode(latents * model.vae.config.scaling_factor)
+        latents = model.parts.vae().encode(pixels).latent_dist.mode()
+        expected = model.parts.vae().decode(latents).sample[0]
+    picture = model.decode(latents * model.parts.vae().config.scaling_factor)
     levels = torch.tensor(np.array(picture), dtype=torch.float32).permute(2, 0, 1)
     assert ((expected.clamp(-1, 1) + 1) * 127.5 - levels).abs().max() < 0.51
 

@@ -8,37 +8,30 @@ from pathlib import Path
 import pytest
 import torch
 
-from got_models.adapter import (
-    TOKENS,
-    WORD_IDS,
-    WORDS,
-    Adapter,
-    apply_adapter,
-    load_adapter,
-    special_token_ids,
-)
 from got_models.errors import GoTError
-from got_models.model import GoTModel
+from got_models.pipeline import GoTModel
 from got_models.training.config import LoraTraining
 from got_models.training.modules import LoraModules, new_word_tokens
 from got_models.training.optimizer import make_optimizer
 from got_models.training.trainer import train_lora
+from got_models.weights.adapter import TOKENS, WORD_IDS, WORDS, Adapter, special_token_ids
+from got_models.weights.adapter_files import load_adapter
 
 
 def embeddings(model: GoTModel) -> torch.Tensor:
-    return model.reasoner.mllm.get_input_embeddings().weight.detach().clone()
+    return model.parts.reasoner().mllm.get_input_embeddings().weight.detach().clone()
 
 
 def test_the_tokens_of_new_words_and_no_others_learn_and_the_adapter_has_them(config: LoraTraining) -> None:
     settings = replace(config, mllm=replace(config.mllm, new_words={"brown": "", "cross": ""}), ema_decay=0.0)
     model = GoTModel.from_pretrained(config.checkpoint)
-    before, tokenizer = embeddings(model), model.reasoner.tokenizer
+    before, tokenizer = embeddings(model), model.parts.reasoner().tokenizer
     words = list(new_word_tokens(tokenizer, settings.mllm.new_words))
     assert tokenizer.convert_ids_to_tokens(words) == [" brown", " cross"]
     assert train_lora(settings, stop_after_steps=2) is None
     adapter = load_adapter(Path(settings.out) / "adapter.safetensors")
     assert adapter.tensors[WORD_IDS].tolist() == words
-    apply_adapter(model, adapter)
+    model.apply_adapter(adapter)
     moved = (embeddings(model) != before).any(dim=1).nonzero().flatten().tolist()
     assert set(moved) == {*words, *special_token_ids(tokenizer)}
     change = embeddings(model)[words] - before[words]
@@ -77,11 +70,11 @@ def test_new_words_are_not_drawn_towards_nothing_by_weight_decay(config: LoraTra
 
 def test_a_new_word_starts_at_the_mean_of_the_words_that_it_is_like(config: LoraTraining) -> None:
     model = GoTModel.from_pretrained(config.checkpoint)
-    before, tokenizer = embeddings(model), model.reasoner.tokenizer
+    before, tokenizer = embeddings(model), model.parts.reasoner().tokenizer
     new_words = {"brown": "red blue", "cross": ""}
     still = replace(config.mllm, new_words=new_words, learning_rate=0.0, new_words_learning_rate=0.0)
     train_lora(replace(config, mllm=still), stop_after_steps=1)
-    apply_adapter(model, load_adapter(Path(config.out) / "adapter.safetensors"))
+    model.apply_adapter(load_adapter(Path(config.out) / "adapter.safetensors"))
     brown, cross, red, blue = tokenizer.convert_tokens_to_ids([" brown", " cross", "Ġred", "Ġblue"])
     assert torch.allclose(embeddings(model)[brown], (before[red] + before[blue]) / 2, atol=1e-6)
     rest = [token for token in range(len(before)) if token != brown]
@@ -90,7 +83,7 @@ def test_a_new_word_starts_at_the_mean_of_the_words_that_it_is_like(config: Lora
 
 
 def test_pieces_of_a_new_word_are_taken_once(checkpoint: Path) -> None:
-    tokenizer = GoTModel.from_pretrained(checkpoint).reasoner.tokenizer
+    tokenizer = GoTModel.from_pretrained(checkpoint).parts.reasoner().tokenizer
     pieces = tokenizer.convert_ids_to_tokens(list(new_word_tokens(tokenizer, {"ross": "", "brow": ""})))
     assert sorted(pieces) == sorted(set(tokenizer.tokenize(" ross brow")))
     assert new_word_tokens(tokenizer, {}) == {}
@@ -119,5 +112,5 @@ def test_word_embeddings_that_fit_no_token_are_refused(checkpoint: Path, ids: li
     if ids is not None:
         tensors[WORD_IDS] = torch.tensor(ids)
     with pytest.raises(GoTError, match=r"does not fit this checkpoint|2 ids of tokens|holds only one of"):
-        apply_adapter(model, Adapter(tensors, 1.0, 1.0, {}))
+        model.apply_adapter(Adapter(tensors, 1.0, 1.0, {}))
     assert torch.equal(embeddings(model), before)

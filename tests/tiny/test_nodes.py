@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from got_pack.got_models.chain import ReasoningChain
+from got_pack.got_models.chain.chain import ReasoningChain
+from got_pack.got_models.diffusion.guidance import GuidanceScales
 from got_pack.got_models.edit_area import edited_area
 from got_pack.got_models.errors import GoTError
-from got_pack.got_models.guidance import GuidanceScales
 from got_pack.nodes._images import pictures_to_image
 from got_pack.nodes._model import ManagedModel
 from got_pack.nodes._png import prepare
@@ -65,10 +65,10 @@ def sample(got: ManagedModel, plan: EncodedPlan, **changes: Any) -> tuple[torch.
 
 
 def test_parts_load_when_they_are_first_used(got: ManagedModel) -> None:
-    fresh = ManagedModel.from_pretrained(got.path)
-    assert "unet" not in vars(fresh)
-    assert fresh.unet is fresh.unet
-    assert "reasoner" not in vars(fresh)
+    fresh = ManagedModel.open(got.path)
+    assert fresh.parts.shared.parts == {}
+    assert fresh.parts.unet() is fresh.parts.unet()
+    assert list(fresh.parts.shared.parts) == ["unet"]
 
 
 # Reason
@@ -219,7 +219,7 @@ def test_the_picture_is_the_librarys_and_the_latent_is_unscaled(got: ManagedMode
     plan, *_ = encode(got)
     samples, image = sample(got, plan)
     latents = got.sample_latents(plan.guidance, seed=3, steps=2, scheduler="euler")
-    assert torch.equal(samples, latents / got.vae.config["scaling_factor"])
+    assert torch.equal(samples, latents / got.parts.vae().config["scaling_factor"])
     assert torch.equal(image, pictures_to_image([got.decode(latents)]))
 
 
@@ -236,9 +236,9 @@ def test_pictures_of_a_batch_can_be_drawn_again_alone(got: ManagedModel) -> None
 def test_the_vae_comes_to_its_device_only_after_all_sampling(got: ManagedModel) -> None:
     """So that UNet and VAE need not share the card."""
     plan, *_ = encode(got)
-    fresh = ManagedModel.from_pretrained(got.path)
+    fresh = ManagedModel.open(got.path)
     sample(fresh, plan, steps=1)
-    assert list(fresh._parts) == ["unet", "vae"]
+    assert list(fresh.parts.shared.parts) == ["unet", "vae"]
 
 
 def test_the_largest_seed_is_followed_by_zero(got: ManagedModel) -> None:

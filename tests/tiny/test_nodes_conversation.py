@@ -20,7 +20,7 @@ IMAGE = pictures_to_image([SOURCE])
 
 @pytest.fixture(scope="module")
 def got(checkpoint: Path) -> ManagedModel:
-    return ManagedModel.from_pretrained(checkpoint)
+    return ManagedModel.open(checkpoint)
 
 
 def converse(got: ManagedModel, image: torch.Tensor | None = IMAGE, **changes: Any) -> Any:

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 import torch
-from got_pack.got_models.adapter import Adapter, apply_adapter, save_adapter
-from got_pack.got_models.chain import ReasoningChain
-from got_pack.got_models.changing import Change
+from got_pack.got_models.chain.chain import ReasoningChain
 from got_pack.got_models.errors import GoTError
-from got_pack.got_models.model import GoTModel
-from got_pack.nodes._model import AdaptedModel, ManagedModel, ManagedPart
+from got_pack.got_models.pipeline import GoTModel
+from got_pack.got_models.weights.adapter import Adapter
+from got_pack.got_models.weights.adapter_files import save_adapter
+from got_pack.got_models.weights.parts import PartLoader, PartName
+from got_pack.got_models.weights.patching import Change
+from got_pack.nodes._model import ManagedModel, ManagedPart
 from got_pack.nodes.training import FROM_TRAINING, GoTLoraLoader
 
 CHAIN = ReasoningChain.parse("A red circle (250,250),(500,500).", "generate", "a red circle")
@@ -25,15 +27,14 @@ LAYER = "model.language_model.layers.0.self_attn.q_proj"
 
 @pytest.fixture
 def base(checkpoint: Path) -> ManagedModel:
-    model = GoTModel.from_pretrained(checkpoint)
-    return ManagedModel(checkpoint, model.settings, "cpu", torch.float32)
+    return ManagedModel.open(checkpoint)
 
 
 @pytest.fixture(scope="module")
 def adapter(checkpoint: Path) -> Adapter:
     """Noise on one layer of each part and on the tokens."""
     model = GoTModel.from_pretrained(checkpoint)
-    out, width = model.reasoner.mllm.get_parameter(f"{LAYER}.weight").shape
+    out, width = model.parts.reasoner().mllm.get_parameter(f"{LAYER}.weight").shape
     projector = "output_projector.projector.weight"
     random = torch.Generator().manual_seed(0)
 
@@ -45,8 +46,8 @@ def adapter(checkpoint: Path) -> Adapter:
             f"mllm.{LAYER}.lora_A": noise(4, width),
             f"mllm.{LAYER}.lora_B": noise(out, 4),
             "mllm.special_tokens": noise(66, width),
-            f"projectors.{projector}": noise(*model.ssgm.get_parameter(projector).shape),
-            "unet.conv_out.weight": noise(*model.unet.conv_out.weight.shape),
+            f"projectors.{projector}": noise(*model.parts.ssgm().get_parameter(projector).shape),
+            "unet.conv_out.weight": noise(*model.parts.unet().conv_out.weight.shape),
         },
         mllm_scale=2.0,
         unet_scale=1.0,
@@ -64,42 +65,37 @@ def test_it_draws_as_a_model_that_was_changed_in_place_and_its_base_as_before(
 ) -> None:
     plain = latents(base)
     changed = GoTModel.from_pretrained(checkpoint)
-    apply_adapter(changed, adapter, *strengths)
+    changed.apply_adapter(adapter, *strengths)
     expected = latents(changed)
     assert not torch.allclose(expected, plain, atol=1e-2)
-    torch.testing.assert_close(latents(AdaptedModel(base, adapter, *strengths)), expected)
+    torch.testing.assert_close(latents(base.with_adapter(adapter, *strengths)), expected)
     assert torch.equal(latents(base), plain)
 
 
 def test_one_adapter_over_another_is_both(base: ManagedModel, adapter: Adapter) -> None:
-    half = AdaptedModel(base, adapter, 0.5, 0.5)
-    whole = latents(AdaptedModel(base, adapter, 1.0, 1.0))
-    torch.testing.assert_close(latents(AdaptedModel(half, adapter, 0.5, 0.5)), whole, rtol=1e-3, atol=1e-3)
+    half = base.with_adapter(adapter, 0.5, 0.5)
+    whole = latents(base.with_adapter(adapter, 1.0, 1.0))
+    torch.testing.assert_close(latents(half.with_adapter(adapter, 0.5, 0.5)), whole, rtol=1e-3, atol=1e-3)
 
 
 def test_all_strengths_share_parts_that_are_read_once(
     base: ManagedModel, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    load, projectors = ManagedModel._load, ManagedModel._load_projectors
+    load = PartLoader.__call__
 
-    def counted_load(model: ManagedModel, part_class: Any, name: str, dtype: torch.dtype) -> Any:
+    def counted(loader: PartLoader, name: PartName) -> Any:
         read.append(name)
-        return load(model, part_class, name, dtype)
+        return load(loader, name)
 
-    def counted_projectors(model: ManagedModel) -> Any:
-        read.append("projectors")
-        return projectors(model)
-
-    monkeypatch.setattr(ManagedModel, "_load", counted_load)
-    monkeypatch.setattr(ManagedModel, "_load_projectors", counted_projectors)
-    models = [AdaptedModel(base, adapter, strength, strength) for strength in (0.3, 0.6, 1.0)]
+    monkeypatch.setattr(PartLoader, "__call__", counted)
+    models = [base.with_adapter(adapter, strength, strength) for strength in (0.3, 0.6, 1.0)]
     drawn = [latents(model) for model in [*models, base]]
-    assert sorted(read) == ["mllm", "projectors", "unet", "vae"]
+    assert sorted(read) == ["reasoner", "ssgm", "unet", "vae"]
     assert not any(torch.allclose(one, other) for one, other in combinations(drawn, 2))
     for model in models:
-        assert (model.reasoner, model.ssgm, model.unet, model.vae) == (
-            *(base.reasoner, base.ssgm, base.unet, base.vae),
+        assert (model.parts.reasoner(), model.parts.ssgm(), model.parts.unet(), model.parts.vae()) == (
+            *(base.parts.reasoner(), base.parts.ssgm(), base.parts.unet(), base.parts.vae()),
         )
 
 
@@ -113,12 +109,12 @@ def test_another_strength_takes_no_more_memory(base: ManagedModel, adapter: Adap
                     held[thing.data_ptr()] = thing.nbytes
         return sum(held.values())
 
-    models = [AdaptedModel(base, adapter, strength, strength) for strength in (0.3, 0.6, 1.0)]
+    models = [base.with_adapter(adapter, strength, strength) for strength in (0.3, 0.6, 1.0)]
     latents(models[0])
     first = tensors()
     for model in models[1:]:
         latents(model)
-    unet = sum(weight.nbytes for weight in base.unet.parameters())
+    unet = sum(weight.nbytes for weight in base.parts.unet().parameters())
     assert tensors() - first < unet / 10  # of what else this process holds, a little may come and go
 
 
@@ -128,9 +124,9 @@ def test_another_strength_takes_no_more_memory(base: ManagedModel, adapter: Adap
 def test_a_base_gives_the_same_bytes_before_and_after_any_adapters(
     checkpoint: Path, adapter: Adapter, dtype: torch.dtype, savings: dict[str, Any]
 ) -> None:
-    base = ManagedModel.from_pretrained(checkpoint, dtype=dtype, **savings)
-    half = AdaptedModel(base, adapter, 0.5, 0.5)
-    models = [base, half, AdaptedModel(half, adapter, 1.0, -1.0), AdaptedModel(base, adapter, 0.0, 2.0)]
+    base = ManagedModel.open(checkpoint, dtype=dtype, **savings)
+    half = base.with_adapter(adapter, 0.5, 0.5)
+    models = [base, half, half.with_adapter(adapter, 1.0, -1.0), base.with_adapter(adapter, 0.0, 2.0)]
     first = [latents(model) for model in models]
     assert not any(torch.equal(one, other) for one, other in combinations(first, 2))
     for index in (0, 2, 3, 0, 1):
@@ -140,23 +136,22 @@ def test_a_base_gives_the_same_bytes_before_and_after_any_adapters(
 def test_a_part_that_has_to_leave_its_device_keeps_no_weight_twice(
     base: ManagedModel, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = base.unet.conv_out.weight.clone()
-    model = AdaptedModel(base, adapter, 1.0, 1.0)
-    changed = model.unet.conv_out.weight.clone()
+    plain = base.parts.unet().conv_out.weight.clone()
+    model = base.with_adapter(adapter, 1.0, 1.0)
+    changed = model.parts.unet().conv_out.weight.clone()
     assert not torch.equal(changed, plain)
     with monkeypatch.context() as patch:
         patch.setattr(ManagedPart, "_now_on", lambda part: torch.device("meta"))
-        assert model.vae is base.vae
-    unet = GoTModel.unet.__get__(base)
-    assert torch.equal(unet.conv_out.weight, plain)
-    assert torch.equal(model.unet.conv_out.weight, changed)
+        assert model.parts.vae() is base.parts.vae()
+    assert torch.equal(base.parts.shared.parts["unet"].module.conv_out.weight, plain)
+    assert torch.equal(model.parts.unet().conv_out.weight, changed)
 
 
 def test_weights_are_the_bases_when_taking_an_adapter_up_fails(
     base: ManagedModel, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = latents(base)
-    model = AdaptedModel(base, adapter, 1.0, 1.0)
+    model = base.with_adapter(adapter, 1.0, 1.0)
     value = Change.value
 
     def out_of_memory(change: Change, like: torch.Tensor) -> torch.Tensor:
@@ -177,9 +172,9 @@ def test_a_change_far_smaller_than_a_step_of_few_bits_is_not_lost(
     checkpoint: Path, savings: dict[str, Any]
 ) -> None:
     """Rounded again together with the weights, most of it would be: that is less than half a step."""
-    base = ManagedModel.from_pretrained(checkpoint, **savings)
+    base = ManagedModel.open(checkpoint, **savings)
     name = "unet.down_blocks.1.resnets.0.conv1" if "unet_fp8" in savings else f"mllm.{LAYER}"
-    part = base.unet if "unet_fp8" in savings else base.reasoner.mllm
+    part = base.parts.unet() if "unet_fp8" in savings else base.parts.reasoner().mllm
     layer = part.get_submodule(name.partition(".")[2])
     random = torch.Generator().manual_seed(0)
     width = layer.weight.shape[1]
@@ -192,7 +187,7 @@ def test_a_change_far_smaller_than_a_step_of_few_bits_is_not_lost(
         * 1e-3,
         f"{name}.bias": torch.full((layer.weight.shape[0],), 1e-4),
     }
-    model = AdaptedModel(base, Adapter(factors, 2.0, 2.0, {}), 1.0, 1.0)
+    model = base.with_adapter(Adapter(factors, 2.0, 2.0, {}), 1.0, 1.0)
     change = (factors[f"{name}.lora_B"].flatten(1) @ factors[f"{name}.lora_A"].flatten(1)) * 2
     change = change.view(layer.weight.shape)
     if kernel:
@@ -200,11 +195,11 @@ def test_a_change_far_smaller_than_a_step_of_few_bits_is_not_lost(
     else:
         expected = torch.nn.functional.linear(states, change, factors[f"{name}.bias"])
     plain = layer(states)
-    model.part("unet" if kernel else "reasoner")
+    _ = model.parts.unet() if kernel else model.parts.reasoner()
     torch.testing.assert_close(
         layer(states) - plain, expected, rtol=0, atol=float(expected.abs().max()) / 100
     )
-    base.part("unet" if kernel else "reasoner")
+    _ = base.parts.unet() if kernel else base.parts.reasoner()
     assert torch.equal(layer(states), plain)
 
 
@@ -214,7 +209,7 @@ def test_a_strength_that_cannot_be_used_is_refused(
 ) -> None:
     for strengths in ((strength, 1.0), (1.0, strength)):
         with pytest.raises(GoTError, match=r"must be a number|Choose smaller strengths"):
-            AdaptedModel(base, adapter, *strengths)
+            base.with_adapter(adapter, *strengths)
 
 
 def test_the_loader_says_before_any_weights_load_that_an_adapter_does_not_fit(
@@ -222,10 +217,10 @@ def test_the_loader_says_before_any_weights_load_that_an_adapter_does_not_fit(
 ) -> None:
     save_adapter(tmp_path / "good.safetensors", adapter)
     (model,) = GoTLoraLoader().load(base, FROM_TRAINING, 1.0, 1.0, tmp_path / "good.safetensors")
-    assert isinstance(model, AdaptedModel)
+    assert len(model.parts.adapters) == 1
     save_adapter(tmp_path / "bad.safetensors", Adapter({"unet.conv_out.weight": torch.ones(1)}, 1.0, 1.0, {}))
     with pytest.raises(GoTError, match="does not fit this checkpoint"):
         GoTLoraLoader().load(base, FROM_TRAINING, 1.0, 1.0, tmp_path / "bad.safetensors")
     with pytest.raises(GoTError, match="connect GoT Train"):
         GoTLoraLoader().load(base, FROM_TRAINING, 1.0, 1.0)
-    assert {"unet", "reasoner", "ssgm"} & {*vars(base), *vars(model)} == set()
+    assert base.parts.shared.parts == {}

@@ -11,11 +11,11 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from got_models.chain import ReasoningChain
-from got_models.checkpoint import read_settings, write_settings
-from got_models.guidance import GuidanceScales
-from got_models.model import GoTModel
-from got_models.ssgm import MASK_RULES
+from got_models.chain.chain import ReasoningChain
+from got_models.diffusion.guidance import GuidanceScales
+from got_models.diffusion.ssgm import MASK_RULES
+from got_models.pipeline import GoTModel
+from got_models.weights.checkpoint import read_settings, write_settings
 
 from .reference import Reference
 
@@ -100,7 +100,8 @@ def test_reference_sees_masks_drawn_by_another_rule(folder: Path, reference: Ref
     """Boxes whose edges lie between pixels: a pixel more or less is far outside the tolerance above."""
     settings = read_settings(folder)
     (other,) = set(MASK_RULES) - {settings.mask_rule}
-    model = GoTModel(folder, replace(settings, mask_rule=other), "cpu", torch.float32)
+    model = GoTModel.from_pretrained(folder)
+    model.settings = replace(settings, mask_rule=other)
     chain = ReasoningChain.parse(TWO_BOXES, "generate", "a red circle to the left of a blue square")
     ours = library_latents(model, chain, None, (128, 128), SCALES)
     theirs = reference.latents(chain, None, (128, 128), SCALES, 7, STEPS)

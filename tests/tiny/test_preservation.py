@@ -12,7 +12,7 @@ from PIL import Image
 
 from got_models.dataset.rows import read_dataset
 from got_models.errors import GoTError
-from got_models.model import GoTModel
+from got_models.pipeline import GoTModel
 from got_models.training.config import LoraTraining
 from got_models.training.run_files import PRESERVED_FOLDER
 from got_models.training.trainer import train_lora

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from got_models.chain import ReasoningChain
+from got_models.chain.chain import ReasoningChain
 from got_models.errors import GoTError
-from got_models.int8 import Int8Linear
-from got_models.model import GoTModel
-from got_models.quantization import LIBRARIES, check_library, quantize_mllm
+from got_models.pipeline import GoTModel
+from got_models.weights.int8 import Int8Linear
+from got_models.weights.quantization import LIBRARIES, check_library, quantize_mllm
 
 CHAIN = ReasoningChain.parse(
     "A red circle (100,200),(400,500) and a blue square (500,500),(900,900).", "generate", "shapes"
@@ -50,8 +50,8 @@ def test_fp8_halves_the_unet_of_bfloat16_and_draws_the_same_picture(checkpoint: 
         np.stack([np.asarray(each.sample(guidance, seed=seed, steps=4), dtype=float) for seed in range(4)])
         for each in (model, small)
     )
-    assert weights_in_bytes(small.unet) < 0.52 * weights_in_bytes(model.unet)
-    assert small.unet.dtype == torch.bfloat16
+    assert weights_in_bytes(small.parts.unet()) < 0.52 * weights_in_bytes(model.parts.unet())
+    assert small.parts.unet().dtype == torch.bfloat16
     assert 10 * np.log10(255**2 / ((first - second) ** 2).mean()) >= 30
     assert not np.array_equal(first, second)
 
@@ -76,9 +76,9 @@ def test_a_smaller_mllm_reads_nearly_the_same(checkpoint: Path, bits: int, mode:
     needs_library(bits)
     model = GoTModel.from_pretrained(checkpoint)
     small = GoTModel.from_pretrained(checkpoint, mllm_bits=bits)
-    full, rounded = (each.reasoner.read(CHAIN) for each in (model, small))
+    full, rounded = (each.parts.reasoner().read(CHAIN) for each in (model, small))
     whole, layer = (
-        each.reasoner.mllm.get_submodule("model.language_model.layers.0.mlp.up_proj")
+        each.parts.reasoner().mllm.get_submodule("model.language_model.layers.0.mlp.up_proj")
         for each in (model, small)
     )
     likeness = torch.nn.functional.cosine_similarity(full.flatten(), rounded.flatten(), dim=0)
@@ -116,9 +116,11 @@ def test_8_bits_in_float16_do_not_overflow_where_a_value_is_large() -> None:
 
 
 def test_an_mllm_in_8_bits_leaves_its_device_and_is_counted_at_its_size(checkpoint: Path, mode: None) -> None:
-    full = GoTModel.from_pretrained(checkpoint, dtype=torch.bfloat16).reasoner.mllm.model.language_model
+    full = (
+        GoTModel.from_pretrained(checkpoint, dtype=torch.bfloat16).parts.reasoner().mllm.model.language_model
+    )
     small = GoTModel.from_pretrained(checkpoint, dtype=torch.bfloat16, mllm_bits=8)
-    layers = small.reasoner.mllm.model.language_model.layers
+    layers = small.parts.reasoner().mllm.model.language_model.layers
     assert weights_in_bytes(layers) < 0.53 * weights_in_bytes(full.layers)
     for module in layers.modules():
         module.to("meta")  # one after the other, as ComfyUI moves them

@@ -14,10 +14,10 @@ from PIL import Image
 from torch import Tensor
 
 from got_models.bench.measure import dictated
-from got_models.chain import Box, ReasoningChain
-from got_models.model import GoTModel
-from got_models.reading import BLOCK
-from got_models.reasoner import Reasoner, read_hidden
+from got_models.chain.chain import Box, ReasoningChain
+from got_models.mllm.kv_cache import BLOCK
+from got_models.mllm.reasoner import Reasoner, read_hidden
+from got_models.pipeline import GoTModel
 
 PROMPT = "a red circle to the left of a blue square"
 TEXT = "A red circle (102,203),(398,497) is left of a blue square (570,250),(890,700) on a white background."
@@ -31,7 +31,7 @@ def chain(task: str) -> ReasoningChain:
 
 def full_pass(model: GoTModel, plan: ReasoningChain, source: Image.Image | None) -> Tensor:
     """The hidden states of one pass through the whole sequence, without any cache."""
-    reasoner = model.reasoner
+    reasoner = model.parts.reasoner()
     ids = reasoner.token_ids
     text = reasoner.tokenizer(plan.text, add_special_tokens=False)["input_ids"]
     inputs = reasoner._inputs(plan.task, plan.prompt, source, [*text, ids.image_start, *ids.image_tokens])
@@ -60,7 +60,7 @@ def fresh(checkpoint: Path) -> GoTModel:
 
 def lengths(model: GoTModel, plan: ReasoningChain, source: Image.Image | None) -> tuple[int, int]:
     """How many tokens the prompt and the whole sequence have."""
-    reasoner = model.reasoner
+    reasoner = model.parts.reasoner()
     prompt = len(reasoner.context(plan.task, plan.prompt, source).tokens)
     return prompt, prompt + len(reasoner.tokenizer(plan.text, add_special_tokens=False)["input_ids"]) + 1 + 64
 
@@ -69,15 +69,15 @@ def lengths(model: GoTModel, plan: ReasoningChain, source: Image.Image | None) -
 def test_after_writing_the_whole_blocks_of_the_prompt_are_not_read_again(fresh: GoTModel, task: str) -> None:
     source = SOURCES[task]
     plan = chain(task)
-    words = fresh.reasoner.tokenizer(plan.text, add_special_tokens=False)["input_ids"]
-    with dictated(fresh.reasoner.mllm, [*words, fresh.reasoner.token_ids.end_of_text]):
-        text = fresh.reasoner.write(task, PROMPT, source, temperature=0)
+    words = fresh.parts.reasoner().tokenizer(plan.text, add_special_tokens=False)["input_ids"]
+    with dictated(fresh.parts.reasoner().mllm, [*words, fresh.parts.reasoner().token_ids.end_of_text]):
+        text = fresh.parts.reasoner().write(task, PROMPT, source, temperature=0)
     assert text == plan.text
     with (
-        counted(fresh.reasoner.mllm.get_input_embeddings()) as calls,
-        counted(fresh.reasoner.mllm.model.visual) as seen,
+        counted(fresh.parts.reasoner().mllm.get_input_embeddings()) as calls,
+        counted(fresh.parts.reasoner().mllm.model.visual) as seen,
     ):
-        hidden = fresh.reasoner.read(plan, source)
+        hidden = fresh.parts.reasoner().read(plan, source)
     prompt, length = lengths(fresh, plan, source)
     assert calls == [length - (prompt - 1) // BLOCK * BLOCK]
     assert seen == []
@@ -89,11 +89,11 @@ def test_after_an_edit_only_the_blocks_from_the_first_change_on_are_read(fresh: 
     source = SOURCES[task]
     plan = chain(task)
     moved = plan.move_box(1, Box(570, 250, 891, 701))
-    fresh.reasoner.read(plan, source)
+    fresh.parts.reasoner().read(plan, source)
     behind = moved.text.partition("(570,250),(89")[2]
-    changed = fresh.reasoner.tokenizer(behind, add_special_tokens=False)["input_ids"]
-    with counted(fresh.reasoner.mllm.get_input_embeddings()) as calls:
-        hidden = fresh.reasoner.read(moved, source)
+    changed = fresh.parts.reasoner().tokenizer(behind, add_special_tokens=False)["input_ids"]
+    with counted(fresh.parts.reasoner().mllm.get_input_embeddings()) as calls:
+        hidden = fresh.parts.reasoner().read(moved, source)
     _, length = lengths(fresh, moved, source)
     assert calls == [length - (length - len(changed) - 65) // BLOCK * BLOCK]
     assert calls[0] < length
@@ -106,22 +106,22 @@ def test_any_order_of_readings_gives_what_a_full_pass_gives(fresh: GoTModel) -> 
     walk = [("edit", SOURCE), ("edit", other), ("generate", None), ("edit", other), ("edit", SOURCE)]
     for task, source in walk:
         for plan in (chain(task), chain(task).remove(0), chain(task).rename(1, "a green star")):
-            hidden = fresh.reasoner.read(plan, source)
+            hidden = fresh.parts.reasoner().read(plan, source)
             assert torch.allclose(hidden, full_pass(fresh, plan, source), atol=1e-4)
 
 
 def test_another_prompt_for_the_same_picture_spares_the_vision_tower(fresh: GoTModel) -> None:
-    fresh.reasoner.read(chain("edit"), SOURCE)
+    fresh.parts.reasoner().read(chain("edit"), SOURCE)
     renamed = ReasoningChain.parse(TEXT, "edit", "make it green")
-    with counted(fresh.reasoner.mllm.model.visual) as calls:
-        hidden = fresh.reasoner.read(renamed, SOURCE)
+    with counted(fresh.parts.reasoner().mllm.model.visual) as calls:
+        hidden = fresh.parts.reasoner().read(renamed, SOURCE)
     assert calls == []
     assert torch.allclose(hidden, full_pass(fresh, renamed, SOURCE), atol=1e-4)
 
 
 def test_a_picture_token_that_the_mllm_writes_itself_is_a_token_like_any_other(fresh: GoTModel) -> None:
     """Random weights do; the next token is what transformers' generate makes of it."""
-    reasoner = fresh.reasoner
+    reasoner = fresh.parts.reasoner()
     ids = reasoner.token_ids
     remaining = iter([ids.image_pad, ids.box_start] * 2)
     states: list[list[Tensor]] = [[], []]
@@ -143,25 +143,25 @@ def test_a_picture_token_that_the_mllm_writes_itself_is_a_token_like_any_other(f
 
 
 def test_an_mllm_that_moved_reads_everything_again(fresh: GoTModel) -> None:
-    fresh.reasoner.read(chain("generate"))
-    fresh.reasoner.mllm.to(torch.float64)
-    hidden = fresh.reasoner.read(chain("generate"))
+    fresh.parts.reasoner().read(chain("generate"))
+    fresh.parts.reasoner().mllm.to(torch.float64)
+    hidden = fresh.parts.reasoner().read(chain("generate"))
     assert hidden.dtype == torch.float64
     assert torch.allclose(hidden, full_pass(fresh, chain("generate"), None), atol=1e-9)
 
 
 def test_a_reading_that_failed_leaves_nothing_half_read(fresh: GoTModel) -> None:
     plan = chain("generate")
-    fresh.reasoner.read(plan)
+    fresh.parts.reasoner().read(plan)
 
     def fail(module: Any, inputs: Any) -> None:
         raise MemoryError
 
-    hook = fresh.reasoner.mllm.model.language_model.layers[1].register_forward_pre_hook(fail)
+    hook = fresh.parts.reasoner().mllm.model.language_model.layers[1].register_forward_pre_hook(fail)
     with pytest.raises(MemoryError):
-        fresh.reasoner.read(plan.move_box(0, Box(1, 2, 3, 4)))
+        fresh.parts.reasoner().read(plan.move_box(0, Box(1, 2, 3, 4)))
     hook.remove()
-    assert torch.allclose(fresh.reasoner.read(plan), full_pass(fresh, plan, None), atol=1e-4)
+    assert torch.allclose(fresh.parts.reasoner().read(plan), full_pass(fresh, plan, None), atol=1e-4)
 
 
 @pytest.mark.parametrize("task", SOURCES)
@@ -177,7 +177,7 @@ def test_a_reading_that_failed_leaves_nothing_half_read(fresh: GoTModel) -> None
 def test_the_text_is_what_transformers_own_generate_writes(
     fresh: GoTModel, task: str, settings: dict[str, float], config: dict[str, Any]
 ) -> None:
-    reasoner, source = fresh.reasoner, SOURCES[task]
+    reasoner, source = fresh.parts.reasoner(), SOURCES[task]
     for name, value in config.items():
         setattr(reasoner.mllm.generation_config, name, value)
     text = reasoner.write(task, PROMPT, source, max_new_tokens=30, seed=3, **settings)
@@ -206,7 +206,7 @@ def test_a_chain_ends_where_transformers_own_generate_ends(
     fresh: GoTModel, ends: Callable[[int], int | list[int] | None]
 ) -> None:
     """The MLLM's own end is here a token that it does write, long before it would end the chain."""
-    reasoner = fresh.reasoner
+    reasoner = fresh.parts.reasoner()
     inputs = reasoner._inputs("generate", PROMPT, None)
     natural = written_by_generate(reasoner, inputs, [])
     own = natural[8]
@@ -232,7 +232,7 @@ def written_by_generate(reasoner: Reasoner, inputs: dict[str, Tensor], ends: lis
 
 def test_the_text_does_not_hold_the_token_that_ended_it(fresh: GoTModel) -> None:
     """`<|im_end|>`, with which Qwen2.5-VL ends its turns, and the bundled MLLM's config names as its end."""
-    reasoner = fresh.reasoner
+    reasoner = fresh.parts.reasoner()
     end = reasoner.tokenizer.convert_tokens_to_ids("<|im_end|>")
     assert reasoner.mllm.generation_config.eos_token_id == end
     words = reasoner.tokenizer("A red circle.", add_special_tokens=False)["input_ids"]
@@ -246,8 +246,8 @@ def test_transformers_has_nothing_to_warn_about(fresh: GoTModel) -> None:
     """From 5.24 on it warns of arguments' old names; its loggers and Python's warnings are both heard."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fresh.reasoner.write("edit", PROMPT, SOURCE, max_new_tokens=3, temperature=0)
-        fresh.reasoner.read(chain("edit"), SOURCE)
+        fresh.parts.reasoner().write("edit", PROMPT, SOURCE, max_new_tokens=3, temperature=0)
+        fresh.parts.reasoner().read(chain("edit"), SOURCE)
 
 
 @pytest.mark.parametrize("task", SOURCES)
@@ -255,7 +255,7 @@ def test_moving_one_box_encodes_one_mask(fresh: GoTModel, model: GoTModel, task:
     plan, source = chain(task), SOURCES[task]
     moved = plan.move_box(0, Box(1, 2, 300, 400))
     fresh.encode(plan, source, (64, 96))
-    with counted(fresh.vae.encoder) as calls:
+    with counted(fresh.parts.vae().encoder) as calls:
         guidance = fresh.encode(moved, source, (64, 96))
     assert len(calls) == 1 + (source is not None)
     expected = model.encode(moved, source, (64, 96))
@@ -287,8 +287,8 @@ def test_changing_the_guidance_leaves_what_is_remembered_alone(fresh: GoTModel) 
 
 def test_all_attention_goes_through_pytorchs_own_kernels(fresh: GoTModel) -> None:
     """scaled_dot_product_attention, which takes flash or memory-efficient kernels without another package."""
-    mllm = fresh.reasoner.mllm
+    mllm = fresh.parts.reasoner().mllm
     parts = [module.config for module in mllm.modules() if hasattr(module, "config")]
     assert {config._attn_implementation for config in parts} == {"sdpa"}
-    for part in (fresh.unet, fresh.vae):
+    for part in (fresh.parts.unet(), fresh.parts.vae()):
         assert {type(used).__name__ for used in part.attn_processors.values()} == {"AttnProcessor2_0"}

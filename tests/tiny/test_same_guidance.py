@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from got_models.chain import Box, ReasoningChain
+from got_models.chain.chain import Box, ReasoningChain
+from got_models.diffusion.guidance import Guidance
 from got_models.errors import Interrupted
-from got_models.guidance import Guidance
-from got_models.model import GoTModel
+from got_models.pipeline import GoTModel
 
 PROMPT = "a red circle to the left of a blue square"
 TEXT = (
@@ -86,7 +86,7 @@ def interrupt_encoding(model: GoTModel, task: str) -> None:
     def fail(module: object, inputs: object) -> None:
         raise MemoryError
 
-    hook = model.reasoner.mllm.model.language_model.layers[1].register_forward_pre_hook(fail)
+    hook = model.parts.reasoner().mllm.model.language_model.layers[1].register_forward_pre_hook(fail)
     with pytest.raises(MemoryError):
         model.encode(chain(task).move_box(1, Box(1, 2, 300, 400)), SOURCES[task])
     hook.remove()
@@ -150,7 +150,9 @@ def test_whatever_was_read_before_the_plan_is_that_of_a_fresh_model(checkpoint: 
 
 def scores(model: GoTModel, task: str) -> Tensor:
     seen: list[Tensor] = []
-    hook = model.reasoner.mllm.lm_head.register_forward_hook(lambda *passed: seen.append(passed[-1].clone()))
+    hook = model.parts.reasoner().mllm.lm_head.register_forward_hook(
+        lambda *passed: seen.append(passed[-1].clone())
+    )
     model.reason(PROMPT, SOURCES[task], max_new_tokens=6)
     hook.remove()
     return torch.cat(seen)

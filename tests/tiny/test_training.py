@@ -16,9 +16,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from got_models.checkpoint import check
 from got_models.errors import GoTError
 from got_models.training.schedule import learning_rate_share
+from got_models.weights.checkpoint import check
 from tiny_model.pretraining.config import (
     JointSettings,
     LanguageSettings,

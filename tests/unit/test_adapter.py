@@ -14,21 +14,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from got_models.adapter import (
-    TOKENS,
-    WORD_IDS,
-    WORDS,
-    Adapter,
-    apply_adapter,
-    check_adapter,
-    check_strengths,
-    load_adapter,
-    save_adapter,
-)
-from got_models.checkpoint import check
 from got_models.errors import GoTError
-from got_models.merging import merge_adapter
-from got_models.model import GoTModel
+from got_models.pipeline import GoTModel
+from got_models.weights.adapter import TOKENS, WORD_IDS, WORDS, Adapter
+from got_models.weights.adapter_files import load_adapter, save_adapter
+from got_models.weights.adapting import check_adapter, check_strengths
+from got_models.weights.checkpoint import check
+from got_models.weights.merging import merge_adapter
 
 TINY = Path(__file__).parents[2] / "got_models" / "tiny"
 LAYER = "mllm.model.language_model.layers.0.self_attn.q_proj"
@@ -177,7 +169,7 @@ def model() -> GoTModel:
 def test_a_good_file_written_by_hand_is_read(tmp_path: Path, model: GoTModel) -> None:
     write(tmp_path / "good.safetensors", good())
     adapter = load_adapter(tmp_path / "good.safetensors")
-    check_adapter(model, adapter)
+    check_adapter(model.path, model.settings.sizes, adapter)
     assert adapter.tensors.keys() == good().keys()
 
 
@@ -196,7 +188,7 @@ def test_a_damaged_file_is_a_mistake_that_names_the_file_or_the_weight(
     file = tmp_path / "damaged.safetensors"
     damage(file)
     with pytest.raises(GoTError) as raised:
-        check_adapter(model, load_adapter(file))
+        check_adapter(model.path, model.settings.sizes, load_adapter(file))
     message = str(raised.value)
     assert "damaged.safetensors" in message or "does not fit this checkpoint" in message
     assert len(message) < 600
@@ -216,7 +208,7 @@ def test_a_strength_that_cannot_be_used_changes_nothing(
     with pytest.raises(GoTError, match=rf"{part} must be a number|Choose smaller strengths"):
         check_strengths(both, **({"mllm_strength": 1.0, "unet_strength": 1.0} | {part: strength}))
     with pytest.raises(GoTError):
-        apply_adapter(model, both, **{part: strength})
+        model.apply_adapter(both, **{part: strength})
     assert not {"reasoner", "ssgm", "unet"} & {*vars(model)}, "nothing was even loaded"
     save_adapter(tmp_path / "adapter.safetensors", both)
     with pytest.raises(GoTError):
@@ -236,7 +228,7 @@ def test_changes_that_only_multiplied_are_too_large_are_refused(model: GoTModel)
         f"{LAYER}.lora_B": torch.full((WIDTH, 4), 1e20),
     }
     with pytest.raises(GoTError, match="Choose smaller strengths"):
-        apply_adapter(model, Adapter(factors, 1.0, 1.0, {}))
+        model.apply_adapter(Adapter(factors, 1.0, 1.0, {}))
 
 
 def mapped(file: Path) -> bool:

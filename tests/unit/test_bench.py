@@ -23,12 +23,12 @@ from got_models.bench.measure import (
     make_clock,
     signal_to_noise,
 )
-from got_models.bench.published import PublishedOrder
-from got_models.bench.random_weights import ACTIVATIONS, PARAMETERS, check_room, random_6b
-from got_models.chain import GRID
+from got_models.bench.random_weights import ACTIVATIONS, PARAMETERS, check_memory, random_6b
+from got_models.bench.reference_pipeline import PublishedOrder
+from got_models.chain.chain import GRID
+from got_models.diffusion.guidance import active_branches
 from got_models.errors import GoTError
-from got_models.guidance import active_branches
-from got_models.model import GoTModel
+from got_models.pipeline import GoTModel
 from tiny_model.pretraining.initialize import initialize_checkpoint
 
 SIZE = (64, 96)
@@ -45,15 +45,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> GoTModel:
 def sizes_seen(model: GoTModel) -> Iterator[dict[str, list[int]]]:
     """What passes through the parts: the tokens of each MLLM pass, the rows of each UNet and VAE batch."""
     seen: dict[str, list[int]] = {"mllm": [], "unet": [], "vae": []}
-    reasoner = model.reasoner
+    reasoner = model.parts.reasoner()
 
     def note(name: str, dimension: int) -> Any:
         return lambda module, inputs, output: seen[name].append(output[0].shape[dimension])
 
     hooks = [
         reasoner.mllm.model.language_model.register_forward_hook(note("mllm", 1)),
-        model.unet.register_forward_hook(note("unet", 0)),
-        model.vae.encoder.register_forward_hook(
+        model.parts.unet().register_forward_hook(note("unet", 0)),
+        model.parts.vae().encoder.register_forward_hook(
             lambda module, inputs, output: seen["vae"].append(len(output))
         ),
     ]
@@ -102,7 +102,7 @@ def test_prefill_is_the_time_to_the_first_token_and_writing_that_between_tokens(
 
 
 def test_memory_on_a_cpu_is_the_peak_of_the_process_within_the_stage(model: GoTModel) -> None:
-    meter = MemoryMeter(model, make_clock(model.device, False), unload=True)
+    meter = MemoryMeter(model, make_clock(torch.device("cpu"), False), unload=True)
     with meter.stage("before"):
         pass
     with meter.stage("peak"):
@@ -111,12 +111,12 @@ def test_memory_on_a_cpu_is_the_peak_of_the_process_within_the_stage(model: GoTM
             held[:1_000_000].sqrt_().sort()
         del held
     assert meter.peaks["peak"] - meter.peaks["before"] > 300_000_000
-    assert next(model.unet.parameters()).device.type == "cpu"
+    assert next(model.parts.unet().parameters()).device.type == "cpu"
 
 
 def test_both_sides_write_the_dictated_chain_with_one_pass_per_token(model: GoTModel) -> None:
     chain = next(chains())
-    reasoner = model.reasoner
+    reasoner = model.parts.reasoner()
     ids = reasoner.tokenizer(chain.text, add_special_tokens=False)["input_ids"]
     ids = [*ids, reasoner.token_ids.image_start]
     for side in (PublishedOrder(model), fresh_session(model)):
@@ -144,7 +144,7 @@ def test_the_published_order_reads_the_whole_sequence_and_encodes_every_picture_
     published = PublishedOrder(model)
     for _ in range(2):
         published.encode(chain, size=SIZE)
-    whole = len(model.reasoner.tokenizer(chain.text)["input_ids"]) + 65
+    whole = len(model.parts.reasoner().tokenizer(chain.text)["input_ids"]) + 65
     assert len(sizes_seen["mllm"]) == 2 and min(sizes_seen["mllm"]) > whole
     assert sizes_seen["vae"] == [1] * 2 * (len(QUARTERS) + 1)
 
@@ -161,8 +161,8 @@ def test_the_published_order_evaluates_four_branches_where_the_library_needs_thr
 
 def test_random_weights_have_the_published_sizes() -> None:
     model = random_6b(torch.device("meta"), torch.bfloat16)
-    parts: dict[str, Any] = {"unet": model.unet, "vae": model.vae, "ssgm": model.ssgm}
-    parts["mllm"] = model.reasoner.mllm
+    parts: dict[str, Any] = {"unet": model.parts.unet(), "vae": model.parts.vae(), "ssgm": model.parts.ssgm()}
+    parts["mllm"] = model.parts.reasoner().mllm
     counts = {name: sum(weight.numel() for weight in part.parameters()) for name, part in parts.items()}
     assert counts == {
         "mllm": 3_754_622_976,  # Qwen2.5-VL-3B-Instruct
@@ -177,5 +177,5 @@ def test_random_weights_have_the_published_sizes() -> None:
 
 def test_too_little_memory_for_random_weights_is_refused_with_what_is_needed() -> None:
     with pytest.raises(GoTError, match=r"float32 needs 32 GB .* got 16 GB\. Use a GPU with 19 GB"):
-        check_room(16_000_000_000, torch.float32)
-    check_room(2 * PARAMETERS + ACTIVATIONS, torch.bfloat16)
+        check_memory(16_000_000_000, torch.float32)
+    check_memory(2 * PARAMETERS + ACTIVATIONS, torch.bfloat16)

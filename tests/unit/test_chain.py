@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import ImageColor
 
-from got_models.chain import MASK_COLORS, MAX_REGIONS, Box, ChainError, ReasoningChain, Region
+from got_models.chain.chain import MASK_COLORS, MAX_REGIONS, Box, ChainError, ReasoningChain, Region
 from got_models.errors import GoTError
 
 VECTORS = json.loads((Path(__file__).parents[1] / "fixtures" / "chains.json").read_text(encoding="utf-8"))

@@ -6,9 +6,9 @@ from contextlib import suppress
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from got_models.chain import DETERMINERS, MASK_COLORS, SPECIAL_TOKEN, Box, ChainError, ReasoningChain
-from got_models.characters import SPACES, clean
-from got_models.english import with_article
+from got_models.chain.chain import DETERMINERS, MASK_COLORS, SPECIAL_TOKEN, Box, ChainError, ReasoningChain
+from got_models.chain.characters import SPACES, clean
+from got_models.chain.english import with_article
 
 FRAGMENTS = st.sampled_from(
     [

@@ -14,7 +14,10 @@ from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
-from got_models.checkpoint import (
+from got_models.diffusion.ssgm import SemanticSpatialGuidance
+from got_models.errors import GoTError
+from got_models.pipeline import GoTModel
+from got_models.weights.checkpoint import (
     CheckpointSettings,
     Sizes,
     TaskSettings,
@@ -23,9 +26,7 @@ from got_models.checkpoint import (
     read_shapes,
     write_settings,
 )
-from got_models.errors import GoTError
-from got_models.model import GoTModel
-from got_models.ssgm import SemanticSpatialGuidance
+from got_models.weights.parts import ResidentParts
 
 TASK = TaskSettings(semantic=7.5, spatial=4.0, reference=1.0, steps=50, width=128, height=96)
 SETTINGS = CheckpointSettings(
@@ -114,18 +115,19 @@ def test_settings_from_before_there_were_rules_for_masks_mean_the_published_one(
 
 def test_opening_a_checkpoint_loads_no_weights(whole: Path) -> None:
     model = GoTModel.from_pretrained(whole)
-    assert not {"reasoner", "ssgm", "unet", "vae"} & set(vars(model))
-    assert model.unet.config.cross_attention_dim == 48 and "vae" not in vars(model)
-    assert not model.unet.training and not any(weight.requires_grad for weight in model.unet.parameters())
+    assert isinstance(model.parts, ResidentParts) and model.parts.loaded == {}
+    unet = model.parts.unet()
+    assert unet.config.cross_attention_dim == 48 and list(model.parts.loaded) == ["unet"]
+    assert not unet.training and not any(weight.requires_grad for weight in unet.parameters())
 
 
 def test_half_precision_weights_are_cast_when_they_load(folder: Path) -> None:
     for file in (folder / "unet/diffusion_pytorch_model.safetensors", folder / "projectors.safetensors"):
         save_file({key: value.half() for key, value in load_file(file).items()}, file)
     model = GoTModel.from_pretrained(folder)
-    assert model.unet.dtype == torch.float32
-    assert model.ssgm.output_projector.projector.weight.dtype == torch.float32
-    assert GoTModel.from_pretrained(folder, dtype=torch.bfloat16).unet.dtype == torch.bfloat16
+    assert model.parts.unet().dtype == torch.float32
+    assert model.parts.ssgm().output_projector.projector.weight.dtype == torch.float32
+    assert GoTModel.from_pretrained(folder, dtype=torch.bfloat16).parts.unet().dtype == torch.bfloat16
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:
@@ -226,7 +228,7 @@ def test_tensor_missing_deep_inside_a_part_is_named_when_it_loads(folder: Path) 
     change_tensor(file, "mid_block.resnets.0.conv1.weight", None)
     model = GoTModel.from_pretrained(folder)
     with pytest.raises(GoTError, match=r"mid_block.resnets.0.conv1.weight"):
-        _ = model.unet
+        _ = model.parts.unet()
 
 
 def test_tensor_of_another_shape_deep_inside_a_part_is_named_when_it_loads(folder: Path) -> None:
@@ -234,7 +236,7 @@ def test_tensor_of_another_shape_deep_inside_a_part_is_named_when_it_loads(folde
     change_tensor(file, "mid_block.resnets.0.conv1.weight", torch.zeros(32, 31, 3, 3))
     model = GoTModel.from_pretrained(folder)
     with pytest.raises(GoTError, match=r"mid_block.resnets.0.conv1.weight"):
-        _ = model.unet
+        _ = model.parts.unet()
 
 
 @pytest.mark.parametrize(

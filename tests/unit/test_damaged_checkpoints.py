@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
-from got_models.adapter import Adapter, check_adapter
-from got_models.checkpoint import check
 from got_models.constants import BUNDLED_CHECKPOINT, SCHEDULERS
+from got_models.diffusion.sampler import make_scheduler
 from got_models.errors import GoTError
-from got_models.model import GoTModel
-from got_models.sampler import make_scheduler
+from got_models.pipeline import GoTModel
+from got_models.weights.adapter import Adapter
+from got_models.weights.adapting import check_adapter
+from got_models.weights.checkpoint import check
 
 GOT, MLLM, GENERATION = "got.json", "mllm/config.json", "mllm/generation_config.json"
 UNET, VAE, SCHEDULER = "unet/config.json", "vae/config.json", "scheduler/scheduler_config.json"
@@ -170,8 +171,8 @@ def short(value: object) -> str:
 def load_everything(folder: Path) -> None:
     """All that a picture needs, and what a LoRA training and an adapter ask for."""
     model = GoTModel.from_pretrained(folder)
-    for part in ("reasoner", "ssgm", "unet", "vae", "scheduler_config"):
-        getattr(model, part)
+    for part in (model.parts.reasoner, model.parts.ssgm, model.parts.unet, model.parts.vae):
+        part()
     for name in SCHEDULERS:
         make_scheduler(model.scheduler_config, name).set_timesteps(4)
 
@@ -256,7 +257,7 @@ def test_a_damaged_tokenizer_is_named_where_it_loads(folder: Path, content: byte
     rewrite(folder / "processor/tokenizer.json", content)
     model = GoTModel.from_pretrained(folder)
     with pytest.raises(GoTError, match="processor"):
-        _ = model.reasoner
+        _ = model.parts.reasoner()
 
 
 @pytest.mark.parametrize("template", ["{{", "{% for x in y %}", "{{ 1 // 0 }}", "{{ messages[9].content }}"])
@@ -264,7 +265,7 @@ def test_a_damaged_chat_template_is_found_where_it_loads(folder: Path, template:
     rewrite(folder / "processor/chat_template.jinja", template.encode())
     model = GoTModel.from_pretrained(folder)
     with pytest.raises(GoTError, match=r"template|processor"):
-        _ = model.reasoner
+        _ = model.parts.reasoner()
 
 
 # What a file may not decide
@@ -279,7 +280,7 @@ ATTENTION = ["flash_attention_2", "kernels-community/flash-attn", "eager", "no_s
 def test_attention_is_ours(folder: Path, key: str, value: object) -> None:
     for path in (key, f"text_config.{key}", f"vision_config.{key}"):
         put(folder, MLLM, path, value)
-    mllm = GoTModel.from_pretrained(folder).reasoner.mllm
+    mllm = GoTModel.from_pretrained(folder).parts.reasoner().mllm
     parts = (mllm.config, mllm.config.get_text_config(), mllm.config.vision_config)
     assert [part._attn_implementation for part in parts] == ["sdpa"] * 3
 
@@ -304,15 +305,15 @@ def test_a_part_that_has_gone_does_not_ask_the_network(folder: Path, part: str) 
     model = GoTModel.from_pretrained(folder)
     (folder / part).rename(folder / "gone")
     with pytest.raises(GoTError, match=part):
-        _ = getattr(model, "reasoner" if part in ("mllm", "processor") else part)
+        getattr(model.parts, "reasoner" if part in ("mllm", "processor") else part)()
 
 
 def test_an_adapter_is_checked_offline(folder: Path) -> None:
     model = GoTModel.from_pretrained(folder)
-    check_adapter(model, Adapter({}, 1.0, 1.0, {}))
+    check_adapter(model.path, model.settings.sizes, Adapter({}, 1.0, 1.0, {}))
     put(folder, UNET, "block_out_channels", "x")
     with pytest.raises(GoTError):
-        check_adapter(model, Adapter({}, 1.0, 1.0, {}))
+        check_adapter(model.path, model.settings.sizes, Adapter({}, 1.0, 1.0, {}))
 
 
 def test_weights_that_the_config_does_not_describe_are_refused(folder: Path) -> None:
@@ -321,18 +322,18 @@ def test_weights_that_the_config_does_not_describe_are_refused(folder: Path) -> 
     put(folder, MLLM, "text_config.num_hidden_layers", 3)
     put(folder, MLLM, "text_config.layer_types", ["full_attention"] * 3)
     with pytest.raises(GoTError, match="has no place for"):
-        _ = GoTModel.from_pretrained(folder).reasoner
+        _ = GoTModel.from_pretrained(folder).parts.reasoner()
 
 
 def test_the_bundled_checkpoint_loads_without_a_network(folder: Path) -> None:
     load_everything(folder)
-    assert isinstance(GoTModel.from_pretrained(folder).vae, AutoencoderKL)
-    assert isinstance(GoTModel.from_pretrained(folder).unet, UNet2DConditionModel)
+    assert isinstance(GoTModel.from_pretrained(folder).parts.vae(), AutoencoderKL)
+    assert isinstance(GoTModel.from_pretrained(folder).parts.unet(), UNet2DConditionModel)
 
 
 @pytest.mark.parametrize("key", ["return_dict", "use_return_dict", "output_attentions", "is_encoder_decoder"])
 def test_an_entry_that_no_checkpoint_has_changes_nothing(folder: Path, key: str) -> None:
-    before = GoTModel.from_pretrained(folder).reasoner.mllm.config.to_dict()
+    before = GoTModel.from_pretrained(folder).parts.reasoner().mllm.config.to_dict()
     for path in (key, f"text_config.{key}", f"vision_config.{key}"):
         put(folder, MLLM, path, key != "return_dict")
-    assert GoTModel.from_pretrained(folder).reasoner.mllm.config.to_dict() == before
+    assert GoTModel.from_pretrained(folder).parts.reasoner().mllm.config.to_dict() == before

@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers import GenerationConfig
 
-from got_models.decoding import Decoding
 from got_models.errors import GoTError
+from got_models.mllm.decoding import Decoding
 
 TOKENS = torch.tensor([[1, 2]])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from got_models.chain import ReasoningChain
+from got_models.chain.chain import ReasoningChain
 from got_models.commands.demo import free_spot
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from got_models.dataset import digests
-from got_models.dataset.digests import Digests, weights_digest
 from got_models.errors import GoTError, Interrupted
+from got_models.weights import fingerprints as digests
+from got_models.weights.fingerprints import Digests, weights_digest
 
 
 @pytest.fixture

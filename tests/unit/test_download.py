@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from got_models.exclusive_lock import exclusive_lock
+from got_models.files.exclusive_lock import exclusive_lock
 from got_models.importing.folders import find_folders
 
 ROOT = Path(__file__).parents[2]

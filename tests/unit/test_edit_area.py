@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from got_models.chain import ReasoningChain
+from got_models.chain.chain import ReasoningChain
 from got_models.edit_area import edited_area, keep_outside_boxes, paste, paste_latents
 
 REGIONS = ReasoningChain.parse("A red circle (250,250),(500,500).", "edit", "x").regions

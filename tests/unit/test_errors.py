@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from got_models.chain import ChainError
+from got_models.chain.chain import ChainError
 from got_models.errors import GoTError, printable, short_repr
 
 

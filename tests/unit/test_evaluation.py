@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from got_models.model import GoTModel
+from got_models.pipeline import GoTModel
 from tiny_model.evaluation.batches import Batches, stack
 from tiny_model.evaluation.edits import edit_figures
 from tiny_model.evaluation.pictures import (

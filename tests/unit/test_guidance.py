@@ -10,8 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from got_models.errors import GoTError
-from got_models.guidance import (
+from got_models.diffusion.guidance import (
     BRANCHES,
     Guidance,
     GuidanceScales,
@@ -20,6 +19,7 @@ from got_models.guidance import (
     branch_inputs,
     combine,
 )
+from got_models.errors import GoTError
 
 scale = st.floats(-20, 20)
 

@@ -28,17 +28,17 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from got_models.__main__ import main
-from got_models.checkpoint import check
+from got_models.diffusion.ssgm import SemanticSpatialGuidance
 from got_models.errors import GoTError
+from got_models.files.staging import open_staging
 from got_models.importing import convert
 from got_models.importing.convert import import_checkpoint
 from got_models.importing.folders import REPOSITORIES, PublishedFolders, find_folders
 from got_models.importing.names import gather
 from got_models.importing.shards import open_weights
-from got_models.importing.staging import open_staging
 from got_models.importing.writing import write_safetensors
-from got_models.model import GoTModel
-from got_models.ssgm import SemanticSpatialGuidance
+from got_models.pipeline import GoTModel
+from got_models.weights.checkpoint import check
 
 from ..published import RELEASED_LORA, in_one_buffer
 
@@ -377,7 +377,7 @@ def test_the_layout_of_the_released_weights_gives_what_peft_merges(
     assert_same(written_parts(tmp_path / "out"), expected_parts(merged))
     model = GoTModel.from_pretrained(tmp_path / "out")
     assert torch.equal(
-        model.reasoner.mllm.get_parameter("model.visual.blocks.0.mlp.up_proj.weight"),
+        model.parts.reasoner().mllm.get_parameter("model.visual.blocks.0.mlp.up_proj.weight"),
         expected["mllm"]["visual.blocks.0.mlp.up_proj.weight"],
     )
 
@@ -456,11 +456,11 @@ def test_weights_are_rounded_to_the_dtype_after_merging(
 def test_every_part_of_an_imported_checkpoint_loads(imported: Path) -> None:
     model = GoTModel.from_pretrained(imported)
     merged = older(trained()[1])
-    embedding = model.reasoner.mllm.get_input_embeddings().weight
+    embedding = model.parts.reasoner().mllm.get_input_embeddings().weight
     assert torch.equal(embedding, merged["mllm.model.embed_tokens.weight"].bfloat16().float())
-    assert torch.equal(model.unet.conv_in.weight, merged["unet.conv_in.weight"].bfloat16().float())
-    assert torch.equal(model.vae.quant_conv.bias, merged["vae.quant_conv.bias"].bfloat16().float())
-    bias = model.ssgm.output_projector_add.projector.bias
+    assert torch.equal(model.parts.unet().conv_in.weight, merged["unet.conv_in.weight"].bfloat16().float())
+    assert torch.equal(model.parts.vae().quant_conv.bias, merged["vae.quant_conv.bias"].bfloat16().float())
+    bias = model.parts.ssgm().output_projector_add.projector.bias
     assert torch.equal(bias, merged["output_projector_add.projector.bias"].bfloat16().float())
 
 
@@ -479,11 +479,11 @@ def test_a_vae_stays_in_float32_in_half_precision_unless_its_config_says_that_it
     config = {key: value for key, value in VAE_CONFIG.items() if key != "force_upcast"}
     (checkpoint / "vae/config.json").write_text(json.dumps(config | entry))
     model = GoTModel.from_pretrained(checkpoint, dtype=torch.float16)
-    assert (model.unet.dtype, model.vae.dtype) == (torch.float16, kept)
+    assert (model.parts.unet().dtype, model.parts.vae().dtype) == (torch.float16, kept)
 
 
 def test_the_tokenizer_is_extended_in_order_and_keeps_its_chat_template(imported: Path) -> None:
-    tokenizer = GoTModel.from_pretrained(imported).reasoner.tokenizer
+    tokenizer = GoTModel.from_pretrained(imported).parts.reasoner().tokenizer
     first = LETTERS + len(QWEN_TOKENS)
     assert tokenizer.convert_tokens_to_ids("<|im_gen_start|>") == first
     assert tokenizer.convert_tokens_to_ids("<|im_gen_end|>") == first + 1
@@ -542,7 +542,11 @@ def test_large_parts_are_written_as_shards_that_load(
         assert len(list((tmp_path / "out" / part).glob("*-00001-of-*.safetensors"))) == 1
     assert_same(written_parts(tmp_path / "out"), written_parts(imported))
     model = GoTModel.from_pretrained(tmp_path / "out")
-    assert model.unet.config.in_channels == 12 and model.reasoner.mllm is not None and model.vae is not None
+    assert (
+        model.parts.unet().config.in_channels == 12
+        and model.parts.reasoner().mllm is not None
+        and model.parts.vae() is not None
+    )
 
 
 def test_folders_are_found_side_by_side_or_taken_as_given(source: Path, tmp_path: Path) -> None:
@@ -1013,7 +1017,9 @@ def test_a_disk_that_is_full_at_the_very_end_loses_nothing_of_the_work(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as full:
-        full.setattr("got_models.whole_files.secrets.token_hex", refuse)  # at got.json, the last file but one
+        full.setattr(
+            "got_models.files.whole_files.secrets.token_hex", refuse
+        )  # at got.json, the last file but one
         with pytest.raises(GoTError, match=r"got\.json cannot be written to: No space left on device"):
             import_checkpoint(find_folders(source), tmp_path / "out")
     finished = weights_in(tmp_path / "out.part")

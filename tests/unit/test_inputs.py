@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from got_models.chain import LARGEST_FILE
+from got_models.chain.chain import LARGEST_FILE
 from got_models.commands.inputs import read_chain
 from got_models.errors import GoTError
 from got_models.pictures import open_picture

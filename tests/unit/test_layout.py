@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from PIL import Image, ImageChops, ImageColor
 
-from got_models.chain import ReasoningChain
-from got_models.layout import above, beside, contact_sheet, draw_layout
+from got_models.chain.chain import ReasoningChain
+from got_models.chain.layout import above, beside, contact_sheet, draw_layout
 
 GRAY = (128, 128, 128)
 

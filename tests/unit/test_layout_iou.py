@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from got_models.chain import ReasoningChain
+from got_models.chain.chain import ReasoningChain
 from got_models.training.layout_iou import layout_iou
 
 

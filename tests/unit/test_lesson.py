@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from got_models.chain import ReasoningChain
+from got_models.chain.chain import ReasoningChain
 from got_models.constants import BUNDLED_CHECKPOINT
 from got_models.dataset.rows import read_dataset
 from got_models.training.config import read_config

@@ -6,9 +6,9 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from got_models.chain import BOX_END, BOX_START, MAX_REGIONS, ReasoningChain, Region
+from got_models.chain.chain import BOX_END, BOX_START, MAX_REGIONS, ReasoningChain, Region
 from got_models.errors import GoTError
-from got_models.locks import LockedRegions, only_regions
+from got_models.mllm.constrained_decoding import LockedRegions, only_regions
 
 STAR = "a small yellow star <|box_start|>(10,20),(300,400)<|box_end|>"
 CIRCLE = "a red circle <|box_start|>(500,500),(900,900)<|box_end|>"

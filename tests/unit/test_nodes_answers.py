@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from got_pack.got_models.chain import ReasoningChain
+from got_pack.got_models.chain.chain import ReasoningChain
 from got_pack.nodes._answers import notes_on, own_settings
 from got_pack.nodes._folders import BUNDLED_NAME
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from got_pack.got_models.chain import Box, ReasoningChain
+from got_pack.got_models.chain.chain import Box, ReasoningChain
 from got_pack.got_models.commands.outputs import Drawing
 from got_pack.got_models.errors import GoTError, printable
 from got_pack.nodes import _png

@@ -12,7 +12,7 @@ from typing import Any
 
 import got_pack
 import pytest
-from got_pack.got_models.chain import ReasoningChain
+from got_pack.got_models.chain.chain import ReasoningChain
 from got_pack.nodes.reasoning import KEEP_MINE, choose_chain
 from PIL import Image
 

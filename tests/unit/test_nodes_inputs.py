@@ -10,7 +10,7 @@ import got_pack
 import numpy as np
 import pytest
 import torch
-from got_pack.got_models.chain import ReasoningChain
+from got_pack.got_models.chain.chain import ReasoningChain
 from got_pack.got_models.dataset.rows import Dataset
 from got_pack.got_models.errors import GoTError
 from got_pack.nodes._folders import BUNDLED_NAME

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from got_models.chain import ReasoningChain
+from got_models.chain.chain import ReasoningChain
 from got_models.commands.outputs import Drawing
 from got_models.errors import GoTError
-from got_models.whole_files import check_writable, write_files
+from got_models.files.whole_files import check_writable, write_files
 
 TEXT = "A größe circle <|box_start|>(100,100),(400,400)<|box_end|> (red) on white."
 

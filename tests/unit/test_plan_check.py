@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from got_models.chain import ReasoningChain
-from got_models.checkpoint import read_settings
+from got_models.chain.chain import ReasoningChain
+from got_models.chain.plan_check import check_picture, check_plan, stays_as_it_is, things_asked_for
 from got_models.commands.options import BUNDLED_CHECKPOINT
 from got_models.notes import ENGLISH
-from got_models.plan_check import check_picture, check_plan, stays_as_it_is, things_asked_for
+from got_models.weights.checkpoint import read_settings
 from tiny_model.world.edits import sample_edit
 from tiny_model.world.language import Example, sample_generation
 from tiny_model.world.scene import draw

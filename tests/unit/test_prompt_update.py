@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from got_models.chain import Box, ChainError, ReasoningChain
-from got_models.english import number_like, plural, with_article
-from got_models.prompt_update import updated_prompt
-from got_models.sentences import BESIDE_IT
+from got_models.chain.chain import Box, ChainError, ReasoningChain
+from got_models.chain.english import number_like, plural, with_article
+from got_models.chain.prompt_update import updated_prompt
+from got_models.chain.sentences import BESIDE_IT
 from tiny_model.world.language import sample_generation
 
 VECTORS = json.loads((Path(__file__).parents[1] / "fixtures" / "prompts.json").read_text(encoding="utf-8"))

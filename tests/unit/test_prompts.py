@@ -5,7 +5,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from got_models.errors import GoTError
-from got_models.prompts import (
+from got_models.mllm.prompts import (
     IMAGE_TOKENS,
     SPECIAL_TOKENS,
     TokenIds,

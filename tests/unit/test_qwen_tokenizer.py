@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from got_models.chain import BOX_END, BOX_START, Box, ReasoningChain, Region
+from got_models.chain.chain import BOX_END, BOX_START, Box, ReasoningChain, Region
 from got_models.errors import GoTError
-from got_models.locks import LockedRegions
-from got_models.prompts import add_special_tokens
+from got_models.mllm.constrained_decoding import LockedRegions
+from got_models.mllm.prompts import add_special_tokens
 
 COMFYUI = Path(os.environ.get("COMFYUI_PATH") or "~/.cache/comfyui-got/ComfyUI").expanduser()
 FIRST_FOREIGN = 151665  # ComfyUI's copy goes on with tokens of another model

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from got_models.model import GoTModel
+from got_models.pipeline import GoTModel
 from tiny_model.pretraining.data import Collator, edit_example, generation_example
 from tiny_model.pretraining.initialize import initialize_checkpoint
 from tiny_model.pretraining.readout import ABSENT_SHAPE, GRID_LINES, PlaceReadout, visual_targets

@@ -11,9 +11,9 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import Tensor
 
 from got_models.constants import SCHEDULERS
+from got_models.diffusion.guidance import BRANCHES, Guidance, GuidanceScales, branch_inputs, combine
+from got_models.diffusion.sampler import Step, denoise, make_scheduler
 from got_models.errors import GoTError, Interrupted
-from got_models.guidance import BRANCHES, Guidance, GuidanceScales, branch_inputs, combine
-from got_models.sampler import Step, denoise, make_scheduler
 
 CONFIG: dict[str, Any] = {
     "num_train_timesteps": 1000,

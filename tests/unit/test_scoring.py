@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from got_models.chain import Box, ReasoningChain
+from got_models.chain.chain import Box, ReasoningChain
 from got_models.errors import GoTError
 from tiny_model.world.edits import EDIT_KINDS, sample_edit
 from tiny_model.world.found_objects import components, find_background, find_objects

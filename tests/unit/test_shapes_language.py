@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from got_models.chain import ReasoningChain
+from got_models.chain.chain import ReasoningChain
 from tiny_model.world.edits import EDIT_KINDS, quadrant_of, sample_edit
 from tiny_model.world.language import COUNT_WORDS, GAP, GRID_STEP, held_out, nudged, sample_generation
 from tiny_model.world.scene import COLORS, HELD_OUT_PAIRS, NEW_COLOR, NEW_SHAPE, SHAPES

@@ -8,8 +8,8 @@ import torch
 from diffusers import AutoencoderKL
 from PIL import Image
 
-from got_models.chain import Box, ReasoningChain
-from got_models.ssgm import (
+from got_models.chain.chain import Box, ReasoningChain
+from got_models.diffusion.ssgm import (
     MASK_RULES,
     SemanticSpatialGuidance,
     draw_region_masks,

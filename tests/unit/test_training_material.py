@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from got_models.chain import GRID
+from got_models.chain.chain import GRID
 from tiny_model.pretraining.data import confusable_edit_example
 from tiny_model.pretraining.stages.collages import four_shapes
 from tiny_model.pretraining.stages.rows import drawn_example, off_grid

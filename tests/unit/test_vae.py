@@ -11,8 +11,8 @@ import torch
 from diffusers import AutoencoderKL
 from torch import nn
 
+from got_models.diffusion.vae import TILE, decode_scaled, encode_unscaled
 from got_models.errors import GoTError
-from got_models.vae import TILE, decode_scaled, encode_unscaled
 
 SIZE = (TILE, TILE + 128)
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from got_models.checkpoint import read_settings, write_settings
 from got_models.commands.options import BUNDLED_CHECKPOINT
 from got_models.errors import GoTError
+from got_models.weights.checkpoint import read_settings, write_settings
 
 BUNDLED = read_settings(BUNDLED_CHECKPOINT)
 GIVEN = json.loads((BUNDLED_CHECKPOINT / "got.json").read_text(encoding="utf-8"))["vocabulary"]

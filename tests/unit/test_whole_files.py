@@ -13,21 +13,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from got_models import whole_files
 from got_models.__main__ import main
-from got_models.adapter import Adapter, save_adapter
-from got_models.checkpoint import CheckpointSettings, Sizes, write_settings
 from got_models.errors import GoTError
-from got_models.exclusive_lock import exclusive_lock
-from got_models.training.continuing import begin_or_continue
+from got_models.files import whole_files
+from got_models.files.exclusive_lock import exclusive_lock
+from got_models.files.whole_files import whole_file, write_files, write_whole
+from got_models.training.resume import begin_or_continue
 from got_models.training.run_folder import hold_run, last_state, record, trim_log
-from got_models.whole_files import whole_file, write_files, write_whole
+from got_models.weights.adapter import Adapter
+from got_models.weights.adapter_files import save_adapter
+from got_models.weights.checkpoint import CheckpointSettings, Sizes, write_settings
 
 ROOT = Path(__file__).parents[2]
 KILLED = """
 import os, signal
 from pathlib import Path
-from got_models.whole_files import whole_file
+from got_models.files.whole_files import whole_file
 with whole_file(Path("mine.txt")) as beside:
     beside.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)

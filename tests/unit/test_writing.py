@@ -8,11 +8,11 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import GenerationConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from got_models.chain import BOX_END, BOX_START, ReasoningChain
-from got_models.decoding import Decoding
+from got_models.chain.chain import BOX_END, BOX_START, ReasoningChain
 from got_models.errors import GoTError, Interrupted
-from got_models.locks import LockedRegions
-from got_models.writing import TURNS_PER_TOKEN, Continuation, Writing
+from got_models.mllm.constrained_decoding import LockedRegions
+from got_models.mllm.decoding import Decoding
+from got_models.mllm.generation import TURNS_PER_TOKEN, Continuation, Writing
 
 END = "<|endoftext|>"
 STAR = "a Star (10,20),(300,400)"
@@ -116,7 +116,7 @@ def test_whatever_the_mllm_repeats_the_chain_ends_and_holds_what_is_locked(
 def test_more_boxes_than_a_chain_may_have_do_not_keep_it_from_ending(
     tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("got_models.locks.MAX_REGIONS", 5)
+    monkeypatch.setattr("got_models.mllm.constrained_decoding.MAX_REGIONS", 5)
     continuation = Scripted(tokenizer, "dot (1,2),(3,4), ")
     assert copies(writing(tokenizer, continuation, STAR).run().text, STAR) == 1
     assert continuation.passes <= 3 * TURNS_PER_TOKEN * LENGTH

@@ -10,8 +10,8 @@ from got_pack.got_models.errors import GoTError as PackError
 from got_pack.nodes.training import read_settings
 
 from got_models.errors import GoTError
+from got_models.files.yaml_mappings import MOST_CHARACTERS, read_yaml
 from got_models.training.config import make_config, read_config
-from got_models.yaml_mappings import MOST_CHARACTERS, read_yaml
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{chr(98 + step)}: &{chr(98 + step)} [{','.join(['*' + chr(97 + step)] * 9)}]\n" for step in range(8)

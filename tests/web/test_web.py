@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from got_models.chain import Box, ChainError, ReasoningChain
-from got_models.prompt_update import updated_prompt
+from got_models.chain.chain import Box, ChainError, ReasoningChain
+from got_models.chain.prompt_update import updated_prompt
 
 HERE = Path(__file__).parent
 TYPESCRIPT = HERE.parents[1] / ".venv" / "node" / "node_modules" / ".bin"  # where the Makefile puts it

@@ -13,7 +13,7 @@ from got_models.commands.options import (
     seed,
 )
 from got_models.errors import GoTError
-from got_models.whole_files import check_writable
+from got_models.files.whole_files import check_writable
 
 
 def add_parser(subcommands: Subparsers) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from got_models.commands.options import Subparsers, add_out_option
-from got_models.whole_files import write_files
+from got_models.files.whole_files import write_files
 
 
 def add_parser(subcommands: Subparsers) -> None:

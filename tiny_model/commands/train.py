@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from got_models.commands.options import Subparsers, add_out_option, positive_integer
-from got_models.whole_files import check_writable
+from got_models.files.whole_files import check_writable
 
 from ..pretraining.config import TrainingConfig
 

@@ -10,9 +10,9 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from got_models.chain import ReasoningChain
-from got_models.guidance import Guidance, GuidanceScales
-from got_models.model import GoTModel
+from got_models.chain.chain import ReasoningChain
+from got_models.diffusion.guidance import Guidance, GuidanceScales
+from got_models.pipeline import GoTModel
 
 from ..world.language import Example
 
@@ -35,7 +35,7 @@ class Batches:
         self, examples: Sequence[Example], pictures: Sequence[Image.Image] | None = None
     ) -> list[ReasoningChain]:
         """The chains that ``GoTModel.reason`` would write for each prompt (and picture)."""
-        reasoner = self.model.reasoner
+        reasoner = self.model.parts.reasoner()
         ids = reasoner.token_ids
         stops = list(reasoner.stop_ids)
         chains: list[ReasoningChain] = []

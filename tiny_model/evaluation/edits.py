@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from got_models.chain import ReasoningChain
+from got_models.chain.chain import ReasoningChain
 
 from ..world.language import Example
 from ..world.scoring import score_edit

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from got_models.chain import ReasoningChain
-from got_models.model import GoTModel
+from got_models.chain.chain import ReasoningChain
+from got_models.pipeline import GoTModel
 
 from ..world.language import Example, sample_generation
 from ..world.scene import NEW_COLOR, NEW_SHAPE

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from got_models.chain import GRID, Box, ReasoningChain
+from got_models.chain.chain import GRID, Box, ReasoningChain
 
 from ..world.found_objects import find_objects, intersection_over_union
 from ..world.language import GAP, Example

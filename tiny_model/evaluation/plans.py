@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from got_models.chain import ReasoningChain
+from got_models.chain.chain import ReasoningChain
 
 from ..world.language import Example
 from ..world.scoring import score_plan

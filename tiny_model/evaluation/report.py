@@ -11,9 +11,9 @@ from typing import Any
 
 from PIL import Image
 
-from got_models.chain import ReasoningChain
-from got_models.layout import beside, contact_sheet, draw_layout
-from got_models.whole_files import write_files
+from got_models.chain.chain import ReasoningChain
+from got_models.chain.layout import beside, contact_sheet, draw_layout
+from got_models.files.whole_files import write_files
 
 from ..world.language import Example
 from ..world.scoring import expected_objects, score_picture, score_plan

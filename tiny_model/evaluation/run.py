@@ -11,10 +11,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from got_models.chain import ReasoningChain
-from got_models.guidance import Guidance, GuidanceScales
-from got_models.layout import beside, draw_layout
-from got_models.model import GoTModel
+from got_models.chain.chain import ReasoningChain
+from got_models.chain.layout import beside, draw_layout
+from got_models.diffusion.guidance import Guidance, GuidanceScales
+from got_models.pipeline import GoTModel
 
 from ..world.edits import sample_edit
 from ..world.language import Example, sample_generation

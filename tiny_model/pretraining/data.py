@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from got_models.chain import GRID
-from got_models.prompts import TokenIds
-from got_models.reasoner import picture_patches
-from got_models.sequences import IGNORED, chain_sequence
+from got_models.chain.chain import GRID
+from got_models.mllm.prompts import TokenIds
+from got_models.mllm.reasoner import picture_patches
+from got_models.mllm.sequences import IGNORED, chain_sequence
 
 from ..world.edits import sample_edit
 from ..world.language import Example, sample_generation

@@ -10,7 +10,7 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 
-from got_models.checkpoint import check
+from got_models.weights.checkpoint import check
 
 FOLDERS = ("mllm", "processor", "unet", "vae", "scheduler")
 FILES = ("got.json", "projectors.safetensors")

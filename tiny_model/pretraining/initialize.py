@@ -16,9 +16,9 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import GenerationConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2 import Qwen2TokenizerFast  # type: ignore[attr-defined]
 
-from got_models.checkpoint import CheckpointSettings, Sizes, TaskSettings, write_settings
-from got_models.prompts import SPECIAL_TOKENS, TokenIds, add_special_tokens, instruction
-from got_models.ssgm import SemanticSpatialGuidance
+from got_models.diffusion.ssgm import SemanticSpatialGuidance
+from got_models.mllm.prompts import SPECIAL_TOKENS, TokenIds, add_special_tokens, instruction
+from got_models.weights.checkpoint import CheckpointSettings, Sizes, TaskSettings, write_settings
 
 from ..world.edits import sample_edit
 from ..world.language import plural, sample_generation

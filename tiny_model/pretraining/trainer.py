@@ -23,9 +23,9 @@ from diffusers.training_utils import EMAModel
 from tqdm import tqdm
 
 from got_models.errors import GoTError
+from got_models.files.whole_files import writing
 from got_models.training.run_folder import hold_run, last_state, record, states, trim_log
 from got_models.training.schedule import learning_rate_share
-from got_models.whole_files import writing
 
 from .config import TrainingConfig
 from .export import export_checkpoint

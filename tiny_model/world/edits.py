@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
-from got_models.chain import ReasoningChain
+from got_models.chain.chain import ReasoningChain
 
 from .language import (
     HALF,

@@ -10,7 +10,7 @@ import random
 import zlib
 from dataclasses import dataclass, replace
 
-from got_models.chain import MASK_COLORS, Box, ReasoningChain
+from got_models.chain.chain import MASK_COLORS, Box, ReasoningChain
 
 from .scene import (
     BACKGROUNDS,

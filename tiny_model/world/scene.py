@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from got_models.chain import Box
+from got_models.chain.chain import Box
 
 PICTURE_SIZE = 128
 SUPERSAMPLING = 4

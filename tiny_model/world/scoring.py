@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 from PIL import Image
 
-from got_models.chain import GRID, Box, ReasoningChain
+from got_models.chain.chain import GRID, Box, ReasoningChain
 from got_models.errors import GoTError
 
 from .edits import quadrant_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from got_models.plan_check import words_of
-from got_models.vocabulary import PictureKind, Vocabulary
+from got_models.chain.plan_check import words_of
+from got_models.chain.vocabulary import PictureKind, Vocabulary
 
 from .edits import sample_edit
 from .language import COUNT_WORDS, sample_generation

@@ -1,7 +1,7 @@
 /**
  * The reasoning chain: prose in which every important object is followed by a box.
  *
- * The same rules as in `got_models/chain.py`, which is the authority and explains them. The text is the truth
+ * The same rules as in `got_models/chain/chain.py`, which is the authority and explains them. The text is the truth
  * and the regions are a view of it. All functions return new chains.
  */
 

@@ -1,4 +1,4 @@
-/** The colours of masks, as in `got_models/chain.py`. */
+/** The colours of masks, as in `got_models/chain/chain.py`. */
 
 /** Colours for boxes that come without one, in this order. */
 export const MASK_COLORS = `

@@ -1,7 +1,7 @@
 /**
  * English words around the name of an object: its article, its plural, small numbers.
  *
- * The same rules as in `got_models/english.py`, which is the authority.
+ * The same rules as in `got_models/chain/english.py`, which is the authority.
  */
 
 export const ARTICLES = ["a", "an"];

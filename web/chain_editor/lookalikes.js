@@ -1,7 +1,7 @@
 /**
  * Coordinates in a notation that is not read: somebody meant a box there, and none will be drawn.
  *
- * The same rules as in `got_models/lookalikes.py`, which is the authority.
+ * The same rules as in `got_models/chain/lookalikes.py`, which is the authority.
  */
 
 import { excerpt } from "./notation.js";

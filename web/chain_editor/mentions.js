@@ -1,7 +1,7 @@
 /**
  * Where a sentence names the objects of a plan.
  *
- * The same rules as in `got_models/mentions.py`, which is the authority and explains them.
+ * The same rules as in `got_models/chain/mentions.py`, which is the authority and explains them.
  */
 
 import { SPACES, trimEnd } from "./characters.js";

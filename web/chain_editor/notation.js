@@ -1,7 +1,7 @@
 /**
  * How a box stands in a chain's text: found in every form that is understood, written in one.
  *
- * The same rules as in `got_models/notation.py`, which is the authority and explains them. The text is a `clean` one.
+ * The same rules as in `got_models/chain/notation.py`, which is the authority and explains them. The text is a `clean` one.
  */
 
 import { SPACES, trimEnd, trimStart } from "./characters.js";

@@ -1,7 +1,7 @@
 /**
  * The prompt, brought up to date with a plan that a person has changed.
  *
- * The same rules as in `got_models/prompt_update.py`, which is the authority and explains them.
+ * The same rules as in `got_models/chain/prompt_update.py`, which is the authority and explains them.
  */
 
 import { composed } from "./characters.js";

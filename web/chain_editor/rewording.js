@@ -1,7 +1,7 @@
 /**
  * Words of a plan outside its boxes, such as its background: where they change, so does the prompt.
  *
- * The same rules as in `got_models/rewording.py`, which is the authority and explains them.
+ * The same rules as in `got_models/chain/rewording.py`, which is the authority and explains them.
  */
 
 import { SPACES, trim, trimEnd } from "./characters.js";

@@ -1,7 +1,7 @@
 /**
  * Objects in a sentence: one more, one fewer or another one, and the sentence stays sound.
  *
- * The same rules as in `got_models/sentences.py`, which is the authority and explains them.
+ * The same rules as in `got_models/chain/sentences.py`, which is the authority and explains them.
  */
 
 import { SPACES, trimEnd, trimStart } from "./characters.js";

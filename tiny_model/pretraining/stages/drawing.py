@@ -12,12 +12,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from got_models.chain import Box
-from got_models.model import GoTModel
-from got_models.ssgm import draw_region_masks
+from got_models.chain.chain import Box
+from got_models.diffusion.ssgm import draw_region_masks
+from got_models.files.whole_files import whole_file
+from got_models.pipeline import GoTModel
 from got_models.training.losses import DiffusionTargets, diffusion_loss
 from got_models.training.schedule import step_seed
-from got_models.whole_files import whole_file
 
 from ...world.scene import PICTURE_SIZE, draw
 from ..config import JointSettings, TrainingConfig, UnetSettings
@@ -34,7 +34,7 @@ class JointModules(nn.Module):
     def __init__(self, model: GoTModel) -> None:
         super().__init__()
         self.language = LanguageModules(model)
-        self.unet = model.unet.requires_grad_(True)
+        self.unet = model.parts.unet().requires_grad_(True)
         self.unet.set_attn_processor(AttnProcessor())  # as for the MLLM: faster on a CPU, above all backwards
 
 
@@ -50,7 +50,7 @@ class DrawingStage:
         self.module = JointModules(model)
         self.collate = collator(model)
         self.scheduler = DDPMScheduler.from_config(model.scheduler_config)
-        self.scaling_factor: float = model.vae.config["scaling_factor"]
+        self.scaling_factor: float = model.parts.vae().config["scaling_factor"]
         self.latents = encoded_rows(model, config)
         self.steps, self.warmup_steps = settings.steps, settings.warmup_steps
         self.ema_decay = settings.ema_decay
@@ -118,17 +118,18 @@ def encoded_rows(model: GoTModel, config: TrainingConfig) -> dict[str, Tensor]:
         size = (PICTURE_SIZE, PICTURE_SIZE)
         encoded: dict[str, list[Tensor]] = {}
         masks: dict[tuple[Box, str], Tensor] = {}  # boxes lie on a grid: most come back
-        black = encode_pictures(model.vae, [Image.new("RGB", size)])
+        vae = model.parts.vae()
+        black = encode_pictures(vae, [Image.new("RGB", size)])
         rows = [(task, row) for task in ("generate", "edit") for row in range(config.encoded_rows)]
         for task, row in tqdm(rows, desc="encoding pictures", mininterval=5):
             example = drawn_example(task, config.seed, row)
             colored_boxes = {(region.box, region.color): region for region in example.chain.regions}
             for key, region in colored_boxes.items():
                 if key not in masks:
-                    masks[key] = encode_pictures(model.vae, draw_region_masks([region], size, rule))
+                    masks[key] = encode_pictures(vae, draw_region_masks([region], size, rule))
             spatial = torch.cat([masks[key] for key in colored_boxes]).mean(dim=0, keepdim=True)
-            target = encode_pictures(model.vae, [draw(example.target)])
-            reference = encode_pictures(model.vae, [draw(example.source)]) if example.source else black
+            target = encode_pictures(vae, [draw(example.target)])
+            reference = encode_pictures(vae, [draw(example.source)]) if example.source else black
             for part, latents in (("target", target), ("reference", reference), ("spatial", spatial)):
                 encoded.setdefault(f"{task}.{part}", []).append(latents)
         with whole_file(file) as beside:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from got_models.reasoner import select_image_tokens
+from got_models.mllm.reasoner import select_image_tokens
 
 from ..config import TrainingConfig
 from ..data import Example, confusable_edit_example, generation_example

@@ -8,13 +8,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from got_models.checkpoint import PROJECTORS_FILE
-from got_models.model import GoTModel
-from got_models.prompts import TokenIds
-from got_models.reading import modality_ids
-from got_models.reasoner import select_image_tokens
-from got_models.sequences import IGNORED
+from got_models.mllm.kv_cache import modality_ids
+from got_models.mllm.prompts import TokenIds
+from got_models.mllm.reasoner import select_image_tokens
+from got_models.mllm.sequences import IGNORED
+from got_models.pipeline import GoTModel
 from got_models.training.losses import chain_loss
+from got_models.weights.checkpoint import PROJECTORS_FILE
 
 from ...world.scene import COLORS, SHAPES, SIZES
 from ..config import TrainingConfig
@@ -43,11 +43,11 @@ class LanguageModules(nn.Module):
     def __init__(self, model: GoTModel) -> None:
         super().__init__()
         sizes, folder = model.settings.sizes, model.path
-        self.mllm = model.reasoner.mllm
+        self.mllm = model.parts.reasoner().mllm
         self.mllm.requires_grad_(True).model.visual.requires_grad_(False)
         # On a CPU, and at lengths like these, eager attention is faster than sdpa: above all backwards.
         self.mllm.set_attn_implementation({"text_config": "eager", "vision_config": "sdpa"})
-        self.ssgm = model.ssgm.requires_grad_(True)
+        self.ssgm = model.parts.ssgm().requires_grad_(True)
         self.region_readout = ContentReadout(sizes.cross_attention)
         self.visual_readout = ContentReadout(sizes.hidden)
         self.place_readout = PlaceReadout(sizes.hidden)
@@ -124,8 +124,10 @@ class LanguageModules(nn.Module):
 def naming_weights(model: GoTModel) -> Tensor:
     """The weight of each token [vocabulary] in the loss of an edit's chain."""
     words = " ".join((*COLORS, *SHAPES, *SIZES))
-    weights = torch.ones(model.reasoner.mllm.config.get_text_config().vocab_size)
-    weights[model.reasoner.tokenizer(" " + words, add_special_tokens=False)["input_ids"]] = NAMING_WEIGHT
+    weights = torch.ones(model.parts.reasoner().mllm.config.get_text_config().vocab_size)
+    weights[model.parts.reasoner().tokenizer(" " + words, add_special_tokens=False)["input_ids"]] = (
+        NAMING_WEIGHT
+    )
     return weights
 
 
@@ -188,7 +190,9 @@ class LanguageStage:
 
 def collator(model: GoTModel) -> Collator:
     """The collator with a checkpoint's tokenizer and image processor."""
-    return Collator(model.reasoner.tokenizer, model.reasoner.image_processor, model.settings.vision_size)
+    return Collator(
+        model.parts.reasoner().tokenizer, model.parts.reasoner().image_processor, model.settings.vision_size
+    )
 
 
 def chains_losses(

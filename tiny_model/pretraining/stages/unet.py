@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from got_models.reasoner import select_image_tokens
+from got_models.mllm.reasoner import select_image_tokens
 
 from ..config import TrainingConfig
 from .drawing import DrawingStage, JointModules

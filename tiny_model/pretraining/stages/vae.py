@@ -11,10 +11,10 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from PIL import Image
 from torch import Tensor, nn
 
-from got_models.model import GoTModel
-from got_models.ssgm import pictures_to_tensor
+from got_models.diffusion.ssgm import pictures_to_tensor
+from got_models.diffusion.vae import encode_unscaled
+from got_models.pipeline import GoTModel
 from got_models.training.schedule import step_seed
-from got_models.vae import encode_unscaled
 
 from ...world.language import sample_generation
 from ...world.scene import draw
@@ -30,7 +30,7 @@ class VaeStage:
     def __init__(self, folder: Path, config: TrainingConfig) -> None:
         self.config = config
         self.settings: VaeSettings = getattr(config, self.name)
-        self.module = GoTModel.from_pretrained(folder).vae.requires_grad_(True)
+        self.module = GoTModel.from_pretrained(folder).parts.vae().requires_grad_(True)
         self.steps, self.warmup_steps = self.settings.steps, self.settings.warmup_steps
         self.parameter_groups = [(list(self.module.parameters()), self.settings.learning_rate)]
         self.averaged = list(self.module.parameters())

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from got_models.model import GoTModel
+from got_models.pipeline import GoTModel
 
 from ...world.edits import sample_source
 from ...world.language import sample_generation
@@ -40,7 +40,7 @@ class VisionModules(nn.Module):
 
     def __init__(self, model: GoTModel) -> None:
         super().__init__()
-        self.mllm = model.reasoner.mllm.requires_grad_(False)
+        self.mllm = model.parts.reasoner().mllm.requires_grad_(False)
         self.mllm.model.visual.requires_grad_(True)
         self.mllm.model.visual.patch_embed = LinearPatches(self.mllm.model.visual.patch_embed)
         self.content_readout = ContentReadout(model.settings.sizes.hidden)

@@ -1,0 +1,201 @@
+"""What is to be said about a plan before it is drawn: what the checkpoint has not learned, what looks wrong.
+
+Each remark is a sentence for people (see `notes`). A plan about which there is nothing to be said gets none.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+from PIL import Image, ImageColor
+
+from ..notes import Note
+from .chain import Box, ReasoningChain, Region
+from .english import plural
+from .vocabulary import PictureKind, Vocabulary
+
+SAME_PLACE = 0.8
+"""Intersection over union from which on two boxes are one place."""
+COVERED = 0.25
+"""Part of the smaller box from which on two boxes overlap, to a model that has only seen things apart."""
+TOO_CLOSE = 30.0
+"""Distance in RGB below which two mask colours, or one and the black ground, look alike."""
+MOST_NAMED = 8  # words in one sentence
+CHECKED_SIDE = 256  # pixels, to which a picture is made smaller before its colours are counted
+
+_TOKEN = re.compile(r"\d+[^\W\d_]*|[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
+_BOX = re.compile(r"<\|box_start\|>.*?<\|box_end\|> \(\w+\)|<\|\w+\|>")
+_NUMBER_WORDS = """one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+    sixteen seventeen eighteen nineteen twenty""".split()  # noqa: SIM905
+NUMBERS = {"a": 1, "an": 1, "dozen": 12} | {word: count for count, word in enumerate(_NUMBER_WORDS, 1)}
+NOTHING_TO_DRAW = frozenset(
+    """a an and are as at be by can could create do for from generate give has have i image in into is it its
+    just let like make me my need of on one or our paint please show some that the their them then there these
+    this those to us want we which will with would you your""".split()  # noqa: SIM905
+)
+"""Words that ask for nothing of their own: that a model has not learned them does no harm."""
+
+
+def words_of(text: str) -> list[str]:
+    """The words and numbers of a prompt or of a plan, in lower case and without its boxes."""
+    return _TOKEN.findall(_BOX.sub(" ", text).casefold())
+
+
+def check_plan(chain: ReasoningChain, vocabulary: Vocabulary | None = None) -> list[Note]:
+    """
+    Args:
+        vocabulary: what the checkpoint knows that is to draw it; None: everything, or it is not known.
+    """
+    remarks: list[Note | None] = []
+    if vocabulary is not None:
+        remarks += [
+            _unknown_words(chain, vocabulary),
+            _capitals(chain, vocabulary),
+            _counts(chain, vocabulary),
+        ]
+    remarks += [_no_box(chain, vocabulary), _overlap(chain, vocabulary), _masks(chain.regions)]
+    return [remark for remark in remarks if remark is not None]
+
+
+def check_picture(picture: Image.Image, vocabulary: Vocabulary | None) -> list[Note]:
+    """The same about a picture that is to be edited."""
+    if vocabulary is None or _is_known(picture, vocabulary.pictures):
+        return []
+    return [Note("unknown_picture", name=vocabulary.name, objects=listed(_plurals(vocabulary)))]
+
+
+def _is_known(picture: Image.Image, kind: PictureKind) -> bool:
+    import numpy as np
+
+    small = picture.convert("RGB")
+    small.thumbnail((CHECKED_SIDE, CHECKED_SIDE), Image.Resampling.BOX)
+    pixels = np.asarray(small, dtype=np.float32).reshape(-1, 1, 3)  # [n, 1, 3]
+
+    def near(colors: Sequence[str]) -> Any:
+        """Which pixels lie within reach of each colour: [n, m]."""
+        known = np.array([ImageColor.getrgb(color) for color in colors], dtype=np.float32)  # [m, 3]
+        return ((pixels - known) ** 2).sum(-1) <= kind.reach**2
+
+    colored = near(kind.colors).any(-1)  # [n]
+    *others, ground = np.sort((near(kind.grounds) & ~colored[:, None]).mean(0))
+    return bool(colored.mean() + ground >= kind.share and sum(others) <= kind.strays)
+
+
+def stays_as_it_is(chain: ReasoningChain, vocabulary: Vocabulary | None) -> bool:
+    """Whether an edit leaves its picture alone, because the checkpoint cannot tell where to change it."""
+    needs_box = vocabulary is not None and vocabulary.edits_need_boxes
+    return needs_box and chain.task == "edit" and not chain.regions
+
+
+def things_asked_for(prompt: str, vocabulary: Vocabulary) -> int | None:
+    """How many things a prompt asks for; None where it does not say clearly, as with "the circles"."""
+    things = {*vocabulary.objects, *_plurals(vocabulary)}
+    total, count = 0, None
+    for word in words_of(prompt):
+        if word in NUMBERS or word.isdecimal():
+            count = NUMBERS[word] if word in NUMBERS else int(word[:9])
+        elif word in things:
+            if count is None:
+                return None
+            total, count = total + count, None
+    return total or None
+
+
+def _unknown_words(chain: ReasoningChain, vocabulary: Vocabulary) -> Note | None:
+    """Of the prompt; and of the plan, which somebody may have changed, where the prompt's are all known."""
+    written = [word for word in words_of(chain.text) if not word.isdecimal()]  # an edit numbers its steps
+    words = _unknown(chain, words_of(chain.prompt), vocabulary) or _unknown(chain, written, vocabulary)
+    if not words:
+        return None
+    named = ", ".join(words[:MOST_NAMED]) + (", ..." if len(words) > MOST_NAMED else "")
+    colors = f" in {listed(vocabulary.colors)}" if vocabulary.colors else ""
+    things = {
+        "en": listed(_plurals(vocabulary)) + colors,
+        "zh": ", ".join((*vocabulary.objects, *vocabulary.colors)),
+    }
+    return Note("unknown_words", name=vocabulary.name, words=named, things=things)
+
+
+def _unknown(chain: ReasoningChain, words: Sequence[str], vocabulary: Vocabulary) -> list[str]:
+    """Those that ask for something that the checkpoint has not learned, each once."""
+    known = {*vocabulary.objects, *vocabulary.colors, *vocabulary.words, *NOTHING_TO_DRAW}
+    if chain.task == "generate":
+        known |= NUMBERS.keys()  # `_counts` is about these
+    return list(dict.fromkeys(word for word in words if word not in known))
+
+
+def _capitals(chain: ReasoningChain, vocabulary: Vocabulary) -> Note | None:
+    """The words of a vocabulary are in lower case, as the model has read them."""
+    return None if chain.prompt == chain.prompt.lower() else Note("capitals", name=vocabulary.name)
+
+
+def _counts(chain: ReasoningChain, vocabulary: Vocabulary) -> Note | None:
+    asked = things_asked_for(chain.prompt, vocabulary) if chain.task == "generate" else None
+    if asked is None:
+        return None
+    if asked > vocabulary.most_objects:
+        return Note("too_many", name=vocabulary.name, asked=str(asked), most=str(vocabulary.most_objects))
+    boxes = len(chain.regions)
+    if boxes in (0, asked) or _unknown(chain, words_of(chain.prompt), vocabulary):
+        return None
+    return Note("another_count", asked=str(asked), boxes=str(boxes))
+
+
+def _no_box(chain: ReasoningChain, vocabulary: Vocabulary | None) -> Note | None:
+    if chain.regions:
+        return None
+    if stays_as_it_is(chain, vocabulary):
+        return Note("left_as_it_is")
+    return Note("no_box_to_edit" if chain.task == "edit" else "no_box")
+
+
+def _overlap(chain: ReasoningChain, vocabulary: Vocabulary | None) -> Note | None:
+    """In plans of new pictures; an edit has a box before and one after the change."""
+    pairs = list(combinations(chain.regions, 2)) if chain.task == "generate" else []
+    for one, other in pairs:
+        if one.box.iou(other.box) >= SAME_PLACE:
+            return Note("same_place", one=_label(one), other=_label(other))
+    if vocabulary is None:
+        return None
+    for one, other in pairs:
+        if _covered(one.box, other.box) > COVERED:
+            return Note("overlap", one=_label(one), other=_label(other), name=vocabulary.name)
+    return None
+
+
+def _covered(one: Box, other: Box) -> float:
+    """The part of the smaller box that lies in the other one."""
+    width = min(one.x2, other.x2) - max(one.x1, other.x1)
+    height = min(one.y2, other.y2) - max(one.y1, other.y1)
+    return max(width, 0) * max(height, 0) / min(one.area, other.area)
+
+
+def _masks(regions: Sequence[Region]) -> Note | None:
+    """Masks that cannot be told apart: each is a box in its colour on black."""
+    colors = [ImageColor.getrgb(region.color)[:3] for region in regions]
+    for region, color in zip(regions, colors, strict=True):
+        if math.dist(color, (0, 0, 0)) < TOO_CLOSE:
+            return Note("dark_mask", one=_label(region), color=region.color)
+    for (one, color), (other, near) in combinations(zip(regions, colors, strict=True), 2):
+        if math.dist(color, near) < TOO_CLOSE:
+            labels = {"one": _label(one), "other": _label(other)}
+            return Note("alike_masks", color=one.color, near=other.color, **labels)
+    return None
+
+
+def _plurals(vocabulary: Vocabulary) -> list[str]:
+    return list(map(plural, vocabulary.objects))
+
+
+def _label(region: Region) -> str:
+    """A box in a sentence: by its words, or where it has none by its colour."""
+    return f'"{region.phrase}"' if region.phrase else f"({region.color})"
+
+
+def listed(words: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join([", ".join(words[:-1]), *words[-1:]]) if len(words) > 1 else "".join(words)

@@ -1,0 +1,131 @@
+"""What a checkpoint knows, where it knows little: the words, the counts and the pictures of its training.
+
+got.json may say so under "vocabulary". A checkpoint that says nothing is taken to know everything.
+
+    name             what the checkpoint is called in a sentence, by language; English has to be there
+    objects, colors  the words for what it draws, in the singular
+    words            all other words that it has learned, plurals among them; in lower case, as it reads
+    most_objects     how many things it draws at most
+    edits_need_boxes whether it can edit only what a plan has put a box around
+    pictures         which pictures it can look at: things of these colours on one of these grounds
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import GoTError, printable, short_repr
+from ..files.entries import FLAG, Kind, check_entries, list_of, number, whole
+
+MOST_WORDS = 4096
+LONGEST_NAME = 60  # characters
+_WORD = re.compile(r"[^\W\d_]{1,40}")
+_LANGUAGE = re.compile(r"[a-z]{2}")
+
+WORD = Kind(
+    "one word in lower case",
+    lambda value: isinstance(value, str) and bool(_WORD.fullmatch(value)) and value == value.casefold(),
+)
+COLOR = Kind(
+    "a colour such as #e61919",
+    lambda value: isinstance(value, str) and re.fullmatch("#[0-9a-f]{6}", value) is not None,
+)
+WORDS = list_of(WORD, 0, MOST_WORDS)
+NAME = Kind(
+    f"a name by language, such as en, each of 1 to {LONGEST_NAME} characters",
+    lambda value: isinstance(value, dict) and "en" in value and all(map(_is_name, value, value.values())),
+)
+ENTRIES = {
+    "name": NAME,
+    "objects": list_of(WORD, 1, MOST_WORDS),
+    "colors": WORDS,
+    "words": WORDS,
+    "most_objects": whole(1, 1000),
+    "edits_need_boxes": FLAG,
+}
+PICTURES = {
+    "colors": list_of(COLOR, 1),
+    "grounds": list_of(COLOR, 1),
+    "reach": number(0, 442),
+    "share": number(0, 1),
+    "strays": number(0, 1),
+}
+
+
+@dataclass(frozen=True)
+class PictureKind:
+    """Pictures with things of some colours (#rrggbb) on a ground of one colour.
+
+    At least `share` of the pixels lie within `reach`, in RGB, of one of the `colors` or of that one of the
+    `grounds` that is there most, and at most `strays` of them within reach of another ground.
+    """
+
+    colors: tuple[str, ...]
+    grounds: tuple[str, ...]
+    reach: float
+    share: float
+    strays: float
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The entries of got.json's "vocabulary"; see there."""
+
+    name: Mapping[str, str]
+    objects: tuple[str, ...]
+    colors: tuple[str, ...]
+    words: tuple[str, ...]
+    most_objects: int
+    edits_need_boxes: bool
+    pictures: PictureKind
+
+
+def read_vocabulary(file: Path, values: object) -> Vocabulary:
+    """
+    Args:
+        file: where the values stand, for the message.
+
+    Raises:
+        GoTError: an entry is missing, unknown, of another type or out of range.
+    """
+    entries = _exactly(file, "'vocabulary'", values, {*ENTRIES, "pictures"})
+    check_entries(file, entries, ENTRIES)
+    pictures = _exactly(file, "'pictures'", entries["pictures"], {*PICTURES})
+    check_entries(file, pictures, PICTURES)
+    return Vocabulary(
+        name=dict(entries["name"]),
+        objects=tuple(entries["objects"]),
+        colors=tuple(entries["colors"]),
+        words=tuple(entries["words"]),
+        most_objects=entries["most_objects"],
+        edits_need_boxes=entries["edits_need_boxes"],
+        pictures=PictureKind(
+            colors=tuple(pictures["colors"]),
+            grounds=tuple(pictures["grounds"]),
+            reach=pictures["reach"],
+            share=pictures["share"],
+            strays=pictures["strays"],
+        ),
+    )
+
+
+def _exactly(file: Path, where: str, values: object, keys: set[str]) -> dict[str, Any]:
+    if not isinstance(values, dict) or set(values) != keys:
+        raise GoTError(
+            f"{file}: {where} must hold exactly {', '.join(sorted(keys))}; got {short_repr(values)}."
+        )
+    return values
+
+
+def _is_name(language: object, name: object) -> bool:
+    return (
+        isinstance(language, str)
+        and _LANGUAGE.fullmatch(language) is not None
+        and isinstance(name, str)
+        and 0 < len(name) <= LONGEST_NAME
+        and name == printable(name)
+    )

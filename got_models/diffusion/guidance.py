@@ -1,0 +1,140 @@
+"""Multi-guidance: four named branches and their weighted sum (paper eq. 1). Pure functions and frozen values.
+
+Shape letters used in the whole library: b batch, n image tokens (64), H and W the picture's height and width
+in pixels, h = H/8, w = W/8, Dc the UNet's cross-attention width, Dp the width of the pooled embedding.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import GoTError
+
+LATENT_CHANNELS = 4
+VAE_FACTOR = 8
+SMALLEST_SIDE, LARGEST_SIDE = 64, 2048  # of a picture that is drawn, in pixels
+BRANCHES = ("full", "semantic", "reference", "null")
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """Everything the UNet is told about the picture besides the noise.
+
+    semantic and null_semantic are [b, n, Dc], pooled is [b, Dp] (shared by all branches), spatial and
+    reference are [b, 4, h, w] unscaled VAE latents, size is (H, W) in pixels, task is "generate" or "edit".
+
+    Raises:
+        GoTError: shapes that do not belong together, or values that are not finite.
+    """
+
+    semantic: Tensor
+    null_semantic: Tensor
+    pooled: Tensor
+    spatial: Tensor
+    reference: Tensor
+    size: tuple[int, int]
+    task: str
+
+    def __post_init__(self) -> None:
+        if self.semantic.ndim != 3:
+            raise GoTError(f"Semantic guidance must be [b, n, Dc], got {list(self.semantic.shape)}.")
+        if self.null_semantic.shape != self.semantic.shape:
+            raise GoTError(
+                f"Null semantic guidance must have the shape of the semantic guidance "
+                f"{list(self.semantic.shape)}, got {list(self.null_semantic.shape)}."
+            )
+        batch = self.semantic.shape[0]
+        if self.pooled.ndim != 2 or self.pooled.shape[0] != batch:
+            raise GoTError(f"The pooled embedding must be [{batch}, Dp], got {list(self.pooled.shape)}.")
+        height, width = self.size
+        latent_shape = (batch, LATENT_CHANNELS, height // VAE_FACTOR, width // VAE_FACTOR)
+        for name in ("spatial", "reference"):
+            shape = tuple(getattr(self, name).shape)
+            if shape != latent_shape:
+                raise GoTError(
+                    f"{name.capitalize()} guidance for a picture {height} high and {width} wide must be "
+                    f"{list(latent_shape)}, got {list(shape)}."
+                )
+        for name in ("semantic", "null_semantic", "pooled", "spatial", "reference"):
+            if not torch.isfinite(getattr(self, name)).all():
+                raise GoTError(
+                    f"The guidance tensor {name!r} holds NaN or infinite values; try dtype float32."
+                )
+        if self.task not in ("generate", "edit"):
+            raise GoTError(f"A task is 'generate' or 'edit', got {self.task!r}.")
+
+
+@dataclass(frozen=True)
+class GuidanceScales:
+    """The strengths a_t, a_s and a_r of paper eq. 1.
+
+    Raises:
+        GoTError: a scale that is not a finite number.
+    """
+
+    semantic: float
+    spatial: float
+    reference: float
+
+    def __post_init__(self) -> None:
+        for name in ("semantic", "spatial", "reference"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise GoTError(f"The {name} scale must be a finite number, got {value!r}.")
+
+
+def branch_coefficients(scales: GuidanceScales) -> dict[str, float]:
+    """Paper eq. 1 collected per branch. The four coefficients sum to 1."""
+    return {
+        "full": scales.spatial,
+        "semantic": scales.semantic - scales.spatial,
+        "reference": scales.reference - scales.semantic,
+        "null": 1.0 - scales.reference,
+    }
+
+
+def active_branches(scales: GuidanceScales) -> tuple[str, ...]:
+    """The branches that have to be evaluated: those whose coefficient is not zero."""
+    coefficients = branch_coefficients(scales)
+    return tuple(branch for branch in BRANCHES if abs(coefficients[branch]) >= 1e-12)
+
+
+def branch_inputs(guidance: Guidance, branch: str) -> tuple[Tensor, Tensor, Tensor]:
+    """What one branch sees: cross-attention states [b, n, Dc], spatial and reference latents [b, 4, h, w].
+
+    full = (Gt, Gs, Gr), semantic = (Gt, 0, Gr), reference = (0, 0, Gr), null = (0, 0, 0), where a semantic 0
+    is the null semantic guidance and a spatial or reference 0 is a latent of zeros.
+    """
+    no_latent = torch.zeros_like(guidance.spatial)
+    if branch == "full":
+        return guidance.semantic, guidance.spatial, guidance.reference
+    if branch == "semantic":
+        return guidance.semantic, no_latent, guidance.reference
+    if branch == "reference":
+        return guidance.null_semantic, no_latent, guidance.reference
+    if branch == "null":
+        return guidance.null_semantic, no_latent, no_latent
+    raise GoTError(f"A guidance branch is one of {', '.join(BRANCHES)}; got {branch!r}.")
+
+
+def combine(predictions: dict[str, Tensor], scales: GuidanceScales) -> Tensor:
+    """Weighted sum of the branches' predictions, all of one shape (noise or, since the weights sum to 1, x0).
+
+    It is taken in float32 at least: the coefficients are large and of both signs, so that fewer digits would
+    lose the difference between branches.
+
+    Raises:
+        GoTError: a branch with a coefficient other than zero is missing.
+    """
+    coefficients = branch_coefficients(scales)
+    active = active_branches(scales)
+    missing = [branch for branch in active if branch not in predictions]
+    if missing:
+        raise GoTError(f"These scales need the branches {', '.join(active)}; missing: {', '.join(missing)}.")
+    dtype = torch.promote_types(predictions[active[0]].dtype, torch.float32)
+    weighted = [coefficients[branch] * predictions[branch].to(dtype) for branch in active]
+    return torch.stack(weighted).sum(dim=0)

@@ -1,0 +1,233 @@
+"""The denoising loop: noise becomes latents under guidance, step by step."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..constants import SCHEDULERS
+from ..errors import GoTError, Interrupted, short_repr
+from ..finite import not_finite
+from .guidance import (
+    BRANCHES,
+    LATENT_CHANNELS,
+    Guidance,
+    GuidanceScales,
+    active_branches,
+    branch_inputs,
+    combine,
+)
+from .unet_cache import Rows, computed_once
+
+if TYPE_CHECKING:
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+
+@dataclass(frozen=True)
+class Step:
+    """One finished denoising step: `index` counts from 1 to `total`.
+
+    `latents` [b, 4, h, w] are scaled and still noisy; `predicted` is what the step took the picture to be.
+    """
+
+    index: int
+    total: int
+    latents: Tensor
+    predicted: Tensor
+
+
+def make_scheduler(config: Mapping[str, Any], name: str) -> Any:
+    """The named diffusers scheduler, on the noise schedule of the checkpoint's scheduler config.
+
+    Raises:
+        GoTError: an unknown name.
+    """
+    # Imported one by one: some schedulers bring in scipy, which takes longer than ten steps of a small model.
+    if name == "ddpm":
+        from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
+        return DDPMScheduler.from_config(config)
+    if name == "euler":
+        from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
+
+        return EulerDiscreteScheduler.from_config(config)
+    if name == "dpm++2m":
+        from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+
+        return DPMSolverMultistepScheduler.from_config(config, algorithm_type="dpmsolver++", solver_order=2)
+    if name == "unipc":
+        from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
+
+        return UniPCMultistepScheduler.from_config(config)
+    raise GoTError(f"The scheduler is one of {', '.join(SCHEDULERS)}; got {short_repr(name)}.")
+
+
+@torch.inference_mode()
+def denoise(
+    unet: UNet2DConditionModel,
+    scheduler_config: Mapping[str, Any],
+    guidance: Guidance,
+    scales: GuidanceScales,
+    seed: int,
+    steps: int,
+    scheduler: str = "ddpm",
+    device: torch.device | str = "cpu",
+    on_step: Callable[[Step], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    branches_at_once: int = len(BRANCHES),
+) -> Tensor:
+    """Denoise from pure noise to scaled latents [b, 4, h, w], in float32 whatever the UNet computes in.
+
+    One generator on the CPU, seeded with `seed`, draws the initial noise and is then passed to every
+    scheduler step that takes one: a seed means the same noise on every device and in every number format.
+    Branches whose coefficient is zero are not evaluated.
+
+    Args:
+        unet: on `device`, with the latents', the reference's and the spatial channels as input.
+        steps: from 1 to the number of training steps of the schedule.
+        on_step: receives every finished step.
+        should_stop: asked before every step.
+        branches_at_once: at least 1; how many branches share a UNet batch. Fewer take less memory and longer.
+
+    Raises:
+        GoTError: steps, seed, scheduler or channel counts that cannot be used, or values that are not finite.
+        Interrupted: `should_stop` said so.
+    """
+    # 1. Check everything before the first evaluation.
+    _check_channels(unet, guidance)
+    schedule = make_scheduler(scheduler_config, scheduler)
+    most = schedule.config.num_train_timesteps
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= most:
+        raise GoTError(
+            f"The number of steps must be a whole number from 1 to {most}, got {short_repr(steps)}."
+        )
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
+        raise GoTError(f"The seed must be a whole number from 0 to 2**64 - 1, got {short_repr(seed)}.")
+
+    # 2. Deal the active branches to UNet batches: one row per branch (and picture).
+    dtype = unet.dtype
+    branches = active_branches(scales)
+    batches = [
+        _Batch.of(guidance, branches[first : first + branches_at_once], device, dtype)
+        for first in range(0, len(branches), branches_at_once)
+    ]
+
+    # 3. Draw the initial noise.
+    generator = torch.Generator().manual_seed(seed)
+    schedule.set_timesteps(steps, device=device)
+    latents = torch.randn(guidance.reference.shape, generator=generator).to(device)
+    latents = latents * schedule.init_noise_sigma
+    step_arguments: dict[str, Any] = {"return_dict": False}
+    if "generator" in inspect.signature(schedule.step).parameters:
+        step_arguments["generator"] = generator
+
+    # 4. Denoise.
+    finite: list[Tensor] = []  # for each step and branch, whether its prediction is
+    with computed_once(unet, [batch.rows for batch in batches]):
+        for index, timestep in enumerate(schedule.timesteps, start=1):
+            if should_stop is not None and should_stop():
+                raise Interrupted(f"Sampling was interrupted before step {index} of {steps}.")
+            noisy = schedule.scale_model_input(latents, timestep)
+            predictions: dict[str, Tensor] = {}
+            for batch in batches:
+                predictions |= batch.predict(unet, noisy, timestep)
+            finite.append(torch.stack([prediction.isfinite().all() for prediction in predictions.values()]))
+            combined = combine(predictions, scales)
+            latents = schedule.step(combined, timestep, latents, **step_arguments)[0]
+            # Not after every step: asking makes a GPU wait. Most that can go wrong does so in the first.
+            if index in (1, steps) and not torch.isfinite(latents).all():
+                raise _not_finite(torch.stack(finite), branches, unet)
+            if on_step is not None:
+                kept = schedule.alphas_cumprod[int(timestep)]
+                predicted = (noisy - (1 - kept).sqrt() * combined) / kept.sqrt()
+                on_step(Step(index, steps, latents, predicted))
+    return latents
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Branches that the UNet evaluates together, and what it is told of them; r rows are branches * pictures.
+
+    semantic is [r, n, Dc], conditions are reference and spatial latents [r, 8, h, w], added is pooled [r, Dp]
+    and time ids [r, 6]. rows says which of them differ in semantic alone.
+    """
+
+    branches: tuple[str, ...]
+    semantic: Tensor
+    conditions: Tensor
+    added: dict[str, Tensor]
+    rows: Rows
+
+    @classmethod
+    def of(
+        cls, guidance: Guidance, branches: tuple[str, ...], device: torch.device | str, dtype: torch.dtype
+    ) -> _Batch:
+        inputs = [branch_inputs(guidance, branch) for branch in branches]
+        semantic = torch.cat([states for states, _, _ in inputs])
+        conditions = torch.cat([torch.cat([reference, spatial], dim=1) for _, spatial, reference in inputs])
+        pooled = guidance.pooled.repeat(len(branches), 1)
+        height, width = guidance.size
+        time_ids = torch.tensor([[height, width, 0, 0, height, width]]).expand(len(pooled), -1)
+        added = {"text_embeds": pooled.to(device, dtype), "time_ids": time_ids.to(device, dtype)}
+        pictures = list(range(len(guidance.reference))) * len(branches)
+        return cls(
+            branches,
+            semantic.to(device, dtype),
+            conditions.to(device, dtype),
+            added,
+            Rows.of(conditions, pictures, device),
+        )
+
+    def predict(self, unet: UNet2DConditionModel, noisy: Tensor, timestep: Tensor) -> dict[str, Tensor]:
+        """Noisy latents [b, 4, h, w] -> branch -> predicted noise [b, 4, h, w]."""
+        rows = noisy.repeat(len(self.branches), 1, 1, 1)
+        prediction: Tensor = unet(
+            torch.cat([rows.to(self.conditions), self.conditions], dim=1),
+            timestep,
+            encoder_hidden_states=self.semantic,
+            added_cond_kwargs=self.added,
+            return_dict=False,
+        )[0]
+        return dict(zip(self.branches, prediction.chunk(len(self.branches)), strict=True))
+
+
+def _not_finite(finite: Tensor, branches: tuple[str, ...], unet: UNet2DConditionModel) -> GoTError:
+    """The error for latents that are not finite; `finite` [steps, branches] says of each prediction whether
+    it was."""
+    if finite.all():
+        return GoTError(
+            "The branches of the guidance, multiplied by its scales, are too large for a number: choose "
+            "smaller guidance scales."
+        )
+    step, column = (~finite).nonzero()[0].tolist()
+    where = f"in step {step + 1}, in the branch {branches[column]!r},"
+    return not_finite(f"What the UNet has predicted {where}", unet)
+
+
+def _check_channels(unet: UNet2DConditionModel, guidance: Guidance) -> None:
+    config = unet.config
+    reference, spatial = guidance.reference.shape[1], guidance.spatial.shape[1]
+    given = LATENT_CHANNELS + reference + spatial
+    if config["in_channels"] != given:
+        raise GoTError(
+            f"The UNet takes {config['in_channels']} input channels, but the guidance gives {given}: "
+            f"{LATENT_CHANNELS} noisy latents + {reference} reference + {spatial} spatial."
+        )
+    if config["cross_attention_dim"] != guidance.semantic.shape[-1]:
+        raise GoTError(
+            f"The UNet's cross-attention is {config['cross_attention_dim']} wide, but the guidance "
+            f"is {guidance.semantic.shape[-1]}."
+        )
+    pooled = guidance.pooled.shape[-1]
+    embedding = config["projection_class_embeddings_input_dim"]
+    time_ids = 6 * config["addition_time_embed_dim"]
+    if embedding != pooled + time_ids:
+        raise GoTError(
+            f"The UNet's added embedding is {embedding} wide, but the guidance gives {pooled + time_ids}: "
+            f"{pooled} pooled + {time_ids} time ids."
+        )

@@ -1,0 +1,70 @@
+"""Reading text files that people made on any system: UTF-8 with or without its mark, or UTF-16 with one."""
+
+from __future__ import annotations
+
+import codecs
+import stat
+from pathlib import Path
+
+from ..errors import GoTError
+
+
+def read_text(file: Path, most_bytes: int) -> str:
+    """The text of a file.
+
+    Args:
+        most_bytes: what the file may have.
+
+    Raises:
+        GoTError: it is missing, no file, too large, or in another encoding.
+    """
+    return decoded(read_bytes(file, most_bytes), str(file))
+
+
+def read_bytes(file: Path, most_bytes: int) -> bytes:
+    """The content of a file; of a pipe or a device nothing is read.
+
+    Raises:
+        GoTError: it is missing, no file, or too large.
+    """
+    try:
+        status = file.stat()
+        if stat.S_ISREG(status.st_mode) and status.st_size <= most_bytes:
+            return file.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL or half a character
+        raise GoTError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    problem = f"it has more than {most_bytes:,} bytes" if stat.S_ISREG(status.st_mode) else "it is no file"
+    raise GoTError(f"{file} cannot be read: {problem}.")
+
+
+def decoded(content: bytes, what: str) -> str:
+    """The text that the bytes mean.
+
+    Raises:
+        GoTError: they are not UTF-8, and not UTF-16 with its mark either; names the likely encoding.
+    """
+    encoding = "utf-16" if is_utf16(content) else "utf-8-sig"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:  # half of another encoding's character
+        raise GoTError(f"{what} is not UTF-8 but probably {_likely_encoding(content)}. Save it as UTF-8.")
+    return text
+
+
+def is_utf16(content: bytes) -> bool:
+    """Whether the bytes begin with UTF-16's mark and look like it: text with ASCII in it has NULs there."""
+    return content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and b"\0" in content
+
+
+def _likely_encoding(content: bytes) -> str:
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "UTF-32"
+    if b"\0" in content:
+        return "UTF-16 without its mark" if not is_utf16(content) else "damaged UTF-16"
+    try:
+        content.decode("gb2312")  # narrower than GBK, so that little else passes for it
+    except UnicodeDecodeError:
+        return "Windows-1252 or GBK"
+    return "GBK"

@@ -1,0 +1,102 @@
+"""Reading YAML that anybody may have written: plain keys and values, and nothing that grows or surprises.
+
+Of YAML's features only mappings, lists and plain values are taken. An alias repeats what it names, and a few
+lines of aliases of aliases mean more than fits into memory; tags build objects; a key that stands twice hides
+its first value; and YAML 1.1 reads 010 as 8, 1:30 as 90 and 2026-01-01 as a date. Here these are refused, or
+stay text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from typing import Any, ClassVar
+
+import yaml
+
+from ..errors import GoTError, short_repr
+
+MOST_CHARACTERS = 100_000
+DEEPEST = 10
+_TAG = "tag:yaml.org,2002:"
+
+
+def read_yaml(text: str, what: str) -> dict[str, Any]:
+    """The keys and values of a YAML text; {} if there is nothing in it.
+
+    Args:
+        what: is named by the messages, such as a file's name.
+
+    Raises:
+        GoTError: it is no YAML, no mapping, or uses a feature that is not taken here.
+    """
+    if len(text) > MOST_CHARACTERS:
+        raise GoTError(f"{what} may have {MOST_CHARACTERS:,} characters, got {len(text):,}.")
+    loader = None
+    try:
+        loader = _PlainLoader(text)
+        values = loader.get_single_data()
+    except yaml.MarkedYAMLError as error:
+        place = error.problem_mark or error.context_mark
+        where = f" (line {place.line + 1}, column {place.column + 1})" if place else ""
+        raise GoTError(
+            f"{what} cannot be read as YAML: {error.problem or error.context!s:.200}{where}."
+        ) from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise GoTError(f"{what} cannot be read as YAML: {' '.join(str(error).split()):.200}.") from error
+    except ValueError as error:  # Python reads no whole number of more than 4300 digits
+        raise GoTError(f"{what} holds a number that is too long.") from error
+    finally:
+        if loader is not None:
+            loader.dispose()
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise GoTError(f"{what} must hold keys and values such as 'steps: 2000', got {short_repr(values)}.")
+    return values
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """PyYAML's safe loader, narrowed."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent):
+            raise _refused(f"found the alias {short_repr(event.anchor)}: write out what it repeats", event)
+        if getattr(event, "tag", None) is not None:
+            raise _refused(f"found the tag {short_repr(event.tag)}: leave it out", event)
+        if self.depth == DEEPEST:
+            raise _refused(f"keys and lists may lie {DEEPEST} deep in one another", event)
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        mapping: dict[Hashable, Any] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag != f"{_TAG}str":
+                advice = 'in quotes, such as "no"' if isinstance(key_node, yaml.ScalarNode) else "as a word"
+                raise _refused(f"write the key {advice}", key_node)
+            if key_node.value in mapping:
+                raise _refused(f"the key {short_repr(key_node.value)} stands twice", key_node)
+            mapping[key_node.value] = self.construct_object(value_node, deep=True)
+        return mapping
+
+
+def _refused(problem: str, where: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=where.start_mark)
+
+
+_FLOAT = r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|nan)"
+for _kind, _pattern, _first in (  # kind of value, how all of it is written, and its first characters
+    ("null", "~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", "(?i:yes|no|true|false|on|off)", [*"yYnNtTfFoO"]),
+    ("int", r"[-+]?(?:0|[1-9][0-9_]*)", [*"-+0123456789"]),
+    ("float", _FLOAT, [*"-+.0123456789"]),
+):
+    _PlainLoader.add_implicit_resolver(_TAG + _kind, re.compile(rf"(?:{_pattern})\Z"), _first)

@@ -1,0 +1,1 @@
+"""The multimodal LLM: it writes reasoning chains and reads them."""

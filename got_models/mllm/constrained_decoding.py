@@ -1,0 +1,281 @@
+"""Locked regions: phrases and boxes that a new plan holds exactly as they are, while the MLLM plans the rest.
+
+The MLLM writes as always, with three exceptions:
+
+1. Where it opens a box and a locked region would be nearly as likely as what it wrote, phrase and box, the
+   locked region takes that place.
+2. Where it would end, or runs out of tokens, and one is missing, it goes back to the box whose place that one
+   could take at the least cost, or puts it in at the end, and writes the rest anew.
+3. A box that would repeat a locked region, or take the last room for one, gives way to its likeliest other.
+
+The chain's own reader decides what a text holds, so that what counts as a region here counts as one later.
+Where it would cut a locked phrase, it is read with markers around the phrase. The MLLM never sees those: they
+are no tokens to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..chain.chain import BOX_END, BOX_START, MAX_REGIONS, Box, ReasoningChain, Region
+from ..chain.notation import box_markup, holds_markup, marked
+from ..errors import GoTError, short_repr
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Tokens = list[int]
+Regret = Callable[[Tokens, Tokens], float]
+"""Beginning of a chain, and tokens to follow it -> by how much the likeliest tokens beat these in their
+places: the sum of the differences of the natural logarithms of probabilities; 0 for greedy decoding."""
+
+SMALL_REGRET = 1.0
+"""Up to here a locked region takes the place of what the MLLM wrote at once, unseen what may come later."""
+
+JOINTS = (" and ", ", ", ". ")
+"""What may stand between a text and a locked region put in behind it; the first that keeps its phrase."""
+
+
+class LockedRegions:
+    """The regions to hold, in the order in which missing ones are put in. Texts and tokens are of the chain.
+
+    Raises:
+        GoTError: a phrase that the reader or the tokenizer would not give back as it is; more regions than a
+            chain holds; regions that alone take more than max_new_tokens, the message says how many.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, regions: Sequence[Region], max_new_tokens: int
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.regions = {(region.phrase, region.box): region for region in regions}
+        self._marks = [
+            (_written(region), f"{marked(region.phrase)} {_corners(region)}")
+            for region in sorted(self.regions.values(), key=lambda region: -len(region.phrase))
+            if not _reads_back(_written(region), region)
+        ]
+        self._check()
+        self._costs = {
+            place: max(len(self._encode(joint + _written(region))) for joint in JOINTS)
+            for place, region in self.regions.items()
+        }
+        self._settled = 0  # this many tokens stand for good, also while regions are missing
+        self._options: list[_Option] = []
+        if self.cost(regions) > max_new_tokens:
+            raise GoTError(
+                f"The {len(self.regions)} locked regions take {self.cost(regions)} tokens, but the chain may "
+                f"have {max_new_tokens}. Raise max_new_tokens or unlock some."
+            )
+
+    def __bool__(self) -> bool:
+        return bool(self.regions)
+
+    def _check(self) -> None:
+        """Whether every region can be held at all, before anything is written."""
+        if len(self.regions) > MAX_REGIONS:
+            raise GoTError(f"A chain holds at most {MAX_REGIONS} boxes, {len(self.regions)} are locked.")
+        for region in self.regions.values():
+            if not _is_readable(region.phrase) or not _reads_back(self.marked(_written(region)), region):
+                raise GoTError(
+                    f"The locked phrase {short_repr(region.phrase)} cannot stand in a chain. Use other words."
+                )
+            for joint in JOINTS:
+                given_back = self._decode(self._encode(joint + _written(region)))
+                if not given_back.endswith(_written(region)):
+                    raise GoTError(
+                        f"The locked phrase {short_repr(region.phrase)} cannot be held: the checkpoint's "
+                        f"tokenizer gives back {short_repr(given_back)}. Use other words, or unlock it."
+                    )
+
+    def marked(self, text: str) -> str:
+        """A text as it is to be read: with markers around the locked phrases that need them."""
+        for written, with_markers in self._marks:
+            text = text.replace(written, with_markers)
+        return text
+
+    def missing(self, text: str) -> list[Region]:
+        """The locked regions that a text does not hold yet."""
+        held = set(_held(self.marked(text))) if self.regions else set()
+        return [region for place, region in self.regions.items() if place not in held]
+
+    def cost(self, regions: Collection[Region]) -> int:
+        """At most how many tokens it takes to put these locked regions in."""
+        return sum(self._costs[place] for place in {(region.phrase, region.box) for region in regions})
+
+    def open_box(self, tokens: Tokens, box_start: int, regret: Regret) -> Tokens:
+        """The MLLM has written tokens and would now open a box: what stands there instead.
+
+        Either tokens and box_start, or a locked region in place of the phrase that tokens end with.
+        """
+        text = self._decode(tokens)
+        phrase = _held(f"{text}{BOX_START}(0,0),(1,1){BOX_END}")[-1][0]
+        words = text.rstrip(" \t")
+        if phrase and words.endswith(marked(phrase)):
+            phrase = marked(phrase)
+        if not words.endswith(phrase):  # something that the reader leaves out stands inside the phrase
+            return [*tokens, box_start]
+        before = words.removesuffix(phrase)
+        options = [
+            self._option(tokens, before, before + _written(region), region, regret)
+            for region in self.missing(text)
+            if _reads_back(self.marked(before + _written(region)), region)
+        ]
+        self._options += options
+        best = min(options, key=lambda option: option.regret, default=None)
+        if (
+            best is None
+            or best.regret > SMALL_REGRET
+            or best.region in self.missing(self._decode(best.tokens))
+        ):
+            return [*tokens, box_start]
+        return best.tokens
+
+    def put_in(self, tokens: Tokens, regret: Regret) -> Tokens:
+        """The MLLM has written tokens and would end: tokens up to a missing region that must be in.
+
+        Of the missing regions, each in its best place, the first one.
+
+        Raises:
+            GoTError: no text with it behind would be read back as holding it.
+        """
+        text = self._decode(tokens)
+        end = text.rfind(BOX_START) if text.rfind(BOX_START) > text.rfind(BOX_END) else len(text)
+        before = text[:end].rstrip(" \t\n.,;:")  # without a full stop, or a box that is not complete
+        best = []
+        for region in self.missing(text):
+            earlier = [
+                option
+                for option in self._options
+                if option.region is region
+                and option.start >= self._settled
+                and option.tokens[: option.start] == tokens[: option.start]
+            ]
+            joined = self._joined(before, region)
+            last = self._option(tokens, before, joined, region, regret if earlier else _no_regret)
+            best.append(min([*earlier, last], key=lambda option: option.regret))
+        first = min(best, key=lambda option: (option.start, option.regret))
+        self._settled = len(first.tokens)
+        return first.tokens
+
+    def certain(self, tokens: Tokens) -> str:
+        """The beginning of the text of unfinished tokens that will not change any more."""
+        text = self._decode(tokens)
+        if self.missing(text):
+            return self.marked(self._decode(tokens[: self._settled]))
+        text = self.marked(text)
+        text = text[: _last_box(text)]  # it may yet turn out to repeat a locked region
+        return text[: min([_beginning(text, written) for written, _ in self._marks], default=len(text))]
+
+    def _option(self, tokens: Tokens, before: str, text: str, region: Region, regret: Regret) -> _Option:
+        """Going on from the part of tokens that says `before` to `text`, which ends with a region."""
+        kept, rest = self._cut(tokens, len(before.rstrip(" \t")))
+        following = self._encode(rest + text[len(before.rstrip(" \t")) :])
+        return _Option(region, regret(kept, following), len(kept), [*kept, *following])
+
+    def refuses(self, text: str) -> bool:
+        """Whether a text holds a locked region twice, or so many others that those missing have no room."""
+        held = _held(self.marked(text))
+        once = {place: held.count(place) for place in self.regions}
+        return max(once.values()) > 1 or len(held) + list(once.values()).count(0) > MAX_REGIONS
+
+    def without_box(self, tokens: Tokens) -> Tokens:
+        """The tokens up to the box that the last of them completes."""
+        return self._cut(tokens[:-1], _last_box(self._decode(tokens)))[0]
+
+    def _joined(self, before: str, region: Region) -> str:
+        """A text with a region behind it, its mask colour left open."""
+        joints = JOINTS if before else ("",)
+        for joint in joints:
+            joined = f"{before}{joint}{_written(region)}"
+            if _reads_back(self.marked(joined), region):
+                return joined
+        raise _cannot_join(region)
+
+    def _cut(self, tokens: Tokens, length: int) -> tuple[Tokens, str]:
+        """The longest beginning of tokens with at most length characters, and the words that it lacks."""
+        text = self._decode(tokens)[:length]
+        while not text.startswith(self._decode(tokens)):
+            tokens = tokens[:-1]
+        return tokens, text[len(self._decode(tokens)) :]
+
+    def _encode(self, text: str) -> Tokens:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _decode(self, tokens: Tokens) -> str:
+        return str(self.tokenizer.decode(tokens, clean_up_tokenization_spaces=False))
+
+
+@dataclass(frozen=True)
+class _Option:
+    """A locked region at a place: `tokens` up to its end, of which the first `start` were there before."""
+
+    region: Region
+    regret: float
+    start: int
+    tokens: Tokens
+
+
+def only_regions(chain: ReasoningChain, colors: Collection[str]) -> ReasoningChain:
+    """A chain that holds nothing but the regions of these colours."""
+    kept = [
+        f"{_words(region)} {box_markup(region.box, region.color)}".lstrip(" ")
+        for region in chain.regions
+        if region.color in colors
+    ]
+    return ReasoningChain.parse(", ".join(kept), chain.task, chain.prompt)
+
+
+def _no_regret(tokens: Tokens, following: Tokens) -> float:
+    """For the only option that there is."""
+    return 0.0
+
+
+def _held(text: str) -> list[tuple[str, Box]]:
+    """Phrase and box of every region in a text."""
+    return [(region.phrase, region.box) for region in ReasoningChain.read(text, "generate", "").regions]
+
+
+def _reads_back(text: str, region: Region) -> bool:
+    """Whether a text ends with this region."""
+    held = ReasoningChain.read(text, "generate", "").regions
+    return bool(held) and (held[-1].phrase, held[-1].box) == (region.phrase, region.box)
+
+
+def _is_readable(phrase: str) -> bool:
+    """Whether words can be a phrase at all: one line, without boxes or special tokens."""
+    return "\n" not in phrase and not holds_markup(phrase)
+
+
+def _words(region: Region) -> str:
+    """The phrase as it has to stand behind a comma: in markers if it would be cut without."""
+    return region.phrase if _reads_back(_written(region), region) else marked(region.phrase)
+
+
+def _written(region: Region) -> str:
+    return f"{region.phrase} {_corners(region)}".lstrip(" ")
+
+
+def _corners(region: Region) -> str:
+    box = region.box
+    return f"{BOX_START}({box.x1},{box.y1}),({box.x2},{box.y2}){BOX_END}"
+
+
+def _last_box(text: str) -> int:
+    """Where the box begins that a text ends with, complete or not; without one, the end of the text."""
+    words = text.removesuffix(BOX_END).rstrip("-0123456789.,() \t\n")
+    return len(words.removesuffix(BOX_START).rstrip(" \t"))
+
+
+def _beginning(text: str, of: str) -> int:
+    """Where in a text the beginning of another one stands that it ends with; without one, its end."""
+    lengths = range(min(len(of), len(text)), 0, -1)
+    return len(text) - next((length for length in lengths if text.endswith(of[:length])), 0)
+
+
+def _cannot_join(region: Region) -> GoTError:
+    return GoTError(
+        f"The locked phrase {short_repr(region.phrase)} fits nowhere in what the model wrote. Unlock it, or "
+        "use other words."
+    )

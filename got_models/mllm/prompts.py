@@ -1,0 +1,125 @@
+"""What the MLLM is asked, and the special tokens around its answer, whose ids only the tokenizer knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..chain.chain import BOX_END, BOX_START, SPECIAL_TOKEN, TASKS
+from ..errors import GoTError, short_repr
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+GENERATE_TEMPLATE = "Follow the caption to generate an image through a chain of thought process: {prompt}"
+EDIT_TEMPLATE = "Follow the instruction to edit the given image through a chain of thought process: {prompt}"
+MAX_PROMPT_CHARACTERS = 20_000
+
+IMAGE_START, IMAGE_END = "<|im_gen_start|>", "<|im_gen_end|>"
+IMAGE_TOKENS = tuple(f"<|im_gen_{index:04d}|>" for index in range(64))
+SPECIAL_TOKENS = (IMAGE_START, IMAGE_END, *IMAGE_TOKENS)
+"""What GoT adds to the tokenizer of Qwen2.5-VL, in the order that gives each token its id."""
+
+VISION_START, VISION_END = "<|vision_start|>", "<|vision_end|>"
+IMAGE_PAD, END_OF_TEXT = "<|image_pad|>", "<|endoftext|>"
+
+
+def add_special_tokens(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Adds GoT's 66 tokens at the end of the vocabulary where they are missing. Returns how many were new."""
+    return tokenizer.add_tokens(list(SPECIAL_TOKENS), special_tokens=True)
+
+
+@dataclass(frozen=True)
+class TokenIds:
+    """The ids that reading and writing a chain needs."""
+
+    image_start: int
+    image_end: int
+    image_tokens: tuple[int, ...]
+    box_start: int
+    vision_start: int
+    vision_end: int
+    image_pad: int
+    end_of_text: int
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase) -> TokenIds:
+        """
+        Raises:
+            GoTError: the tokenizer lacks some of the tokens; the message lists them.
+        """
+        vocabulary = tokenizer.get_vocab()
+        needed = (*SPECIAL_TOKENS, BOX_START, BOX_END, VISION_START, VISION_END, IMAGE_PAD, END_OF_TEXT)
+        missing = [token for token in needed if token not in vocabulary]
+        if missing:
+            raise GoTError(
+                f"The tokenizer lacks {len(missing)} of the {len(needed)} tokens that GoT needs:"
+                f" {', '.join(missing)}. Use the tokenizer of the checkpoint."
+            )
+        return cls(
+            image_start=vocabulary[IMAGE_START],
+            image_end=vocabulary[IMAGE_END],
+            image_tokens=tuple(vocabulary[token] for token in IMAGE_TOKENS),
+            box_start=vocabulary[BOX_START],
+            vision_start=vocabulary[VISION_START],
+            vision_end=vocabulary[VISION_END],
+            image_pad=vocabulary[IMAGE_PAD],
+            end_of_text=vocabulary[END_OF_TEXT],
+        )
+
+
+def check_prompt(prompt: str) -> None:
+    """
+    Raises:
+        GoTError: the prompt is empty, too long, or holds a special token, which would break the conversation.
+    """
+    if not prompt.strip():
+        raise GoTError("The prompt is empty. Say what the picture should show or how it should change.")
+    if len(prompt) > MAX_PROMPT_CHARACTERS:
+        raise GoTError(
+            f"The prompt may have {MAX_PROMPT_CHARACTERS} characters, got {len(prompt)}. Shorten it."
+        )
+    special = SPECIAL_TOKEN.search(prompt)
+    if special:
+        raise GoTError(
+            f"The prompt may not hold the special token {special[0]!r} (character {special.start()})."
+        )
+
+
+def instruction(task: str, prompt: str) -> str:
+    """The user's turn in words.
+
+    Raises:
+        GoTError: unknown task, or a prompt that `check_prompt` refuses.
+    """
+    if task not in TASKS:
+        raise GoTError(f"Unknown task {short_repr(task)}: expected one of {', '.join(TASKS)}.")
+    check_prompt(prompt)
+    return (GENERATE_TEMPLATE if task == "generate" else EDIT_TEMPLATE).format(prompt=prompt)
+
+
+def conversation(tokenizer: PreTrainedTokenizerBase, task: str, prompt: str, visual_tokens: int) -> str:
+    """All text before the chain: the tokenizer's own chat template, with the picture first when editing.
+
+    `visual_tokens` is how many tokens the picture takes, 0 for a task without a picture.
+
+    Raises:
+        GoTError: unknown task, refused prompt, a picture missing or too many, or a template without one.
+    """
+    words = instruction(task, prompt)
+    if (task == "edit") != (visual_tokens > 0):
+        raise GoTError(
+            f"The task {short_repr(task)} came with {visual_tokens} visual tokens:"
+            " editing needs a picture, generating none."
+        )
+    content: list[dict[str, str]] = [{"type": "text", "text": words}]
+    if task == "edit":
+        content.insert(0, {"type": "image"})
+    messages: list[Any] = [{"role": "user", "content": content}]
+    text = str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+    if text.count(IMAGE_PAD) != (task == "edit"):
+        raise GoTError(
+            f"The tokenizer's chat template wrote {text.count(IMAGE_PAD)} {IMAGE_PAD} for"
+            f" {int(task == 'edit')} picture(s). Use the chat template of Qwen2.5-VL."
+        )
+    return text.replace(IMAGE_PAD, IMAGE_PAD * visual_tokens)

@@ -1,0 +1,285 @@
+"""The MLLM: a prompt (and a picture) becomes a reasoning chain, and a chain becomes 64 hidden states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..chain.chain import ReasoningChain, Region
+from ..errors import GoTError
+from .constrained_decoding import LockedRegions
+from .decoding import Decoding, end_tokens
+from .generation import Continuation, Writing, Written
+from .kv_cache import Context, PrefixCache, modality_ids
+from .prompts import TokenIds, conversation
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
+
+
+class Reasoner:
+    """Writes and reads reasoning chains.
+
+    Args:
+        mllm: the multimodal LLM, on the device it is to run on.
+        tokenizer: its tokenizer, with the image tokens added.
+        image_processor: its image processor; it normalises and cuts into patches, but never resizes.
+        vision_size: side of the square picture that the vision tower sees, in pixels (448 for GoT-6B).
+        max_new_tokens: longest chain, in tokens, unless a call says otherwise.
+    """
+
+    def __init__(
+        self,
+        mllm: Qwen2_5_VLForConditionalGeneration,
+        tokenizer: PreTrainedTokenizerBase,
+        image_processor: Any,
+        vision_size: int,
+        max_new_tokens: int,
+    ) -> None:
+        self.mllm: Any = mllm
+        self.tokenizer = tokenizer
+        self.image_processor = image_processor
+        self.vision_size = vision_size
+        self.max_new_tokens = max_new_tokens
+        self.token_ids = TokenIds.of(tokenizer)
+        self.cache = PrefixCache(mllm)
+
+    @torch.no_grad()
+    def write(
+        self,
+        task: str,
+        prompt: str,
+        image: Image.Image | None = None,
+        *,
+        max_new_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        locked: Sequence[Region] = (),
+        on_text: Callable[[str], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> str:
+        """Let the MLLM write a chain; the raw text with its box tokens, without the token that ended it.
+
+        Decoding follows the MLLM's own generation config. `temperature` 0 means greedy; another `temperature`
+        (> 0) or a `top_p` (in (0, 1]) means plain sampling with these two, which `seed` makes reproducible.
+        Of `locked` regions the text holds each phrase with its box exactly once (see `locks`).
+        `on_text` receives each new piece of text, and with locked regions only what will stay; `should_stop`
+        is asked after every token, and whenever another place for a locked region is weighed.
+
+        Raises:
+            GoTError: an unusable prompt, picture or decoding setting; more locked regions than tokens; one
+                that cannot be placed; values that are not finite.
+            Interrupted: `should_stop` said so.
+        """
+        return self.go_on(
+            self.context(task, prompt, image),
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            top_p=top_p,
+            seed=seed,
+            locked=locked,
+            on_text=on_text,
+            should_stop=should_stop,
+        ).text
+
+    @torch.no_grad()
+    def go_on(
+        self,
+        context: Context,
+        *,
+        max_new_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        locked: Sequence[Region] = (),
+        on_text: Callable[[str], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Written:
+        """Let the MLLM write what follows a conversation. Arguments and errors as in `write`."""
+        length = self.max_new_tokens if max_new_tokens is None else max_new_tokens
+        if length < 1:
+            raise GoTError(f"max_new_tokens must be at least 1, got {length}.")
+        decoding = Decoding(self.mllm.generation_config, temperature, top_p)
+        locks = LockedRegions(self.tokenizer, locked, length)
+        continuation = Continuation(self.mllm, self.cache, self._fitting(context), should_stop)
+        box_start = self.token_ids.box_start
+        writing = Writing(
+            continuation, self.tokenizer, decoding, locks, box_start, self.stop_ids, length, on_text
+        )
+        device = self.mllm.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else [], enabled=seed is not None):
+            if seed is not None:
+                torch.manual_seed(seed)
+            return writing.run()
+
+    @property
+    def stop_ids(self) -> tuple[int, ...]:
+        """The tokens that end a chain: those of GoT, and the MLLM's own."""
+        ids = self.token_ids
+        return ids.end_of_text, ids.image_start, ids.vision_start, *end_tokens(self.mllm.generation_config)
+
+    @torch.no_grad()
+    def read(
+        self, chain: ReasoningChain, image: Image.Image | None = None, context: Context | None = None
+    ) -> Tensor:
+        """The MLLM's last hidden states [1, 64, hidden] at the image tokens that follow prompt and chain.
+
+        They depend on these alone, to the last bit, and not on what was written or read before: of that, only
+        whole blocks are taken that begin alike (see `reading`).
+
+        Args:
+            context: what the chain follows, if that is more than its prompt and the picture.
+
+        Raises:
+            GoTError: the prompt and chain are longer than the MLLM's context; editing without a picture.
+        """
+        if context is None:
+            context = self.context(chain.task, chain.prompt, image)
+        whole = self._fitting(self.with_chain(context, chain))
+        return self.cache.read(whole.tokens, whole.pictures, last=len(self.token_ids.image_tokens))
+
+    def context(self, task: str, prompt: str, image: Image.Image | None) -> Context:
+        """What stands before the first chain: the instruction, and the picture if there is one."""
+        patches = None if image is None else self._patches(image)
+        text = conversation(self.tokenizer, task, prompt, patches[0] if patches else 0)
+        context = Context(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        if patches is None:
+            return context
+        pad = self.token_ids.image_pad
+        count, *picture = patches
+        first = context.tokens.index(pad)
+        before, behind = context.tokens[:first], context.tokens[first + count :]
+        return Context(before).followed_by_picture(pad, count, *picture).followed_by(*behind)
+
+    def with_chain(self, context: Context, chain: ReasoningChain) -> Context:
+        """A conversation that goes on with a chain and the image tokens of its picture."""
+        ids = self.token_ids
+        text = self.tokenizer(chain.mllm_text, add_special_tokens=False)["input_ids"]
+        return context.followed_by(*text, ids.image_start, *ids.image_tokens)
+
+    def with_picture(self, context: Context, image: Image.Image) -> Context:
+        """A conversation that goes on with a picture to look at."""
+        ids = self.token_ids
+        seen = context.followed_by(ids.vision_start)
+        seen = seen.followed_by_picture(ids.image_pad, *self._patches(image))
+        return seen.followed_by(ids.vision_end)
+
+    def _patches(self, image: Image.Image) -> tuple[int, Tensor, Tensor]:
+        """How many tokens stand for a picture, its patches, and their grid."""
+        pixel_values, grid = picture_patches(self.image_processor, image, self.vision_size)
+        return int(grid.prod()) // self.image_processor.merge_size**2, pixel_values, grid
+
+    def _fitting(self, context: Context) -> Context:
+        """
+        Raises:
+            GoTError: the conversation is longer than the MLLM's context.
+        """
+        length, most = len(context.tokens), self.mllm.config.get_text_config().max_position_embeddings
+        if length > most:
+            raise GoTError(f"Prompt and chain are {length} tokens, the MLLM takes {most}; shorten them.")
+        return context
+
+    def _inputs(
+        self, task: str, prompt: str, image: Image.Image | None, tail: Sequence[int] = ()
+    ) -> dict[str, Tensor]:
+        """The MLLM's keyword arguments for the conversation followed by the token ids in `tail`."""
+        context = self._fitting(self.context(task, prompt, image).followed_by(*tail))
+        input_ids = torch.tensor([context.tokens], device=self.mllm.device)
+        inputs = {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
+        for picture in context.pictures:
+            inputs["pixel_values"] = picture.pixel_values.to(input_ids.device)
+            inputs["image_grid_thw"] = picture.grid.to(input_ids.device)
+        return inputs | modality_ids(self.mllm, input_ids)
+
+
+def picture_patches(image_processor: Any, image: Image.Image, vision_size: int) -> tuple[Tensor, Tensor]:
+    """A picture resized (bicubic) to a square -> (patches [p, d], grid [1, 3] of time, height and width).
+
+    The image processor's own resizing is switched off: the number of visual tokens,
+    (vision_size / patch size / merge size) squared, is fixed by the checkpoint.
+    """
+    square = image.convert("RGB").resize((vision_size, vision_size), Image.Resampling.BICUBIC)
+    patches = image_processor(images=[square], do_resize=False, return_tensors="pt")
+    return patches["pixel_values"], patches["image_grid_thw"]
+
+
+def hidden_states(
+    mllm: Qwen2_5_VLForConditionalGeneration,
+    input_ids: Tensor,
+    attention_mask: Tensor | None,
+    pixel_values: Tensor | None,
+    image_grid_thw: Tensor | None,
+) -> tuple[Tensor, ...]:
+    """Hidden states [b, length, hidden] before each layer and after the final norm, for padded input_ids.
+
+    pixel_values and image_grid_thw hold the patches of the batch's pictures in order; None without pictures.
+    """
+    outputs = mllm.model(
+        input_ids=input_ids,
+        attention_mask=attention_mask,
+        pixel_values=pixel_values,
+        image_grid_thw=image_grid_thw,
+        use_cache=False,
+        output_hidden_states=True,
+        **modality_ids(mllm, input_ids),
+    )
+    states: tuple[Tensor, ...] = outputs.hidden_states
+    return states
+
+
+def hidden_states_of_features(
+    mllm: Qwen2_5_VLForConditionalGeneration,
+    input_ids: Tensor,
+    features: Tensor | None,
+    image_grid_thw: Tensor | None,
+) -> Tensor:
+    """Hidden states [b, length, hidden] after the final norm, for input_ids padded on the right.
+
+    As `hidden_states`, with the `vision_features` [visual tokens of the batch, hidden] already there.
+    """
+    embeddings = mllm.get_input_embeddings()(input_ids)
+    if features is not None:
+        pictured = (input_ids == mllm.config.image_token_id).unsqueeze(-1)
+        embeddings = embeddings.masked_scatter(pictured, features.to(embeddings))
+    positions = mllm.model.get_rope_index(
+        input_ids, image_grid_thw=image_grid_thw, **modality_ids(mllm, input_ids)
+    )[0]
+    hidden: Tensor = mllm.model(
+        inputs_embeds=embeddings, position_ids=positions, use_cache=False
+    ).last_hidden_state
+    return hidden
+
+
+def select_image_tokens(hidden: Tensor, input_ids: Tensor, image_tokens: Sequence[int]) -> Tensor:
+    """The hidden states [b, 64, hidden] at each sequence's last 64 image tokens.
+
+    Raises:
+        GoTError: a sequence with fewer image tokens.
+    """
+    count = len(image_tokens)
+    wanted = torch.tensor(image_tokens, device=input_ids.device)
+    is_image = torch.isin(input_ids, wanted)
+    fewest = int(is_image.sum(dim=1).min())
+    if fewest < count:
+        raise GoTError(f"Every sequence must end with {count} image tokens, got {fewest}.")
+    positions = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
+    last = torch.where(is_image, positions, -1).topk(count, dim=1).values.flip(1)  # [b, 64], ascending
+    return hidden.gather(1, last.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
+
+
+def read_hidden(
+    mllm: Qwen2_5_VLForConditionalGeneration,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    pixel_values: Tensor | None,
+    image_grid_thw: Tensor | None,
+    image_tokens: Sequence[int],
+) -> Tensor:
+    """One pass through the MLLM -> hidden states [b, 64, hidden] at the image tokens; also for training."""
+    states = hidden_states(mllm, input_ids, attention_mask, pixel_values, image_grid_thw)
+    return select_image_tokens(states[-1], input_ids, image_tokens)

@@ -1,0 +1,317 @@
+"""One checkpoint: its parts, loaded when first used, and the walk from a sentence to a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .chain.chain import Box, ReasoningChain, Region
+from .chain.plan_check import check_picture, check_plan, stays_as_it_is
+from .diffusion.guidance import LARGEST_SIDE, SMALLEST_SIDE, VAE_FACTOR, Guidance, GuidanceScales
+from .errors import GoTError
+from .files.json_objects import read_json
+from .notes import Note
+from .weights.adapter import special_token_ids
+from .weights.adapting import change_parts
+from .weights.checkpoint import CheckpointSettings, check
+from .weights.configs import SCHEDULER
+from .weights.loading import part_config
+from .weights.parts import PartLoader, Parts, ResidentParts
+
+if TYPE_CHECKING:
+    from .conversation import Conversation
+    from .diffusion.sampler import Step
+    from .mllm.kv_cache import Context
+    from .weights.adapter import Adapter
+
+MASKS_KEPT = 128
+"""How many encoded masks a model remembers: those of the two largest chains; 256 kB each at 1024 x 1024."""
+Mask = tuple[Box, str] | None
+"""A box in its colour, or a black picture."""
+
+
+class GoTModel:
+    """The parts of one checkpoint, and what they do together. Build it with `from_pretrained`.
+
+    Args:
+        parts: gives each part, ready to work, whenever a step needs it.
+
+    Attributes:
+        vocabulary: what the model knows; None: everything, or that is not known, as with an adapter.
+    """
+
+    def __init__(self, path: Path, settings: CheckpointSettings, parts: Parts) -> None:
+        self.path = path
+        self.settings = settings
+        self.parts = parts
+        self.vocabulary = settings.vocabulary
+        self._kept_masks: dict[tuple[Mask, tuple[int, int]], Tensor] = {}  # the latest last
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: str | Path,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        *,
+        mllm_bits: int | None = None,
+        unet_fp8: bool = False,
+    ) -> GoTModel:
+        """Check a checkpoint folder. Its weights load later, each part when it is first used.
+
+        Args:
+            device: where all parts work.
+            dtype, mllm_bits, unet_fp8: as in `PartLoader`.
+
+        Raises:
+            GoTError: the folder is incomplete, damaged, or its parts do not fit together.
+        """
+        path = Path(path)
+        settings = check(path)
+        load = PartLoader(path, settings, dtype, mllm_bits=mllm_bits, unet_fp8=unet_fp8)
+        return cls(path, settings, ResidentParts(load, device, dtype))
+
+    @cached_property
+    def scheduler_config(self) -> dict[str, Any]:
+        """The noise schedule, from which every sampler's scheduler is built."""
+        config = read_json(self.path / "scheduler" / "scheduler_config.json")
+        return {key: value for key, value in config.items() if key in SCHEDULER}
+
+    @property
+    def vae_scaling_factor(self) -> float:
+        """What the VAE's latents are multiplied by before the UNet sees them."""
+        factor: float = part_config(self.path / "vae")["scaling_factor"]
+        return factor
+
+    def apply_adapter(self, adapter: Adapter, mllm_strength: float = 1.0, unet_strength: float = 1.0) -> None:
+        """Change the weights in place by an adapter. The projectors follow the MLLM's strength.
+
+        What the model knows with it, its checkpoint cannot say.
+
+        Raises:
+            GoTError: the adapter was trained on a checkpoint with other parts or widths, or a strength cannot
+                be used; nothing is changed.
+        """
+        reasoner = self.parts.reasoner()
+        weights = {"mllm": reasoner.mllm, "projectors": self.parts.ssgm(), "unet": self.parts.unet()}
+        change_parts(weights, adapter, mllm_strength, unet_strength, special_token_ids(reasoner.tokenizer))
+        reasoner.cache.forget()
+        self.vocabulary = None
+
+    def reason(
+        self,
+        prompt: str,
+        image: Image.Image | None = None,
+        task: str | None = None,
+        *,
+        max_new_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        locked: Sequence[Region] = (),
+        on_text: Callable[[str], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> ReasoningChain:
+        """Let the MLLM write a reasoning chain. The task is "edit" when an image is given, else "generate".
+
+        The keyword arguments are those of `Reasoner.write`. What the MLLM writes never raises: what cannot be
+        read is reported in the chain's warnings.
+
+        Raises:
+            GoTError: an unusable prompt, picture or decoding setting.
+            Interrupted: `should_stop` said so.
+        """
+        if task is None:
+            task = "generate" if image is None else "edit"
+        text = self.parts.reasoner().write(
+            task,
+            prompt,
+            image,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            top_p=top_p,
+            seed=seed,
+            locked=locked,
+            on_text=on_text,
+            should_stop=should_stop,
+        )
+        return ReasoningChain.read(text, task, prompt)
+
+    def remarks(self, chain: ReasoningChain, picture: Image.Image | None = None) -> list[Note]:
+        """What is to be said about a plan before it is drawn, and about the picture to edit."""
+        said = check_plan(chain, self.vocabulary)
+        return said if picture is None else [*said, *check_picture(picture, self.vocabulary)]
+
+    def leaves_as_it_is(self, chain: ReasoningChain) -> bool:
+        """Whether an edit leaves its picture alone, because the model cannot tell where to change it."""
+        return stays_as_it_is(chain, self.vocabulary)
+
+    @torch.no_grad()
+    def encode(
+        self,
+        chain: ReasoningChain,
+        reference: Image.Image | None = None,
+        size: tuple[int, int] | None = None,
+        context: Context | None = None,
+    ) -> Guidance:
+        """A chain, and for editing the source picture, become guidance. The MLLM reads the text again.
+
+        Args:
+            reference: the picture to edit; for generation none (a black picture stands for it).
+            size: (height, width) of the result in pixels; by default the checkpoint's for the task.
+            context: the conversation that the chain belongs to, if that has more than prompt and picture.
+
+        Raises:
+            GoTError: a size that does not fit, editing without a picture, or values that are not finite.
+        """
+        from .diffusion.ssgm import reference_latents
+        from .finite import check_finite
+
+        defaults = self.settings.tasks[chain.task]
+        size = (defaults.height, defaults.width) if size is None else size
+        self.check_size(size)
+        if chain.task == "edit" and reference is None:
+            raise GoTError("Editing needs the picture that is to be edited as the reference; none was given.")
+        if chain.task == "generate" and reference is not None:
+            raise GoTError("A reference picture was given, but the chain's task is 'generate'; leave it out.")
+        # 1. Semantic guidance: prompt, chain and image tokens, read in blocks.
+        reasoner = self.parts.reasoner()
+        hidden = reasoner.read(chain, reference, context)
+        check_finite(hidden, "What the language model has read of the plan", reasoner.mllm)
+        ssgm = self.parts.ssgm()
+        weight = ssgm.output_projector.projector.weight
+        semantic, null_semantic, pooled = ssgm.semantic(hidden.to(weight.device, weight.dtype))
+        for values in (semantic, null_semantic, pooled):
+            check_finite(values, "The semantic guidance", ssgm)
+        # 2. Spatial and reference guidance: boxes and source picture as unscaled latents.
+        masks: list[Mask] = [(region.box, region.color) for region in chain.regions] or [None]
+        spatial = torch.cat(self._mask_latents(masks, size)).mean(dim=0, keepdim=True)
+        if reference is None:
+            (source,) = self._mask_latents([None], size)
+        else:
+            vae = self.parts.vae(size)
+            source = reference_latents(vae, reference, size)
+            check_finite(source, "What the VAE has made of the picture to edit", vae)
+        return Guidance(
+            semantic,
+            null_semantic,
+            pooled,
+            spatial.to(semantic),
+            source.to(semantic, copy=True),
+            size,
+            chain.task,
+        )
+
+    @torch.no_grad()
+    def sample_latents(
+        self,
+        guidance: Guidance,
+        scales: GuidanceScales | None = None,
+        seed: int = 0,
+        steps: int | None = None,
+        scheduler: str = "ddpm",
+        on_step: Callable[[Step], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Tensor:
+        """Denoise under guidance -> scaled latents [b, 4, h, w]; arguments and errors as in `denoise`."""
+        from .diffusion.sampler import denoise
+
+        unet = self.parts.unet(guidance.size)
+        return denoise(
+            unet,
+            self.scheduler_config,
+            guidance,
+            self.default_scales(guidance.task) if scales is None else scales,
+            seed,
+            self.settings.tasks[guidance.task].steps if steps is None else steps,
+            scheduler,
+            unet.device,
+            on_step,
+            should_stop,
+            self.parts.branches_at_once(guidance.size),
+        )
+
+    def sample(
+        self,
+        guidance: Guidance,
+        scales: GuidanceScales | None = None,
+        seed: int = 0,
+        steps: int | None = None,
+        scheduler: str = "ddpm",
+        on_step: Callable[[Step], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Image.Image:
+        """Denoise under guidance and decode the picture.
+
+        By default with the checkpoint's scales and steps for the task. Arguments and errors as in `denoise`.
+        """
+        return self.decode(
+            self.sample_latents(guidance, scales, seed, steps, scheduler, on_step, should_stop)
+        )
+
+    def converse(self, prompt: str, image: Image.Image | None = None) -> Conversation:
+        """Begin a conversation of several pictures: each is drawn, looked at, and changed by the next chain.
+
+        Raises:
+            GoTError: an unusable prompt or picture.
+        """
+        from .conversation import Conversation
+
+        return Conversation(self, prompt, image)
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Image.Image:
+        """Scaled latents [1, 4, h, w], as the UNet sees them, -> the picture.
+
+        Raises:
+            GoTError: the picture has values that are not finite, or memory is too short even in tiles.
+        """
+        from .diffusion.vae import decode_scaled
+
+        height, width = latents.shape[-2:]
+        vae = self.parts.vae((height * VAE_FACTOR, width * VAE_FACTOR))
+        levels = ((decode_scaled(vae, latents)[0].float() + 1.0) * 127.5).round().clamp(0, 255)
+        return Image.fromarray(levels.to(torch.uint8).permute(1, 2, 0).cpu().numpy())
+
+    def default_scales(self, task: str) -> GuidanceScales:
+        """The checkpoint's guidance scales for a task."""
+        defaults = self.settings.tasks[task]
+        return GuidanceScales(defaults.semantic, defaults.spatial, defaults.reference)
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Raises GoTError unless (height, width), in pixels, is a size that the model can draw at."""
+        for name, side in zip(("height", "width"), size, strict=True):
+            if side % VAE_FACTOR or not SMALLEST_SIDE <= side <= LARGEST_SIDE:
+                raise GoTError(
+                    f"The {name} must be a multiple of {VAE_FACTOR} from {SMALLEST_SIDE} to {LARGEST_SIDE}, "
+                    f"got {side}."
+                )
+
+    def _mask_latents(self, masks: Sequence[Mask], size: tuple[int, int]) -> list[Tensor]:
+        """The latents [1, 4, h, w] of each mask at size (H, W), on the CPU, encoded where they are not known.
+
+        They leave the VAE's device when all are there, so that a GPU need not wait after each of them.
+        """
+        from .diffusion.ssgm import spatial_latents
+        from .finite import check_finite
+
+        kept, rule = self._kept_masks, self.settings.mask_rule
+        unknown = [mask for mask in dict.fromkeys(masks) if (mask, size) not in kept]
+        if unknown:
+            vae = self.parts.vae(size)
+            boxes = [[Region("", *mask, (0, 0))] if mask else [] for mask in unknown]
+            encoded = [spatial_latents(vae, regions, size, rule) for regions in boxes]
+            check_finite(torch.cat(encoded), "What the VAE has made of the boxes", vae)
+            kept |= {(mask, size): latents.cpu() for mask, latents in zip(unknown, encoded, strict=True)}
+        wanted = [kept[mask, size] for mask in masks]
+        for mask in masks:
+            kept[mask, size] = kept.pop((mask, size))
+        while len(kept) > MASKS_KEPT:
+            del kept[next(iter(kept))]
+        return wanted

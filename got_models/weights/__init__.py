@@ -1,0 +1,1 @@
+"""Checkpoint folders: checked, loaded, quantized, and changed by adapters."""

@@ -1,0 +1,110 @@
+"""Digests of a checkpoint's weights, which tell whether they are what they were.
+
+Gigabytes are read for one, so it is kept under the names, sizes and times of the files, until one changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+from ..errors import Interrupted
+from ..files.whole_files import write_whole
+from .checkpoint import WEIGHT_FILES
+
+FOLDER = "digests"
+BLOCK = 1 << 26  # bytes that are hashed before anybody is told or asked
+
+
+class Digests:
+    """Digests of weights, those of unchanged files from a folder.
+
+    Each is a file of its own: writers do not get in each other's way, and one that is damaged is made anew.
+
+    Args:
+        folder: of a cache; made if missing.
+        should_stop: asked while weights are read.
+    """
+
+    def __init__(self, folder: Path, should_stop: Callable[[], bool] = lambda: False) -> None:
+        self.folder = folder / FOLDER
+        self.should_stop = should_stop
+
+    def checkpoint(self, folder: Path, on_bytes: Callable[[int, int], None]) -> list[str]:
+        """Of each part of a checkpoint.
+
+        Args:
+            on_bytes: told how many bytes of how many have been read; never, if the digests are known.
+
+        Raises:
+            GoTError: the cache cannot be written to.
+            Interrupted: `should_stop` said so.
+        """
+        parts = [folder / part for part in WEIGHT_FILES]
+        total = sum(file.stat().st_size for part in parts if not self._known(part) for file in _files(part))
+        done = 0
+
+        def read(size: int) -> None:
+            nonlocal done
+            done += size
+            on_bytes(done, total)
+
+        return [self.weights(part, on_read=read) for part in parts]
+
+    def weights(
+        self, part: Path, inside: str = "", on_read: Callable[[int], None] = lambda size: None
+    ) -> str:
+        """Of the tensors of one part, or of those whose names hold `inside`; errors as `checkpoint`."""
+        known = self._known(part, inside)
+        if known:
+            return known
+        file = self._file(part, inside)
+
+        def read(size: int) -> None:
+            if self.should_stop():
+                raise Interrupted("Reading the checkpoint's weights was interrupted.")
+            on_read(size)
+
+        digest = weights_digest(part, inside, read)
+        if file == self._file(part, inside):  # nobody has changed the weights meanwhile
+            write_whole(file, digest.encode())
+        return digest
+
+    def _known(self, part: Path, inside: str = "") -> str | None:
+        try:
+            digest = self._file(part, inside).read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError):
+            return None
+        return digest if re.fullmatch("[0-9a-f]{64}", digest) else None
+
+    def _file(self, part: Path, inside: str) -> Path:
+        stats = [(file.name, file.stat()) for file in _files(part)]
+        files = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
+        return (
+            self.folder
+            / hashlib.sha256(json.dumps([str(part.resolve()), inside, files]).encode()).hexdigest()
+        )
+
+
+def weights_digest(folder: Path, inside: str = "", on_read: Callable[[int], None] = lambda size: None) -> str:
+    """SHA-256 over the tensors of a part's safetensors files whose names hold ``inside``."""
+    total = hashlib.sha256()
+    for file in _files(folder):
+        with safe_open(str(file), framework="pt") as tensors:
+            for name in sorted(tensors.keys()):
+                if inside in name:
+                    total.update(f"{name} {tensors.get_slice(name).get_dtype()}".encode())
+                    for block in tensors.get_tensor(name).flatten().view(torch.uint8).split(BLOCK):
+                        total.update(block.numpy())
+                        on_read(len(block))
+    return total.hexdigest()
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.safetensors"))
