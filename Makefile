@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 TYPESCRIPT := 7.0.2
 PIP_INSTALL := .venv/bin/python -m pip install --disable-pip-version-check --no-compile -c constraints.txt
 
-.PHONY: demo test lint format clean
+.PHONY: demo test quick lint format clean
 
 demo: .venv/installed
 	.venv/bin/python -m got_models demo --out demo_output
@@ -17,6 +17,10 @@ demo: .venv/installed
 # Two processes of one thread each, which take whole files and so share their servers; the slowest come first.
 test: lint $(if $(shell command -v npm),.venv/node/typescript-$(TYPESCRIPT))
 	OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+
+# What a change in Python needs most of the time, in a minute or so: no checkpoint, no ComfyUI, no browser.
+quick: lint
+	OMP_NUM_THREADS=1 .venv/bin/pytest --quiet --numprocesses=2 tests/unit
 
 lint: .venv/installed-dev
 	.venv/bin/ruff check .

@@ -1,14 +1,17 @@
 """ComfyUI-GoT: registers the nodes. ComfyUI imports this file, and nothing heavy comes with it."""
 
-from .nodes._comfy import register
+from .nodes._register import register
+from .nodes.chain import GoTChainFromImage, GoTChainFromText, GoTChainToMasks, GoTEditChain
 from .nodes.conversation import GoTConverse
+from .nodes.dataset import GoTDataset
 from .nodes.guidance import GoTSSGMEncode
 from .nodes.importing import GoTImportCheckpoint
 from .nodes.loaders import GoTModelLoader
+from .nodes.lora import GoTLoraLoader
 from .nodes.native import GoTGuider, GoTNativeModelLoader
-from .nodes.reasoning import GoTChainFromImage, GoTChainFromText, GoTChainToMasks, GoTEditChain, GoTReason
+from .nodes.reasoning import GoTReason
 from .nodes.sampling import GoTSampler
-from .nodes.training import GoTDataset, GoTLoraLoader, GoTTrain
+from .nodes.training import GoTTrain
 
 # Ids never change: saved workflows name them.
 NODE_CLASS_MAPPINGS = {

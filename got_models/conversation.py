@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from .chain.chain import ReasoningChain
+from .diffusion.settings import SAMPLING_DEFAULTS, SamplingSettings
 from .edit_area import finish_edit
 from .errors import GoTError
+from .mllm.settings import GENERATION_DEFAULTS, GenerationSettings
 
 if TYPE_CHECKING:
     from .diffusion.guidance import Guidance
@@ -50,21 +53,29 @@ class Conversation:
         self._drawn: Image.Image | None = None  # and not yet looked at
         self._context = model.parts.reasoner().context(self._task, prompt, image)
 
-    def reason(self, **settings: Any) -> ReasoningChain | None:
+    def reason(
+        self,
+        settings: GenerationSettings = GENERATION_DEFAULTS,
+        *,
+        on_text: Callable[[str], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> ReasoningChain | None:
         """The next chain; None where the MLLM wants no more. The first one is that of `GoTModel.reason`.
 
-        Args:
-            settings: of each piece of writing, as in `Reasoner.write`.
+        Arguments and errors as in `Reasoner.write`.
         """
         reasoner = self.model.parts.reasoner()
         ids = reasoner.token_ids
-        written = reasoner.go_on(self._context, **settings)
+        write = partial(
+            reasoner.continue_conversation, settings=settings, on_text=on_text, should_stop=should_stop
+        )
+        written = write(self._context)
         if self._drawn is not None:
             if written.end != ids.vision_start:
                 return None
             looking = self._context.followed_by(*written.tokens)
             self._context, self._drawn = reasoner.with_picture(looking, self._drawn), None
-            written = reasoner.go_on(self._context, **settings)
+            written = write(self._context)
             if written.end != ids.image_start:
                 return None
         return ReasoningChain.read(written.text, self._task, self.prompt)
@@ -84,14 +95,13 @@ class Conversation:
         *,
         first_chain: ReasoningChain | None = None,
         size: tuple[int, int] | None = None,
+        writing: GenerationSettings = GENERATION_DEFAULTS,
+        drawing: SamplingSettings = SAMPLING_DEFAULTS,
         scales: Mapping[str, float] | None = None,
-        seed: int = 0,
-        steps: int | None = None,
-        scheduler: str = "ddpm",
         keep_outside: bool = True,
+        on_text: Callable[[str], None] | None = None,
         on_step: Callable[[Step], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
-        **reasoning: Any,
     ) -> Iterator[Turn]:
         """Plan, draw and look, at most `most` times, one picture after the other.
 
@@ -101,10 +111,11 @@ class Conversation:
         Args:
             first_chain: the first chain, if the MLLM is not to write it.
             size: (height, width) in pixels of all drawing; by default the checkpoint's for the first task.
+            writing, drawing: for every turn alike.
             scales: of "semantic", "spatial" and "reference" those that are not to be the task's default.
-            steps, scheduler, on_step, should_stop: as in `GoTModel.sample`; writing asks `should_stop` too.
             keep_outside: in edits, take what lies outside the chain's boxes from the source.
-            reasoning: of writing, as in `Reasoner.write`.
+            on_text, should_stop: as in `Reasoner.write`.
+            on_step: as in `GoTModel.sample`.
 
         Raises:
             GoTError: less than one turn; and when a turn comes, what `reason`, `encode` and `sample` raise.
@@ -119,16 +130,17 @@ class Conversation:
         size = size or (defaults.height, defaults.width)
         chain = first_chain
         for _ in range(most):
-            chain = chain or self.reason(should_stop=should_stop, **reasoning)
+            chain = chain or self.reason(writing, on_text=on_text, should_stop=should_stop)
             if chain is None:
                 return
             source = self.source
             chosen = replace(model.default_scales(chain.task), **(scales or {}))
+            settings = replace(drawing, scales=chosen)
             if source is not None and model.leaves_as_it_is(chain):
                 picture = source
             else:
                 guidance = self.encode(chain, size)
-                picture = model.sample(guidance, chosen, seed, steps, scheduler, on_step, should_stop)
+                picture = model.sample(guidance, settings, on_step=on_step, should_stop=should_stop)
                 if source is not None:
                     picture = finish_edit(picture, source, chain, keep_outside=keep_outside)
             self.show(chain, picture)

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from .chain.chain import Box, ReasoningChain, Region
 from .chain.plan_check import check_picture, check_plan, stays_as_it_is
-from .diffusion.guidance import LARGEST_SIDE, SMALLEST_SIDE, VAE_FACTOR, Guidance, GuidanceScales
+from .diffusion.guidance import LARGEST_SIDE, SMALLEST_SIDE, VAE_FACTOR, Guidance
+from .diffusion.settings import SAMPLING_DEFAULTS, GuidanceScales, SamplingSettings
 from .errors import GoTError
 from .files.json_objects import read_json
+from .mllm.settings import GENERATION_DEFAULTS, GenerationSettings
 from .notes import Note
 from .weights.adapter import special_token_ids
 from .weights.adapting import change_parts
@@ -109,37 +111,26 @@ class GoTModel:
         prompt: str,
         image: Image.Image | None = None,
         task: str | None = None,
+        settings: GenerationSettings = GENERATION_DEFAULTS,
         *,
-        max_new_tokens: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        seed: int | None = None,
-        locked: Sequence[Region] = (),
         on_text: Callable[[str], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> ReasoningChain:
         """Let the MLLM write a reasoning chain. The task is "edit" when an image is given, else "generate".
 
-        The keyword arguments are those of `Reasoner.write`. What the MLLM writes never raises: what cannot be
-        read is reported in the chain's warnings.
+        What the MLLM writes never raises: what cannot be read is reported in the chain's warnings.
+
+        Args:
+            on_text, should_stop: as in `Reasoner.write`.
 
         Raises:
-            GoTError: an unusable prompt, picture or decoding setting.
+            GoTError: an unusable prompt or picture, or a region that cannot be locked.
             Interrupted: `should_stop` said so.
         """
         if task is None:
             task = "generate" if image is None else "edit"
         text = self.parts.reasoner().write(
-            task,
-            prompt,
-            image,
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            top_p=top_p,
-            seed=seed,
-            locked=locked,
-            on_text=on_text,
-            should_stop=should_stop,
+            task, prompt, image, settings, on_text=on_text, should_stop=should_stop
         )
         return ReasoningChain.read(text, task, prompt)
 
@@ -212,10 +203,8 @@ class GoTModel:
     def sample_latents(
         self,
         guidance: Guidance,
-        scales: GuidanceScales | None = None,
-        seed: int = 0,
-        steps: int | None = None,
-        scheduler: str = "ddpm",
+        settings: SamplingSettings = SAMPLING_DEFAULTS,
+        *,
         on_step: Callable[[Step], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> Tensor:
@@ -223,37 +212,27 @@ class GoTModel:
         from .diffusion.sampler import denoise
 
         unet = self.parts.unet(guidance.size)
+        defaults = self.settings.tasks[guidance.task]
         return denoise(
             unet,
             self.scheduler_config,
             guidance,
-            self.default_scales(guidance.task) if scales is None else scales,
-            seed,
-            self.settings.tasks[guidance.task].steps if steps is None else steps,
-            scheduler,
-            unet.device,
-            on_step,
-            should_stop,
-            self.parts.branches_at_once(guidance.size),
+            settings.with_defaults(self.default_scales(guidance.task), defaults.steps),
+            on_step=on_step,
+            should_stop=should_stop,
+            branches_at_once=self.parts.branches_at_once(guidance.size),
         )
 
     def sample(
         self,
         guidance: Guidance,
-        scales: GuidanceScales | None = None,
-        seed: int = 0,
-        steps: int | None = None,
-        scheduler: str = "ddpm",
+        settings: SamplingSettings = SAMPLING_DEFAULTS,
+        *,
         on_step: Callable[[Step], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> Image.Image:
-        """Denoise under guidance and decode the picture.
-
-        By default with the checkpoint's scales and steps for the task. Arguments and errors as in `denoise`.
-        """
-        return self.decode(
-            self.sample_latents(guidance, scales, seed, steps, scheduler, on_step, should_stop)
-        )
+        """Denoise under guidance and decode the picture; arguments and errors as in `denoise`."""
+        return self.decode(self.sample_latents(guidance, settings, on_step=on_step, should_stop=should_stop))
 
     def converse(self, prompt: str, image: Image.Image | None = None) -> Conversation:
         """Begin a conversation of several pictures: each is drawn, looked at, and changed by the next chain.

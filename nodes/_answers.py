@@ -11,8 +11,8 @@ from ..got_models.chain.chain import LARGEST_FILE, ReasoningChain
 from ..got_models.chain.plan_check import check_plan
 from ..got_models.errors import GoTError
 from ..got_models.files.json_objects import read_json
-from ._comfy import encodable
-from ._folders import checkpoint_folder
+from ._comfy.feedback import encodable
+from ._comfy.folders import checkpoint_folder
 from ._plans import by_language
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from ..got_models.weights.adapting import check_strengths
 from ..got_models.weights.checkpoint import check
 from ..got_models.weights.parts import Load, PartLoader, PartName, Size, weights_of
 from ..got_models.weights.patching import Reversible
-from . import _comfy
+from ._comfy import memory
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -49,14 +49,14 @@ class ManagedPart:
         self.part = part
         self.module = weights_of(part)
         kind = name if name in ("unet", "vae") else "language"
-        self.patcher = _comfy.managed(self.module, kind)
+        self.patcher = memory.managed(self.module, kind)
         self._weights = Reversible(self.module)
         self._applied: list[Applied] = []
         self._device: torch.device | None = None  # where they were applied
 
     def bring(self, working_memory: int) -> None:
         """To its device, with room for so many bytes."""
-        _comfy.bring(self.patcher, working_memory)
+        memory.bring(self.patcher, working_memory)
 
     def become(self, part: str, applied: list[Applied], special_tokens: list[int]) -> bool:
         """Take up these adapters, in this order, and no others; whether that changed anything."""
@@ -171,7 +171,7 @@ class ManagedParts:
         """As many as there is memory for, beside what is on the UNet's device already."""
         unet = self.unet(size)
         each = UNET_VALUES * _pixels(size) * unet.dtype.itemsize
-        return int(max(1, min(len(BRANCHES), _comfy.free_memory(unet.device) / each)))
+        return int(max(1, min(len(BRANCHES), memory.free_memory(unet.device) / each)))
 
     def release(self, name: PartName) -> None:
         self.shared.parts.pop(name, None)

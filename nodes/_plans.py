@@ -11,7 +11,7 @@ from typing import Any
 from ..got_models.chain.chain import ReasoningChain
 from ..got_models.errors import printable
 from ..got_models.notes import Note, said
-from ._comfy import encodable
+from ._comfy.feedback import encodable
 
 TRANSLATIONS = Path(__file__).parents[1] / "locales"
 LANGUAGES = ("zh",)

@@ -20,8 +20,16 @@ from ..got_models.training.run_files import (
     RUN_FILE,
     SAMPLES_FOLDER,
 )
-from ._comfy import MODEL_FOLDER, send
-from ._folders import NAMING, is_folder_name, lora_folders, offered, output_folder, subfolders
+from ._comfy.feedback import send
+from ._comfy.folders import (
+    MODEL_FOLDER,
+    NAMING,
+    is_folder_name,
+    lora_folders,
+    offered,
+    output_folder,
+    subfolders,
+)
 
 if TYPE_CHECKING:
     from aiohttp.web import Request, Response

@@ -8,7 +8,7 @@ from ..got_models.chain.chain import ReasoningChain
 from ..got_models.constants import SCHEDULERS
 from ..got_models.mllm.prompts import check_prompt
 from ..got_models.notes import Note
-from ._comfy import progress_bar, show_text, stop_if_interrupted
+from ._comfy.feedback import progress_bar, show_text, stop_if_interrupted
 from ._inputs import checked
 from ._plans import shown
 from ._png import store_chain
@@ -47,69 +47,8 @@ class GoTConverse:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        side = {"default": 0, "min": 0, "max": 2048, "step": 8, "advanced": True}
-        own = "0: the checkpoint's own for the first task."
         return {
-            "required": {
-                "model": ("GOT_MODEL", {"tooltip": "The checkpoint, from GoT Model Loader."}),
-                "prompt": (
-                    "STRING",
-                    {
-                        "multiline": True,
-                        "default": "make the blue square green, then remove the star",
-                        "tooltip": "All that is to be done, or without a picture what it should show. The "
-                        "model divides it into turns by itself.",
-                    },
-                ),
-                "turns": (
-                    "INT",
-                    {
-                        "default": 4,
-                        "min": 1,
-                        "max": MOST_TURNS,
-                        "tooltip": "At most so many pictures. The model may stop before.",
-                    },
-                ),
-                "seed": (
-                    "INT",
-                    {
-                        "default": 0,
-                        "min": 0,
-                        "max": 0xFFFFFFFFFFFFFFFF,
-                        "tooltip": "The same seed gives the same pictures; all turns begin with its noise.",
-                    },
-                ),
-                "steps": (
-                    "INT",
-                    {
-                        "default": 0,
-                        "min": 0,
-                        "max": 1000,
-                        "tooltip": "Denoising steps of each picture. 0: the checkpoint's own for the task.",
-                    },
-                ),
-                "scheduler": (
-                    list(SCHEDULERS),
-                    {
-                        "tooltip": "How noise is removed. ddpm wants about 50 steps; euler, dpm++2m and "
-                        "unipc manage with 20 to 30."
-                    },
-                ),
-                **scale_widgets(advanced=True),
-                "keep_outside_boxes": (
-                    "BOOLEAN",
-                    {
-                        "default": True,
-                        "tooltip": "Everything outside a plan's boxes is taken from the picture before, with "
-                        "a soft edge.",
-                    },
-                ),
-                "width": ("INT", {**side, "tooltip": f"Width to draw at, in pixels: a multiple of 8. {own}"}),
-                "height": (
-                    "INT",
-                    {**side, "tooltip": f"Height to draw at, in pixels: a multiple of 8. {own}"},
-                ),
-            },
+            "required": {**_conversation_inputs(), **_drawing_inputs()},
             "optional": {
                 "image": (
                     "IMAGE",
@@ -140,6 +79,7 @@ class GoTConverse:
         unique_id: str | None = None,
         extra_pnginfo: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
+        from ..got_models.diffusion.settings import SamplingSettings
         from ._images import image_to_pictures, pictures_to_image
 
         check_prompt(prompt)  # before the weights load
@@ -148,8 +88,7 @@ class GoTConverse:
         size = (height or defaults.height, width or defaults.width)
         model.check_size(size)
         scales = {"semantic": semantic_scale, "spatial": spatial_scale, "reference": reference_scale}
-        chains: list[ReasoningChain] = []
-        remarks: list[list[Note]] = []
+        plans: list[tuple[ReasoningChain, list[Note]]] = []
         pictures: list[Image.Image] = []
         each = steps or defaults.steps
         update, preview = progress_bar(turns * each), previews(model, size)
@@ -166,22 +105,89 @@ class GoTConverse:
             turns,
             size=size,
             scales={name: scale for name, scale in scales.items() if scale >= 0},
-            seed=seed,
-            steps=each,
-            scheduler=scheduler,
+            drawing=SamplingSettings(seed=seed, steps=each, scheduler=scheduler),
             keep_outside=keep_outside_boxes,
             on_step=on_step,
             should_stop=stop_if_interrupted,
             on_text=on_text,
         ):
-            chains.append(turn.chain)
-            remarks.append(model.remarks(turn.chain, turn.source))
+            plans.append((turn.chain, model.remarks(turn.chain, turn.source)))
             store_chain(turn.chain, extra_pnginfo, unique_id)
             pictures.append(turn.picture)
             pieces.append("\n\n")
         update(turns * each, None)
+        chains = [chain for chain, _ in plans]
         text = "\n\n".join(chain.text for chain in chains)
-        return {
-            "ui": shown(*zip(chains, remarks, strict=True)),
-            "result": (pictures_to_image(pictures), chains, text),
-        }
+        return {"ui": shown(*plans), "result": (pictures_to_image(pictures), chains, text)}
+
+
+def _conversation_inputs() -> dict[str, Any]:
+    """What the conversation is about, and how long it may become."""
+    return {
+        "model": ("GOT_MODEL", {"tooltip": "The checkpoint, from GoT Model Loader."}),
+        "prompt": (
+            "STRING",
+            {
+                "multiline": True,
+                "default": "make the blue square green, then remove the star",
+                "tooltip": "All that is to be done, or without a picture what it should show. The "
+                "model divides it into turns by itself.",
+            },
+        ),
+        "turns": (
+            "INT",
+            {
+                "default": 4,
+                "min": 1,
+                "max": MOST_TURNS,
+                "tooltip": "At most so many pictures. The model may stop before.",
+            },
+        ),
+        "seed": (
+            "INT",
+            {
+                "default": 0,
+                "min": 0,
+                "max": 0xFFFFFFFFFFFFFFFF,
+                "tooltip": "The same seed gives the same pictures; all turns begin with its noise.",
+            },
+        ),
+        "steps": (
+            "INT",
+            {
+                "default": 0,
+                "min": 0,
+                "max": 1000,
+                "tooltip": "Denoising steps of each picture. 0: the checkpoint's own for the task.",
+            },
+        ),
+    }
+
+
+def _drawing_inputs() -> dict[str, Any]:
+    """How each of its pictures is drawn."""
+    side = {"default": 0, "min": 0, "max": 2048, "step": 8, "advanced": True}
+    own = "0: the checkpoint's own for the first task."
+    return {
+        "scheduler": (
+            list(SCHEDULERS),
+            {
+                "tooltip": "How noise is removed. ddpm wants about 50 steps; euler, dpm++2m and "
+                "unipc manage with 20 to 30."
+            },
+        ),
+        **scale_widgets(advanced=True),
+        "keep_outside_boxes": (
+            "BOOLEAN",
+            {
+                "default": True,
+                "tooltip": "Everything outside a plan's boxes is taken from the picture before, with "
+                "a soft edge.",
+            },
+        ),
+        "width": ("INT", {**side, "tooltip": f"Width to draw at, in pixels: a multiple of 8. {own}"}),
+        "height": (
+            "INT",
+            {**side, "tooltip": f"Height to draw at, in pixels: a multiple of 8. {own}"},
+        ),
+    }

@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain.chain import ReasoningChain
-from ._comfy import progress_bar, result_device, stop_if_interrupted
+from ._comfy.feedback import progress_bar, stop_if_interrupted
+from ._comfy.memory import result_device
 from ._inputs import checked
 from ._png import store_chain
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..got_models.diffusion.guidance import Guidance, GuidanceScales
+    from ..got_models.diffusion.guidance import Guidance
+    from ..got_models.diffusion.settings import GuidanceScales
     from ._model import ManagedModel
 
 Conditioning = list[list[Any]]

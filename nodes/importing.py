@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..got_models.constants import STORED_DTYPES
-from ._comfy import progress_bar, show_text, stop_if_interrupted
-from ._folders import new_checkpoint_folder, published_folder
+from ._comfy.feedback import progress_bar, show_text, stop_if_interrupted
+from ._comfy.folders import new_checkpoint_folder, published_folder
 from ._inputs import OutsideChanges, checked, state
 
 imports = OutsideChanges(lambda name: new_checkpoint_folder(name).is_dir())

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.constants import DTYPES
 from ..got_models.weights.quantization import check_library
-from ._comfy import choose_dtype
-from ._folders import checkpoint_folder, checkpoint_names
+from ._comfy.folders import checkpoint_folder, checkpoint_names
+from ._comfy.memory import choose_dtype
 from ._inputs import checked, refusal
 
 if TYPE_CHECKING:

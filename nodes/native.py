@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._folders import checkpoint_folder, checkpoint_names
+from ._comfy.folders import checkpoint_folder, checkpoint_names
 from ._inputs import checked, refusal
 from .guidance import EncodedPlan, scale_widgets
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.constants import SCHEDULERS
 from ..got_models.notes import Note
-from ._comfy import latent_previews, progress_bar, result_device, stop_if_interrupted
+from ._comfy.feedback import latent_previews, progress_bar, stop_if_interrupted
+from ._comfy.memory import result_device
 from ._inputs import checked
 from ._plans import told
 from .guidance import EncodedPlan, scale_widgets, split
@@ -110,6 +111,7 @@ class GoTSampler:
     ) -> dict[str, Any]:
         import torch
 
+        from ..got_models.diffusion.settings import SamplingSettings
         from ..got_models.edit_area import enlargement
 
         plan = guidance
@@ -129,9 +131,8 @@ class GoTSampler:
             def on_step(step: Step, done: int = index * steps) -> None:
                 update(done + step.index, preview(step.predicted))
 
-            latents = model.sample_latents(
-                row, scales, (seed + index) % 2**64, steps, scheduler, on_step, stop_if_interrupted
-            )
+            settings = SamplingSettings(scales, (seed + index) % 2**64, steps, scheduler)
+            latents = model.sample_latents(row, settings, on_step=on_step, should_stop=stop_if_interrupted)
             drawn.append(latents.to(result_device(), torch.float32))  # [1, 4, h, w]
 
         # 2. Decode, after all sampling, so that UNet and VAE need not share the card.

@@ -1,27 +1,17 @@
-"""Training on one's own pictures: the dataset, the training, and a model that takes up what was learned."""
+"""GoT Train: a LoRA training on one's own pictures, as a node."""
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
-from ..got_models.dataset.rows import CACHE_FOLDER, DATA_FILE
 from ..got_models.errors import GoTError
-from ..got_models.files.linked_files import files_below
 from ..got_models.training.observer import Progress, TrainingObserver
 from ..got_models.training.run_files import RUN_FILE
-from ._comfy import interrupted, on_cpu, patient_progress_bar, room_for_training, stop_if_interrupted
-from ._folders import dataset_folder
+from ._comfy.feedback import interrupted, patient_progress_bar, stop_if_interrupted
+from ._comfy.memory import on_cpu, room_for_training
 from ._inputs import OutsideChanges, checked, refusal, state
-from ._runs import (
-    adapter_file,
-    adapter_names,
-    adapter_times,
-    cache_folder,
-    newest_samples,
-    reporter,
-    run_folder,
-)
+from ._runs import adapter_times, cache_folder, newest_samples, reporter, run_folder
+from .dataset import STOP
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,93 +24,12 @@ if TYPE_CHECKING:
     from ._model import ManagedModel
     from ._runs import Report
 
-STOP, LEAVE_OUT = "stop", "leave out"
+
 GO_ON, GO_ON_CHANGED = "go on", "go on with changed pictures"
-FROM_TRAINING = "from GoT Train"
 CONFIG_FILE = "config.yaml"
 LONGEST_WARMUP = 100  # steps
 
 trainings = OutsideChanges(adapter_times)
-
-
-@checked
-class GoTDataset:
-    DESCRIPTION = (
-        "Opens your own pictures for training: a folder with pictures and a file data.jsonl that gives each "
-        "one a prompt and a plan. Every row is checked, and the report names the rows that cannot be used."
-    )
-    CATEGORY = "GoT/training"
-    SEARCH_ALIASES = ("dataset", "training data")
-    RETURN_TYPES = ("GOT_DATASET", "STRING", "IMAGE")
-    RETURN_NAMES = ("dataset", "report", "preview")
-    OUTPUT_TOOLTIPS = (
-        "The rows that can be used.",
-        "How many rows can be used, and for each of the others its line and the reason.",
-        "The first pictures, each with its plan drawn over it.",
-    )
-    FUNCTION = "open"
-    OUTPUT_NODE = True
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {
-            "required": {
-                "folder": (
-                    "STRING",
-                    {
-                        "default": "dataset",
-                        "tooltip": "The folder that holds data.jsonl and the pictures: its name in ComfyUI's "
-                        "input folder, or a full path.",
-                    },
-                ),
-                "bad_rows": (
-                    [STOP, LEAVE_OUT],
-                    {
-                        "default": STOP,
-                        "tooltip": "What to do when rows cannot be used. stop: say which and why, and go no "
-                        "further. leave out: go on with the others.",
-                    },
-                ),
-                "preview_rows": (
-                    "INT",
-                    {
-                        "default": 12,
-                        "min": 1,
-                        "max": 64,
-                        "tooltip": "How many pictures the preview shows.",
-                    },
-                ),
-            }
-        }
-
-    @classmethod
-    def IS_CHANGED(cls, folder: str | None, **_: Any) -> str:
-        """Pictures may change while the inputs stay the same."""
-        return state(lambda folder: times_and_sizes(dataset_folder(folder)), folder)
-
-    def open(self, folder: str, bad_rows: str, preview_rows: int) -> tuple[Dataset, str, Tensor]:
-        from ..got_models.dataset.rows import read_dataset
-        from ..got_models.dataset.summary import preview
-        from ._images import pictures_to_image
-
-        def on_row(rows: int) -> None:
-            stop_if_interrupted()
-
-        dataset = read_dataset(dataset_folder(folder), on_row)
-        dataset = dataset.usable(leave_out_bad_rows=bad_rows == LEAVE_OUT)
-        return dataset, dataset.report(), pictures_to_image([preview(dataset, preview_rows)])
-
-
-def times_and_sizes(folder: Path) -> str:
-    """A digest of all files' times and sizes in a dataset's folder, but for what encoding keeps there.
-
-    Empty for another folder, which could be a whole disk.
-    """
-    if not (folder / DATA_FILE).is_file():
-        return ""
-    files = [path for path in files_below(folder) if CACHE_FOLDER not in path.parts]
-    content = [f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in files]
-    return hashlib.sha256("\n".join(content).encode(errors="backslashreplace")).hexdigest()
 
 
 @checked
@@ -145,137 +54,8 @@ class GoTTrain:
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
-            "required": {
-                "model": (
-                    "GOT_MODEL",
-                    {
-                        "tooltip": "The checkpoint to start from, straight from GoT Model Loader. With "
-                        "float32 weights it is trained in float32, else in bfloat16; what saves memory there "
-                        "has no effect here."
-                    },
-                ),
-                "dataset": ("GOT_DATASET", {"tooltip": "What to learn, from GoT Dataset."}),
-                "name": (
-                    "STRING",
-                    {
-                        "default": "my pictures",
-                        "tooltip": "What the training is called: its folder in output/got_training.",
-                    },
-                ),
-                "when_it_exists": (
-                    [GO_ON, GO_ON_CHANGED, STOP],
-                    {
-                        "default": GO_ON,
-                        "advanced": True,
-                        "tooltip": "When there is a training of this name already. go on: where it stopped, "
-                        "which needs the same inputs. go on with changed pictures: although the dataset is "
-                        "another by now. stop: say so.",
-                    },
-                ),
-                "steps": (
-                    "INT",
-                    {"default": 2000, "min": 1, "max": 100_000, "tooltip": "How long to train."},
-                ),
-                "learning_rate": (
-                    "FLOAT",
-                    {
-                        "default": 5e-5,
-                        "min": 0.0,
-                        "max": 1.0,
-                        "step": 1e-6,
-                        "round": False,
-                        "tooltip": "How far each step goes. Higher learns faster; too high destroys what the "
-                        "model knew.",
-                    },
-                ),
-                "rank": (
-                    "INT",
-                    {
-                        "default": 32,
-                        "min": 1,
-                        "max": 512,
-                        "tooltip": "How much the adapter can hold; its file grows with it.",
-                    },
-                ),
-                "resolution_px": (
-                    "INT",
-                    {
-                        "default": 0,
-                        "min": 0,
-                        "max": 2048,
-                        "step": 8,
-                        "tooltip": "Pictures are trained at about the area of a square of this side, in "
-                        "pixels, each in its own shape. 0: the size that the checkpoint draws at.",
-                    },
-                ),
-                "batch_rows": (
-                    "INT",
-                    {
-                        "default": 1,
-                        "min": 1,
-                        "max": 256,
-                        "advanced": True,
-                        "tooltip": "Pictures that go through the model together. More are faster as long as "
-                        "the memory lasts.",
-                    },
-                ),
-                "batches_per_step": (
-                    "INT",
-                    {
-                        "default": 4,
-                        "min": 1,
-                        "max": 1024,
-                        "advanced": True,
-                        "tooltip": "Batches from which one step learns: as good as larger batches, and takes "
-                        "no more memory.",
-                    },
-                ),
-                "seed": (
-                    "INT",
-                    {
-                        "default": 0,
-                        "min": 0,
-                        "max": 0xFFFFFFFFFFFFFFFF,
-                        "control_after_generate": False,
-                        "advanced": True,
-                        "tooltip": "Of the order of pictures and of noise. The same seed gives the same "
-                        "adapter.",
-                    },
-                ),
-                "validation_rows": (
-                    "INT",
-                    {
-                        "default": 4,
-                        "min": 0,
-                        "max": 256,
-                        "advanced": True,
-                        "tooltip": "The last rows of the dataset are kept aside to show how well the model "
-                        "plans and draws what it was not trained on. 0: train on all.",
-                    },
-                ),
-                "validate_every_steps": (
-                    "INT",
-                    {
-                        "default": 250,
-                        "min": 0,
-                        "max": 100_000,
-                        "advanced": True,
-                        "tooltip": "How often to look at the rows kept aside; 0 where there are none.",
-                    },
-                ),
-            },
-            "optional": {
-                "settings": (
-                    "STRING",
-                    {
-                        "default": "",
-                        "multiline": True,
-                        "advanced": True,
-                        "tooltip": "More settings, one on each line, such as ema_decay: 0.99; docs/lora.md "
-                        "lists them. They win over the inputs above.",
-                    },
-                ),
-            },
+            "required": {**_run_inputs(), **_learning_inputs(), **_batch_inputs()},
+            "optional": _more_settings(),
             "hidden": {"node_id": "UNIQUE_ID"},
         }
 
@@ -339,6 +119,156 @@ class GoTTrain:
             )
         )
         return run_training(config, name, when_it_exists, node_id)
+
+
+def _run_inputs() -> dict[str, Any]:
+    """Which training it is."""
+    return {
+        "model": (
+            "GOT_MODEL",
+            {
+                "tooltip": "The checkpoint to start from, straight from GoT Model Loader. With "
+                "float32 weights it is trained in float32, else in bfloat16; what saves memory there "
+                "has no effect here."
+            },
+        ),
+        "dataset": ("GOT_DATASET", {"tooltip": "What to learn, from GoT Dataset."}),
+        "name": (
+            "STRING",
+            {
+                "default": "my pictures",
+                "tooltip": "What the training is called: its folder in output/got_training.",
+            },
+        ),
+        "when_it_exists": (
+            [GO_ON, GO_ON_CHANGED, STOP],
+            {
+                "default": GO_ON,
+                "advanced": True,
+                "tooltip": "When there is a training of this name already. go on: where it stopped, "
+                "which needs the same inputs. go on with changed pictures: although the dataset is "
+                "another by now. stop: say so.",
+            },
+        ),
+    }
+
+
+def _learning_inputs() -> dict[str, Any]:
+    """How it learns."""
+    return {
+        "steps": (
+            "INT",
+            {"default": 2000, "min": 1, "max": 100_000, "tooltip": "How long to train."},
+        ),
+        "learning_rate": (
+            "FLOAT",
+            {
+                "default": 5e-5,
+                "min": 0.0,
+                "max": 1.0,
+                "step": 1e-6,
+                "round": False,
+                "tooltip": "How far each step goes. Higher learns faster; too high destroys what the "
+                "model knew.",
+            },
+        ),
+        "rank": (
+            "INT",
+            {
+                "default": 32,
+                "min": 1,
+                "max": 512,
+                "tooltip": "How much the adapter can hold; its file grows with it.",
+            },
+        ),
+        "resolution_px": (
+            "INT",
+            {
+                "default": 0,
+                "min": 0,
+                "max": 2048,
+                "step": 8,
+                "tooltip": "Pictures are trained at about the area of a square of this side, in "
+                "pixels, each in its own shape. 0: the size that the checkpoint draws at.",
+            },
+        ),
+    }
+
+
+def _batch_inputs() -> dict[str, Any]:
+    """In what portions it learns, and how it is watched."""
+    return {
+        "batch_rows": (
+            "INT",
+            {
+                "default": 1,
+                "min": 1,
+                "max": 256,
+                "advanced": True,
+                "tooltip": "Pictures that go through the model together. More are faster as long as "
+                "the memory lasts.",
+            },
+        ),
+        "batches_per_step": (
+            "INT",
+            {
+                "default": 4,
+                "min": 1,
+                "max": 1024,
+                "advanced": True,
+                "tooltip": "Batches from which one step learns: as good as larger batches, and takes "
+                "no more memory.",
+            },
+        ),
+        "seed": (
+            "INT",
+            {
+                "default": 0,
+                "min": 0,
+                "max": 0xFFFFFFFFFFFFFFFF,
+                "control_after_generate": False,
+                "advanced": True,
+                "tooltip": "Of the order of pictures and of noise. The same seed gives the same adapter.",
+            },
+        ),
+        "validation_rows": (
+            "INT",
+            {
+                "default": 4,
+                "min": 0,
+                "max": 256,
+                "advanced": True,
+                "tooltip": "The last rows of the dataset are kept aside to show how well the model "
+                "plans and draws what it was not trained on. 0: train on all.",
+            },
+        ),
+        "validate_every_steps": (
+            "INT",
+            {
+                "default": 250,
+                "min": 0,
+                "max": 100_000,
+                "advanced": True,
+                "tooltip": "How often to look at the rows kept aside; 0 where there are none.",
+            },
+        ),
+    }
+
+
+def _more_settings() -> dict[str, Any]:
+    """Everything else that a training can be told."""
+    return {
+        "settings": (
+            "STRING",
+            {
+                "default": "",
+                "multiline": True,
+                "advanced": True,
+                "tooltip": "More settings, one on each line, such as ema_decay: 0.99; docs/lora.md "
+                "lists them. They win over the inputs above.",
+            },
+        ),
+    }
 
 
 def run_training(
@@ -454,81 +384,3 @@ def write_config(folder: Path, config: LoraTraining) -> None:
     from ..got_models.training.config import as_dictionary
 
     write_whole(folder / CONFIG_FILE, yaml.safe_dump(as_dictionary(config), sort_keys=False).encode())
-
-
-@checked
-class GoTLoraLoader:
-    DESCRIPTION = (
-        "Gives the model what a training has learned, from GoT Train or from a file. The model that comes in "
-        "stays as it is, so that both can be used side by side."
-    )
-    CATEGORY = "GoT"
-    SEARCH_ALIASES = ("got lora", "adapter", "lora trained on layouts")
-    RETURN_TYPES = ("GOT_MODEL",)
-    RETURN_NAMES = ("model",)
-    OUTPUT_TOOLTIPS = ("The checkpoint with the adapter, for GoT Reason, SSGM Encode and GoT Sampler.",)
-    FUNCTION = "load"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        strength = {"default": 1.0, "min": -10.0, "max": 10.0, "step": 0.05}
-        return {
-            "required": {
-                "model": ("GOT_MODEL", {"tooltip": "The checkpoint that the adapter was trained on."}),
-                "adapter": (
-                    [FROM_TRAINING, *adapter_names()],
-                    {
-                        "default": FROM_TRAINING,
-                        "tooltip": "The adapter's file: of a training in output/got_training, or in "
-                        "models/loras/got. from GoT Train: the one that is connected.",
-                    },
-                ),
-                "mllm_strength": (
-                    "FLOAT",
-                    {
-                        **strength,
-                        "tooltip": "How strongly plans follow it. 0: as without.",
-                    },
-                ),
-                "unet_strength": (
-                    "FLOAT",
-                    {
-                        **strength,
-                        "tooltip": "How strongly pictures follow it. 0: as without.",
-                    },
-                ),
-            },
-            "optional": {
-                "trained": (
-                    "GOT_ADAPTER",
-                    {"tooltip": "From GoT Train. When it is connected, the file chosen above is not used."},
-                ),
-            },
-        }
-
-    @classmethod
-    def VALIDATE_INPUTS(cls, adapter: str | None) -> bool | str:
-        """A workflow may ask for a file that only its maker has."""
-        return adapter == FROM_TRAINING or refusal(adapter_file, adapter)
-
-    @classmethod
-    def IS_CHANGED(cls, adapter: str | None, **_: Any) -> str:
-        """A training goes on under the same name. `from GoT Train` is the name of no file."""
-        return state(lambda adapter: adapter_file(adapter).stat().st_mtime_ns, adapter)
-
-    def load(
-        self,
-        model: ManagedModel,
-        adapter: str,
-        mllm_strength: float,
-        unet_strength: float,
-        trained: Path | None = None,
-    ) -> tuple[ManagedModel]:
-        from ..got_models.weights.adapter_files import load_adapter
-        from ..got_models.weights.adapting import check_adapter
-
-        if trained is None and adapter == FROM_TRAINING:
-            raise GoTError("No adapter is given: connect GoT Train to 'trained', or choose a file.")
-        loaded = load_adapter(trained or adapter_file(adapter))
-        check_adapter(model.path, model.settings.sizes, loaded)
-        return (model.with_adapter(loaded, mllm_strength, unet_strength),)

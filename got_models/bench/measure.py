@@ -19,7 +19,9 @@ from PIL import Image
 from torch import Tensor
 
 from ..chain.chain import ReasoningChain
+from ..diffusion.settings import SamplingSettings
 from ..mllm.reasoner import Reasoner
+from ..mllm.settings import GenerationSettings
 from ..pipeline import GoTModel
 from ..weights.parts import ResidentParts
 from .reference_pipeline import PublishedOrder
@@ -131,7 +133,7 @@ def walk(
     ids = reasoner.tokenizer(work.chain.mllm_text, add_special_tokens=False)["input_ids"]
     ids = [*ids, reasoner.token_ids.image_start]
     with stage("reasoning"), dictated(reasoner.mllm, ids, on_token):
-        chain = model.reason(work.chain.prompt, max_new_tokens=len(ids))
+        chain = model.reason(work.chain.prompt, settings=GenerationSettings(max_new_tokens=len(ids)))
     with stage("first encoding"):
         model.encode(chain, size=work.size)
     box = chain.regions[0].box
@@ -139,7 +141,7 @@ def walk(
     with stage("encoding after a move"):
         guidance = model.encode(moved, size=work.size)
     with stage("sampling"):
-        latents = model.sample_latents(guidance, seed=work.seed, steps=work.steps)
+        latents = model.sample_latents(guidance, SamplingSettings(seed=work.seed, steps=work.steps))
     with stage("decoding"):
         return model.decode(latents)
 

@@ -18,9 +18,11 @@ from torch import Tensor
 
 from ..chain.chain import ReasoningChain
 from ..diffusion.guidance import Guidance
+from ..diffusion.settings import SamplingSettings
 from ..diffusion.ssgm import draw_region_masks, pictures_to_tensor
 from ..diffusion.vae import encode_unscaled
 from ..mllm.prompts import conversation
+from ..mllm.settings import GenerationSettings
 from ..pipeline import GoTModel
 
 
@@ -33,7 +35,7 @@ class PublishedOrder:
         self.reasoner = model.parts.reasoner()
 
     @torch.no_grad()
-    def reason(self, prompt: str, *, max_new_tokens: int) -> ReasoningChain:
+    def reason(self, prompt: str, *, settings: GenerationSettings) -> ReasoningChain:
         """Let the MLLM write a chain; within one chain it does keep keys and values."""
         reasoner = self.reasoner
         ids = reasoner.token_ids
@@ -43,7 +45,7 @@ class PublishedOrder:
             input_ids=input_ids,
             attention_mask=torch.ones_like(input_ids),
             use_cache=True,
-            max_new_tokens=max_new_tokens,
+            max_new_tokens=settings.max_new_tokens,
             eos_token_id=stop_ids,
             pad_token_id=ids.end_of_text,
         )[0, input_ids.shape[1] :].tolist()
@@ -81,12 +83,13 @@ class PublishedOrder:
         )
 
     @torch.no_grad()
-    def sample_latents(self, guidance: Guidance, *, seed: int, steps: int) -> Tensor:
+    def sample_latents(self, guidance: Guidance, settings: SamplingSettings) -> Tensor:
         """Denoise with DDPM and the checkpoint's scales -> scaled latents [1, 4, h, w], in float32."""
-        unet, device = self.model.parts.unet(), self.model.parts.unet().device
+        unet = self.model.parts.unet()
+        device = unet.device
         scales = self.model.default_scales("generate")
         schedule = DDPMScheduler.from_config(self.model.scheduler_config)
-        schedule.set_timesteps(steps, device=device)
+        schedule.set_timesteps(settings.steps, device=device)
         # 1. The branches in the order of the sum: null, reference, semantic, full.
         no_latents = torch.zeros_like(guidance.reference)
         null = guidance.null_semantic
@@ -97,7 +100,7 @@ class PublishedOrder:
         time_ids = torch.tensor([[height, width, 0, 0, height, width]] * 4, device=device, dtype=unet.dtype)
         added = {"text_embeds": guidance.pooled.repeat(4, 1), "time_ids": time_ids}
         # 2. Noise, and from there step by step.
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(settings.seed)
         latents = torch.randn(reference[:1].shape, generator=generator).to(device)
         for time in schedule.timesteps:
             noisy = torch.cat([latents.repeat(4, 1, 1, 1).to(unet.dtype), reference, spatial], dim=1)

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from ..chain.chain import ReasoningChain
 from ..chain.prompt_update import updated_prompt
+from ..diffusion.settings import SAMPLING_DEFAULTS, SamplingSettings
 from ..errors import GoTError, printable
 from ..files.whole_files import check_writable, write_files
 from ..mllm.prompts import check_prompt
@@ -24,7 +25,6 @@ from .outputs import Drawing
 
 if TYPE_CHECKING:
     from ..conversation import Conversation
-    from ..diffusion.guidance import GuidanceScales
     from ..diffusion.sampler import Step
     from ..pipeline import GoTModel
 
@@ -64,10 +64,12 @@ def run_drawing(
             model,
             upcoming,
             conversation.source,
-            scales=dataclasses.replace(model.default_scales(upcoming.task), **changed),
-            seed=arguments.seed,
-            steps=arguments.steps,
-            scheduler=arguments.scheduler,
+            settings=SamplingSettings(
+                dataclasses.replace(model.default_scales(upcoming.task), **changed),
+                arguments.seed,
+                arguments.steps,
+                arguments.scheduler,
+            ),
             size=arguments.size,
             keep_outside=keep_outside,
             conversation=conversation,
@@ -127,15 +129,12 @@ def draw(
     chain: ReasoningChain,
     source: Image.Image | None = None,
     *,
-    scales: GuidanceScales | None = None,
-    seed: int = 0,
-    steps: int | None = None,
-    scheduler: str = "ddpm",
+    settings: SamplingSettings = SAMPLING_DEFAULTS,
     size: tuple[int, int] | None = None,
     keep_outside: bool = True,
     conversation: Conversation | None = None,
 ) -> Drawing:
-    """Draw a chain; scales, steps and size (height, width) default to the checkpoint's own for the task.
+    """Draw a chain; what the settings leave out, and size (height, width), are the checkpoint's for the task.
 
     An edit is its source outside the chain's boxes and has its size; with `keep_outside` false it has the
     source's aspect and the short side of the size that it was drawn at. In a conversation the model reads the
@@ -144,30 +143,30 @@ def draw(
     from ..edit_area import enlargement, finish_edit
 
     defaults = model.settings.tasks[chain.task]
-    scales = scales or model.default_scales(chain.task)
-    steps = steps or defaults.steps
+    settings = settings.with_defaults(model.default_scales(chain.task), defaults.steps)
     height, width = size = size or (defaults.height, defaults.width)
-    settings: dict[str, Any] = {
-        "seed": seed,
-        "steps": steps,
-        "scheduler": scheduler,
+    scales = settings.scales or model.default_scales(chain.task)
+    used: dict[str, Any] = {
+        "seed": settings.seed,
+        "steps": settings.steps,
+        "scheduler": settings.scheduler,
         "size": f"{width}x{height}",
         "scales": dataclasses.asdict(scales),
         "checkpoint": model.path.name,
     }
     if source is not None:
-        settings["keep_outside_boxes"] = keep_outside
+        used["keep_outside_boxes"] = keep_outside
         if model.leaves_as_it_is(chain):
-            return Drawing(chain, source, settings)
+            return Drawing(chain, source, used)
         if keep_outside:
             print_notes(enlargement(size, (source.height, source.width)))
     guidance = conversation.encode(chain, size) if conversation else model.encode(chain, source, size)
-    with tqdm(desc="drawing", total=steps, unit=" steps", leave=False) as bar:
+    with tqdm(desc="drawing", total=settings.steps, unit=" steps", leave=False) as bar:
 
         def on_step(step: Step) -> None:
             bar.update()
 
-        picture = model.sample(guidance, scales, seed, steps, scheduler, on_step)
+        picture = model.sample(guidance, settings, on_step=on_step)
     if source is not None:
         picture = finish_edit(picture, source, chain, keep_outside=keep_outside)
-    return Drawing(chain, picture, settings)
+    return Drawing(chain, picture, used)

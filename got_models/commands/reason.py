@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..chain.characters import clean
 from ..mllm.prompts import check_prompt
+from ..mllm.settings import GenerationSettings
 from ..pictures import open_picture
 from .inputs import print_notes, print_warnings, read_chain
 from .options import Subparsers, add_model_options, load_model
@@ -33,7 +34,10 @@ def run(arguments: argparse.Namespace) -> None:
     locked = read_chain(arguments.locked, task, arguments.prompt).regions if arguments.locked else ()
     model = load_model(arguments)
     chain = model.reason(
-        arguments.prompt, source, locked=locked, on_text=lambda text: print(clean(text), end="", flush=True)
+        arguments.prompt,
+        source,
+        settings=GenerationSettings(locked=locked),
+        on_text=lambda text: print(clean(text), end="", flush=True),
     )
     print()
     print_warnings(chain)

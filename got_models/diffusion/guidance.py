@@ -6,13 +6,13 @@ in pixels, h = H/8, w = W/8, Dc the UNet's cross-attention width, Dp the width o
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..errors import GoTError
+from .settings import GuidanceScales
 
 LATENT_CHANNELS = 4
 VAE_FACTOR = 8
@@ -66,25 +66,6 @@ class Guidance:
                 )
         if self.task not in ("generate", "edit"):
             raise GoTError(f"A task is 'generate' or 'edit', got {self.task!r}.")
-
-
-@dataclass(frozen=True)
-class GuidanceScales:
-    """The strengths a_t, a_s and a_r of paper eq. 1.
-
-    Raises:
-        GoTError: a scale that is not a finite number.
-    """
-
-    semantic: float
-    spatial: float
-    reference: float
-
-    def __post_init__(self) -> None:
-        for name in ("semantic", "spatial", "reference"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise GoTError(f"The {name} scale must be a finite number, got {value!r}.")
 
 
 def branch_coefficients(scales: GuidanceScales) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +13,8 @@ from torch import Tensor
 from ..constants import SCHEDULERS
 from ..errors import GoTError, Interrupted, short_repr
 from ..finite import not_finite
-from .guidance import (
-    BRANCHES,
-    LATENT_CHANNELS,
-    Guidance,
-    GuidanceScales,
-    active_branches,
-    branch_inputs,
-    combine,
-)
+from .guidance import BRANCHES, LATENT_CHANNELS, Guidance, active_branches, branch_inputs, combine
+from .settings import GuidanceScales, SamplingSettings
 from .unet_cache import Rows, computed_once
 
 if TYPE_CHECKING:
@@ -72,81 +65,99 @@ def denoise(
     unet: UNet2DConditionModel,
     scheduler_config: Mapping[str, Any],
     guidance: Guidance,
-    scales: GuidanceScales,
-    seed: int,
-    steps: int,
-    scheduler: str = "ddpm",
-    device: torch.device | str = "cpu",
+    settings: SamplingSettings,
+    *,
     on_step: Callable[[Step], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     branches_at_once: int = len(BRANCHES),
 ) -> Tensor:
     """Denoise from pure noise to scaled latents [b, 4, h, w], in float32 whatever the UNet computes in.
 
-    One generator on the CPU, seeded with `seed`, draws the initial noise and is then passed to every
+    One generator on the CPU, seeded from the settings, draws the initial noise and is then passed to every
     scheduler step that takes one: a seed means the same noise on every device and in every number format.
     Branches whose coefficient is zero are not evaluated.
 
     Args:
-        unet: on `device`, with the latents', the reference's and the spatial channels as input.
-        steps: from 1 to the number of training steps of the schedule.
-        on_step: receives every finished step.
-        should_stop: asked before every step.
+        unet: on its device, with the latents', the reference's and the spatial channels as input.
+        settings: with scales and steps, which no checkpoint fills in here.
+        on_step, should_stop: called after, and asked before, every step.
         branches_at_once: at least 1; how many branches share a UNet batch. Fewer take less memory and longer.
 
     Raises:
-        GoTError: steps, seed, scheduler or channel counts that cannot be used, or values that are not finite.
+        GoTError: settings or channel counts that cannot be used, or values that are not finite.
         Interrupted: `should_stop` said so.
     """
     # 1. Check everything before the first evaluation.
     _check_channels(unet, guidance)
-    schedule = make_scheduler(scheduler_config, scheduler)
-    most = schedule.config.num_train_timesteps
-    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= most:
-        raise GoTError(
-            f"The number of steps must be a whole number from 1 to {most}, got {short_repr(steps)}."
-        )
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
-        raise GoTError(f"The seed must be a whole number from 0 to 2**64 - 1, got {short_repr(seed)}.")
+    schedule = make_scheduler(scheduler_config, settings.scheduler)
+    scales, steps = _checked(settings, schedule.config.num_train_timesteps)
 
     # 2. Deal the active branches to UNet batches: one row per branch (and picture).
-    dtype = unet.dtype
     branches = active_branches(scales)
-    batches = [
-        _Batch.of(guidance, branches[first : first + branches_at_once], device, dtype)
-        for first in range(0, len(branches), branches_at_once)
-    ]
+    groups = [branches[at : at + branches_at_once] for at in range(0, len(branches), branches_at_once)]
+    batches = [_Batch.of(guidance, group, unet.device, unet.dtype) for group in groups]
 
     # 3. Draw the initial noise.
-    generator = torch.Generator().manual_seed(seed)
-    schedule.set_timesteps(steps, device=device)
-    latents = torch.randn(guidance.reference.shape, generator=generator).to(device)
+    generator = torch.Generator().manual_seed(settings.seed)
+    schedule.set_timesteps(steps, device=unet.device)
+    latents = torch.randn(guidance.reference.shape, generator=generator).to(unet.device)
     latents = latents * schedule.init_noise_sigma
-    step_arguments: dict[str, Any] = {"return_dict": False}
-    if "generator" in inspect.signature(schedule.step).parameters:
-        step_arguments["generator"] = generator
+    noise = _noise_source(schedule, generator)
 
     # 4. Denoise.
     finite: list[Tensor] = []  # for each step and branch, whether its prediction is
     with computed_once(unet, [batch.rows for batch in batches]):
         for index, timestep in enumerate(schedule.timesteps, start=1):
-            if should_stop is not None and should_stop():
-                raise Interrupted(f"Sampling was interrupted before step {index} of {steps}.")
+            _stop_if(should_stop, index, steps)
             noisy = schedule.scale_model_input(latents, timestep)
-            predictions: dict[str, Tensor] = {}
-            for batch in batches:
-                predictions |= batch.predict(unet, noisy, timestep)
+            predictions = _predict(batches, unet, noisy, timestep)
             finite.append(torch.stack([prediction.isfinite().all() for prediction in predictions.values()]))
             combined = combine(predictions, scales)
-            latents = schedule.step(combined, timestep, latents, **step_arguments)[0]
+            latents = schedule.step(combined, timestep, latents, return_dict=False, **noise)[0]
             # Not after every step: asking makes a GPU wait. Most that can go wrong does so in the first.
             if index in (1, steps) and not torch.isfinite(latents).all():
                 raise _not_finite(torch.stack(finite), branches, unet)
             if on_step is not None:
                 kept = schedule.alphas_cumprod[int(timestep)]
-                predicted = (noisy - (1 - kept).sqrt() * combined) / kept.sqrt()
-                on_step(Step(index, steps, latents, predicted))
+                on_step(Step(index, steps, latents, (noisy - (1 - kept).sqrt() * combined) / kept.sqrt()))
     return latents
+
+
+def _stop_if(should_stop: Callable[[], bool] | None, index: int, steps: int) -> None:
+    if should_stop is not None and should_stop():
+        raise Interrupted(f"Sampling was interrupted before step {index} of {steps}.")
+
+
+def _noise_source(schedule: Any, generator: torch.Generator) -> dict[str, torch.Generator]:
+    """The argument that gives a scheduler's step its noise, where it takes any."""
+    takes_noise = "generator" in inspect.signature(schedule.step).parameters
+    return {"generator": generator} if takes_noise else {}
+
+
+def _predict(
+    batches: Sequence[_Batch], unet: UNet2DConditionModel, noisy: Tensor, timestep: Tensor
+) -> dict[str, Tensor]:
+    """Each branch's predicted noise [b, 4, h, w]."""
+    predictions: dict[str, Tensor] = {}
+    for batch in batches:
+        predictions |= batch.predict(unet, noisy, timestep)
+    return predictions
+
+
+def _checked(settings: SamplingSettings, most: int) -> tuple[GuidanceScales, int]:
+    """The scales and the number of steps.
+
+    Raises:
+        GoTError: one of them is missing, or there are more than `most` steps.
+    """
+    scales, steps = settings.scales, settings.steps
+    if scales is None or steps is None:
+        raise GoTError("Sampling needs guidance scales and a number of steps; the settings name none.")
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= most:
+        raise GoTError(
+            f"The number of steps must be a whole number from 1 to {most}, got {short_repr(steps)}."
+        )
+    return scales, steps
 
 
 @dataclass(frozen=True)

@@ -101,8 +101,7 @@ def import_checkpoint(
     try:
         check_disk_space(destination, total + SMALL_FILES_BYTES)
         with open_staging(destination, made_from) as staging:
-            # 2. Weights, file by file, except those that an earlier import has finished.
-            done = 0
+            done = 0  # 2. Weights, file by file, except those that an earlier import has finished.
             for file in files:
                 if not staging.is_finished(file.name, partial(report, done)):
                     target, values = staging.folder / file.name, tensors(file, done)

@@ -32,16 +32,9 @@ class Decoding:
             repetition_penalty count.
         temperature: None follows the config, 0 is greedy, and anything above samples.
         top_p: None follows the config. With this or a temperature above 0, top_k is off.
-
-    Raises:
-        GoTError: a setting out of range.
     """
 
     def __init__(self, config: GenerationConfig, temperature: float | None, top_p: float | None) -> None:
-        if temperature is not None and not 0.0 <= temperature < float("inf"):
-            raise GoTError(f"The temperature must be a finite number of at least 0, got {temperature}.")
-        if top_p is not None and not 0.0 < top_p <= 1.0:
-            raise GoTError(f"top_p must be greater than 0 and at most 1, got {top_p}.")
         self.samples = bool(config.do_sample)
         top_k = 0
         if temperature is None and top_p is None:

@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..chain.chain import ReasoningChain, Region
+from ..chain.chain import ReasoningChain
 from ..errors import GoTError
+from ..mllm.settings import GENERATION_DEFAULTS, GenerationSettings
 from .constrained_decoding import LockedRegions
 from .decoding import Decoding, end_tokens
 from .generation import Continuation, Writing, Written
@@ -54,67 +55,53 @@ class Reasoner:
         task: str,
         prompt: str,
         image: Image.Image | None = None,
+        settings: GenerationSettings = GENERATION_DEFAULTS,
         *,
-        max_new_tokens: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        seed: int | None = None,
-        locked: Sequence[Region] = (),
         on_text: Callable[[str], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> str:
         """Let the MLLM write a chain; the raw text with its box tokens, without the token that ended it.
 
-        Decoding follows the MLLM's own generation config. `temperature` 0 means greedy; another `temperature`
-        (> 0) or a `top_p` (in (0, 1]) means plain sampling with these two, which `seed` makes reproducible.
-        Of `locked` regions the text holds each phrase with its box exactly once (see `locks`).
-        `on_text` receives each new piece of text, and with locked regions only what will stay; `should_stop`
-        is asked after every token, and whenever another place for a locked region is weighed.
+        Decoding follows the MLLM's own generation config where the settings leave it to the checkpoint. A
+        `temperature` above 0 or a `top_p` means plain sampling with these two. Of `locked` regions the text
+        holds each phrase with its box exactly once (see `constrained_decoding`).
+
+        Args:
+            on_text: receives each new piece of text; with locked regions only text that will stay.
+            should_stop: asked after every token, and whenever another place for a locked region is weighed.
 
         Raises:
-            GoTError: an unusable prompt, picture or decoding setting; more locked regions than tokens; one
-                that cannot be placed; values that are not finite.
+            GoTError: an unusable prompt or picture; more locked regions than tokens; one that cannot be
+                placed; values that are not finite.
             Interrupted: `should_stop` said so.
         """
-        return self.go_on(
-            self.context(task, prompt, image),
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            top_p=top_p,
-            seed=seed,
-            locked=locked,
-            on_text=on_text,
-            should_stop=should_stop,
-        ).text
+        context = self.context(task, prompt, image)
+        return self.continue_conversation(context, settings, on_text=on_text, should_stop=should_stop).text
 
     @torch.no_grad()
-    def go_on(
+    def continue_conversation(
         self,
         context: Context,
+        settings: GenerationSettings = GENERATION_DEFAULTS,
         *,
-        max_new_tokens: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        seed: int | None = None,
-        locked: Sequence[Region] = (),
         on_text: Callable[[str], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> Written:
         """Let the MLLM write what follows a conversation. Arguments and errors as in `write`."""
-        length = self.max_new_tokens if max_new_tokens is None else max_new_tokens
-        if length < 1:
-            raise GoTError(f"max_new_tokens must be at least 1, got {length}.")
-        decoding = Decoding(self.mllm.generation_config, temperature, top_p)
-        locks = LockedRegions(self.tokenizer, locked, length)
+        length = self.max_new_tokens if settings.max_new_tokens is None else settings.max_new_tokens
+        decoding = Decoding(self.mllm.generation_config, settings.temperature, settings.top_p)
+        locks = LockedRegions(self.tokenizer, settings.locked, length)
         continuation = Continuation(self.mllm, self.cache, self._fitting(context), should_stop)
         box_start = self.token_ids.box_start
         writing = Writing(
             continuation, self.tokenizer, decoding, locks, box_start, self.stop_ids, length, on_text
         )
         device = self.mllm.device
-        with torch.random.fork_rng([device] if device.type == "cuda" else [], enabled=seed is not None):
-            if seed is not None:
-                torch.manual_seed(seed)
+        with torch.random.fork_rng(
+            [device] if device.type == "cuda" else [], enabled=settings.seed is not None
+        ):
+            if settings.seed is not None:
+                torch.manual_seed(settings.seed)
             return writing.run()
 
     @property

@@ -83,10 +83,7 @@ def diffusion_loss(
 
     latents = repeated(targets.latents)
     count = latents.shape[0]
-    # one timestep from each of `count` equal slices of the schedule: an even spread in every batch
-    spread = (torch.rand(count, generator=generator) + torch.randperm(count, generator=generator)) / count
-    steps = scheduler.config.num_train_timesteps
-    timesteps = (spread * steps).long().clamp(max=steps - 1).to(device)  # the last slice may round up to 1
+    timesteps = _even_timesteps(count, scheduler.config.num_train_timesteps, generator).to(device)
     noise = torch.randn(latents.shape, generator=generator)
     noise = (noise + noise_offset * torch.randn(count, latents.shape[1], 1, 1, generator=generator)).to(
         device
@@ -114,3 +111,9 @@ def diffusion_loss(
     kept = scheduler.alphas_cumprod.to(device)[timesteps]
     weights = ((1 - kept) / kept).clamp(1.0, largest_weight)
     return (weights * error).mean()
+
+
+def _even_timesteps(count: int, steps: int, generator: torch.Generator) -> Tensor:
+    """One timestep from each of `count` equal slices of the schedule: an even spread in every batch."""
+    spread = (torch.rand(count, generator=generator) + torch.randperm(count, generator=generator)) / count
+    return (spread * steps).long().clamp(max=steps - 1)  # the last slice may round up to 1

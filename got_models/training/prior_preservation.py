@@ -17,8 +17,10 @@ from PIL import Image
 
 from ..dataset.encoding import Encoder, open_unchanged
 from ..dataset.rows import DATA_FILE, Row
+from ..diffusion.settings import SamplingSettings
 from ..errors import GoTError
 from ..files.whole_files import whole_file, write_whole
+from ..mllm.settings import GenerationSettings
 from .config import LoraTraining
 from .observer import TrainingObserver
 
@@ -73,9 +75,13 @@ def preserve(
     _write(folder, {}, lines)
     for number, (row, prompt) in enumerate(prompts[len(lines) :], start=len(lines)):
         source = open_unchanged(row.source) if row.source else None
-        plan = model.reason(prompt, source, temperature=0.0, should_stop=observer.should_stop)
+        plan = model.reason(
+            prompt, source, settings=GenerationSettings(temperature=0.0), should_stop=observer.should_stop
+        )
         guidance = model.encode(plan, source, encoder.size(row))
-        picture = model.sample(guidance, seed=number, steps=steps, should_stop=observer.should_stop)
+        picture = model.sample(
+            guidance, SamplingSettings(seed=number, steps=steps), should_stop=observer.should_stop
+        )
         values = {"image": f"{number:04}.png", "prompt": prompt, "chain": plan.text}
         pictures = {values["image"]: picture}
         if source is not None:

@@ -46,8 +46,7 @@ def train_lora(
         resume: go on with the run in the config's folder; without it the folder must not hold one.
         changed_dataset: go on although the dataset has changed since the run began.
         stop_after_steps: save and stop after this many steps of this call.
-        observer: told what happens, and asked whether to stop.
-        cpu: train on the CPU although there is another device.
+        observer: told what happens, and asked whether to stop. cpu: use it although there is another device.
 
     Returns:
         The adapter's file, or None when stopped before the end. The end is after the last validation.
@@ -60,18 +59,11 @@ def train_lora(
     observer = observer or TrainingObserver()
     out = Path(config.out)
     check_optimizer(config)
-    precision = "bf16" if config.precision == "bfloat16" else "no"
-    AcceleratorState._reset_state()  # of an earlier training in this process, maybe in another precision
-    patience = InitProcessGroupKwargs(timeout=PATIENCE)
-    accelerator = Accelerator(mixed_precision=precision, cpu=cpu, kwargs_handlers=[patience])
+    accelerator = _accelerator(config, cpu)
     with hold_run(out) if accelerator.is_main_process else nullcontext(), suppress(Interrupted):
         check_folder(out, resume)
         accelerator.wait_for_everyone()
-        if config.batches_per_step % accelerator.num_processes:
-            raise GoTError(
-                "batches_per_step must be a multiple of the number of processes, "
-                f"{accelerator.num_processes}; got {config.batches_per_step}."
-            )
+        _check_processes(config, accelerator.num_processes)
         dataset = read_dataset(config.dataset, lambda rows: _stop_if(observer.should_stop))
         dataset = dataset.usable(config.leave_out_bad_rows)
         rows, validation_rows = split_rows(dataset.rows, config.validation_rows)
@@ -86,50 +78,102 @@ def train_lora(
         if is_finished(config, out):
             return out / ADAPTER_FILE
 
-        dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+        dtype = getattr(torch, config.precision)
         model = GoTModel.from_pretrained(config.checkpoint, accelerator.device, dtype)
         encoder = Encoder(model, config.resolution_px, cache, digests)
-        if prompts:
-            folder = out / PRESERVED_FOLDER
-            if accelerator.is_main_process:
-                with suppress(Interrupted):
-                    preserve(encoder, prompts, config.validation_steps, folder, observer)
-            accelerator.wait_for_everyone()
-            preserved = read_dataset(folder)
-            if len(preserved.rows) + len(preserved.bad) < len(prompts):
-                return None
-            rows = (*rows, *preserved.rows)
-        with accelerator.main_process_first():
-            for done, row in enumerate(rows, start=1):
-                if observer.should_stop():
-                    return None
-                encoder.encode(row)
-                observer.on_encode(done, len(rows))
+        rows = (*rows, *_preserved_rows(config, prompts, encoder, accelerator, observer))
+        _encode(rows, encoder, accelerator, observer)
         batches = RowBatches(rows, encoder, model, config.batch_rows, config.seed)
-        validator = None
-        if validation_rows and accelerator.is_main_process:
-            validator = Validator(encoder, validation_rows, config.validation_steps, config.seed)
-        else:
+        validator = _validator(config, validation_rows, encoder) if accelerator.is_main_process else None
+        if validator is None:
             model.parts.release("vae")  # everything it makes is in the cache now
         run = Run(config, out, accelerator, LoraModules(model, config), validator)
-
-        start = run.load()
-        last = config.steps if stop_after_steps is None else min(config.steps, start + stop_after_steps)
-        for step in range(start, last):
-            if step > start and step % config.save_every_steps == 0:
-                run.save(step)
-            if config.validate_every_steps and step % config.validate_every_steps == 0:
-                run.validate(step, observer)
-            if observer.should_stop():
-                run.save(step)
-                return None
-            observer.on_step(run.step(step, batches))
-        run.save(last)
-        finished = last == config.steps
-        if finished and config.validate_every_steps:
-            finished = run.validate(last, observer)
-        return out / ADAPTER_FILE if finished else None
+        if _train(run, batches, observer, stop_after_steps):
+            return out / ADAPTER_FILE
     return None
+
+
+def _accelerator(config: LoraTraining, cpu: bool) -> Accelerator:
+    precision = "bf16" if config.precision == "bfloat16" else "no"
+    AcceleratorState._reset_state()  # of an earlier training in this process, maybe in another precision
+    patience = InitProcessGroupKwargs(timeout=PATIENCE)
+    return Accelerator(mixed_precision=precision, cpu=cpu, kwargs_handlers=[patience])
+
+
+def _check_processes(config: LoraTraining, processes: int) -> None:
+    """
+    Raises:
+        GoTError: the batches of a step cannot be shared out among the processes.
+    """
+    if config.batches_per_step % processes:
+        raise GoTError(
+            f"batches_per_step must be a multiple of the number of processes, {processes}; got "
+            f"{config.batches_per_step}."
+        )
+
+
+def _preserved_rows(
+    config: LoraTraining,
+    prompts: list[tuple[Row, str]],
+    encoder: Encoder,
+    accelerator: Accelerator,
+    observer: TrainingObserver,
+) -> Sequence[Row]:
+    """Rows of what the model plans and draws for these prompts before the training.
+
+    Raises:
+        Interrupted: the observer said so before all of them were drawn.
+    """
+    if not prompts:
+        return ()
+    folder = Path(config.out) / PRESERVED_FOLDER
+    if accelerator.is_main_process:
+        with suppress(Interrupted):
+            preserve(encoder, prompts, config.validation_steps, folder, observer)
+    accelerator.wait_for_everyone()
+    preserved = read_dataset(folder)
+    if len(preserved.rows) + len(preserved.bad) < len(prompts):
+        raise Interrupted("Drawing what the model knows was interrupted.")
+    return preserved.rows
+
+
+def _encode(
+    rows: Sequence[Row], encoder: Encoder, accelerator: Accelerator, observer: TrainingObserver
+) -> None:
+    """Fill the cache with all rows.
+
+    Raises:
+        Interrupted: the observer said so.
+    """
+    with accelerator.main_process_first():
+        for done, row in enumerate(rows, start=1):
+            _stop_if(observer.should_stop)
+            encoder.encode(row)
+            observer.on_encode(done, len(rows))
+
+
+def _validator(config: LoraTraining, rows: Sequence[Row], encoder: Encoder) -> Validator | None:
+    return Validator(encoder, rows, config.validation_steps, config.seed) if rows else None
+
+
+def _train(run: Run, batches: RowBatches, observer: TrainingObserver, stop_after_steps: int | None) -> bool:
+    """All steps that are left, with states and validations between them; whether the training is finished."""
+    config = run.config
+    start = run.load()
+    last = config.steps if stop_after_steps is None else min(config.steps, start + stop_after_steps)
+    for step in range(start, last):
+        if step > start and step % config.save_every_steps == 0:
+            run.save(step)
+        if config.validate_every_steps and step % config.validate_every_steps == 0:
+            run.validate(step, observer)
+        if observer.should_stop():
+            run.save(step)
+            return False
+        observer.on_step(run.step(step, batches))
+    run.save(last)
+    if last < config.steps:
+        return False
+    return run.validate(last, observer) if config.validate_every_steps else True
 
 
 def split_rows(rows: Sequence[Row], validation_rows: int) -> tuple[Sequence[Row], Sequence[Row]]:
@@ -154,4 +198,4 @@ def split_rows(rows: Sequence[Row], validation_rows: int) -> tuple[Sequence[Row]
 
 def _stop_if(should_stop: Callable[[], bool]) -> None:
     if should_stop():
-        raise Interrupted("Reading the dataset was interrupted.")
+        raise Interrupted("The training was interrupted before its first step.")

@@ -15,6 +15,8 @@ from ..chain.chain import ReasoningChain
 from ..chain.layout import above, beside, draw_layout
 from ..dataset.encoding import Encoder, open_unchanged
 from ..dataset.rows import Row
+from ..diffusion.settings import SamplingSettings
+from ..mllm.settings import GenerationSettings
 from ..pictures import open_picture
 from .layout_iou import layout_iou
 
@@ -89,13 +91,19 @@ class Validator:
         """The plan for a row that the model thinks most likely."""
         source = open_unchanged(row.source) if row.source else None
         return self.model.reason(
-            row.chain.prompt, source, row.chain.task, temperature=0.0, should_stop=should_stop
+            row.chain.prompt,
+            source,
+            row.chain.task,
+            settings=GenerationSettings(temperature=0.0),
+            should_stop=should_stop,
         )
 
     def _draw(self, row: Row, plan: ReasoningChain, should_stop: Callable[[], bool]) -> Image.Image:
         source = open_unchanged(row.source) if row.source else None
         guidance = self.model.encode(plan, source, self.encoder.size(row))
-        return self.model.sample(guidance, seed=self.seed, steps=self.steps, should_stop=should_stop)
+        return self.model.sample(
+            guidance, SamplingSettings(seed=self.seed, steps=self.steps), should_stop=should_stop
+        )
 
     @contextmanager
     def _whole(self, training: nn.Module) -> Iterator[None]:

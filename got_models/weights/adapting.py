@@ -16,17 +16,7 @@ from .patching import take_up
 
 if TYPE_CHECKING:
     from .checkpoint import Sizes
-from .adapter import (
-    EMBEDDINGS,
-    LORA_A,
-    LORA_B,
-    PARTS,
-    TOKENS,
-    WORD_IDS,
-    WORDS,
-    Adapter,
-    is_finite_number,
-)
+from .adapter import EMBEDDINGS, LORA_A, LORA_B, PARTS, TOKENS, WORD_IDS, WORDS, Adapter, is_finite_number
 
 LARGEST_CHANGE = 65504.0
 """Of a value; the largest number in float16. Weights are around 0.1."""

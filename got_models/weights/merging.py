@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from ..errors import GoTError
 from ..files.checksum import checksum
-from ..files.staging import MANIFEST, check_disk_space, open_staging
+from ..files.staging import MANIFEST, Staging, check_disk_space, open_staging
 from .adapter import special_token_ids
 from .adapter_files import load_adapter
 from .adapting import change_parts
@@ -61,25 +60,13 @@ def merge_adapter(
         "mllm_strength": mllm_strength,
         "unet_strength": unet_strength,
     }
-    total, done = sum(stat.st_size for stat in sizes.values()), 0
-
-    def report(before: int, read: int) -> None:
-        on_progress(min(before + read, total), total)
-
+    total = sum(stat.st_size for stat in sizes.values())
     try:
         check_disk_space(destination, total)
         with open_staging(destination, made_from) as staging:
-            for name, stat in sizes.items():
-                target = staging.folder / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                part = Path(name).parts[0]
-                if not name.endswith(".safetensors") or part not in weights:
-                    shutil.copyfile(checkpoint / name, target)
-                elif not staging.is_finished(name, partial(report, done)):
-                    _write_merged(checkpoint / name, target, weights[part])
-                    staging.finish(name, checksum(target, partial(report, done)))
-                done += stat.st_size
-                on_progress(done, total)
+            _write_files(
+                staging, checkpoint, sizes, weights, lambda done: on_progress(min(done, total), total)
+            )
             if settings.vocabulary is not None:
                 write_settings(staging.folder, replace(settings, vocabulary=None))
             check(staging.folder)
@@ -89,6 +76,32 @@ def merge_adapter(
             f"The merge into {destination} cannot be written: {error}. Free room on the disk or choose "
             "another destination, and run again: it goes on where it stopped."
         ) from error
+
+
+def _write_files(
+    staging: Staging,
+    checkpoint: Path,
+    sizes: dict[str, os.stat_result],
+    weights: dict[str, dict[str, Tensor]],
+    report: Callable[[int], None],
+) -> None:
+    """Merge the files that the adapter changes, unless that is done already, and copy the others."""
+    done, total = 0, sum(stat.st_size for stat in sizes.values())
+    for name, stat in sizes.items():
+        target = staging.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part, before = Path(name).parts[0], done
+
+        def on_read(read: int, before: int = before) -> None:
+            report(min(before + read, total))
+
+        if not name.endswith(".safetensors") or part not in weights:
+            shutil.copyfile(checkpoint / name, target)
+        elif not staging.is_finished(name, on_read):
+            _write_merged(checkpoint / name, target, weights[part])
+            staging.finish(name, checksum(target, on_read))
+        done += stat.st_size
+        report(done)
 
 
 def _merged(

@@ -16,7 +16,8 @@ import comfy.supported_models
 import comfy.utils
 from torch import Tensor
 
-from ...got_models.diffusion.guidance import Guidance, GuidanceScales, active_branches, branch_inputs, combine
+from ...got_models.diffusion.guidance import Guidance, active_branches, branch_inputs, combine
+from ...got_models.diffusion.settings import GuidanceScales
 from ...got_models.errors import GoTError
 from .._inputs import received
 from ..guidance import Conditioning, conditioning

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from got_pack.nodes._folders import BUNDLED_NAME
+from got_pack.nodes._comfy.folders import BUNDLED_NAME
 
 from got_models.constants import BUNDLED_CHECKPOINT
 from got_models.pipeline import GoTModel

@@ -22,6 +22,7 @@ import tempfile
 import types
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -72,7 +73,7 @@ native_guider = importlib.import_module("pack.nodes._native.guider")
 native_sdxl = importlib.import_module("pack.nodes._native.sdxl")
 encode = importlib.import_module("pack.nodes.guidance")
 managed = importlib.import_module("pack.nodes._model")
-adapter = importlib.import_module("pack.nodes._comfy")
+adapter = importlib.import_module("pack.nodes._comfy.memory")
 library = importlib.import_module("pack.got_models.pipeline")
 guidance_of = importlib.import_module("pack.got_models.diffusion.guidance")
 chains = importlib.import_module("pack.got_models.chain.chain")
@@ -80,10 +81,12 @@ errors = importlib.import_module("pack.got_models.errors")
 adapters = importlib.import_module("pack.got_models.weights.adapter")
 adapter_files = importlib.import_module("pack.got_models.weights.adapter_files")
 adapting = importlib.import_module("pack.got_models.weights.adapting")
+settings = importlib.import_module("pack.got_models.diffusion.settings")
 training = importlib.import_module("pack.got_models.training.modules")
 
 STEPS = 8
 SEED = 7
+EULER = settings.SamplingSettings(seed=SEED, steps=STEPS, scheduler="euler")
 SIZE = (104, 160)  # height and width differ, so that no test passes with the two exchanged
 TEXT = (
     "A red circle <|box_start|>(102,203),(398,497)<|box_end|> (red) stands to the left of "
@@ -225,7 +228,7 @@ def parity(got: Any, model: Any, vae: Any) -> dict[str, Any]:
     facts = {}
     for task in ("generate", "edit"):
         plan, other = plan_for(got, task), plan_for(got, task, text=OTHER_TEXT)
-        latents = got.sample_latents(plan.guidance, None, SEED, STEPS, "euler")
+        latents = got.sample_latents(plan.guidance, EULER)
         theirs = pixels(got.decode(latents))
         start = LibraryNoise(sigmas(model, "ddim_uniform", STEPS)[0])
         exact = model.model.process_latent_in(draw(model, plan, noise=start))
@@ -233,7 +236,8 @@ def parity(got: Any, model: Any, vae: Any) -> dict[str, Any]:
             "psnr": psnr(picture(vae, draw(model, plan)), theirs),
             "latents from the same start": float((exact - latents).abs().max() / latents.abs().max()),
             "psnr of another seed and plan": psnr(
-                pixels(got.decode(got.sample_latents(other.guidance, None, SEED + 1, STEPS, "euler"))), theirs
+                pixels(got.decode(got.sample_latents(other.guidance, replace(EULER, seed=SEED + 1)))),
+                theirs,
             ),
         }
     return facts
@@ -368,9 +372,9 @@ def lora(got: Any, model: Any, vae: Any) -> dict[str, Any]:
     weight.data += 0.8 * (up @ down)
     styled = with_lora(model, up, down)
     drawn, styled_bytes = draw(styled, plan), weights(styled)
-    changed = copy.copy(got)
-    changed.__dict__["unet"] = changed_unet
-    theirs = pixels(changed.decode(changed.sample_latents(plan.guidance, None, SEED, STEPS, "euler")))
+    changed = library.GoTModel.from_pretrained(CHECKPOINT)
+    changed.parts.loaded["unet"] = changed_unet
+    theirs = pixels(changed.decode(changed.sample_latents(plan.guidance, EULER)))
     again = draw(model, plan)
     return {
         "psnr against the merged weights": psnr(picture(vae, drawn), theirs),
@@ -464,7 +468,7 @@ def compiled(got: Any, model: Any) -> dict[str, float]:
 
 def weight_types(got: Any, vae: Any) -> dict[str, Any]:
     plan = plan_for(got, "generate")
-    theirs = pixels(got.decode(got.sample_latents(plan.guidance, None, SEED, STEPS, "euler")))
+    theirs = pixels(got.decode(got.sample_latents(plan.guidance, EULER)))
     facts = {}
     for name in native.WEIGHT_DTYPES:
         model, _ = load(name)

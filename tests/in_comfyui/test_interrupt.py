@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from got_models.diffusion.settings import SamplingSettings
+from got_models.mllm.settings import GenerationSettings
 from got_models.pipeline import GoTModel
 
 from .browser import Frontend
@@ -28,7 +30,7 @@ def evaluations_after_stop(server: Server, prompt: Prompt, kind: str) -> int:
 
 def assert_reasoning_is_right(server: Server, checkpoint: Checkpoint, library: GoTModel) -> None:
     run = server.run(reasoning(checkpoint.name))
-    expected = library.reason(CAPTION, max_new_tokens=12, temperature=None)
+    expected = library.reason(CAPTION, settings=GenerationSettings(max_new_tokens=12, temperature=None))
     assert run.outputs["shown"]["text"] == [expected.text]
 
 
@@ -47,7 +49,7 @@ def test_sampling_stops_within_one_step_and_the_next_run_is_right(
     assert evaluations_after_stop(server, long, "UNet2DConditionModel") <= MORE_STEPS
 
     (drawn,) = server.pictures(server.run(drawing(checkpoint.name)), "save")
-    expected = library.sample(library.encode(CHAIN), seed=1, steps=3)
+    expected = library.sample(library.encode(CHAIN), SamplingSettings(seed=1, steps=3))
     difference = np.asarray(drawn, dtype=float) - np.asarray(expected, dtype=float)
     assert np.abs(difference).max() <= 2  # of 255 levels; the two run on different versions of torch
 

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from got_models.diffusion.settings import SamplingSettings
 from got_models.pipeline import GoTModel
 
 from .conftest import Checkpoint
@@ -93,7 +94,7 @@ def test_a_training_is_drawn_with_and_the_model_that_others_use_stays_as_it_is(
     prompt = training(checkpoint.name, "drawn with", validation_rows=1, validate_every_steps=STEPS)
     prompt["train"]["inputs"]["settings"] += "\nvalidation_steps: 1"
     learned = picture(server, server.run(adapted(prompt)))
-    plain = np.asarray(library.sample(library.encode(CHAIN), seed=1, steps=3), dtype=float)
+    plain = np.asarray(library.sample(library.encode(CHAIN), SamplingSettings(seed=1, steps=3)), dtype=float)
     assert np.abs(learned - plain).max() > 20
 
     # The same loader's model, without the adapter, and with one of no strength; levels of 255.

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from got_pack.nodes._folders import BUNDLED_NAME
+from got_pack.nodes._comfy.folders import BUNDLED_NAME
 from PIL import Image
 
 from got_models.chain.chain import Box, ReasoningChain

@@ -17,10 +17,12 @@ from torch import Tensor
 from got_models.__main__ import main
 from got_models.chain.chain import ReasoningChain
 from got_models.conversation import Turn
+from got_models.diffusion.settings import SamplingSettings
 from got_models.errors import GoTError, Interrupted
 from got_models.mllm.kv_cache import modality_ids
 from got_models.mllm.prompts import conversation
 from got_models.mllm.reasoner import picture_patches
+from got_models.mllm.settings import GenerationSettings
 from got_models.pipeline import GoTModel
 
 PROMPT = "make the blue square green and remove the star"
@@ -61,7 +63,8 @@ def scripted(model: GoTModel, pieces: Sequence[str]) -> Iterator[list[int]]:
 
 
 def turns(model: GoTModel, most: int, source: Image.Image | None = SOURCE, **settings: Any) -> list[Turn]:
-    settings = {"steps": 2, "seed": 5, "scales": {"semantic": 2.0}, "size": (64, 96), **settings}
+    drawing = SamplingSettings(steps=2, seed=5)
+    settings = {"drawing": drawing, "scales": {"semantic": 2.0}, "size": (64, 96), **settings}
     return list(model.converse(PROMPT, source).turns(most, **settings))
 
 
@@ -129,9 +132,9 @@ def test_the_next_words_are_those_that_transformers_own_generate_writes(fresh: G
     with scripted(fresh, [FIRST + DRAW, LOOK]):
         chain = talk.reason()
         assert chain is not None
-        drawn = fresh.sample(talk.encode(chain, (64, 64)), steps=2)
+        drawn = fresh.sample(talk.encode(chain, (64, 64)), SamplingSettings(steps=2))
         talk.show(chain, drawn)
-        following = talk.reason(max_new_tokens=24, on_text=pieces.append)
+        following = talk.reason(GenerationSettings(max_new_tokens=24), on_text=pieces.append)
     plain = Transformers(fresh, "edit", SOURCE)
     plain.draw(chain)
     plain.look(drawn)
@@ -156,7 +159,12 @@ def test_one_turn_is_what_reason_encode_and_sample_give(fresh: GoTModel, model: 
         (turn,) = turns(fresh, 1, keep_outside=False, size=(64, 64))
     expected = model.encode(ReasoningChain.parse(FIRST, "edit", PROMPT), SOURCE, (64, 64))
     scales = fresh.default_scales("edit")
-    picture = model.sample(expected, type(scales)(2.0, scales.spatial, scales.reference), seed=5, steps=2)
+    picture = model.sample(
+        expected,
+        settings=SamplingSettings(
+            scales=type(scales)(2.0, scales.spatial, scales.reference), seed=5, steps=2
+        ),
+    )
     assert turn.picture.size == (96, 64)
     assert np.array_equal(turn.picture, picture.resize((96, 64), Image.Resampling.LANCZOS))
 

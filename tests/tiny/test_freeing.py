@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 from got_pack.got_models.chain.chain import ReasoningChain
+from got_pack.got_models.diffusion.settings import SamplingSettings
+from got_pack.got_models.mllm.settings import GenerationSettings
 from got_pack.got_models.weights.adapter import Adapter
 from got_pack.nodes._model import ManagedModel
 
@@ -27,8 +29,8 @@ def without_collector() -> Iterator[None]:
 
 def use(model: ManagedModel) -> dict[str, weakref.ref[Any]]:
     """Let all parts work; references to the model, to its parts and to all their weights."""
-    model.reason(CHAIN.prompt, max_new_tokens=2)
-    model.sample(model.encode(CHAIN, size=(64, 64)), steps=1)
+    model.reason(CHAIN.prompt, settings=GenerationSettings(max_new_tokens=2))
+    model.sample(model.encode(CHAIN, size=(64, 64)), SamplingSettings(steps=1))
     reasoner = model.parts.reasoner()
     modules = {
         "mllm": reasoner.mllm,

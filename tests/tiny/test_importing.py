@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from got_pack.got_models.diffusion.settings import SamplingSettings
 from got_pack.got_models.errors import GoTError
-from got_pack.nodes._folders import BUNDLED_NAME, checkpoint_names
+from got_pack.got_models.mllm.settings import GenerationSettings
+from got_pack.nodes._comfy.folders import BUNDLED_NAME, checkpoint_names
 from got_pack.nodes.importing import GoTImportCheckpoint
 from got_pack.nodes.loaders import GoTModelLoader
 from got_pack.nodes.native import GoTNativeModelLoader
@@ -67,11 +69,13 @@ def words_and_picture(folder: Path, task: str) -> tuple[str, bytes]:
     """The first words that the checkpoint writes, and a small picture of a fixed chain."""
     model = GoTModel.from_pretrained(folder)
     source = Image.linear_gradient("L").convert("RGB") if task == "edit" else None
-    words = model.parts.reasoner().write(task, PROMPT, source, max_new_tokens=8, temperature=0)
+    words = model.parts.reasoner().write(
+        task, PROMPT, source, settings=GenerationSettings(max_new_tokens=8, temperature=0)
+    )
     chain = ReasoningChain.parse(TEXT, task, PROMPT)
     guidance = model.encode(chain, source, size=(64, 64))
     scales = dataclasses.replace(model.default_scales(task), semantic=3.0, spatial=2.0, reference=1.5)
-    return words, model.sample(guidance, scales, seed=3, steps=2).tobytes()
+    return words, model.sample(guidance, SamplingSettings(scales=scales, seed=3, steps=2)).tobytes()
 
 
 @pytest.mark.parametrize("task", ["generate", "edit"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 from got_models.__main__ import main
 from got_models.chain.chain import Box, ReasoningChain, Region
 from got_models.errors import GoTError
+from got_models.mllm.settings import GenerationSettings
 from got_models.pipeline import GoTModel
 from tiny_model.world.edits import sample_edit
 from tiny_model.world.language import sample_generation
@@ -41,10 +43,12 @@ def test_locked_regions_are_held_200_times_of_200(model: GoTModel) -> None:
         chain = model.reason(
             example.prompt,
             source,
-            locked=locked,
-            max_new_tokens=40 * len(locked) + rng.randint(0, 16),
-            temperature=rng.choice([0.0, 1.0]),
-            seed=number,
+            settings=GenerationSettings(
+                locked=locked,
+                max_new_tokens=40 * len(locked) + rng.randint(0, 16),
+                temperature=rng.choice([0.0, 1.0]),
+                seed=number,
+            ),
             on_text=pieces.append,
         )
         assert all(holds_once(chain, region) for region in locked), (example.prompt, chain.text)
@@ -60,7 +64,7 @@ def test_plans_around_a_locked_region_stay_valid(model: GoTModel) -> None:
     for _ in range(PROMPTS):
         example = sample_generation(rng, evaluation=True)
         locked = rng.choice(example.chain.regions)
-        chain = model.reason(example.prompt, locked=[locked])
+        chain = model.reason(example.prompt, settings=GenerationSettings(locked=[locked]))
         assert holds_once(chain, locked)
         valid.append(score_plan(chain, example.request).valid)
     rate = sum(valid) / len(valid)
@@ -75,25 +79,35 @@ def test_a_region_of_its_own_plan_changes_nothing_else(model: GoTModel) -> None:
     for _ in range(20):
         prompt = sample_generation(rng, evaluation=True).prompt
         chain = model.reason(prompt)
-        same.append(model.reason(prompt, locked=[rng.choice(chain.regions)]).text == chain.text)
+        same.append(
+            model.reason(prompt, settings=GenerationSettings(locked=[rng.choice(chain.regions)])).text
+            == chain.text
+        )
     assert sum(same) >= 19
 
 
 def test_the_same_seed_gives_the_same_plan_around_the_same_regions(model: GoTModel) -> None:
     plans = {
-        model.reason("two stars", locked=STAR.regions, temperature=1.0, seed=5, max_new_tokens=70).text
+        model.reason(
+            "two stars",
+            settings=GenerationSettings(locked=STAR.regions, temperature=1.0, seed=5, max_new_tokens=70),
+        ).text
         for _ in range(2)
     }
     assert len(plans) == 1
 
 
 def test_nothing_locked_changes_nothing(model: GoTModel) -> None:
-    settings = {"temperature": 1.0, "seed": 5, "max_new_tokens": 30}
-    assert model.reason("a star", locked=(), **settings) == model.reason("a star", **settings)
+    settings = GenerationSettings(temperature=1.0, seed=5, max_new_tokens=30)
+    assert model.reason("a star", settings=replace(settings, locked=[])) == model.reason(
+        "a star", settings=settings
+    )
 
 
 def test_a_region_locked_twice_is_held_once(model: GoTModel) -> None:
-    chain = model.reason("two stars", locked=[*STAR.regions, *STAR.regions], max_new_tokens=70)
+    chain = model.reason(
+        "two stars", settings=GenerationSettings(locked=[*STAR.regions, *STAR.regions], max_new_tokens=70)
+    )
     assert holds_once(chain, STAR.regions[0])
 
 
@@ -112,7 +126,9 @@ def test_any_phrase_is_held_and_the_mllm_sees_no_markers(model: GoTModel, phrase
     """Also one that the tokenizer reads in another form, or the reader only between markers."""
     region = Region(phrase, Box(10, 20, 300, 400), "red", (0, 0))
     pieces: list[str] = []
-    chain = model.reason("two stars", locked=[region], max_new_tokens=120, on_text=pieces.append)
+    chain = model.reason(
+        "two stars", settings=GenerationSettings(locked=[region], max_new_tokens=120), on_text=pieces.append
+    )
     assert holds_once(chain, region)
     assert ReasoningChain.read("".join(pieces), "generate", "two stars") == chain
     assert "obj_start" not in chain.mllm_text
@@ -125,19 +141,19 @@ def test_a_phrase_that_cannot_be_held_is_refused_before_anything_is_written(
 ) -> None:
     region = Region(phrase, Box(10, 20, 300, 400), "red", (0, 0))
     with pytest.raises(GoTError, match="cannot stand in a chain"):
-        model.reason("a star", locked=[region], on_text=pytest.fail)
+        model.reason("a star", settings=GenerationSettings(locked=[region]), on_text=pytest.fail)
 
 
 def test_locked_regions_that_take_more_than_the_limit_are_refused(model: GoTModel) -> None:
     with pytest.raises(GoTError, match="Raise max_new_tokens or unlock some"):
-        model.reason("a star", locked=STAR.regions, max_new_tokens=10)
+        model.reason("a star", settings=GenerationSettings(locked=STAR.regions, max_new_tokens=10))
 
 
 def test_a_chain_full_of_locked_regions_fits(model: GoTModel) -> None:
     regions = ReasoningChain.parse(
         ", ".join(f"a dot ({number},1),(500,500)" for number in range(64)), "generate", "x"
     ).regions
-    chain = model.reason("64 dots", locked=regions, max_new_tokens=64 * 32)
+    chain = model.reason("64 dots", settings=GenerationSettings(locked=regions, max_new_tokens=64 * 32))
     assert {region.box for region in chain.regions} == {Box(number, 1, 500, 500) for number in range(64)}
 
 

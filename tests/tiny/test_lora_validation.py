@@ -20,7 +20,9 @@ from PIL import Image
 from got_models.__main__ import main
 from got_models.dataset.encoding import Encoder
 from got_models.dataset.rows import read_dataset
+from got_models.diffusion.settings import SamplingSettings
 from got_models.errors import GoTError
+from got_models.mllm.settings import GenerationSettings
 from got_models.pipeline import GoTModel
 from got_models.training.config import LoraTraining, as_dictionary
 from got_models.training.layout_iou import layout_iou
@@ -102,11 +104,11 @@ def test_it_shows_what_a_model_with_the_adapter_plans_and_draws(validated, whole
         sources = [Image.open(row.source.path) for row in rows]
         sizes = [Encoder(model, 64, Path(validated.dataset)).size(row) for row in rows]
         plans = [
-            model.reason(row.chain.prompt, source, temperature=0.0)
+            model.reason(row.chain.prompt, source, settings=GenerationSettings(temperature=0.0))
             for row, source in zip(rows, sources, strict=True)
         ]
         pictures = [
-            model.sample(model.encode(plan, source, size), seed=validated.seed, steps=2)
+            model.sample(model.encode(plan, source, size), SamplingSettings(seed=validated.seed, steps=2))
             for plan, source, size in zip(plans, sources, sizes, strict=True)
         ]
         ious = [layout_iou(row.chain, plan) for row, plan in zip(rows, plans, strict=True)]

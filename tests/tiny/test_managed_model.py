@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 from got_pack.got_models.chain.chain import ReasoningChain
+from got_pack.got_models.diffusion.settings import SamplingSettings
 from got_pack.got_models.errors import GoTError
 from got_pack.got_models.weights import quantization
-from got_pack.nodes import _comfy
+from got_pack.nodes._comfy import memory
 from got_pack.nodes._model import ManagedModel
 from got_pack.nodes.loaders import GoTModelLoader
 
@@ -49,12 +50,12 @@ def test_branches_are_evaluated_together_as_memory_allows(
 ) -> None:
     model = ManagedModel.open(checkpoint)
     guidance = model.encode(CHAIN, size=SIZE)
-    all_together = model.sample_latents(guidance, seed=1, steps=2)
+    all_together = model.sample_latents(guidance, SamplingSettings(seed=1, steps=2))
     seen: list[int] = []
     model.parts.unet().register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[0]))
     one_branch = 132 * SIZE[0] * SIZE[1] * 4  # bytes, by ComfyUI's rule for SDXL
-    monkeypatch.setattr(_comfy, "free_memory", lambda device: room * one_branch)
-    latents = model.sample_latents(guidance, seed=1, steps=2)
+    monkeypatch.setattr(memory, "free_memory", lambda device: room * one_branch)
+    latents = model.sample_latents(guidance, SamplingSettings(seed=1, steps=2))
     assert seen == rows * 2
     torch.testing.assert_close(latents, all_together, rtol=1e-3, atol=1e-3)
 
@@ -71,7 +72,7 @@ def test_room_is_made_for_the_type_that_a_part_computes_in(
     def bring(patcher: Any, working_memory: int) -> None:
         asked.append(working_memory)
 
-    monkeypatch.setattr(_comfy, "bring", bring)
+    monkeypatch.setattr(memory, "bring", bring)
     model = ManagedModel.open(checkpoint, dtype=dtype)
     overflows = model.parts.vae(SIZE).config.get("force_upcast", True)
     assert model.parts.unet(SIZE).dtype == dtype
@@ -84,4 +85,4 @@ def test_a_weight_that_two_layers_share_counts_once(checkpoint: Path) -> None:
     assert mllm.lm_head.weight is mllm.get_input_embeddings().weight
     twice = sum(tensor.nbytes for tensor in mllm.state_dict().values())
     once = twice - mllm.lm_head.weight.nbytes
-    assert once <= _comfy.bytes_of(mllm) < once + 10_000  # and a few numbers that no file holds
+    assert once <= memory.bytes_of(mllm) < once + 10_000  # and a few numbers that no file holds

@@ -15,6 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from got_models.__main__ import main
+from got_models.diffusion.settings import SamplingSettings
 from got_models.pipeline import GoTModel
 from got_models.weights.adapter import TOKENS, Adapter
 from got_models.weights.adapter_files import load_adapter, save_adapter
@@ -68,7 +69,10 @@ def drawn(folder: Path, adapter: Path | None = None, *strengths: float) -> np.nd
     model = GoTModel.from_pretrained(folder)
     if adapter:
         model.apply_adapter(load_adapter(adapter), *strengths)
-    return np.asarray(model.sample(model.encode(model.reason(PROMPT), size=(64, 64)), steps=3), float)
+    return np.asarray(
+        model.sample(model.encode(model.reason(PROMPT), size=(64, 64)), SamplingSettings(steps=3)),
+        float,
+    )
 
 
 def psnr(first: np.ndarray, second: np.ndarray) -> float:

@@ -8,11 +8,12 @@ import torch
 from PIL import Image
 
 from got_models.chain.chain import ReasoningChain
-from got_models.diffusion.guidance import GuidanceScales
+from got_models.diffusion.settings import GuidanceScales, SamplingSettings
 from got_models.edit_area import resize_result
 from got_models.errors import GoTError, Interrupted
 from got_models.mllm.prompts import TokenIds
 from got_models.mllm.reasoner import read_hidden
+from got_models.mllm.settings import GenerationSettings
 from got_models.pipeline import GoTModel
 
 PROMPT = "a red circle to the left of a blue square"
@@ -29,7 +30,11 @@ def test_streamed_pieces_join_to_the_text(model: GoTModel, source: Image.Image |
     pieces: list[str] = []
     task = "generate" if source is None else "edit"
     text = model.parts.reasoner().write(
-        task, PROMPT, source, max_new_tokens=24, temperature=1.5, seed=1, on_text=pieces.append
+        task,
+        PROMPT,
+        source,
+        settings=GenerationSettings(max_new_tokens=24, temperature=1.5, seed=1),
+        on_text=pieces.append,
     )
     assert len(pieces) > 3
     assert "".join(pieces) == text
@@ -38,7 +43,9 @@ def test_streamed_pieces_join_to_the_text(model: GoTModel, source: Image.Image |
 def test_cached_writing_agrees_with_reading_everything_again_at_each_token(model: GoTModel) -> None:
     """Greedy decoding from full passes without a cache, written out, gives the same text."""
     reasoner = model.parts.reasoner()
-    text = reasoner.write("edit", PROMPT, SOURCE, max_new_tokens=10, temperature=0)
+    text = reasoner.write(
+        "edit", PROMPT, SOURCE, settings=GenerationSettings(max_new_tokens=10, temperature=0)
+    )
     inputs = reasoner._inputs("edit", PROMPT, SOURCE)
     start = inputs["input_ids"].shape[1]
     ids = reasoner.token_ids
@@ -60,7 +67,9 @@ def test_cached_writing_agrees_with_reading_everything_again_at_each_token(model
 def test_sampled_text_follows_its_seed_and_leaves_the_global_one_alone(model: GoTModel) -> None:
     def write(seed: int) -> str:
         return model.parts.reasoner().write(
-            "generate", PROMPT, max_new_tokens=24, temperature=2.0, top_p=0.99, seed=seed
+            "generate",
+            PROMPT,
+            settings=GenerationSettings(max_new_tokens=24, temperature=2.0, top_p=0.99, seed=seed),
         )
 
     torch.manual_seed(5)
@@ -80,14 +89,14 @@ def test_writing_stops_at_the_next_token_when_asked(model: GoTModel) -> None:
 
 
 def test_task_follows_from_the_picture(model: GoTModel) -> None:
-    assert model.reason(PROMPT, max_new_tokens=2).task == "generate"
-    assert model.reason(PROMPT, SOURCE, max_new_tokens=2).task == "edit"
+    assert model.reason(PROMPT, settings=GenerationSettings(max_new_tokens=2)).task == "generate"
+    assert model.reason(PROMPT, SOURCE, settings=GenerationSettings(max_new_tokens=2)).task == "edit"
 
 
 @pytest.mark.parametrize("settings", [{"temperature": -1.0}, {"temperature": float("nan")}, {"top_p": 0.0}])
-def test_unusable_decoding_settings_are_refused(model: GoTModel, settings: dict[str, float]) -> None:
+def test_unusable_decoding_settings_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(GoTError, match=next(iter(settings))):
-        model.reason(PROMPT, **settings)
+        GenerationSettings(**settings)
 
 
 def test_a_batch_reads_what_each_sequence_reads_alone(model: GoTModel) -> None:
@@ -155,7 +164,7 @@ def test_editing_needs_a_picture_and_generating_takes_none(model: GoTModel) -> N
 
 def test_picture_has_the_size_asked_for(model: GoTModel) -> None:
     guidance = model.encode(CHAIN, size=(96, 160))
-    assert model.sample(guidance, GuidanceScales(1, 1, 1), steps=1).size == (160, 96)
+    assert model.sample(guidance, SamplingSettings(scales=GuidanceScales(1, 1, 1), steps=1)).size == (160, 96)
 
 
 def test_decoding_undoes_the_scaling(model: GoTModel) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 from got_pack.got_models.chain.chain import ReasoningChain
-from got_pack.got_models.diffusion.guidance import GuidanceScales
+from got_pack.got_models.diffusion.settings import GuidanceScales, SamplingSettings
 from got_pack.got_models.edit_area import edited_area
 from got_pack.got_models.errors import GoTError
+from got_pack.got_models.mllm.settings import GenerationSettings
 from got_pack.nodes._images import pictures_to_image
 from got_pack.nodes._model import ManagedModel
 from got_pack.nodes._png import prepare
@@ -84,7 +85,8 @@ def test_reasoning_gives_a_chain_its_text_and_text_on_the_node(got: ManagedModel
 
 def test_the_library_alone_writes_the_same(got: ManagedModel) -> None:
     chain = reason(got, temperature=1.5, top_p=0.9, seed=4, max_new_tokens=12)["result"][0]
-    assert chain == got.reason(PROMPT, temperature=1.5, top_p=0.9, seed=4, max_new_tokens=12)
+    settings = GenerationSettings(temperature=1.5, top_p=0.9, seed=4, max_new_tokens=12)
+    assert chain == got.reason(PROMPT, settings=settings)
 
 
 def test_several_plans_are_written_with_one_seed_after_the_other(got: ManagedModel) -> None:
@@ -218,7 +220,7 @@ def test_the_chain_goes_into_the_pictures_of_the_run(got: ManagedModel) -> None:
 def test_the_picture_is_the_librarys_and_the_latent_is_unscaled(got: ManagedModel) -> None:
     plan, *_ = encode(got)
     samples, image = sample(got, plan)
-    latents = got.sample_latents(plan.guidance, seed=3, steps=2, scheduler="euler")
+    latents = got.sample_latents(plan.guidance, SamplingSettings(seed=3, steps=2, scheduler="euler"))
     assert torch.equal(samples, latents / got.parts.vae().config["scaling_factor"])
     assert torch.equal(image, pictures_to_image([got.decode(latents)]))
 

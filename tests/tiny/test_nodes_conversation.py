@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from got_pack.got_models.diffusion.settings import SamplingSettings
 from got_pack.got_models.errors import GoTError
 from got_pack.nodes._images import image_to_pictures, pictures_to_image
 from got_pack.nodes._model import ManagedModel
@@ -39,7 +40,9 @@ def test_every_turn_is_in_the_batch_and_its_plan_in_the_list(
         images, chains, text = converse(got, image)["result"]
     with scripted(got, SCRIPT):
         expected = list(
-            got.converse(PROMPT, source).turns(4, size=(64, 96), scales={"semantic": 2.0}, seed=5, steps=2)
+            got.converse(PROMPT, source).turns(
+                4, size=(64, 96), scales={"semantic": 2.0}, drawing=SamplingSettings(seed=5, steps=2)
+            )
         )
     assert [chain.text for chain in chains] == [FIRST, SECOND]
     assert text == f"{FIRST}\n\n{SECOND}"

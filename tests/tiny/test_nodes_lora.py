@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from got_pack.got_models.chain.chain import ReasoningChain
+from got_pack.got_models.diffusion.settings import SamplingSettings
 from got_pack.got_models.errors import GoTError
 from got_pack.got_models.pipeline import GoTModel
 from got_pack.got_models.weights.adapter import Adapter
@@ -18,7 +19,7 @@ from got_pack.got_models.weights.adapter_files import save_adapter
 from got_pack.got_models.weights.parts import PartLoader, PartName
 from got_pack.got_models.weights.patching import Change
 from got_pack.nodes._model import ManagedModel, ManagedPart
-from got_pack.nodes.training import FROM_TRAINING, GoTLoraLoader
+from got_pack.nodes.lora import FROM_TRAINING, GoTLoraLoader
 
 CHAIN = ReasoningChain.parse("A red circle (250,250),(500,500).", "generate", "a red circle")
 SIZE = (64, 64)
@@ -56,7 +57,9 @@ def adapter(checkpoint: Path) -> Adapter:
 
 
 def latents(model: GoTModel) -> torch.Tensor:
-    return model.sample_latents(model.encode(CHAIN, size=SIZE), seed=0, steps=1, scheduler="euler")
+    return model.sample_latents(
+        model.encode(CHAIN, size=SIZE), SamplingSettings(seed=0, steps=1, scheduler="euler")
+    )
 
 
 @pytest.mark.parametrize("strengths", [(1.0, 1.0), (0.5, 0.0), (0.0, -1.0)])

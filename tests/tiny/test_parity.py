@@ -12,8 +12,9 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from got_models.chain.chain import ReasoningChain
-from got_models.diffusion.guidance import GuidanceScales
+from got_models.diffusion.settings import GuidanceScales, SamplingSettings
 from got_models.diffusion.ssgm import MASK_RULES
+from got_models.mllm.settings import GenerationSettings
 from got_models.pipeline import GoTModel
 from got_models.weights.checkpoint import read_settings, write_settings
 
@@ -74,7 +75,9 @@ def library_latents(
     scales: tuple[float, float, float],
 ) -> Tensor:
     guidance = model.encode(chain, source, size)
-    return model.sample_latents(guidance, GuidanceScales(*scales), seed=7, steps=STEPS)
+    return model.sample_latents(
+        guidance, SamplingSettings(scales=GuidanceScales(*scales), seed=7, steps=STEPS)
+    )
 
 
 def decibels(picture: Image.Image, levels: np.ndarray) -> float:
@@ -123,12 +126,16 @@ def test_same_seed_gives_the_same_bytes_twice(checkpoint: Path, task: str) -> No
     pictures = []
     for _ in range(2):
         model = GoTModel.from_pretrained(checkpoint)
-        chain = model.reason("a red circle", source, temperature=1.0, seed=3, max_new_tokens=40)
-        pictures.append(model.sample(model.encode(chain, source), seed=11, steps=3).tobytes())
+        chain = model.reason(
+            "a red circle", source, settings=GenerationSettings(temperature=1.0, seed=3, max_new_tokens=40)
+        )
+        pictures.append(
+            model.sample(model.encode(chain, source), SamplingSettings(seed=11, steps=3)).tobytes()
+        )
     assert pictures[0] == pictures[1]
 
 
 def test_another_seed_gives_another_picture(model: GoTModel) -> None:
     guidance = model.encode(ReasoningChain.parse(TWO_BOXES, "generate", "two shapes"))
-    first, second = (model.sample_latents(guidance, seed=seed, steps=2) for seed in (1, 2))
+    first, second = (model.sample_latents(guidance, SamplingSettings(seed=seed, steps=2)) for seed in (1, 2))
     assert not torch.allclose(first, second, atol=0.1)

@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from got_models.dataset.rows import read_dataset
+from got_models.diffusion.settings import SamplingSettings
 from got_models.errors import GoTError
+from got_models.mllm.settings import GenerationSettings
 from got_models.pipeline import GoTModel
 from got_models.training.config import LoraTraining
 from got_models.training.run_files import PRESERVED_FOLDER
@@ -49,11 +51,11 @@ def test_rows_are_what_the_untrained_model_plans_and_draws_of_the_prompts_in_kno
             word = re.sub(r"\W", "", old)
             assert new == old if word not in LIKE else re.sub(r"\W", "", new) in LIKE[word].split()
         source = Image.open(folder(preserving) / row["source"]) if "source" in row else None
-        plan = model.reason(row["prompt"], source, temperature=0.0)
+        plan = model.reason(row["prompt"], source, settings=GenerationSettings(temperature=0.0))
         drawn = Image.open(folder(preserving) / row["image"])
         guidance = model.encode(plan, source, (drawn.height, drawn.width))
         assert row["chain"] == plan.text
-        assert drawn.tobytes() == model.sample(guidance, seed=number, steps=2).tobytes()
+        assert drawn.tobytes() == model.sample(guidance, SamplingSettings(seed=number, steps=2)).tobytes()
 
 
 def test_the_rows_are_learned_as_well(preserving: LoraTraining) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from got_models.chain.chain import ReasoningChain
+from got_models.diffusion.settings import SamplingSettings
 from got_models.errors import GoTError
 from got_models.pipeline import GoTModel
 from got_models.weights.int8 import Int8Linear
@@ -47,7 +48,12 @@ def test_fp8_halves_the_unet_of_bfloat16_and_draws_the_same_picture(checkpoint: 
     small = GoTModel.from_pretrained(checkpoint, dtype=torch.bfloat16, unet_fp8=True)
     guidance = model.encode(CHAIN, size=SIZE)
     first, second = (
-        np.stack([np.asarray(each.sample(guidance, seed=seed, steps=4), dtype=float) for seed in range(4)])
+        np.stack(
+            [
+                np.asarray(each.sample(guidance, SamplingSettings(seed=seed, steps=4)), dtype=float)
+                for seed in range(4)
+            ]
+        )
         for each in (model, small)
     )
     assert weights_in_bytes(small.parts.unet()) < 0.52 * weights_in_bytes(model.parts.unet())
@@ -59,7 +65,7 @@ def test_fp8_halves_the_unet_of_bfloat16_and_draws_the_same_picture(checkpoint: 
 def test_what_fp8_has_rounded_once_stays_the_same(checkpoint: Path, mode: None) -> None:
     small = GoTModel.from_pretrained(checkpoint, unet_fp8=True)
     guidance = small.encode(CHAIN, size=SIZE)
-    first, second = (small.sample_latents(guidance, seed=1, steps=2) for _ in range(2))
+    first, second = (small.sample_latents(guidance, SamplingSettings(seed=1, steps=2)) for _ in range(2))
     assert torch.equal(first, second)
 
 

@@ -17,6 +17,7 @@ from got_models.bench.measure import dictated
 from got_models.chain.chain import Box, ReasoningChain
 from got_models.mllm.kv_cache import BLOCK
 from got_models.mllm.reasoner import Reasoner, read_hidden
+from got_models.mllm.settings import GenerationSettings
 from got_models.pipeline import GoTModel
 
 PROMPT = "a red circle to the left of a blue square"
@@ -71,7 +72,7 @@ def test_after_writing_the_whole_blocks_of_the_prompt_are_not_read_again(fresh: 
     plan = chain(task)
     words = fresh.parts.reasoner().tokenizer(plan.text, add_special_tokens=False)["input_ids"]
     with dictated(fresh.parts.reasoner().mllm, [*words, fresh.parts.reasoner().token_ids.end_of_text]):
-        text = fresh.parts.reasoner().write(task, PROMPT, source, temperature=0)
+        text = fresh.parts.reasoner().write(task, PROMPT, source, settings=GenerationSettings(temperature=0))
     assert text == plan.text
     with (
         counted(fresh.parts.reasoner().mllm.get_input_embeddings()) as calls,
@@ -135,7 +136,7 @@ def test_a_picture_token_that_the_mllm_writes_itself_is_a_token_like_any_other(f
     inputs = reasoner._inputs("edit", PROMPT, SOURCE)
     hook = reasoner.mllm.lm_head.register_forward_hook(dictate)
     seen = states[0]
-    reasoner.write("edit", PROMPT, SOURCE, max_new_tokens=4, temperature=0)
+    reasoner.write("edit", PROMPT, SOURCE, settings=GenerationSettings(max_new_tokens=4, temperature=0))
     remaining, seen = iter([ids.image_pad, ids.box_start] * 2), states[1]
     reasoner.mllm.generate(**inputs, max_new_tokens=4, do_sample=False, pad_token_id=ids.end_of_text)
     hook.remove()
@@ -180,7 +181,7 @@ def test_the_text_is_what_transformers_own_generate_writes(
     reasoner, source = fresh.parts.reasoner(), SOURCES[task]
     for name, value in config.items():
         setattr(reasoner.mllm.generation_config, name, value)
-    text = reasoner.write(task, PROMPT, source, max_new_tokens=30, seed=3, **settings)
+    text = reasoner.write(task, PROMPT, source, GenerationSettings(max_new_tokens=30, seed=3, **settings))
     inputs = reasoner._inputs(task, PROMPT, source)
     ids = reasoner.token_ids
     stops = list(reasoner.stop_ids)
@@ -214,7 +215,7 @@ def test_a_chain_ends_where_transformers_own_generate_ends(
     eos = ends(own)
     reasoner.mllm.generation_config.eos_token_id = eos
     expected = written_by_generate(reasoner, inputs, [eos] if isinstance(eos, int) else eos or [])
-    text = reasoner.write("generate", PROMPT, max_new_tokens=30)
+    text = reasoner.write("generate", PROMPT, settings=GenerationSettings(max_new_tokens=30))
     assert text == reasoner.tokenizer.decode(expected)
     assert (expected == natural[: natural.index(own)]) == (isinstance(eos, int) or own in (eos or []))
 
@@ -246,7 +247,9 @@ def test_transformers_has_nothing_to_warn_about(fresh: GoTModel) -> None:
     """From 5.24 on it warns of arguments' old names; its loggers and Python's warnings are both heard."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fresh.parts.reasoner().write("edit", PROMPT, SOURCE, max_new_tokens=3, temperature=0)
+        fresh.parts.reasoner().write(
+            "edit", PROMPT, SOURCE, settings=GenerationSettings(max_new_tokens=3, temperature=0)
+        )
         fresh.parts.reasoner().read(chain("edit"), SOURCE)
 
 

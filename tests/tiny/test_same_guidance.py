@@ -13,7 +13,9 @@ from torch import Tensor
 
 from got_models.chain.chain import Box, ReasoningChain
 from got_models.diffusion.guidance import Guidance
+from got_models.diffusion.settings import SamplingSettings
 from got_models.errors import Interrupted
+from got_models.mllm.settings import GenerationSettings
 from got_models.pipeline import GoTModel
 
 PROMPT = "a red circle to the left of a blue square"
@@ -38,15 +40,19 @@ def chain(task: str) -> ReasoningChain:
 
 
 def reason(model: GoTModel, task: str) -> None:
-    model.reason(PROMPT, SOURCES[task], max_new_tokens=20)
+    model.reason(PROMPT, SOURCES[task], settings=GenerationSettings(max_new_tokens=20))
 
 
 def encode_what_was_reasoned(model: GoTModel, task: str) -> None:
-    model.encode(model.reason(PROMPT, SOURCES[task], max_new_tokens=70), SOURCES[task])
+    model.encode(
+        model.reason(PROMPT, SOURCES[task], settings=GenerationSettings(max_new_tokens=70)), SOURCES[task]
+    )
 
 
 def reason_around_a_locked_region(model: GoTModel, task: str) -> None:
-    model.reason(PROMPT, SOURCES[task], locked=chain(task).regions[:2], max_new_tokens=90)
+    model.reason(
+        PROMPT, SOURCES[task], settings=GenerationSettings(locked=chain(task).regions[:2], max_new_tokens=90)
+    )
 
 
 def encode_another_chain(model: GoTModel, task: str) -> None:
@@ -135,7 +141,11 @@ def test_whatever_was_read_before_the_picture_is_the_same_in_bfloat16(checkpoint
         model = GoTModel.from_pretrained(checkpoint, dtype=torch.bfloat16)
         if history is not None:
             history(model, task)
-        pictures.append(model.sample(model.encode(chain(task), SOURCES[task]), seed=3, steps=2).tobytes())
+        pictures.append(
+            model.sample(
+                model.encode(chain(task), SOURCES[task]), SamplingSettings(seed=3, steps=2)
+            ).tobytes()
+        )
     assert len(set(pictures)) == 1
 
 
@@ -153,6 +163,6 @@ def scores(model: GoTModel, task: str) -> Tensor:
     hook = model.parts.reasoner().mllm.lm_head.register_forward_hook(
         lambda *passed: seen.append(passed[-1].clone())
     )
-    model.reason(PROMPT, SOURCES[task], max_new_tokens=6)
+    model.reason(PROMPT, SOURCES[task], settings=GenerationSettings(max_new_tokens=6))
     hook.remove()
     return torch.cat(seen)

@@ -272,3 +272,15 @@ def test_plans_downloads_and_the_drawable_world_need_no_heavy_library(module: st
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
     )
     assert result.stdout.strip() == ""
+
+
+def test_the_public_names_are_there_and_bring_nothing_heavy_until_they_are_used() -> None:
+    program = (
+        "import sys, got_models; got_models.ReasoningChain, got_models.Box; "
+        f"print(*sorted({HEAVY!r} & set(sys.modules))); "
+        "[getattr(got_models, name) for name in got_models.__all__]"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert result.stdout.strip() == ""

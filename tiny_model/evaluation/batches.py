@@ -11,7 +11,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from got_models.chain.chain import ReasoningChain
-from got_models.diffusion.guidance import Guidance, GuidanceScales
+from got_models.diffusion.guidance import Guidance
+from got_models.diffusion.settings import GuidanceScales, SamplingSettings
 from got_models.pipeline import GoTModel
 
 from ..world.language import Example
@@ -75,7 +76,9 @@ class Batches:
         pictures: list[Image.Image] = []
         for number, numbers in enumerate(self._batches(len(guidances), name)):
             guidance = stack([guidances[i] for i in numbers])
-            latents = self.model.sample_latents(guidance, scales, seed=self.seed + number)
+            latents = self.model.sample_latents(
+                guidance, SamplingSettings(scales=scales, seed=self.seed + number)
+            )
             pictures += [self.model.decode(latent) for latent in latents.split(1)]
         return pictures
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from got_models.chain.chain import ReasoningChain
 from got_models.chain.layout import beside, draw_layout
-from got_models.diffusion.guidance import Guidance, GuidanceScales
+from got_models.diffusion.guidance import Guidance
+from got_models.diffusion.settings import GuidanceScales
 from got_models.pipeline import GoTModel
 
 from ..world.edits import sample_edit
@@ -22,7 +23,15 @@ from ..world.scene import draw
 from ..world.scoring import score_edit
 from .batches import Batches
 from .edits import edit_figures
-from .pictures import follows, move_figures, picture_figures, position_figures, sample_move, unseen_figures
+from .pictures import (
+    Move,
+    follows,
+    move_figures,
+    picture_figures,
+    position_figures,
+    sample_move,
+    unseen_figures,
+)
 from .plans import plan_figures
 from .report import SHEET_ROWS, Figures, Row, failed_rows, plan_row, table, write_results
 
@@ -37,74 +46,82 @@ def evaluate(
     seed: int = 0,
     batch_size: int = 25,
 ) -> Figures:
-    """Evaluates a checkpoint on prompts that its training never showed.
-
-    Writes figures.json, contact_sheet.png and, when there are any, failures.png; prints the figures.
+    """Evaluate a checkpoint on held-out prompts; print figures, write them with a contact sheet and failures.
 
     Args:
         n: number of held-out captions; of moved boxes and edits half as many, of captions with a never-seen
             colour-shape pair a fifth (at least 50, but no more than n).
         ablate: also draw without the chain, and without spatial guidance, for the first 200 captions or so.
         out: folder for the results; made if missing.
-        seed: of the prompts and of the noise.
-        batch_size: prompts or pictures at a time.
+        seed, batch_size: of the prompts and the noise; prompts or pictures at a time.
     """
     rng = random.Random(seed)
     at_work = Batches(model, batch_size, seed)
     figures: Figures = {"n": n, "seed": seed, "checkpoint": str(model.path)}
     seconds: dict[str, float] = {}
     failures: list[Row] = []
-
     with timed("plans", seconds):
         examples = [sample_generation(rng, evaluation=True) for _ in range(n)]
         chains = at_work.reason(examples)
         figures["plans"] = plan_figures(examples, chains)
     with timed("pictures", seconds):
-        guidances = at_work.encode(chains)
-        pictures = at_work.sample(guidances, "pictures")
+        pictures = at_work.sample(guidances := at_work.encode(chains), "pictures")
         figures["pictures"] = picture_figures(examples, chains, pictures)
         failures += failed_rows(examples, chains, pictures)
     with timed("never-seen pairs", seconds):
-        unseen = [
-            sample_generation(rng, pairs="unseen", evaluation=True) for _ in range(min(n, max(50, n // 5)))
-        ]
+        count = min(n, max(50, n // 5))
+        unseen = [sample_generation(rng, pairs="unseen", evaluation=True) for _ in range(count)]
         unseen_chains = at_work.reason(unseen)
-        unseen_pictures = at_work.sample(at_work.encode(unseen_chains), "never-seen pairs")
-        figures["never_seen_pairs"] = unseen_figures(unseen, unseen_chains, unseen_pictures)
-        failures += failed_rows(unseen, unseen_chains, unseen_pictures)
+        drawn = at_work.sample(at_work.encode(unseen_chains), "never-seen pairs")
+        figures["never_seen_pairs"] = unseen_figures(unseen, unseen_chains, drawn)
+        failures += failed_rows(unseen, unseen_chains, drawn)
     with timed("moved boxes", seconds):
-        moves = [move for chain in chains[: max(1, n // 2)] if (move := sample_move(rng, chain)) is not None]
+        moves = [move for chain in chains[: max(1, n // 2)] if (move := sample_move(rng, chain))]
         moved_pictures = at_work.sample(at_work.encode([move.after for move in moves]), "moved boxes")
         figures["moved_boxes"] = move_figures(moves, moved_pictures)
-        failures += [
-            plan_row(move.after, picture, f"moved box {move.index + 1}: ")
-            for move, picture in zip(moves, moved_pictures, strict=True)
-            if not follows(move, picture)
-        ]
+        failures += failed_moves(moves, moved_pictures)
     with timed("edits", seconds):
         edits = [sample_edit(rng, evaluation=True) for _ in range(max(1, n // 2))]
-        sources = [draw(example.source) for example in edits if example.source is not None]
+        sources = [draw(edit.source) for edit in edits if edit.source is not None]
         edit_chains = at_work.reason(edits, sources)
         results = at_work.sample(at_work.encode(edit_chains, sources), "edits")
         figures["edits"] = edit_figures(edits, edit_chains, sources, results)
-        for example, chain, source, result in zip(edits, edit_chains, sources, results, strict=True):
-            if not score_edit(example, chain, source, result).happened:
-                plan = draw_layout(chain, source, source.size)
-                failures.append((f"{example.kind}: {example.prompt}", beside(source, plan, result)))
+        failures += failed_edits(edits, edit_chains, sources, results)
     if ablate:
         with timed("ablation", seconds):
-            part = slice(
-                batch_size * math.ceil(ABLATION_PROMPTS / batch_size)
-            )  # whole batches: the same noise
-            figures["ablation"] = ablation(
-                at_work, examples[part], chains[part], guidances[part], pictures[part]
-            )
+            part = slice(batch_size * math.ceil(ABLATION_PROMPTS / batch_size))  # whole batches
+            whole = guidances[part], pictures[part]
+            figures["ablation"] = ablation(at_work, examples[part], chains[part], *whole)
 
     figures["seconds"] = {name: round(value, 1) for name, value in seconds.items()}
-    first = zip(chains[:SHEET_ROWS], pictures[:SHEET_ROWS], strict=True)
-    print(table(figures))  # first: if the disk is full, this is what is left of the work
-    write_results(out, figures, [plan_row(chain, picture) for chain, picture in first], failures)
+    print(table(figures))  # before anything is written: the disk may be full
+    sheet = [plan_row(*drawn) for drawn in zip(chains[:SHEET_ROWS], pictures, strict=False)]
+    write_results(out, figures, sheet, failures)
     return figures
+
+
+def failed_moves(moves: Sequence[Move], pictures: Sequence[Image.Image]) -> list[Row]:
+    """The pictures that did not follow a moved box, for failures.png."""
+    return [
+        plan_row(move.after, picture, f"moved box {move.index + 1}: ")
+        for move, picture in zip(moves, pictures, strict=True)
+        if not follows(move, picture)
+    ]
+
+
+def failed_edits(
+    edits: Sequence[Example],
+    chains: Sequence[ReasoningChain],
+    sources: Sequence[Image.Image],
+    results: Sequence[Image.Image],
+) -> list[Row]:
+    """The edits that did not happen, for failures.png: source, plan and result beside each other."""
+    rows = []
+    for example, chain, source, result in zip(edits, chains, sources, results, strict=True):
+        if not score_edit(example, chain, source, result).happened:
+            plan = draw_layout(chain, source, source.size)
+            rows.append((f"{example.kind}: {example.prompt}", beside(source, plan, result)))
+    return rows
 
 
 def ablation(

@@ -1,0 +1,69 @@
+"""What may be chosen about the drawing of a picture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from ..constants import SCHEDULERS
+from ..errors import GoTError, short_repr
+
+
+@dataclass(frozen=True)
+class GuidanceScales:
+    """The strengths a_t, a_s and a_r of paper eq. 1.
+
+    Raises:
+        GoTError: a scale that is not a finite number.
+    """
+
+    semantic: float
+    spatial: float
+    reference: float
+
+    def __post_init__(self) -> None:
+        for name in ("semantic", "spatial", "reference"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise GoTError(f"The {name} scale must be a finite number, got {value!r}.")
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How a picture is denoised. What is None is left to the checkpoint and its defaults for the task.
+
+    Args:
+        scales: the guidance scales.
+        seed: from 0 to 2**64 - 1; the same seed gives the same picture.
+        steps: from 1 to the number of training steps of the noise schedule.
+        scheduler: one of SCHEDULERS.
+
+    Raises:
+        GoTError: a value that cannot be used.
+    """
+
+    scales: GuidanceScales | None = None
+    seed: int = 0
+    steps: int | None = None
+    scheduler: str = "ddpm"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**64:
+            raise GoTError(
+                f"The seed must be a whole number from 0 to 2**64 - 1, got {short_repr(self.seed)}."
+            )
+        if self.scheduler not in SCHEDULERS:
+            raise GoTError(
+                f"The scheduler is one of {', '.join(SCHEDULERS)}; got {short_repr(self.scheduler)}."
+            )
+
+    def with_defaults(self, scales: GuidanceScales, steps: int) -> SamplingSettings:
+        """The same with these where nothing was chosen."""
+        return replace(
+            self,
+            scales=scales if self.scales is None else self.scales,
+            steps=steps if self.steps is None else self.steps,
+        )
+
+
+SAMPLING_DEFAULTS = SamplingSettings()

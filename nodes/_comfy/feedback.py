@@ -1,0 +1,129 @@
+"""What the user sees while a node works, and the way to stop it; without ComfyUI silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ...got_models.errors import printable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+from . import inside_comfyui
+
+TEXT_EVENT = "got_text"
+
+
+# What the user sees, and the way to stop
+
+
+def running_node() -> str | None:
+    """The name of the node that ComfyUI runs in this thread."""
+    from comfy_execution.utils import get_executing_context
+
+    context = get_executing_context()
+    return None if context is None else str(context.node_id)
+
+
+def stop_if_interrupted() -> bool:
+    """Raises ComfyUI's own exception if the user pressed stop; else False, to serve as a `should_stop`."""
+    if inside_comfyui():
+        import comfy.model_management as management
+
+        management.throw_exception_if_processing_interrupted()
+    return False
+
+
+def interrupted() -> bool:
+    """Whether the user has pressed stop, for work that has to be saved first; then `stop_if_interrupted`."""
+    if not inside_comfyui():
+        return False
+    import comfy.model_management as management
+
+    return bool(management.processing_interrupted())
+
+
+def send(event: str, data: dict[str, Any]) -> None:
+    """Tell the page that has queued what runs now, and say which prompt this is; a script's has no page.
+
+    Texts of `data` may come from outside: what cannot be encoded leaves as escapes.
+    """
+    if not inside_comfyui():
+        return
+    from server import PromptServer
+
+    server = PromptServer.instance
+    if server.client_id is not None:
+        message = {**data, "prompt_id": server.last_prompt_id}
+        server.send_sync(event, encodable(message), server.client_id)
+
+
+def encodable(value: Any) -> Any:
+    """The value with all its texts `printable`, in lists and dictionaries too."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {encodable(key): encodable(entry) for key, entry in value.items()}
+    return [encodable(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
+def show_text(text: str, node_id: str | None) -> None:
+    """Show text on a node while it works.
+
+    Not by ComfyUI's `send_progress_text`: its text is HTML in some frontends, and goes to every page.
+    """
+    if node_id is not None:
+        send(TEXT_EVENT, {"node": node_id, "text": text})
+
+
+def progress_bar(total: int) -> Callable[[int, Any], None]:
+    """The progress bar of the node at work: a function of how much of `total` is done, and of a preview."""
+    if not inside_comfyui():
+        return lambda done, preview: None
+    import comfy.utils
+
+    bar = comfy.utils.ProgressBar(total)
+    return lambda done, preview: bar.update_absolute(done, total, preview)
+
+
+def patient_progress_bar(total: int) -> Callable[[int], None]:
+    """The same for work that has to be saved before it stops: ComfyUI's bar would stop it on the spot."""
+    update = progress_bar(total)
+    if not inside_comfyui():
+        return lambda done: None
+    import comfy.model_management as management
+
+    def show(done: int) -> None:
+        try:
+            update(done, None)
+        except management.InterruptProcessingException:
+            management.interrupt_current_processing()  # for whoever asks `interrupted`
+
+    return show
+
+
+def latent_previews(encode: Callable[[Tensor], Tensor], scaling_factor: float) -> Callable[[Tensor], Any]:
+    """A function from scaled latents [b, 4, h, w] to what `progress_bar` shows; None if previews are off.
+
+    Args:
+        encode: IMAGE -> scaled latents on the CPU, asked for the colours of a VAE that is not SDXL's.
+        scaling_factor: the VAE's; by it ComfyUI's SDXL is told from other VAEs.
+    """
+    if not inside_comfyui():
+        return lambda latents: None
+    import comfy.latent_formats
+    import comfy.model_management as management
+    import latent_preview
+
+    from .._images import fit_preview_colors
+
+    latent_format = comfy.latent_formats.SDXL()
+    previewer = latent_preview.get_previewer(management.get_torch_device(), latent_format)
+    if previewer is None:
+        return lambda latents: None
+    if latent_format.scale_factor != scaling_factor:
+        latent_format.latent_rgb_factors, latent_format.latent_rgb_factors_bias = fit_preview_colors(encode)
+        latent_format.taesd_decoder_name = None
+        previewer = latent_preview.get_previewer(management.get_torch_device(), latent_format)
+    device = management.get_torch_device()
+    return lambda latents: previewer.decode_latent_to_preview_image("JPEG", latents.to(device))

@@ -1,0 +1,315 @@
+"""ComfyUI's folders: checkpoints, LoRA files, input and output, and what a user means by a name or a path.
+
+What cannot be reached, such as an entry on a network drive that is gone, is skipped with a line in the log.
+Without ComfyUI the folders are `models/got`, `models/loras`, `input` and `output` in the working directory.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import stat
+import string
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from ...got_models.constants import BUNDLED_CHECKPOINT
+from ...got_models.errors import GoTError, printable, short_repr
+from ...got_models.files.staging import UNFINISHED
+from ...got_models.importing.folders import needs_import
+from . import inside_comfyui
+
+MODEL_FOLDER = "got"
+BUNDLED_NAME = "tiny (bundled)"
+BUNDLED_DATASETS = {
+    "brown crosses (bundled)": Path(__file__).resolve().parents[2] / "lessons" / "brown_crosses"
+}
+NEEDS_IMPORT = " (needs import)"
+OF_ANOTHER_MODEL = ("config.json", "model_index.json")
+"""A folder that holds one of these is a model of another kind, and no group of checkpoints."""
+FOLDER_NAME = re.compile(r"\w[\w .+-]{0,99}(?<![. ])")
+RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE)
+"""Names that Windows keeps for its devices, whatever follows behind a dot."""
+QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "\u201e": "\u201c"}
+INVISIBLE = (
+    string.whitespace + "\xa0\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
+)
+"""What Windows puts before a path that is copied from a file's properties, and others like it."""
+
+_logged: set[str] = set()
+
+
+# Checkpoints
+
+
+class _Found(NamedTuple):
+    folder: Path
+    needs_import: bool
+
+
+def checkpoint_names() -> list[str]:
+    """The bundled checkpoint, then every one in the `got` model folders; one to be imported says so."""
+    found = _checkpoints()
+    return [BUNDLED_NAME, *sorted(name + NEEDS_IMPORT * found[name].needs_import for name in offered(found))]
+
+
+def checkpoint_folder(name: str) -> Path:
+    """The folder of a checkpoint by the name that `checkpoint_names` lists.
+
+    Raises:
+        GoTError: no such name (a path, such as `../other`, never is one), or it has to be imported first.
+    """
+    found = {BUNDLED_NAME: _Found(BUNDLED_CHECKPOINT, False), **_checkpoints()}
+    plain = name.removesuffix(NEEDS_IMPORT)
+    if plain not in found:
+        raise GoTError(
+            f"There is no GoT checkpoint {short_repr(name)}. Put its folder, the one that holds got.json, "
+            f"into {' or '.join(_model_folders())}, or get GoT-6B with GoT Import Checkpoint; then refresh "
+            f"the page. There now: {', '.join(found)}."
+        )
+    if plain.endswith(UNFINISHED):
+        raise GoTError(
+            f"{plain!r} is an import that has not ended. Run GoT Import Checkpoint again with the same "
+            "inputs: it goes on where it stopped."
+        )
+    if found[plain].needs_import:
+        raise GoTError(
+            f"{plain!r} holds weights as they were published, and has to be imported first. Run GoT Import "
+            f"Checkpoint with {plain!r} as its source, refresh the page, and choose the checkpoint that it "
+            "has made."
+        )
+    return found[plain].folder
+
+
+def new_checkpoint_folder(name: str) -> Path:
+    """Where a checkpoint of this name is made: in the first of the `got` model folders.
+
+    Raises:
+        GoTError: it is no name for a folder.
+    """
+    if not is_folder_name(name) or name.endswith((UNFINISHED, ".lock")):
+        raise GoTError(
+            f"{short_repr(name)} cannot be the name of a folder in models/got, which may not end in "
+            f"{UNFINISHED!r} either. {NAMING}"
+        )
+    return Path(_model_folders()[0], name)
+
+
+def published_folder(text: str) -> Path:
+    """The folder that a user means by its name in a `got` model folder, or by a full path.
+
+    Raises:
+        GoTError: nothing was named, or no folder can have such a name.
+    """
+    path = typed_path(text)
+    if path is None:
+        raise GoTError(
+            "The source is empty. Name the folder that holds GoT-6B: in models/got, or a full path."
+        )
+    places = [Path(folder, path) for folder in _model_folders()]
+    return next((place for place in places if os.path.isdir(place)), places[0])
+
+
+def _checkpoints() -> dict[str, _Found]:
+    """Name -> checkpoint or published weights in the model folders, or in a group there: `mine/checkpoint-a`.
+
+    Hidden ones aside; where two model folders hold the same name, the first one counts.
+    """
+    found: dict[str, _Found] = {}
+    for models in _model_folders():
+        for folder in subfolders(models):
+            whole = _inspect(folder)
+            for one in [whole] if whole else map(_inspect, _group(folder)):
+                if one:
+                    found.setdefault(one.folder.relative_to(models).as_posix(), one)
+    return found
+
+
+def _inspect(folder: Path) -> _Found | None:
+    """A folder with a checkpoint or published weights, else None."""
+    try:
+        to_import = needs_import(folder)
+        return _Found(folder, to_import) if to_import or (folder / "got.json").is_file() else None
+    except OSError as error:
+        _leave_out(folder, error)
+        return None
+
+
+def _group(folder: Path) -> list[Path]:
+    """The folders in one that has been made to hold several checkpoints, and is no model of another kind."""
+    other = any(os.path.lexists(folder / name) for name in OF_ANOTHER_MODEL)
+    return [] if other else subfolders(folder)
+
+
+# Files
+
+
+def input_files(suffix: str) -> list[str]:
+    """The names of all files with this suffix (`.png`) in ComfyUI's input folder."""
+    names = [path.name for path, _ in _reachable(_input_folder())]
+    return offered(name for name in names if name.lower().endswith(suffix))
+
+
+def input_file(name: str) -> Path:
+    """A file of ComfyUI's input folder, or of a folder in it; `name [output]` is one of the output folder.
+
+    Raises:
+        GoTError: it is missing or lies elsewhere.
+    """
+    plain, folder = name, _input_folder()
+    if inside_comfyui():
+        import folder_paths
+
+        plain, noted = folder_paths.annotated_filepath(name)
+        folder = os.path.abspath(noted or folder)
+    path = os.path.abspath(os.path.join(folder, plain.strip()))
+    if not path.startswith(folder + os.sep) or not os.path.isfile(path):
+        raise GoTError(f"There is no file {short_repr(name)} in ComfyUI's input folder. Upload it again.")
+    return Path(path)
+
+
+def dataset_folder(text: str) -> Path:
+    """The folder with pictures that a user means: by its name in ComfyUI's input folder, or by a full path.
+
+    The datasets of this pack go by the names in BUNDLED_DATASETS.
+
+    Raises:
+        GoTError: nothing was named, or no folder can have such a name.
+    """
+    if text.strip() in BUNDLED_DATASETS:
+        return BUNDLED_DATASETS[text.strip()]
+    path = typed_path(text)
+    if path is None:
+        raise GoTError(
+            "The folder is empty. Name the one that holds data.jsonl: in ComfyUI's input folder, or a full "
+            "path."
+        )
+    return Path(_input_folder(), path)
+
+
+def lora_folders() -> list[Path]:
+    """ComfyUI's folders for LoRA files."""
+    if not inside_comfyui():
+        return [Path("models", "loras").resolve()]
+    import folder_paths
+
+    return [Path(folder) for folder in folder_paths.get_folder_paths("loras")]
+
+
+def output_folder() -> Path:
+    """ComfyUI's folder for results."""
+    if not inside_comfyui():
+        return Path("output").resolve()
+    import folder_paths
+
+    return Path(folder_paths.get_output_directory()).resolve()
+
+
+def _model_folders() -> list[str]:
+    if not inside_comfyui():
+        return [os.path.abspath(os.path.join("models", MODEL_FOLDER))]
+    import folder_paths
+
+    folders: list[str] = folder_paths.get_folder_paths(MODEL_FOLDER)
+    return folders
+
+
+def _input_folder() -> str:
+    if not inside_comfyui():
+        return os.path.abspath("input")
+    import folder_paths
+
+    return os.path.abspath(folder_paths.get_input_directory())
+
+
+# Names that people give
+
+NAMING = (
+    "Use up to 100 letters, digits, spaces and . + - _, a letter or digit first, no dot or space at the end, "
+    "and no name that Windows keeps for a device, such as CON or COM1."
+)
+"""What `is_folder_name` asks for."""
+
+
+def is_folder_name(name: str) -> bool:
+    """Whether a folder may be called so, here and on any other system that it is copied to."""
+    return FOLDER_NAME.fullmatch(name) is not None and RESERVED.fullmatch(name) is None
+
+
+def typed_path(text: str) -> Path | None:
+    """The path that a user has typed or pasted: bare, in quotes, or as a file:// address. None for nothing.
+
+    Raises:
+        GoTError: no file can have such a name.
+    """
+    path = text.strip(INVISIBLE)
+    while len(path) > 1 and QUOTES.get(path[0]) == path[-1]:
+        path = path[1:-1].strip(INVISIBLE)
+    try:
+        if path.lower().startswith("file://"):
+            address = urlsplit(path)
+            server = "" if address.netloc == "localhost" else address.netloc
+            path = url2pathname(f"//{server}{address.path}" if server else address.path)
+        possible = b"\0" not in os.fsencode(path)
+    except ValueError:
+        possible = False
+    if not possible:
+        raise GoTError(
+            f"{short_repr(text)} cannot be a path: it holds characters that no file's name can have."
+        )
+    return Path(os.path.expanduser(path)) if path else None
+
+
+# Looking through folders
+
+
+def offered(names: Iterable[str]) -> list[str]:
+    """Of names on disk those that a list in the page may hold: some frontends take a `<` there for markup."""
+    harmless = []
+    for name in names:
+        if "<" in name or name != printable(name):
+            _leave_out(name, "its name holds < or a control character. Rename it")
+        else:
+            harmless.append(name)
+    return harmless
+
+
+def subfolders(folder: str | Path) -> list[Path]:
+    """The folders in a folder, also behind links; hidden ones and what cannot be reached aside."""
+    return [
+        path
+        for path, status in _reachable(folder)
+        if stat.S_ISDIR(status.st_mode) and not path.name.startswith(".")
+    ]
+
+
+def _reachable(folder: str | Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """What lies in a folder, with what its links lead to; nothing if there is no such folder."""
+    try:
+        with os.scandir(folder) as entries:
+            paths = sorted(entry.path for entry in entries)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        _leave_out(folder, error)
+        return
+    for path in paths:
+        try:
+            path.encode()
+            yield Path(path), os.stat(path)
+        except UnicodeEncodeError:
+            _leave_out(path, "its name is not in UTF-8. Rename it")
+        except OSError as error:
+            _leave_out(path, error)
+
+
+def _leave_out(path: str | Path, reason: object) -> None:
+    """One line in the log for each path, however often the page asks what there is."""
+    if str(path) not in _logged:
+        _logged.add(str(path))
+        reason = getattr(reason, "strerror", None) or reason
+        logging.warning("ComfyUI-GoT leaves out %s: %s.", printable(str(path)), printable(str(reason)))

@@ -1,0 +1,53 @@
+"""What the pack tells ComfyUI when it starts: its model folder, its routes, the plans in saved pictures."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ._png import prepare
+
+if TYPE_CHECKING:
+    pass
+from ._comfy import inside_comfyui
+from ._comfy.feedback import running_node
+from ._comfy.folders import MODEL_FOLDER
+
+TRAINING_ROUTE = "/got/training/{name}"
+SETTINGS_ROUTE = "/got/own_settings"
+CHECK_ROUTE = "/got/plan_check"
+
+
+def register() -> bool:
+    """Make `models/got` a model folder of ComfyUI's, and let saved pictures carry their chain.
+
+    Where another copy of this pack has done so before, False and a warning: ComfyUI would not start with two.
+    """
+    if not inside_comfyui():
+        return True
+    import folder_paths
+    from server import PromptServer
+
+    from ._answers import answer_check, answer_settings
+    from ._runs import answer_page
+
+    routes = PromptServer.instance.routes
+    here = Path(__file__).parents[1]
+    for route in routes:
+        if getattr(route, "path", None) == TRAINING_ROUTE:
+            other = Path(route.handler.__code__.co_filename).parents[1]
+            if other != here:
+                logging.warning(
+                    "ComfyUI-GoT is installed twice, in %s and in %s. The first is used: remove one.",
+                    other,
+                    here,
+                )
+            return other == here
+    folder_paths.add_model_folder_path(MODEL_FOLDER, os.path.join(folder_paths.models_dir, MODEL_FOLDER))
+    PromptServer.instance.add_on_prompt_handler(lambda request: prepare(request, running_node))
+    routes.get(TRAINING_ROUTE)(answer_page)
+    routes.get(SETTINGS_ROUTE)(answer_settings)
+    routes.post(CHECK_ROUTE)(answer_check)
+    return True

@@ -1,0 +1,95 @@
+"""GoT LoRA Loader: a model as an adapter has changed it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..got_models.errors import GoTError
+from ._inputs import checked, refusal, state
+from ._runs import adapter_file, adapter_names
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ._model import ManagedModel
+
+
+FROM_TRAINING = "from GoT Train"
+
+
+@checked
+class GoTLoraLoader:
+    DESCRIPTION = (
+        "Gives the model what a training has learned, from GoT Train or from a file. The model that comes in "
+        "stays as it is, so that both can be used side by side."
+    )
+    CATEGORY = "GoT"
+    SEARCH_ALIASES = ("got lora", "adapter", "lora trained on layouts")
+    RETURN_TYPES = ("GOT_MODEL",)
+    RETURN_NAMES = ("model",)
+    OUTPUT_TOOLTIPS = ("The checkpoint with the adapter, for GoT Reason, SSGM Encode and GoT Sampler.",)
+    FUNCTION = "load"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        strength = {"default": 1.0, "min": -10.0, "max": 10.0, "step": 0.05}
+        return {
+            "required": {
+                "model": ("GOT_MODEL", {"tooltip": "The checkpoint that the adapter was trained on."}),
+                "adapter": (
+                    [FROM_TRAINING, *adapter_names()],
+                    {
+                        "default": FROM_TRAINING,
+                        "tooltip": "The adapter's file: of a training in output/got_training, or in "
+                        "models/loras/got. from GoT Train: the one that is connected.",
+                    },
+                ),
+                "mllm_strength": (
+                    "FLOAT",
+                    {
+                        **strength,
+                        "tooltip": "How strongly plans follow it. 0: as without.",
+                    },
+                ),
+                "unet_strength": (
+                    "FLOAT",
+                    {
+                        **strength,
+                        "tooltip": "How strongly pictures follow it. 0: as without.",
+                    },
+                ),
+            },
+            "optional": {
+                "trained": (
+                    "GOT_ADAPTER",
+                    {"tooltip": "From GoT Train. When it is connected, the file chosen above is not used."},
+                ),
+            },
+        }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, adapter: str | None) -> bool | str:
+        """A workflow may ask for a file that only its maker has."""
+        return adapter == FROM_TRAINING or refusal(adapter_file, adapter)
+
+    @classmethod
+    def IS_CHANGED(cls, adapter: str | None, **_: Any) -> str:
+        """A training goes on under the same name. `from GoT Train` is the name of no file."""
+        return state(lambda adapter: adapter_file(adapter).stat().st_mtime_ns, adapter)
+
+    def load(
+        self,
+        model: ManagedModel,
+        adapter: str,
+        mllm_strength: float,
+        unet_strength: float,
+        trained: Path | None = None,
+    ) -> tuple[ManagedModel]:
+        from ..got_models.weights.adapter_files import load_adapter
+        from ..got_models.weights.adapting import check_adapter
+
+        if trained is None and adapter == FROM_TRAINING:
+            raise GoTError("No adapter is given: connect GoT Train to 'trained', or choose a file.")
+        loaded = load_adapter(trained or adapter_file(adapter))
+        check_adapter(model.path, model.settings.sizes, loaded)
+        return (model.with_adapter(loaded, mllm_strength, unet_strength),)
