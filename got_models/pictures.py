@@ -13,8 +13,8 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 from .errors import GoTError
 from .files.png import SIGNATURE, color_profile, pixels_alone
 
-LARGEST_ASPECT = 16  # long side over short side
-LARGEST_MEGAPIXELS = 89
+MAX_ASPECT = 16  # long side over short side
+MAX_MEGAPIXELS = 89
 OPENED_AS = "sRGB"
 """How pictures are opened here: whoever keeps what was made of one, keeps this beside the file's digest."""
 FORMATS = (
@@ -71,9 +71,9 @@ def open_picture(path: Path) -> Image.Image:
         raise GoTError(
             f"Expected a picture, cannot open {path}: it is damaged{reason}. Copy or export it again."
         ) from error
-    if max(picture.size) > LARGEST_ASPECT * min(picture.size):
+    if max(picture.size) > MAX_ASPECT * min(picture.size):
         raise GoTError(
-            f"A picture may be at most {LARGEST_ASPECT} times as long as it is wide, {path} has "
+            f"A picture may be at most {MAX_ASPECT} times as long as it is wide, {path} has "
             f"{picture.width} x {picture.height} pixels. Crop it."
         )
     return picture
@@ -117,7 +117,7 @@ def _decode(source: Path | BytesIO) -> ImageFile.ImageFile:
     try:
         if min(file.size) < 1:
             raise GoTError("it has no pixels.")
-        if file.width * file.height > LARGEST_MEGAPIXELS * 10**6:
+        if file.width * file.height > MAX_MEGAPIXELS * 10**6:
             raise GoTError(_too_large(f"{file.width} x {file.height}"))
         _mend_transparency(file)
         file.info[TRUE_MODE] = _true_mode(file)
@@ -130,7 +130,7 @@ def _decode(source: Path | BytesIO) -> ImageFile.ImageFile:
 
 def _too_large(pixels: str) -> str:
     return (
-        f"it has {pixels} pixels, and pictures may have at most {LARGEST_MEGAPIXELS} megapixels. Scale it "
+        f"it has {pixels} pixels, and pictures may have at most {MAX_MEGAPIXELS} megapixels. Scale it "
         "down: the model sees no more than 2048 pixels a side."
     )
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .chain.chain import Box, ReasoningChain, Region
 from .chain.plan_check import check_picture, check_plan, stays_as_it_is
-from .diffusion.guidance import LARGEST_SIDE, SMALLEST_SIDE, VAE_FACTOR, Guidance
+from .diffusion.guidance import MAX_SIDE, MIN_SIDE, VAE_FACTOR, Guidance
 from .diffusion.settings import SAMPLING_DEFAULTS, GuidanceScales, SamplingSettings
 from .errors import GoTError
 from .files.json_objects import read_json
@@ -266,9 +266,9 @@ class GoTModel:
     def check_size(self, size: tuple[int, int]) -> None:
         """Raises GoTError unless (height, width), in pixels, is a size that the model can draw at."""
         for name, side in zip(("height", "width"), size, strict=True):
-            if side % VAE_FACTOR or not SMALLEST_SIDE <= side <= LARGEST_SIDE:
+            if side % VAE_FACTOR or not MIN_SIDE <= side <= MAX_SIDE:
                 raise GoTError(
-                    f"The {name} must be a multiple of {VAE_FACTOR} from {SMALLEST_SIDE} to {LARGEST_SIDE}, "
+                    f"The {name} must be a multiple of {VAE_FACTOR} from {MIN_SIDE} to {MAX_SIDE}, "
                     f"got {side}."
                 )
 

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..got_models.chain.chain import LARGEST_FILE, ReasoningChain
+from ..got_models.chain.chain import MAX_FILE, ReasoningChain
 from ..got_models.chain.plan_check import check_plan
 from ..got_models.errors import GoTError
 from ..got_models.files.json_objects import read_json
@@ -33,7 +33,7 @@ async def answer_check(request: Request) -> Response:
     """What is to be said about a plan: notes, each a text by language."""
     from aiohttp import web
 
-    text = (await request.content.read(LARGEST_FILE + 1)) if request.can_read_body else b""
+    text = (await request.content.read(MAX_FILE + 1)) if request.can_read_body else b""
     return web.json_response(await asyncio.to_thread(notes_on, text))
 
 
@@ -53,7 +53,7 @@ def notes_on(question: bytes) -> list[dict[str, str]]:
             "checkpoint" that is to draw it. About anything else there is nothing to be said.
     """
     try:
-        asked: Any = json.loads(question) if len(question) <= LARGEST_FILE else None
+        asked: Any = json.loads(question) if len(question) <= MAX_FILE else None
         chain = ReasoningChain.from_json(asked["chain"])
     except (ValueError, TypeError, KeyError, RecursionError):  # GoTError is a ValueError
         return []

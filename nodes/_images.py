@@ -16,9 +16,9 @@ from ..got_models.chain.chain import Region
 from ..got_models.diffusion.guidance import VAE_FACTOR
 from ..got_models.diffusion.ssgm import mask_corners
 from ..got_models.errors import GoTError
-from ..got_models.pictures import LARGEST_ASPECT
+from ..got_models.pictures import MAX_ASPECT
 
-MOST_MASK_VALUES = 2**30
+MAX_MASK_VALUES = 2**30
 
 
 def image_to_pictures(image: Tensor) -> list[Image.Image]:
@@ -36,9 +36,9 @@ def image_to_pictures(image: Tensor) -> list[Image.Image]:
     if not image.is_floating_point():
         raise GoTError(f"An IMAGE holds fractions from 0 to 1, got {image.dtype}. Connect a picture.")
     height, width = image.shape[1:3]
-    if max(height, width) > LARGEST_ASPECT * min(height, width):
+    if max(height, width) > MAX_ASPECT * min(height, width):
         raise GoTError(
-            f"A picture may be at most {LARGEST_ASPECT} times as long as it is wide, got {width} x {height} "
+            f"A picture may be at most {MAX_ASPECT} times as long as it is wide, got {width} x {height} "
             "pixels. Crop it."
         )
     image = image.float()
@@ -75,7 +75,7 @@ def box_masks(regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
     """
     height, width = size
     count = max(1, len(regions))
-    if count * height * width > MOST_MASK_VALUES:
+    if count * height * width > MAX_MASK_VALUES:
         raise GoTError(
             f"{count} masks of {width} x {height} pixels take {count * height * width / 2**28:.1f} GiB of "
             "memory, and may take 4. Choose a smaller size, and enlarge the masks that you need."

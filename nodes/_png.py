@@ -17,7 +17,7 @@ from ..got_models.errors import GoTError
 
 CHAIN_KEY = "got_chain"
 ENCODERS = ("GoTSSGMEncode", "GoTConverse")  # the nodes whose chains are drawn
-MOST_REMEMBERED = 100
+MAX_REMEMBERED = 100
 
 _remembered: dict[str, list[Any]] = {}
 """The chains that encoders were given, by all that these depend on: for runs in which they are cached."""
@@ -51,7 +51,7 @@ class PictureInformation(dict[str, Any]):
         data, recipe = chain.to_json(), self._recipes[encoder]
         self._encoded[encoder] = _with(self._encoded.get(encoder, []), data)
         _remembered[recipe] = _with(_remembered.pop(recipe, []), data)
-        if len(_remembered) > MOST_REMEMBERED:
+        if len(_remembered) > MAX_REMEMBERED:
             del _remembered[next(iter(_remembered))]
 
     def as_read(self) -> dict[str, Any]:

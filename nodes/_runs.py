@@ -15,8 +15,8 @@ from ..got_models.files.linked_files import files_below
 from ..got_models.training.run_files import (
     ADAPTER_FILE,
     BEST_FILE,
-    LARGEST_RUN_FILE,
     LOG_FILE,
+    MAX_RUN_FILE,
     RUN_FILE,
     SAMPLES_FOLDER,
 )
@@ -41,11 +41,11 @@ CACHE = ".cache"
 ADAPTERS = (ADAPTER_FILE, BEST_FILE)
 CURVES = ("chain", "diffusion", "layout_iou")
 EVENT = "got_training"
-MOST_POINTS = 300
-LARGEST_LOG, PIECES = 10_000_000, 250
+MAX_POINTS = 300
+MAX_LOG, PIECES = 10_000_000, 250
 """Bytes of a log that is read whole, more than 100,000 steps write; and of a larger one the pieces."""
-MOST_STEPS = 10**9
-LARGEST_VALUE = 1e30
+MAX_STEPS = 10**9
+MAX_VALUE = 1e30
 PAUSE = 0.5
 """Seconds between two messages to the page."""
 
@@ -232,20 +232,20 @@ def log_entries(file: Path) -> Iterator[dict[str, Any]]:
 
 def is_number(value: object) -> bool:
     """Whether it is a number that can be drawn: not NaN, for instance."""
-    return type(value) in (int, float) and abs(value) < LARGEST_VALUE  # type: ignore[arg-type]
+    return type(value) in (int, float) and abs(value) < MAX_VALUE  # type: ignore[arg-type]
 
 
 def log_lines(file: Path) -> Iterator[bytes]:
-    """The lines of a log of up to LARGEST_LOG bytes; of a longer one the whole lines in PIECES pieces."""
+    """The lines of a log of up to MAX_LOG bytes; of a longer one the whole lines in PIECES pieces."""
     try:
         if not file.is_file():
             return
         with file.open("rb") as log:
             size = os.fstat(log.fileno()).st_size
-            if size <= LARGEST_LOG:
-                yield from log.read(LARGEST_LOG).splitlines()
+            if size <= MAX_LOG:
+                yield from log.read(MAX_LOG).splitlines()
                 return
-            length = LARGEST_LOG // PIECES
+            length = MAX_LOG // PIECES
             for piece in range(PIECES):
                 log.seek((size - length) * piece // (PIECES - 1))
                 lines = log.read(length).splitlines()
@@ -255,8 +255,8 @@ def log_lines(file: Path) -> Iterator[bytes]:
 
 
 def thinned(points: Points) -> list[list[float]]:
-    """At most MOST_POINTS points: each the mean of as many neighbours, at the last one's step."""
-    size = -(-len(points) // MOST_POINTS) or 1
+    """At most MAX_POINTS points: each the mean of as many neighbours, at the last one's step."""
+    size = -(-len(points) // MAX_POINTS) or 1
     groups = [points[start : start + size] for start in range(0, len(points), size)]
     return [[group[-1][0], sum(value for _, value in group) / len(group)] for group in groups]
 
@@ -280,10 +280,10 @@ def report_of_files(name: str) -> dict[str, Any]:
 
     try:
         folder = run_folder(name)
-        steps = json.loads(read_text(folder / RUN_FILE, LARGEST_RUN_FILE))["config"]["steps"]
+        steps = json.loads(read_text(folder / RUN_FILE, MAX_RUN_FILE))["config"]["steps"]
     except (ValueError, TypeError, KeyError, RecursionError):
         return {}
-    if type(steps) is not int or not 0 < steps <= MOST_STEPS:
+    if type(steps) is not int or not 0 < steps <= MAX_STEPS:
         return {}
     report = Report(folder.name, steps)
     report.state = "done" if report.done == steps else "stopped"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..got_models.diffusion.sampler import Step
     from ._model import ManagedModel
 
-MOST_TURNS = 16
+MAX_TURNS = 16
 
 
 @checked
@@ -139,7 +139,7 @@ def _conversation_inputs() -> dict[str, Any]:
             {
                 "default": 4,
                 "min": 1,
-                "max": MOST_TURNS,
+                "max": MAX_TURNS,
                 "tooltip": "At most so many pictures. The model may stop before.",
             },
         ),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..got_models.diffusion.sampler import Step
     from ._model import ManagedModel
 
-MOST_PICTURES = 64
+MAX_PICTURES = 64
 
 
 @checked
@@ -88,7 +88,7 @@ class GoTSampler:
                     {
                         "default": 1,
                         "min": 1,
-                        "max": MOST_PICTURES,
+                        "max": MAX_PICTURES,
                         "tooltip": "Pictures to draw from the same guidance. Picture number k, counted from "
                         "0, is the one that seed + k gives alone.",
                     },

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 GO_ON, GO_ON_CHANGED = "go on", "go on with changed pictures"
 CONFIG_FILE = "config.yaml"
-LONGEST_WARMUP = 100  # steps
+MAX_WARMUP = 100  # steps
 
 trainings = OutsideChanges(adapter_times)
 
@@ -101,10 +101,10 @@ class GoTTrain:
                     "dataset": str(dataset.folder),
                     "out": str(run_folder(name)),
                     "cache": str(cache_folder()),
-                    "leave_out_bad_rows": bool(dataset.bad),
+                    "leave_out_bad_rows": bool(dataset.invalid),
                     "precision": "float32" if str(model.parts.dtype) == "torch.float32" else "bfloat16",
                     "steps": steps,
-                    "warmup_steps": min(LONGEST_WARMUP, steps // 10),
+                    "warmup_steps": min(MAX_WARMUP, steps // 10),
                     "resolution_px": resolution_px or model.settings.tasks["generate"].height,
                     "batch_rows": batch_rows,
                     "batches_per_step": batches_per_step,

@@ -24,7 +24,7 @@ from ..mllm.reasoner import Reasoner
 from ..mllm.settings import GenerationSettings
 from ..pipeline import GoTModel
 from ..weights.parts import ResidentParts
-from .reference_pipeline import PublishedOrder
+from .reference_pipeline import ReferencePipeline
 
 PUBLISHED, LIBRARY = "published", "library"
 QUARTERS = ((40, 40, 420, 420), (520, 40, 900, 420), (40, 520, 420, 900), (520, 520, 900, 900))
@@ -98,7 +98,7 @@ def compare(
     for number, work in enumerate(works):
         pictures = []
         for side in (PUBLISHED, LIBRARY):
-            session = PublishedOrder(model) if side == PUBLISHED else fresh_session(model)
+            session = ReferencePipeline(model) if side == PUBLISHED else fresh_session(model)
             if number == 0:
                 memory = MemoryMeter(model, clock, unload=side == LIBRARY)
                 pictures.append(walk(session, work, memory.stage))
@@ -123,7 +123,7 @@ def compare(
 
 
 def walk(
-    model: GoTModel | PublishedOrder, work: Work, stage: Stage, on_token: Callable[[], None] | None = None
+    model: GoTModel | ReferencePipeline, work: Work, stage: Stage, on_token: Callable[[], None] | None = None
 ) -> Image.Image:
     """Prompt -> chain -> guidance -> guidance of the chain with its first box moved -> picture of that.
 

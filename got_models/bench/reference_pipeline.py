@@ -26,7 +26,7 @@ from ..mllm.settings import GenerationSettings
 from ..pipeline import GoTModel
 
 
-class PublishedOrder:
+class ReferencePipeline:
     """The weights of a GoTModel behind methods that have its names and its results."""
 
     def __init__(self, model: GoTModel) -> None:

@@ -50,8 +50,8 @@ __all__ = [
     "BOX_START",
     "DETERMINERS",
     "GRID",
-    "LARGEST_FILE",
     "MASK_COLORS",
+    "MAX_FILE",
     "MAX_REGIONS",
     "OBJECT_END",
     "OBJECT_START",
@@ -65,7 +65,7 @@ __all__ = [
 
 TASKS = ("generate", "edit")
 JSON_VERSION = 1
-LARGEST_FILE = 1_000_000  # bytes
+MAX_FILE = 1_000_000  # bytes
 _OPENING = "([{\uff08\uff3b\u300c\u300e\u300a\u3008\u3010"
 
 
@@ -257,7 +257,7 @@ class ReasoningChain:
         path = Path(path)
         is_json = path.suffix.lower() == ".json"
         try:
-            text = read_text(path, LARGEST_FILE)
+            text = read_text(path, MAX_FILE)
             data = json.loads(text) if is_json else None
         except GoTError as error:
             raise ChainError(f"Cannot read the chain: {error}") from error

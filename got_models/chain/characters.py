@@ -15,7 +15,7 @@ _INVISIBLE = re.compile(
 )
 """Control characters, zero-width spaces and marks of writing direction. Joiners stay: emoji need them."""
 
-_MOST_MARKS = 30  # on one letter, as in Unicode's stream-safe format; NFC takes quadratic time for more
+_MAX_MARKS = 30  # on one letter, as in Unicode's stream-safe format; NFC takes quadratic time for more
 
 
 def composed(text: str) -> str:
@@ -31,7 +31,7 @@ def _bounded(text: str) -> str:
     kept = []
     for character in text:
         marks = marks + 1 if unicodedata.category(character)[0] == "M" else 0
-        if marks <= _MOST_MARKS:
+        if marks <= _MAX_MARKS:
             kept.append(character)
     return "".join(kept)
 

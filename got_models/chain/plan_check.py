@@ -24,7 +24,7 @@ COVERED = 0.25
 """Part of the smaller box from which on two boxes overlap, to a model that has only seen things apart."""
 TOO_CLOSE = 30.0
 """Distance in RGB below which two mask colours, or one and the black ground, look alike."""
-MOST_NAMED = 8  # words in one sentence
+MAX_NAMED = 8  # words in one sentence
 CHECKED_SIDE = 256  # pixels, to which a picture is made smaller before its colours are counted
 
 _TOKEN = re.compile(r"\d+[^\W\d_]*|[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
@@ -111,7 +111,7 @@ def _unknown_words(chain: ReasoningChain, vocabulary: Vocabulary) -> Note | None
     words = _unknown(chain, words_of(chain.prompt), vocabulary) or _unknown(chain, written, vocabulary)
     if not words:
         return None
-    named = ", ".join(words[:MOST_NAMED]) + (", ..." if len(words) > MOST_NAMED else "")
+    named = ", ".join(words[:MAX_NAMED]) + (", ..." if len(words) > MAX_NAMED else "")
     colors = f" in {listed(vocabulary.colors)}" if vocabulary.colors else ""
     things = {
         "en": listed(_plurals(vocabulary)) + colors,

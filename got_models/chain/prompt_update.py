@@ -19,7 +19,7 @@ from .mentions import Mention, Name, find_mentions, spaced
 from .rewording import reworded
 from .sentences import BESIDE_IT, with_objects
 
-_LONGEST_QUOTE = 60
+_MAX_QUOTE = 60
 
 
 @dataclass(frozen=True)
@@ -229,4 +229,4 @@ def _counts_otherwise(mention: Mention, old: Name, new: Name) -> bool:
 
 
 def _quoted(words: str) -> str:
-    return f"'{words}'" if len(words) <= _LONGEST_QUOTE else f"'{words[: _LONGEST_QUOTE - 3]}...'"
+    return f"'{words}'" if len(words) <= _MAX_QUOTE else f"'{words[: _MAX_QUOTE - 3]}...'"

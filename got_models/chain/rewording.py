@@ -14,7 +14,7 @@ from .sentences import BACKGROUND, SENTENCE_MARK
 
 _OBJECT = "\n"  # stands for it among words, and is none
 _TOKEN = re.compile(rf"{WORD.pattern}|[^{SPACES}]")
-_MOST_COMPARISONS = 1_000_000
+_MAX_COMPARISONS = 1_000_000
 
 
 def reworded(
@@ -81,7 +81,7 @@ def _differences(old: list[str], new: list[str]) -> list[tuple[tuple[int, int], 
     while min(ends) > start and first[ends[0] - 1] == second[ends[1] - 1]:
         ends = (ends[0] - 1, ends[1] - 1)
     rows, columns = ends[0] - start, ends[1] - start
-    if rows * columns > _MOST_COMPARISONS:
+    if rows * columns > _MAX_COMPARISONS:
         return []
     common = [[0] * (columns + 1) for _ in range(rows + 1)]  # of what is left from there on
     for i in reversed(range(rows)):

@@ -21,8 +21,8 @@ from typing import Any
 from ..errors import GoTError, printable, short_repr
 from ..files.entries import FLAG, Kind, check_entries, list_of, number, whole
 
-MOST_WORDS = 4096
-LONGEST_NAME = 60  # characters
+MAX_WORDS = 4096
+MAX_NAME = 60  # characters
 _WORD = re.compile(r"[^\W\d_]{1,40}")
 _LANGUAGE = re.compile(r"[a-z]{2}")
 
@@ -34,14 +34,14 @@ COLOR = Kind(
     "a colour such as #e61919",
     lambda value: isinstance(value, str) and re.fullmatch("#[0-9a-f]{6}", value) is not None,
 )
-WORDS = list_of(WORD, 0, MOST_WORDS)
+WORDS = list_of(WORD, 0, MAX_WORDS)
 NAME = Kind(
-    f"a name by language, such as en, each of 1 to {LONGEST_NAME} characters",
+    f"a name by language, such as en, each of 1 to {MAX_NAME} characters",
     lambda value: isinstance(value, dict) and "en" in value and all(map(_is_name, value, value.values())),
 )
 ENTRIES = {
     "name": NAME,
-    "objects": list_of(WORD, 1, MOST_WORDS),
+    "objects": list_of(WORD, 1, MAX_WORDS),
     "colors": WORDS,
     "words": WORDS,
     "most_objects": whole(1, 1000),
@@ -126,6 +126,6 @@ def _is_name(language: object, name: object) -> bool:
         isinstance(language, str)
         and _LANGUAGE.fullmatch(language) is not None
         and isinstance(name, str)
-        and 0 < len(name) <= LONGEST_NAME
+        and 0 < len(name) <= MAX_NAME
         and name == printable(name)
     )

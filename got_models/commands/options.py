@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..pipeline import GoTModel
 
 DEVICES = ("auto", "cpu", "cuda")
-LONGEST_NUMBER = 40  # characters; Python turns no text of more than 4300 digits into a number
+MAX_NUMBER = 40  # characters; Python turns no text of more than 4300 digits into a number
 
 Subparsers = (
     argparse._SubParsersAction
@@ -26,7 +26,7 @@ Subparsers = (
 
 def positive_integer(text: str) -> int:
     """An integer of at least 1."""
-    number = int(text) if text.isdecimal() and len(text) < LONGEST_NUMBER else 0
+    number = int(text) if text.isdecimal() and len(text) < MAX_NUMBER else 0
     if number < 1:
         raise argparse.ArgumentTypeError(
             f"expected a whole number of at least 1, received {short_repr(text)}"
@@ -36,7 +36,7 @@ def positive_integer(text: str) -> int:
 
 def seed(text: str) -> int:
     """A seed that torch.Generator takes on every device: 0 to 2**63 - 1."""
-    number = int(text) if text.isdecimal() and len(text) < LONGEST_NUMBER else -1
+    number = int(text) if text.isdecimal() and len(text) < MAX_NUMBER else -1
     if not 0 <= number < 2**63:
         raise argparse.ArgumentTypeError(
             f"expected a whole number from 0 to 2**63 - 1, received {short_repr(text)}"
@@ -60,7 +60,7 @@ def size(text: str) -> tuple[int, int]:
     sides = text.lower().split("x")
     if (
         len(sides) != 2
-        or len(text) > LONGEST_NUMBER
+        or len(text) > MAX_NUMBER
         or not all(side.isdecimal() and int(side) % 8 == 0 for side in sides)
     ):
         raise argparse.ArgumentTypeError(

@@ -9,17 +9,17 @@ from __future__ import annotations
 import math
 from functools import cache
 
-from .rows import LONGEST_ASPECT
+from .rows import MAX_ASPECT
 
 STEPS_PER_SIDE = 16  # a square bucket is this many steps wide; buckets differ by whole steps
-SMALLEST_STEP = 8  # pixels: one latent
+MIN_STEP = 8  # pixels: one latent
 
 
 @cache
 def bucket_sizes(resolution_px: int) -> tuple[tuple[int, int], ...]:
     """All (height, width) in pixels with about the area of a square of this side."""
-    step = max(SMALLEST_STEP, resolution_px // STEPS_PER_SIDE // SMALLEST_STEP * SMALLEST_STEP)
-    root = math.sqrt(LONGEST_ASPECT)
+    step = max(MIN_STEP, resolution_px // STEPS_PER_SIDE // MIN_STEP * MIN_STEP)
+    root = math.sqrt(MAX_ASPECT)
     shortest, longest = math.ceil(resolution_px / root / step), int(resolution_px * root / step)
     sizes = set()
     for steps in range(shortest, longest + 1):

@@ -16,7 +16,7 @@ from ..chain.chain import GRID
 from ..errors import GoTError, short_repr
 from .rows import without_repetition
 
-MOST_KEYS, LONGEST_KEY = 1000, 100
+MAX_KEYS, MAX_KEY = 1000, 100
 """Of a row; each is looked for at every place of the text."""
 LARGEST = 1e9  # coordinate
 
@@ -70,9 +70,9 @@ def _table(coord: Any) -> dict[str, Any]:
         raise coord
     if not isinstance(coord, dict):
         raise GoTError(f"The coordinates must be an object, key by key, got {short_repr(coord)}.")
-    if len(coord) > MOST_KEYS or any(len(str(key)) > LONGEST_KEY for key in coord):
+    if len(coord) > MAX_KEYS or any(len(str(key)) > MAX_KEY for key in coord):
         raise GoTError(
-            f"The coordinates may have {MOST_KEYS} keys of {LONGEST_KEY} characters, got {short_repr(coord)}."
+            f"The coordinates may have {MAX_KEYS} keys of {MAX_KEY} characters, got {short_repr(coord)}."
         )
     return {str(key): value for key, value in coord.items()}
 

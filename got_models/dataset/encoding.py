@@ -27,7 +27,7 @@ from ..files.whole_files import whole_file, writing
 from ..mllm.kv_cache import vision_features
 from ..mllm.reasoner import picture_patches
 from ..pictures import OPENED_AS, open_picture
-from ..weights.fingerprints import Digests
+from ..weights.fingerprints import Fingerprints
 from .buckets import nearest_bucket
 from .rows import Picture, Row
 
@@ -56,22 +56,22 @@ class Encoder:
     Args:
         resolution_px: side of the square whose area every bucket has.
         folder: of the cache; made if missing.
-        digests: of the model's weights; by default in the same folder.
+        fingerprints: of the model's weights; by default in the same folder.
 
     Raises:
         GoTError: the cache cannot be written to.
-        Interrupted: the digests' `should_stop` said so.
+        Interrupted: the fingerprints' `should_stop` said so.
     """
 
     def __init__(
-        self, model: GoTModel, resolution_px: int, folder: Path, digests: Digests | None = None
+        self, model: GoTModel, resolution_px: int, folder: Path, fingerprints: Fingerprints | None = None
     ) -> None:
         self.model = model
         self.resolution_px = resolution_px
         self.cache = Cache(folder)
-        digests = digests or Digests(folder)
-        self._vae = [digests.weights(model.path / "vae"), str(model.parts.dtype)]
-        self._tower = [digests.weights(model.path / "mllm", "visual."), str(model.parts.dtype)]
+        fingerprints = fingerprints or Fingerprints(folder)
+        self._vae = [fingerprints.weights(model.path / "vae"), str(model.parts.dtype)]
+        self._tower = [fingerprints.weights(model.path / "mllm", "visual."), str(model.parts.dtype)]
 
     def size(self, row: Row) -> tuple[int, int]:
         """The (height, width), in pixels, at which a row is trained."""

@@ -21,7 +21,7 @@ from ..files.linked_files import files_below
 from ..files.text_files import read_text
 from ..files.whole_files import unwritable, whole_file
 from .coordinates import with_coordinates
-from .rows import DATA_FILE, LARGEST_DATA_FILE, BadRow, check_row, read_lines, without_repetition
+from .rows import DATA_FILE, MAX_DATA_FILE, InvalidRow, check_row, read_lines, without_repetition
 
 FIELDS = {
     "prompt": ("instruction", "edit_instruction", "prompt", "caption", "edited_prompt_list", "text"),
@@ -60,18 +60,20 @@ class ImportReport:
     """
 
     written: int
-    mended: tuple[BadRow, ...]
-    odd: tuple[BadRow, ...]
-    without_boxes: tuple[BadRow, ...]
-    bad: tuple[BadRow, ...]
+    mended: tuple[InvalidRow, ...]
+    odd: tuple[InvalidRow, ...]
+    without_boxes: tuple[InvalidRow, ...]
+    invalid: tuple[InvalidRow, ...]
 
     def text(self) -> str:
         """The report for people: one line for each row that is mended or bad."""
-        lines = [f"{self.written} rows written, {len(self.mended)} of them mended; {len(self.bad)} left out."]
+        lines = [
+            f"{self.written} rows written, {len(self.mended)} of them mended; {len(self.invalid)} left out."
+        ]
         lines += [f"{row.where}: mended: {row.reason}" for row in self.mended]
         lines += [f"{row.where}: warning: {row.reason}" for row in self.odd]
         lines += [f"{row.where}: has no box: {row.reason}" for row in self.without_boxes]
-        lines += [f"{row.where}: left out: {row.reason}" for row in self.bad]
+        lines += [f"{row.where}: left out: {row.reason}" for row in self.invalid]
         return "\n".join(lines)
 
 
@@ -104,10 +106,10 @@ def _write(
     rows: Iterable[tuple[str, Any]], source: Path, names: Mapping[str, tuple[str, ...]], target: Path
 ) -> ImportReport:
     written = 0
-    mended: list[BadRow] = []
-    odd: list[BadRow] = []
-    without_boxes: list[BadRow] = []
-    bad: list[BadRow] = []
+    mended: list[InvalidRow] = []
+    odd: list[InvalidRow] = []
+    without_boxes: list[InvalidRow] = []
+    invalid: list[InvalidRow] = []
     with whole_file(target) as beside, beside.open("w", encoding="utf-8") as file:
         for where, values in rows:
             try:
@@ -115,13 +117,13 @@ def _write(
                     chain = check_row(where, row, target.parent).chain
                     file.write(json.dumps(row, ensure_ascii=False) + "\n")
                     written += 1
-                    mended += [BadRow(where, text) for text in warnings if text not in chain.warnings]
-                    odd += [BadRow(where, text) for text in chain.warnings]
+                    mended += [InvalidRow(where, text) for text in warnings if text not in chain.warnings]
+                    odd += [InvalidRow(where, text) for text in chain.warnings]
                     if not chain.regions:
-                        without_boxes.append(BadRow(where, short_repr(chain.text)))
+                        without_boxes.append(InvalidRow(where, short_repr(chain.text)))
             except GoTError as error:
-                bad.append(BadRow(where, str(error)))
-        report = ImportReport(written, tuple(mended), tuple(odd), tuple(without_boxes), tuple(bad))
+                invalid.append(InvalidRow(where, str(error)))
+        report = ImportReport(written, tuple(mended), tuple(odd), tuple(without_boxes), tuple(invalid))
         if not written:
             raise GoTError(f"{source} gave no row that can be used. {report.text()}")
     return report
@@ -191,7 +193,7 @@ def read_rows(source: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _read_json(file: Path) -> Iterator[tuple[str, Any]]:
-    text = read_text(file, LARGEST_DATA_FILE)
+    text = read_text(file, MAX_DATA_FILE)
     try:
         rows = json.loads(text, object_pairs_hook=without_repetition)
     except (ValueError, RecursionError) as error:

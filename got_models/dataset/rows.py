@@ -29,12 +29,12 @@ from ..pictures import open_picture
 DATA_FILE = "data.jsonl"
 CACHE_FOLDER = ".got-cache"  # in the dataset folder, written by `encoding`
 REQUIRED, OPTIONAL = ("image", "prompt", "chain"), ("source",)
-LONGEST_ASPECT = 4.0
+MAX_ASPECT = 4.0
 """Long side over short side of a picture to train on; the longest bucket has just this."""
 ASPECT_TOLERANCE = 1.05
 """By which factor the aspects of an edit's two pictures may differ: both are drawn at one size."""
-BAD_ROWS_SHOWN = 10
-LARGEST_DATA_FILE = 2_000_000_000  # bytes
+MAX_INVALID_SHOWN = 10
+MAX_DATA_FILE = 2_000_000_000  # bytes
 _WINDOWS_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -60,7 +60,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class BadRow:
+class InvalidRow:
     """A row that cannot be used, and why."""
 
     where: str
@@ -73,7 +73,7 @@ class Dataset:
 
     folder: Path
     rows: tuple[Row, ...]
-    bad: tuple[BadRow, ...]
+    invalid: tuple[InvalidRow, ...]
 
     @cached_property
     def digest(self) -> str:
@@ -88,9 +88,11 @@ class Dataset:
     def report(self) -> str:
         """How many rows can be used, for each of the others where it stands and why not, and what looks wrong
         in a chain: coordinates in a notation that is not read, for instance."""
-        lines = [f"{len(self.rows)} of {len(self.rows) + len(self.bad)} rows can be used."]
+        lines = [f"{len(self.rows)} of {len(self.rows) + len(self.invalid)} rows can be used."]
         lines += [f"{row.where}: warning: {text}" for row in self.rows for text in row.chain.warnings]
-        return "\n".join([*lines, *(f"{row.where}: {' '.join(row.reason.splitlines())}" for row in self.bad)])
+        return "\n".join(
+            [*lines, *(f"{row.where}: {' '.join(row.reason.splitlines())}" for row in self.invalid)]
+        )
 
     def usable(self, leave_out_bad_rows: bool) -> Dataset:
         """This dataset, if it can be trained on.
@@ -100,16 +102,16 @@ class Dataset:
         """
         if not self.rows:
             raise GoTError(f"{self.folder} holds no row that can be used. {self._first_bad()}".rstrip())
-        if self.bad and not leave_out_bad_rows:
+        if self.invalid and not leave_out_bad_rows:
             raise GoTError(
-                f"{len(self.bad)} rows of {self.folder} cannot be used: mend them, or say that bad rows are "
-                f"to be left out. {self._first_bad()}"
+                f"{len(self.invalid)} rows of {self.folder} cannot be used: mend them, or say "
+                f"that bad rows are to be left out. {self._first_bad()}"
             )
         return self
 
     def _first_bad(self) -> str:
-        shown = "; ".join(f"{row.where}: {row.reason}" for row in self.bad[:BAD_ROWS_SHOWN])
-        return shown + ("; ..." if len(self.bad) > BAD_ROWS_SHOWN else "")
+        shown = "; ".join(f"{row.where}: {row.reason}" for row in self.invalid[:MAX_INVALID_SHOWN])
+        return shown + ("; ..." if len(self.invalid) > MAX_INVALID_SHOWN else "")
 
 
 def read_dataset(folder: str | Path, on_row: Callable[[int], None] = lambda rows: None) -> Dataset:
@@ -123,14 +125,14 @@ def read_dataset(folder: str | Path, on_row: Callable[[int], None] = lambda rows
     """
     folder = Path(folder)
     rows: list[Row] = []
-    bad: list[BadRow] = []
+    invalid: list[InvalidRow] = []
     for where, values in read_lines(folder / DATA_FILE, strict=True):
         try:
             rows.append(check_row(where, values, folder))
         except GoTError as error:
-            bad.append(BadRow(where, str(error)))
-        on_row(len(rows) + len(bad))
-    return Dataset(folder, tuple(rows), tuple(bad))
+            invalid.append(InvalidRow(where, str(error)))
+        on_row(len(rows) + len(invalid))
+    return Dataset(folder, tuple(rows), tuple(invalid))
 
 
 def read_lines(file: Path, strict: bool = False) -> Iterator[tuple[str, Any]]:
@@ -142,7 +144,7 @@ def read_lines(file: Path, strict: bool = False) -> Iterator[tuple[str, Any]]:
     Raises:
         GoTError: the file cannot be read, or is UTF-16 and damaged.
     """
-    content = read_bytes(file, LARGEST_DATA_FILE)
+    content = read_bytes(file, MAX_DATA_FILE)
     if is_utf16(content):
         content = decoded(content, str(file)).encode("utf-8", "surrogatepass")
     for number, line in enumerate(content.splitlines(), start=1):
@@ -199,9 +201,9 @@ def check_picture(folder: Path, name: str) -> Picture:
     """
     path = find_picture(folder, name)
     picture = open_picture(path)
-    if max(picture.size) > LONGEST_ASPECT * min(picture.size):
+    if max(picture.size) > MAX_ASPECT * min(picture.size):
         raise GoTError(
-            f"{name} has {picture.width} x {picture.height} pixels, but may be at most {LONGEST_ASPECT:g} "
+            f"{name} has {picture.width} x {picture.height} pixels, but may be at most {MAX_ASPECT:g} "
             "times as long as it is wide. Crop it."
         )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()

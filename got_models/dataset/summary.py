@@ -21,7 +21,7 @@ def statistics(dataset: Dataset, resolution_px: int) -> dict[str, str]:
     buckets = Counter(nearest_bucket(row.image.width, row.image.height, resolution_px) for row in rows)
     figures = {
         "usable rows": str(len(rows)),
-        "bad rows": str(len(dataset.bad)),
+        "bad rows": str(len(dataset.invalid)),
         "generations": str(sum(row.source is None for row in rows)),
         "edits": str(sum(row.source is not None for row in rows)),
         "rows that repeat another": str(len(rows) - len(contents)),

@@ -16,7 +16,7 @@ from .settings import GuidanceScales
 
 LATENT_CHANNELS = 4
 VAE_FACTOR = 8
-SMALLEST_SIDE, LARGEST_SIDE = 64, 2048  # of a picture that is drawn, in pixels
+MIN_SIDE, MAX_SIDE = 64, 2048  # of a picture that is drawn, in pixels
 BRANCHES = ("full", "semantic", "reference", "null")
 
 

@@ -10,10 +10,10 @@ from typing import Any
 from ..errors import GoTError
 from .text_files import read_text
 
-LARGEST_FILE = 64_000_000  # bytes
+MAX_FILE = 64_000_000  # bytes
 DEEPEST = 32
 """Objects and lists inside one another; settings have four."""
-LARGEST_NUMBER = 2**64
+MAX_NUMBER = 2**64
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def read_json(file: Path) -> dict[str, Any]:
         GoTError: the file cannot be read, is not JSON, holds something else than an object, is nested very
             deeply, or has numbers that are no finite numbers or larger than any setting.
     """
-    text = read_text(file, LARGEST_FILE)
+    text = read_text(file, MAX_FILE)
     try:
         values = json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_bounded)
     except RecursionError as error:
@@ -50,6 +50,6 @@ def _finite(text: str) -> float:
 
 
 def _bounded(text: str) -> int:
-    if len(text) > 20 or abs(value := int(text)) > LARGEST_NUMBER:
+    if len(text) > 20 or abs(value := int(text)) > MAX_NUMBER:
         raise ValueError(f"a number of {len(text)} digits")
     return value

@@ -10,7 +10,7 @@ from pathlib import Path
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 PROFILE_CHUNK = b"iCCP"
-LARGEST_TEXT, LARGEST_PROFILE = 1_000_000, 16_000_000  # bytes
+MAX_TEXT, MAX_PROFILE = 1_000_000, 16_000_000  # bytes
 END = b"IEND"
 
 
@@ -38,7 +38,7 @@ def find_text(path: Path, key: str) -> str | None:
     Other texts, however large, are not unpacked.
 
     Raises:
-        ValueError: it is no PNG file, or the text cannot be unpacked or has more than LARGEST_TEXT bytes.
+        ValueError: it is no PNG file, or the text cannot be unpacked or has more than MAX_TEXT bytes.
         OSError: the file cannot be read.
     """
     found = None
@@ -53,11 +53,11 @@ def color_profile(content: bytes) -> bytes | None:
     """The ICC profile in a PNG file; None if there is none.
 
     Raises:
-        ValueError: it cannot be unpacked, or has more than LARGEST_PROFILE bytes.
+        ValueError: it cannot be unpacked, or has more than MAX_PROFILE bytes.
     """
     for kind, data in chunks(content):
         if kind == PROFILE_CHUNK:
-            return _unpacked(data.partition(b"\0")[2][1:], LARGEST_PROFILE)
+            return _unpacked(data.partition(b"\0")[2][1:], MAX_PROFILE)
     return None
 
 
@@ -79,9 +79,9 @@ def _text(kind: bytes, data: bytes) -> str:
     elif packed:
         data = data[1:]
     if packed:
-        data = _unpacked(data, LARGEST_TEXT)
-    if len(data) > LARGEST_TEXT:
-        raise ValueError(f"a text has more than {LARGEST_TEXT} bytes")
+        data = _unpacked(data, MAX_TEXT)
+    if len(data) > MAX_TEXT:
+        raise ValueError(f"a text has more than {MAX_TEXT} bytes")
     return data.decode("utf-8" if kind == b"iTXt" else "latin-1")
 
 

@@ -16,7 +16,7 @@ import yaml
 
 from ..errors import GoTError, short_repr
 
-MOST_CHARACTERS = 100_000
+MAX_CHARACTERS = 100_000
 DEEPEST = 10
 _TAG = "tag:yaml.org,2002:"
 
@@ -30,8 +30,8 @@ def read_yaml(text: str, what: str) -> dict[str, Any]:
     Raises:
         GoTError: it is no YAML, no mapping, or uses a feature that is not taken here.
     """
-    if len(text) > MOST_CHARACTERS:
-        raise GoTError(f"{what} may have {MOST_CHARACTERS:,} characters, got {len(text):,}.")
+    if len(text) > MAX_CHARACTERS:
+        raise GoTError(f"{what} may have {MAX_CHARACTERS:,} characters, got {len(text):,}.")
     loader = None
     try:
         loader = _PlainLoader(text)

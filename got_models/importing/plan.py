@@ -34,7 +34,7 @@ from .processor import Processor, read_processor
 from .shards import PublishedWeights
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
-MOST_LISTED = 20  # tensors in a message; a wrong folder brings hundreds
+MAX_LISTED = 20  # tensors in a message; a wrong folder brings hundreds
 VISION_SIZE = 448  # side of the picture for the vision tower, in pixels, as in the published inference
 PIECE = 1 << 24  # elements that are compared at a time
 
@@ -218,8 +218,8 @@ def _listed(faults: dict[str, list[str]]) -> str:
     sentences = []
     for kind, entries in faults.items():
         if entries:
-            more = len(entries) - MOST_LISTED
-            listed = ", ".join(sorted(entries)[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+            more = len(entries) - MAX_LISTED
+            listed = ", ".join(sorted(entries)[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
             sentences.append(f"{kind.capitalize()} ({len(entries)}): {listed}.")
     return " ".join(sentences)
 

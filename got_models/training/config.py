@@ -139,7 +139,7 @@ AT_LEAST_ONE = {
 HIGHEST = {"seed": 2**64 - 1, "rank": 4096, "batch_rows": 4096, "timesteps_per_picture": 4096}
 HIGHEST_WHOLE_NUMBER = 10**9  # of the other keys
 SHARES = {"dropout", "conditioning_dropout", "ema_decay", "adam_beta1", "adam_beta2"}
-LARGEST_FILE = 1_000_000  # bytes
+MAX_FILE = 1_000_000  # bytes
 CHOICES = {"train": WAYS, "precision": PRECISIONS, "optimizer": OPTIMIZERS}
 PATHS = ("checkpoint", "dataset", "out", "cache")
 
@@ -150,7 +150,7 @@ def read_config(file: Path) -> LoraTraining:
     Raises:
         GoTError: the file cannot be read, is no YAML mapping, or holds a key or a value that is not allowed.
     """
-    values = read_yaml(read_text(file, LARGEST_FILE), str(file))
+    values = read_yaml(read_text(file, MAX_FILE), str(file))
     try:
         for key in PATHS:
             if isinstance(values.get(key), str) and values[key]:

@@ -12,9 +12,9 @@ from ..errors import GoTError
 from ..files.text_files import read_text
 from ..files.whole_files import write_whole
 from ..pipeline import GoTModel
-from ..weights.fingerprints import Digests
+from ..weights.fingerprints import Fingerprints
 from .config import LoraTraining, as_dictionary, differences, make_config
-from .run_files import ADAPTER_FILE, LARGEST_RUN_FILE, RUN_FILE, STAGE, strip_file
+from .run_files import ADAPTER_FILE, MAX_RUN_FILE, RUN_FILE, STAGE, strip_file
 
 BASE = "int8"
 """In what `fp8_base` keeps frozen weights, noted in run.json; at first it was fp8, without a note."""
@@ -36,12 +36,12 @@ def check_folder(out: Path, resume: bool) -> None:
 
 
 def describe(
-    config: LoraTraining, dataset: Dataset, digests: Digests, on_check: Callable[[int, int], None]
+    config: LoraTraining, dataset: Dataset, fingerprints: Fingerprints, on_check: Callable[[int, int], None]
 ) -> dict[str, Any]:
     """What must stay the same for a run to go on."""
     checkpoint = Path(config.checkpoint)
     GoTModel.from_pretrained(checkpoint)  # says what is wrong with the folder
-    parts = digests.checkpoint(checkpoint, on_check)
+    parts = fingerprints.checkpoint(checkpoint, on_check)
     base = {"base": BASE} if config.fp8_base else {}
     return {"config": as_dictionary(config), "dataset": dataset.digest, "checkpoint": parts, **base}
 
@@ -59,7 +59,7 @@ def begin_or_continue(out: Path, description: dict[str, Any], changed_dataset: b
     file = out / RUN_FILE
     if file.exists():
         try:
-            before = json.loads(read_text(file, LARGEST_RUN_FILE))
+            before = json.loads(read_text(file, MAX_RUN_FILE))
             begun = as_dictionary(make_config(before["config"]))  # with the defaults of keys newer than it
             before["checkpoint"], before["dataset"]
         except (ValueError, TypeError, KeyError, RecursionError) as error:

@@ -13,7 +13,7 @@ BEST_FILE = "best.safetensors"
 SAMPLES_FOLDER = "samples"
 PRESERVED_FOLDER = "preserved"
 TRAINED_FILE = "trained.safetensors"
-LARGEST_RUN_FILE = 1_000_000  # bytes of run.json
+MAX_RUN_FILE = 1_000_000  # bytes of run.json
 
 
 def strip_file(out: Path, step: int) -> Path:

@@ -1,6 +1,6 @@
 """The folder of a training run: one process at a time, its saved states, and its log of losses.
 
-run.json                 the config, and digests of the dataset and of the checkpoint
+run.json                 the config, and fingerprints of the dataset and of the checkpoint
 state-<stage>-<step>/    everything needed to continue from that step; complete once it has this name
 losses.jsonl             one line per step, and one per validation, before the step that follows it
 adapter.safetensors      the result; until the end, that of the last state

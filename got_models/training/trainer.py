@@ -16,7 +16,7 @@ from ..dataset.row_batches import RowBatches
 from ..dataset.rows import CACHE_FOLDER, Row, read_dataset
 from ..errors import GoTError, Interrupted
 from ..pipeline import GoTModel
-from ..weights.fingerprints import Digests
+from ..weights.fingerprints import Fingerprints
 from .config import LoraTraining
 from .modules import LoraModules
 from .observer import TrainingObserver
@@ -69,9 +69,9 @@ def train_lora(
         rows, validation_rows = split_rows(dataset.rows, config.validation_rows)
         prompts = known_prompts(rows, config) if config.preserved_rows else []
         cache = Path(config.cache or dataset.folder / CACHE_FOLDER)
-        digests = Digests(cache, observer.should_stop)
+        fingerprints = Fingerprints(cache, observer.should_stop)
         if accelerator.is_main_process:
-            description = describe(config, dataset, digests, observer.on_check)
+            description = describe(config, dataset, fingerprints, observer.on_check)
             begin_or_continue(out, description, changed_dataset, is_finished(config, out))
             observer.on_begin()
         accelerator.wait_for_everyone()
@@ -80,7 +80,7 @@ def train_lora(
 
         dtype = getattr(torch, config.precision)
         model = GoTModel.from_pretrained(config.checkpoint, accelerator.device, dtype)
-        encoder = Encoder(model, config.resolution_px, cache, digests)
+        encoder = Encoder(model, config.resolution_px, cache, fingerprints)
         rows = (*rows, *_preserved_rows(config, prompts, encoder, accelerator, observer))
         _encode(rows, encoder, accelerator, observer)
         batches = RowBatches(rows, encoder, model, config.batch_rows, config.seed)
@@ -132,7 +132,7 @@ def _preserved_rows(
             preserve(encoder, prompts, config.validation_steps, folder, observer)
     accelerator.wait_for_everyone()
     preserved = read_dataset(folder)
-    if len(preserved.rows) + len(preserved.bad) < len(prompts):
+    if len(preserved.rows) + len(preserved.invalid) < len(prompts):
         raise Interrupted("Drawing what the model knows was interrupted.")
     return preserved.rows
 

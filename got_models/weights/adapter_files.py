@@ -18,7 +18,7 @@ from .adapter import LORA_A, LORA_B, WORD_IDS, Adapter
 
 FORMAT, FORMAT_VERSION = "got-adapter", "1"
 NUMBER_FORMATS = ("F16", "BF16", "F32", "F64")
-LONGEST_HEADER = 16 << 20
+MAX_HEADER = 16 << 20
 """Bytes; that of an adapter of the whole of GoT-6B has less than one million."""
 
 
@@ -100,10 +100,10 @@ def _check_header(file: str | Path) -> None:
         raise GoTError(f"{file} is no file. Choose one that `train` has written.")
     with open(file, "rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
-    if length > LONGEST_HEADER:
+    if length > MAX_HEADER:
         raise GoTError(
             f"{file} is truncated or not a safetensors file: its header would have {length} bytes, and that "
-            f"of an adapter has at most {LONGEST_HEADER}. Copy it again."
+            f"of an adapter has at most {MAX_HEADER}. Copy it again."
         )
 
 

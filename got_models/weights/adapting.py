@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .checkpoint import Sizes
 from .adapter import EMBEDDINGS, LORA_A, LORA_B, PARTS, TOKENS, WORD_IDS, WORDS, Adapter, is_finite_number
 
-LARGEST_CHANGE = 65504.0
+MAX_CHANGE = 65504.0
 """Of a value; the largest number in float16. Weights are around 0.1."""
 
 
@@ -66,7 +66,7 @@ def check_strengths(adapter: Adapter, mllm_strength: float, unet_strength: float
             )
     for part in PARTS:
         for change in adapter.changes(part, _strength(part, mllm_strength, unet_strength)):
-            if not change.bound() <= LARGEST_CHANGE:
+            if not change.bound() <= MAX_CHANGE:
                 raise GoTError(
                     f"At these strengths, {mllm_strength:g} and {unet_strength:g}, the adapter changes "
                     f"{part}.{change.weight} by up to {change.bound():g}: by values that {torch.float16} "

@@ -21,7 +21,7 @@ from typing import TypeVar
 from safetensors import SafetensorError, safe_open
 
 from ..chain.vocabulary import Vocabulary, read_vocabulary
-from ..diffusion.guidance import LARGEST_SIDE, LATENT_CHANNELS, SMALLEST_SIDE, VAE_FACTOR
+from ..diffusion.guidance import LATENT_CHANNELS, MAX_SIDE, MIN_SIDE, VAE_FACTOR
 from ..diffusion.ssgm import MASK_RULES
 from ..errors import GoTError, short_repr
 from ..files.entries import Config, Kind, check_entries, multiple_of, number, one_of, whole
@@ -44,7 +44,7 @@ SETTINGS_FILE = "got.json"
 PROJECTORS_FILE = "projectors.safetensors"
 UNET_CHANNELS = 3 * LATENT_CHANNELS  # noisy latents, reference, spatial
 WEIGHT_FILES = {"mllm": "model", "unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model"}
-MOST_NAMED = 20  # files in a message; an index may name many
+MAX_NAMED = 20  # files in a message; an index may name many
 TIME_IDS = 6  # original height and width, crop top and left, target height and width
 
 SETTINGS = {
@@ -59,7 +59,7 @@ SIZES = {
     "pooled": WIDTH,
     "image_tokens": one_of(len(IMAGE_TOKENS)),
 }
-SIDE = multiple_of(VAE_FACTOR, SMALLEST_SIDE, LARGEST_SIDE)
+SIDE = multiple_of(VAE_FACTOR, MIN_SIDE, MAX_SIDE)
 TASK = {
     **dict.fromkeys(("semantic", "spatial", "reference"), number(-100, 100)),
     "steps": whole(1, 100_000),
@@ -302,8 +302,8 @@ def _check_files(folder: Path) -> None:
         places = ("*.bin", *(f"{part}/*.bin" for part in WEIGHT_FILES))
         pickles = sorted(str(file.relative_to(folder)) for place in places for file in folder.glob(place))
         advice = f" Pickled weights ({', '.join(pickles)}) are not accepted; convert them." if pickles else ""
-        more = f" and {len(missing) - MOST_NAMED} more files" if len(missing) > MOST_NAMED else ""
-        named = ", ".join(missing[:MOST_NAMED])
+        more = f" and {len(missing) - MAX_NAMED} more files" if len(missing) > MAX_NAMED else ""
+        named = ", ".join(missing[:MAX_NAMED])
         raise GoTError(f"The checkpoint folder {folder} lacks {named}{more}.{advice}")
 
 

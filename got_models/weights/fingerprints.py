@@ -1,4 +1,4 @@
-"""Digests of a checkpoint's weights, which tell whether they are what they were.
+"""Fingerprints of a checkpoint's weights, which tell whether they are what they were.
 
 Gigabytes are read for one, so it is kept under the names, sizes and times of the files, until one changes.
 """
@@ -22,8 +22,8 @@ FOLDER = "digests"
 BLOCK = 1 << 26  # bytes that are hashed before anybody is told or asked
 
 
-class Digests:
-    """Digests of weights, those of unchanged files from a folder.
+class Fingerprints:
+    """Fingerprints of weights, those of unchanged files from a folder.
 
     Each is a file of its own: writers do not get in each other's way, and one that is damaged is made anew.
 
@@ -40,7 +40,7 @@ class Digests:
         """Of each part of a checkpoint.
 
         Args:
-            on_bytes: told how many bytes of how many have been read; never, if the digests are known.
+            on_bytes: told how many bytes of how many have been read; never, if the fingerprints are known.
 
         Raises:
             GoTError: the cache cannot be written to.

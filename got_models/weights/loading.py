@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .checkpoint import Sizes
 
 ATTENTION = "sdpa"
-MOST_NAMED = 5
+MAX_NAMED = 5
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def load_part(part_class: Any, folder: Path, dtype: torch.dtype) -> Any:
         )
     for kind, words in (("missing_keys", "lacks the tensors"), ("unexpected_keys", "has no place for")):
         if report[kind]:
-            names = ", ".join(sorted(report[kind])[:MOST_NAMED])
+            names = ", ".join(sorted(report[kind])[:MAX_NAMED])
             raise GoTError(
                 f"{folder}: what its config.json describes {words} {names}. Copy the folder again."
             )
@@ -124,7 +124,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         )
         missing = sorted(set(SPECIAL_TOKENS) - tokenizer.get_vocab().keys())
         if missing:
-            raise GoTError(f"{folder}: the tokenizer lacks {', '.join(missing[:MOST_NAMED])}. Copy it again.")
+            raise GoTError(f"{folder}: the tokenizer lacks {', '.join(missing[:MAX_NAMED])}. Copy it again.")
         conversation(tokenizer, "generate", "a", 0)  # a chat template is a program, and may be damaged
     return tokenizer
 

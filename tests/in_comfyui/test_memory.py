@@ -7,7 +7,7 @@ from .prompts import changed, everything
 from .server import Server
 
 RUNS, SETTLED = 25, 5
-MOST_GROWTH = 25.0  # MiB
+MAX_GROWTH = 25.0  # MiB
 
 
 def test_many_runs_with_changing_prompts_leave_memory_flat(server: Server, checkpoint: Checkpoint) -> None:
@@ -19,4 +19,4 @@ def test_many_runs_with_changing_prompts_leave_memory_flat(server: Server, check
         assert run.succeeded
         assert run.cached <= {"loader"}
         resident.append(server.memory())
-    assert resident[-1] - resident[SETTLED - 1] < MOST_GROWTH, resident
+    assert resident[-1] - resident[SETTLED - 1] < MAX_GROWTH, resident

@@ -24,7 +24,7 @@ DATASET = "brown crosses (bundled)"
 STEPS = 4
 STOP_AT = 3  # of the UNet's evaluations: one for each batch, none before the first validation
 RUNS, SETTLED = 6, 2
-MOST_GROWTH = 50.0  # MiB
+MAX_GROWTH = 50.0  # MiB
 
 
 def training(checkpoint: str, name: str, **inputs: Any) -> Prompt:
@@ -167,7 +167,7 @@ def test_training_after_training_the_server_takes_no_more_memory(
         run = server.run(training(checkpoint.name, f"memory {number}", steps=1))
         assert run.succeeded, run.error
         resident.append(server.memory())
-    assert resident[-1] - resident[SETTLED - 1] < MOST_GROWTH, resident
+    assert resident[-1] - resident[SETTLED - 1] < MAX_GROWTH, resident
 
 
 MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {

@@ -27,7 +27,7 @@ from .place import ROOT, skip_loudly
 from .server import Run
 
 NAMES = sorted(file.stem for file in (ROOT / "workflows").glob("*.json"))
-SMALLEST_TEXT = 7.0  # pixels on the screen, where LiteGraph's own text is 12 high and notes are 10
+MIN_TEXT = 7.0  # pixels on the screen, where LiteGraph's own text is 12 high and notes are 10
 LEAST_CONTRAST = 4.5  # WCAG's for text
 LEAST_FILLED = 0.4  # of the rectangle around all nodes
 OPENED, AFTER_RUN, NODES_2 = "as it opens", "after its run", "as it opens in Nodes 2.0"
@@ -217,7 +217,7 @@ def test_its_texts_are_whole_and_can_be_read(outcome: Outcome) -> None:
     for when, layout in outcome.layouts.items():
         cut = [text for text in layout.cut if not any(long.startswith(text) for long in scrolled)]
         assert cut == [], when
-        assert min(size for _, size in layout.texts) >= SMALLEST_TEXT, when
+        assert min(size for _, size in layout.texts) >= MIN_TEXT, when
         assert all(contrast >= LEAST_CONTRAST for contrast in layout.contrasts), when
 
 

@@ -67,7 +67,7 @@ def modules_of(config: LoraTraining) -> tuple[LoraModules, RowBatches]:
 
 
 def nothing_to_check(done: int, total: int) -> None:
-    raise AssertionError("the digests are known")
+    raise AssertionError("the fingerprints are known")
 
 
 # Never lose work

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from got_models.chain.chain import LARGEST_FILE
+from got_models.chain.chain import MAX_FILE
 from got_models.commands.inputs import read_chain
 from got_models.errors import GoTError
 from got_models.pictures import open_picture
@@ -77,7 +77,7 @@ def test_a_picture_that_is_much_too_narrow_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_chain_file_of_any_size_is_not_read(tmp_path: Path) -> None:
-    (tmp_path / "chain.txt").write_bytes(b" " * (LARGEST_FILE + 1))
+    (tmp_path / "chain.txt").write_bytes(b" " * (MAX_FILE + 1))
     with pytest.raises(GoTError, match="more than 1,000,000 bytes"):
         read_chain(tmp_path / "chain.txt", "generate", "a red circle")
 

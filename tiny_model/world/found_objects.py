@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from .scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, SUPERSAMPLING, draw_shape
 
-SMALLEST_AREA = 60
+MIN_AREA = 60
 """Pixels of a 128 x 128 picture below which a patch of colour is a speck and not an object."""
 
 PixelBox = tuple[int, int, int, int]
@@ -55,7 +55,7 @@ def find_objects(picture: Image.Image) -> list[Found]:
     circle on white) is no object; tips that it cuts off a real object are given back up to two pixels.
     Same-coloured objects that touch are one patch.
     """
-    smallest = SMALLEST_AREA * picture.width * picture.height / PICTURE_SIZE**2
+    smallest = MIN_AREA * picture.width * picture.height / PICTURE_SIZE**2
     classes = classify(picture)
     counts = np.bincount(classes.ravel(), minlength=len(COLORS))
     found = []

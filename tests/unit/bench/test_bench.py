@@ -24,7 +24,7 @@ from got_models.bench.measure import (
     signal_to_noise,
 )
 from got_models.bench.random_weights import ACTIVATIONS, PARAMETERS, check_memory, random_6b
-from got_models.bench.reference_pipeline import PublishedOrder
+from got_models.bench.reference_pipeline import ReferencePipeline
 from got_models.chain.chain import GRID
 from got_models.diffusion.guidance import active_branches
 from got_models.diffusion.settings import SamplingSettings
@@ -121,7 +121,7 @@ def test_both_sides_write_the_dictated_chain_with_one_pass_per_token(model: GoTM
     reasoner = model.parts.reasoner()
     ids = reasoner.tokenizer(chain.text, add_special_tokens=False)["input_ids"]
     ids = [*ids, reasoner.token_ids.image_start]
-    for side in (PublishedOrder(model), fresh_session(model)):
+    for side in (ReferencePipeline(model), fresh_session(model)):
         passes: list[None] = []
         with dictated(reasoner.mllm, ids, lambda passes=passes: passes.append(None)):
             assert side.reason(chain.prompt, settings=GenerationSettings(max_new_tokens=len(ids))) == chain
@@ -130,7 +130,7 @@ def test_both_sides_write_the_dictated_chain_with_one_pass_per_token(model: GoTM
 
 def test_the_published_order_and_the_library_agree(model: GoTModel) -> None:
     chain = next(chains())
-    sides = PublishedOrder(model), fresh_session(model)
+    sides = ReferencePipeline(model), fresh_session(model)
     theirs, ours = (side.encode(chain, size=SIZE) for side in sides)
     for name in ("semantic", "null_semantic", "pooled", "spatial", "reference"):
         torch.testing.assert_close(getattr(ours, name), getattr(theirs, name), rtol=1e-4, atol=1e-4)
@@ -143,7 +143,7 @@ def test_the_published_order_reads_the_whole_sequence_and_encodes_every_picture_
     model: GoTModel, sizes_seen: dict[str, list[int]]
 ) -> None:
     chain = next(chains())
-    published = PublishedOrder(model)
+    published = ReferencePipeline(model)
     for _ in range(2):
         published.encode(chain, size=SIZE)
     whole = len(model.parts.reasoner().tokenizer(chain.text)["input_ids"]) + 65
@@ -156,7 +156,7 @@ def test_the_published_order_evaluates_four_branches_where_the_library_needs_thr
 ) -> None:
     assert len(active_branches(model.default_scales("generate"))) == 3
     guidance = model.encode(next(chains()), size=SIZE)
-    PublishedOrder(model).sample_latents(guidance, SamplingSettings(seed=0, steps=2))
+    ReferencePipeline(model).sample_latents(guidance, SamplingSettings(seed=0, steps=2))
     fresh_session(model).sample_latents(guidance, SamplingSettings(seed=0, steps=2))
     assert sizes_seen["unet"] == [4, 4, 3, 3]
 

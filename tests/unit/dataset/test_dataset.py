@@ -18,7 +18,7 @@ from PIL import Image
 from got_models.__main__ import main
 from got_models.dataset.buckets import bucket_sizes, nearest_bucket
 from got_models.dataset.published import ImportReport, import_dataset
-from got_models.dataset.rows import DATA_FILE, LONGEST_ASPECT, Dataset, read_dataset
+from got_models.dataset.rows import DATA_FILE, MAX_ASPECT, Dataset, read_dataset
 from got_models.dataset.summary import preview, statistics
 from got_models.errors import GoTError
 
@@ -66,7 +66,7 @@ def test_rows_come_with_canonical_chains_and_the_task_that_the_source_decides(fo
     assert (generation.image.width, generation.image.height) == (120, 80)
     assert edit.chain.task == "edit" and edit.source.path == folder / "old" / "cup.png"
     assert [row.where for row in dataset.rows] == ["line 1", "line 3"]
-    assert dataset.bad == ()
+    assert dataset.invalid == ()
 
 
 def test_a_chain_may_have_no_box(folder: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_chain_may_have_no_box(folder: Path) -> None:
 def test_a_bad_row_is_reported_with_its_line_and_the_others_stay(folder: Path, row: Any, reason: str) -> None:
     dataset = read(folder, GOOD, row, EDIT)
     assert [good.where for good in dataset.rows] == ["line 1", "line 3"]
-    (bad,) = dataset.bad
+    (bad,) = dataset.invalid
     assert bad.where == "line 2"
     assert reason in bad.reason
     assert f"line 2: {bad.reason}" in dataset.report()
@@ -111,7 +111,7 @@ def test_a_bad_row_is_reported_with_its_line_and_the_others_stay(folder: Path, r
 def test_a_line_that_is_no_utf8_spoils_only_itself(folder: Path) -> None:
     (folder / DATA_FILE).write_bytes(b"\xff\xfe\n" + json.dumps(GOOD).encode())
     dataset = read_dataset(folder)
-    assert [bad.where for bad in dataset.bad] == ["line 1"]
+    assert [bad.where for bad in dataset.invalid] == ["line 1"]
     assert len(dataset.rows) == 1
 
 
@@ -161,7 +161,7 @@ def test_buckets_have_the_area_of_the_square_and_sides_that_the_vae_takes(resolu
 
 @pytest.mark.parametrize("resolution_px", [128, 512, 1024])
 def test_no_picture_that_is_not_too_long_is_stretched_by_more_than_a_tenth(resolution_px: int) -> None:
-    for percent in range(int(100 / LONGEST_ASPECT), int(100 * LONGEST_ASPECT) + 1):
+    for percent in range(int(100 / MAX_ASPECT), int(100 * MAX_ASPECT) + 1):
         height, width = nearest_bucket(percent * 10, 1000, resolution_px)
         assert abs(math.log(width / height / (percent / 100))) < math.log(1.1)
 
@@ -213,7 +213,7 @@ def test_published_rows_become_ours(folder: Path, tmp_path: Path, name: str, row
     source = tmp_path / name
     source.write_text(json.dumps([row] if name.endswith(".json") else row))
     report = import_dataset(source, folder)
-    assert (report.written, report.mended, report.bad) == (1, (), ())
+    assert (report.written, report.mended, report.invalid) == (1, (), ())
     (imported,) = read_dataset(folder).rows
     assert imported.chain.text == CANONICAL and imported.chain.prompt == "a red cup"
 
@@ -242,7 +242,7 @@ def test_what_looks_like_coordinates_is_told_and_the_row_stays(
     (folder / DATA_FILE).unlink()
     (tmp_path / "a.json").write_text(json.dumps([GOOD, odd]))
     report = import_dataset(tmp_path / "a.json", folder)
-    assert report.mended == report.bad == ()
+    assert report.mended == report.invalid == ()
     assert len(report.odd) == 1
     assert "row 2: warning: '[100,200,500,900]'" in report.text()
 
@@ -262,11 +262,11 @@ def test_what_is_mended_or_left_out_is_said(folder: Path, tmp_path: Path) -> Non
     assert report.written == 1
     assert [row.where for row in report.mended] == ["a.json row 1"]
     assert "must lie in 0 to 999" in report.mended[0].reason
-    assert [row.where for row in report.bad] == [f"a.json row {number}" for number in range(2, 7)]
-    assert "No chain under any of the names" in report.bad[1].reason
-    assert "stands in the row itself" in report.bad[2].reason
+    assert [row.where for row in report.invalid] == [f"a.json row {number}" for number in range(2, 7)]
+    assert "No chain under any of the names" in report.invalid[1].reason
+    assert "stands in the row itself" in report.invalid[2].reason
     assert report.text().count("\n") == 6
-    assert read_dataset(folder).bad == ()
+    assert read_dataset(folder).invalid == ()
 
 
 def test_names_that_are_not_usual_can_be_given(folder: Path, tmp_path: Path) -> None:
@@ -376,14 +376,14 @@ def test_a_path_written_on_windows_is_found(folder: Path, name: str) -> None:
     ],
 )
 def test_no_way_of_writing_leads_out_of_the_folder(folder: Path, name: str) -> None:
-    (bad,) = read(folder, GOOD | {"image": name}).bad
+    (bad,) = read(folder, GOOD | {"image": name}).invalid
     assert "lies outside the dataset's folder" in bad.reason
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "a\nb.png", "missing/cup.png", "cup.png/more.png", "old"])
 def test_a_picture_that_is_not_there_is_a_line_of_the_report(folder: Path, name: str) -> None:
     dataset = read(folder, GOOD | {"image": name})
-    assert "there is no such file" in dataset.bad[0].reason
+    assert "there is no such file" in dataset.invalid[0].reason
     assert len(dataset.report().splitlines()) == 2
 
 
@@ -410,7 +410,7 @@ def test_a_link_in_the_folder_may_lead_out_of_it(folder: Path, tmp_path: Path) -
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are a matter of POSIX")
 def test_nothing_waits_for_a_pipe(folder: Path, tmp_path: Path) -> None:
     os.mkfifo(folder / "pipe.png")
-    assert "there is no such file" in read(folder, GOOD | {"image": "pipe.png"}).bad[0].reason
+    assert "there is no such file" in read(folder, GOOD | {"image": "pipe.png"}).invalid[0].reason
     os.mkfifo(tmp_path / DATA_FILE)
     with pytest.raises(GoTError, match=r"data\.jsonl cannot be read: it is no file"):
         read_dataset(tmp_path)
@@ -437,7 +437,7 @@ def test_nothing_waits_for_a_pipe(folder: Path, tmp_path: Path) -> None:
 )
 def test_a_damaged_line_is_reported_shortly_with_its_number(folder: Path, line: str, reason: str) -> None:
     dataset = read(folder, GOOD, line)
-    (bad,) = dataset.bad
+    (bad,) = dataset.invalid
     assert bad.where == "line 2" and reason in bad.reason
     assert len(bad.reason) < 300
     dataset.report().encode()
@@ -463,19 +463,19 @@ def test_data_in_another_encoding_is_read_or_each_line_names_it(
     }
     if encoding not in named:
         assert [row.chain.prompt for row in read_dataset(folder).rows] == [row["prompt"] for row in rows]
-        assert read_dataset(folder).bad == ()
+        assert read_dataset(folder).invalid == ()
     elif encoding == "utf-32":
         with pytest.raises(GoTError, match="UTF-32"):
             read_dataset(folder)
     else:
         dataset = read_dataset(folder)
         assert dataset.rows == ()
-        assert any(named[encoding] in bad.reason for bad in dataset.bad)
+        assert any(named[encoding] in bad.reason for bad in dataset.invalid)
 
 
 def test_utf_16_without_its_mark_is_named_also_where_all_letters_are_ascii(folder: Path) -> None:
     (folder / DATA_FILE).write_bytes((json.dumps(GOOD) + "\n").encode("utf-16-le"))
-    assert all("UTF-16 without its mark" in bad.reason for bad in read_dataset(folder).bad)
+    assert all("UTF-16 without its mark" in bad.reason for bad in read_dataset(folder).invalid)
 
 
 def test_a_folder_that_no_system_can_have_is_no_folder(folder: Path, tmp_path: Path) -> None:
@@ -516,7 +516,7 @@ def test_coordinates_apart_are_put_where_their_keys_stand(
 ) -> None:
     coord = {"box_1": value}
     report = omni(folder, tmp_path, f"A red cup {place} turns blue.", json.dumps(coord) if as_text else coord)
-    assert (report.written, report.mended, report.without_boxes, report.bad) == (1, (), (), ())
+    assert (report.written, report.mended, report.without_boxes, report.invalid) == (1, (), (), ())
     (row,) = read_dataset(folder).rows
     assert row.chain.text == "A red cup <|box_start|>(100,200),(500,900)<|box_end|> (red) turns blue."
     assert row.source.path == folder / "old/cup.png" and row.image.path == folder / "cup.png"
@@ -590,7 +590,7 @@ def test_of_two_imports_at_once_one_writes_and_the_other_is_told(folder: Path, t
     ends = sorted((process.wait(timeout=120), process.communicate()[1].decode()) for process in both)
     assert [code for code, _ in ends] == [0, 2]
     assert "Another import" in ends[1][1] or "exists already" in ends[1][1]
-    assert len(read_dataset(folder).rows) == 300 and read_dataset(folder).bad == ()
+    assert len(read_dataset(folder).rows) == 300 and read_dataset(folder).invalid == ()
     assert (folder / "data.part").read_text() == "mine"
     assert not [name for name in os.listdir(folder) if name.startswith(".got")]
 

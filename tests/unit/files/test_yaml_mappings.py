@@ -10,7 +10,7 @@ from got_pack.got_models.errors import GoTError as PackError
 from got_pack.nodes.training import read_settings
 
 from got_models.errors import GoTError
-from got_models.files.yaml_mappings import MOST_CHARACTERS, read_yaml
+from got_models.files.yaml_mappings import MAX_CHARACTERS, read_yaml
 from got_models.training.config import make_config, read_config
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
@@ -37,7 +37,7 @@ REFUSED = {
     "a: \x00": "cannot be read as YAML",
     "--- {a: 1}\n--- {b: 2}": "another document",
     "- a": "must hold keys and values",
-    "#" * (MOST_CHARACTERS + 1): "characters",
+    "#" * (MAX_CHARACTERS + 1): "characters",
 }
 
 

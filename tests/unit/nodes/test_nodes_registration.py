@@ -27,7 +27,7 @@ COMFYUI = {
 HEAVY = {"accelerate", "diffusers", "numpy", "peft", "torch", "transformers"}
 SLOWEST_IMPORT = 0.3  # seconds
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN")
-MOST_WIDGETS = 6
+MAX_WIDGETS = 6
 
 IMPORT_LIKE_COMFYUI = f"""
 import importlib.util, sys, time
@@ -96,7 +96,7 @@ def test_what_few_need_is_folded_away_and_works_untouched(name: str) -> None:
         if isinstance(kind, list) or kind in WIDGETS
     }
     folded = {key for key, (_, options) in widgets.items() if options.get("advanced")}
-    assert len(widgets.keys() - folded) <= MOST_WIDGETS
+    assert len(widgets.keys() - folded) <= MAX_WIDGETS
     assert all(isinstance(widgets[key][0], list) or "default" in widgets[key][1] for key in folded)
 
 

@@ -17,7 +17,7 @@ from got_pack.got_models.errors import GoTError
 from got_pack.nodes import _runs
 from got_pack.nodes._comfy.folders import BUNDLED_DATASETS, dataset_folder
 from got_pack.nodes._runs import (
-    MOST_POINTS,
+    MAX_POINTS,
     Report,
     adapter_file,
     adapter_names,
@@ -124,10 +124,10 @@ def test_the_page_is_told_at_most_twice_a_second_but_of_each_validation_and_the_
 def test_long_curves_are_thinned_to_means() -> None:
     assert thinned([]) == []
     assert thinned([(1, 2.0), (2, 4.0)]) == [[1, 2.0], [2, 4.0]]
-    long = thinned([(step, float(step % 2)) for step in range(1, 10 * MOST_POINTS + 1)])
-    assert len(long) == MOST_POINTS
+    long = thinned([(step, float(step % 2)) for step in range(1, 10 * MAX_POINTS + 1)])
+    assert len(long) == MAX_POINTS
     assert long[0] == [10, 0.5]
-    assert long[-1] == [10 * MOST_POINTS, 0.5]
+    assert long[-1] == [10 * MAX_POINTS, 0.5]
 
 
 def test_settings_lie_over_the_inputs_also_inside_a_part() -> None:
@@ -244,11 +244,11 @@ def test_of_a_huge_log_only_pieces_are_read_and_the_curve_keeps_its_form(
     with (folder / "losses.jsonl").open("w") as log:
         log.writelines(f'{{"step": {step}, "chain": {step / 1000}}}\n' for step in range(100_000))
         log.write('{"step": 7')
-    monkeypatch.setattr(_runs, "LARGEST_LOG", 500_000)
+    monkeypatch.setattr(_runs, "MAX_LOG", 500_000)
     assert sum(map(len, _runs.log_lines(folder / "losses.jsonl"))) <= 500_000
     message = ask("mine")
     curve = message["curves"]["chain"]
-    assert len(curve) <= MOST_POINTS and curve[0][0] < 1000 and curve[-1][0] > 99_900
+    assert len(curve) <= MAX_POINTS and curve[0][0] < 1000 and curve[-1][0] > 99_900
     assert all(abs(value - step / 1000) < 1 for step, value in curve)
     assert message["step"] == 100_000
 

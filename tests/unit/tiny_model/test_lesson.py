@@ -37,7 +37,7 @@ def test_the_bundled_pictures_and_rows_are_what_the_code_makes() -> None:
 
 def test_every_row_of_the_bundled_set_can_be_used_and_fits_its_picture() -> None:
     dataset = read_dataset(FOLDER)
-    assert (len(dataset.rows), dataset.bad) == (40, ())
+    assert (len(dataset.rows), dataset.invalid) == (40, ())
     for row, example in zip(dataset.rows, lesson(), strict=True):
         assert row.chain == example.chain
         assert (row.source is None) == (example.source is None)

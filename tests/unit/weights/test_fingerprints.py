@@ -1,4 +1,4 @@
-"""Digests of weights are computed once for files that stay as they are; that can be watched and stopped."""
+"""Fingerprints of weights are computed once while their files stay the same; it can be watched and stopped."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from got_models.errors import GoTError, Interrupted
-from got_models.weights import fingerprints as digests
-from got_models.weights.fingerprints import Digests, weights_digest
+from got_models.weights import fingerprints
+from got_models.weights.fingerprints import Fingerprints, weights_digest
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         read.append(part.name + inside)
         return weights_digest(part, inside, on_read)
 
-    monkeypatch.setattr(digests, "weights_digest", spy)
+    monkeypatch.setattr(fingerprints, "weights_digest", spy)
     return read
 
 
@@ -43,17 +43,17 @@ def nobody(done: int, total: int) -> None:
 
 def test_each_part_is_read_once_and_watched(folder: Path, tmp_path: Path, hashed: list[str]) -> None:
     told: list[tuple[int, int]] = []
-    first = Digests(tmp_path / "cache").checkpoint(folder, lambda *seen: told.append(seen))
+    first = Fingerprints(tmp_path / "cache").checkpoint(folder, lambda *seen: told.append(seen))
     assert first == [weights_digest(folder / part) for part in ("mllm", "unet", "vae")]
     assert hashed == ["mllm", "unet", "vae"]
     assert [done for done, _ in told] == sorted({done for done, _ in told})
     assert 0.3 < told[-1][0] / told[-1][1] <= 1
-    assert Digests(tmp_path / "cache").checkpoint(folder, nobody) == first
+    assert Fingerprints(tmp_path / "cache").checkpoint(folder, nobody) == first
     assert hashed == ["mllm", "unet", "vae"]
 
 
 def test_one_part_in_two_views_has_two_digests(folder: Path, tmp_path: Path, hashed: list[str]) -> None:
-    cache = Digests(tmp_path / "cache")
+    cache = Fingerprints(tmp_path / "cache")
     assert cache.weights(folder / "mllm") != cache.weights(folder / "mllm", "visual.")
     assert cache.weights(folder / "mllm", "visual.") == weights_digest(folder / "mllm", "visual.")
     assert hashed == ["mllm", "mllmvisual."]
@@ -63,7 +63,7 @@ def test_one_part_in_two_views_has_two_digests(folder: Path, tmp_path: Path, has
 def test_changed_weights_have_another_digest(
     folder: Path, tmp_path: Path, hashed: list[str], rename: bool
 ) -> None:
-    cache, file = Digests(tmp_path / "cache"), folder / "unet/model.safetensors"
+    cache, file = Fingerprints(tmp_path / "cache"), folder / "unet/model.safetensors"
     before = cache.weights(folder / "unet")
     save_file({"visual.a": torch.full((50,), 7), "b": torch.ones(30)}, tmp_path / "new")
     if rename:
@@ -76,11 +76,11 @@ def test_changed_weights_have_another_digest(
 
 @pytest.mark.parametrize("damage", [b"", b"0" * 63, b"Z" * 64, b"\xff" * 64, b"0" * 100_000])
 def test_a_damaged_entry_is_made_anew(folder: Path, tmp_path: Path, hashed: list[str], damage: bytes) -> None:
-    first = Digests(tmp_path / "cache").weights(folder / "vae")
+    first = Fingerprints(tmp_path / "cache").weights(folder / "vae")
     (entry,) = (tmp_path / "cache/digests").iterdir()
     entry.write_bytes(damage)
-    assert Digests(tmp_path / "cache").weights(folder / "vae") == first
-    assert Digests(tmp_path / "cache").weights(folder / "vae") == first
+    assert Fingerprints(tmp_path / "cache").weights(folder / "vae") == first
+    assert Fingerprints(tmp_path / "cache").weights(folder / "vae") == first
     assert hashed == ["vae", "vae"]
 
 
@@ -88,7 +88,7 @@ def test_many_writers_at_once_agree(folder: Path, tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
         found = list(
             threads.map(
-                lambda _: Digests(tmp_path / "cache").checkpoint(folder, lambda *seen: None), range(16)
+                lambda _: Fingerprints(tmp_path / "cache").checkpoint(folder, lambda *seen: None), range(16)
             )
         )
     assert found == [found[0]] * 16
@@ -102,17 +102,17 @@ def test_weights_that_change_while_they_are_read_are_not_remembered(folder: Path
         file.touch()
         return False
 
-    Digests(tmp_path / "cache", change).weights(folder / "vae")
+    Fingerprints(tmp_path / "cache", change).weights(folder / "vae")
     assert not (tmp_path / "cache/digests").exists()
 
 
 def test_reading_stops_when_it_is_told_to(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
-        Digests(tmp_path / "cache", lambda: True).checkpoint(folder, nobody)
+        Fingerprints(tmp_path / "cache", lambda: True).checkpoint(folder, nobody)
     assert not (tmp_path / "cache").exists()
 
 
 def test_a_cache_that_cannot_be_written_is_named(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(GoTError, match="cannot be written to"):
-        Digests(tmp_path / "cache").weights(folder / "vae")
+        Fingerprints(tmp_path / "cache").weights(folder / "vae")
