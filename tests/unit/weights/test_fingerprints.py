@@ -1,4 +1,4 @@
-"""Fingerprints of weights are computed once while their files stay the same; it can be watched and stopped."""
+"""Fingerprints of weights are computed once while files stay the same; it can be watched and stopped."""
 
 from __future__ import annotations
 
