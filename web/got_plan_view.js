@@ -40,7 +40,7 @@ function addView(node) {
     addElement(node, "plan_view", view.element, MIN_HEIGHT, [MIN_WIDTH, node.computeSize()[1]]);
     whenBrought(node, ({ plans, written }) => {
         if (plans) node.properties[PROPERTY] = plans;
-        writing = written ?? null;
+        if (written !== undefined) writing = written;
         draw();
     });
     chainCallback(node, "onConfigure", draw);
