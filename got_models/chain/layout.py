@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from .chain import ReasoningChain, Region
+from .chain import ReasoningChain
+from .label_places import Rectangle, Wanted, place_labels
 
 MIN_LONGER_SIDE = 512  # smaller pictures are enlarged, so that the labels can be read
 _EMPTY_GROUND = (32, 32, 32)
+_TAG = (16, 16, 16)
+_LONGEST_LABEL = 0.45  # of the picture's longer side
 _SHEET_PICTURE_HEIGHT = 320
 _SHEET_TITLE_HEIGHT = 28
 _SHEET_MARGIN = 12
@@ -17,7 +20,10 @@ _SHEET_WIDTH = 1400  # as many cells stand side by side as fit into it
 
 
 def draw_layout(chain: ReasoningChain, picture: Image.Image | None, size: tuple[int, int]) -> Image.Image:
-    """The boxes of a chain in their mask colours, each with its phrase, over the picture.
+    """The boxes of a chain over the picture, in their mask colours, each with its number and phrase.
+
+    The numbers count the boxes in the order of the text. Labels stand beside the objects and not over each
+    other; where there is no room for the phrase, the number stands alone.
 
     Args:
         picture: what to draw over; a dark ground where there is none.
@@ -29,15 +35,15 @@ def draw_layout(chain: ReasoningChain, picture: Image.Image | None, size: tuple[
     width, height = (round(side * enlargement) for side in picture.size)
     canvas = picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(canvas)
-    line = max(2, max(width, height) // 170)
-    for region in chain.regions:
-        left, top, right, bottom = region.box.to_pixels(width, height)
-        halo = (left - line, top - line, right - 1 + line, bottom - 1 + line)
-        draw.rectangle(halo, outline="black", width=3 * line)
-        color = ImageColor.getrgb(region.color)
-        draw.rectangle((left, top, right - 1, bottom - 1), outline=color, width=line)
-    for region in chain.regions:  # after all outlines, so that no line runs through a label
-        _draw_label(draw, region, (width, height), line)
+    line = max(2, max(width, height) // 400)
+    boxes = [Rectangle(*region.box.to_pixels(width, height)) for region in chain.regions]
+    for region, box in zip(chain.regions, boxes, strict=True):
+        left, top, right, bottom = box.left, box.top, box.right - 1, box.bottom - 1
+        draw.rectangle(
+            (left - line, top - line, right + line, bottom + line), outline="black", width=3 * line
+        )
+        draw.rectangle((left, top, right, bottom), outline=ImageColor.getrgb(region.color), width=line)
+    _draw_labels(draw, chain, boxes, (width, height))  # after all outlines: no line runs through a label
     return canvas
 
 
@@ -86,23 +92,32 @@ def _at_height(picture: Image.Image, height: int) -> Image.Image:
     return picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
 
 
-def _draw_label(draw: ImageDraw.ImageDraw, region: Region, size: tuple[int, int], line: int) -> None:
-    """The phrase on a tag of the box's colour: above the box, or inside it where there is no room above."""
-    width, height = size
-    font = ImageFont.load_default(size=max(14, max(size) // 28))
-    padding = 2 * line
-    text = _fitted(region.phrase or region.color, font, width - 2 * padding)
+def _draw_labels(
+    draw: ImageDraw.ImageDraw, chain: ReasoningChain, boxes: list[Rectangle], size: tuple[int, int]
+) -> None:
+    """Each box's number and phrase, in white on a dark tag."""
+    font = ImageFont.load_default(size=max(13, max(size) // 44))
+    padding = max(4, max(size) // 128)
     _, text_top, _, text_bottom = font.getbbox("Ag")  # the same height for every label
-    tag_width = round(font.getlength(text)) + 2 * padding
-    tag_height = round(text_bottom - text_top) + 2 * padding
-    box_left, box_top, _, _ = region.box.to_pixels(width, height)
-    left = max(0, min(box_left, width - tag_width))
-    inside = max(0, min(box_top + line, height - tag_height))
-    top = box_top - tag_height if box_top >= tag_height else inside
-    red, green, blue = color = ImageColor.getrgb(region.color)[:3]
-    draw.rectangle((left, top, left + tag_width - 1, top + tag_height - 1), fill=color, outline="black")
-    ink = "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 127 else "white"
-    draw.text((left + padding, top + padding - text_top), text, fill=ink, font=font)
+    height = round(text_bottom - text_top) + padding
+    numbers = [str(number) for number in range(1, len(boxes) + 1)]
+    most = max(size) * _LONGEST_LABEL
+    words = [
+        _fitted(f"{number} {region.phrase or region.color}", font, most)
+        for number, region in zip(numbers, chain.regions, strict=True)
+    ]
+
+    def width(text: str) -> int:
+        return round(font.getlength(text)) + 2 * padding
+
+    wanted = [
+        Wanted(box, width(full), width(short)) for box, full, short in zip(boxes, words, numbers, strict=True)
+    ]
+    for place, full, short in zip(place_labels(wanted, size, height), words, numbers, strict=True):
+        tag = place.rectangle
+        draw.rectangle((tag.left, tag.top, tag.right - 1, tag.bottom - 1), fill=_TAG)
+        start = (tag.left + padding, tag.top + padding // 2 - text_top)
+        draw.text(start, short if place.short else full, fill="white", font=font)
 
 
 def _fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:

@@ -36,6 +36,7 @@ HEAVY = {"accelerate", "diffusers", "peft", "torch", "transformers"}
 LIGHT = [
     "errors",
     "chain.chain",
+    "chain.label_places",
     "chain.layout",
     "chain.plan_check",
     "chain.prompt_update",

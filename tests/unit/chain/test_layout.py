@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import random
+from itertools import combinations
+
 import pytest
 from PIL import Image, ImageChops, ImageColor
 
 from got_models.chain.chain import ReasoningChain
+from got_models.chain.label_places import Rectangle, Wanted, place_labels
 from got_models.chain.layout import above, beside, contact_sheet, draw_layout
 
 GRAY = (128, 128, 128)
@@ -42,10 +46,38 @@ def test_label_stays_inside_the_picture(corners, size):
     )
     left, top, right, bottom = ImageChops.difference(short, long).getbbox()
     assert left >= 0 and top >= 0 and right <= short.width and bottom <= short.height
-    column = [long.getpixel((x, (top + bottom) // 2)) for x in range(left, right)]
-    assert len(set(column)) > 2  # letters and tag
-    pixels = [long.getpixel((x, y)) for x in range(left, right) for y in range(top, bottom)]
-    assert pixels.count(ImageColor.getrgb("deeppink")) > len(pixels) / 4
+    assert len({long.getpixel((x, (top + bottom) // 2)) for x in range(left, right)}) > 2  # letters and tag
+
+
+@pytest.mark.parametrize("count", [1, 4, 12])
+def test_labels_leave_the_objects_and_each_other_to_be_seen(count):
+    columns = {1: 1, 4: 2, 12: 4}[count]
+    width, height = 1000 // columns, 1000 // (count // columns)
+    text = ""
+    for index in range(count):
+        left, top = index % columns * width, index // columns * height
+        phrase = "a small yellow star" if index % 2 else "a cat"
+        text += f"{phrase} ({left + 20},{top + 45}),({left + width - 20},{top + height - 45}). "
+    plan = chain(text)
+    layout = draw_layout(plan, Image.new("RGB", (512, 512), GRAY), (512, 512))
+    for region in plan.regions:
+        left, top, right, bottom = region.box.to_pixels(512, 512)
+        inside = layout.crop((left + 4, top + 4, right - 4, bottom - 4))
+        assert changed(inside, GRAY) is None, region.phrase
+
+
+def test_no_label_of_thirty_covers_another_and_all_lie_in_the_picture():
+    chance, size, height = random.Random(30), (512, 512), 18
+    corners = [(chance.randint(0, 400), chance.randint(0, 400)) for _ in range(30)]
+    boxes = [Rectangle(x, y, x + chance.randint(30, 110), y + chance.randint(30, 110)) for x, y in corners]
+    places = place_labels([Wanted(box, 130, 25) for box in boxes], size, height)
+    tags = [place.rectangle for place in places]
+    assert [pair for pair in combinations(tags, 2) if pair[0].shared(pair[1])] == []
+    assert all(tag.left >= 0 and tag.right <= 512 and tag.top >= 0 and tag.bottom <= 512 for tag in tags)
+    for place in places:
+        hidden = sum(place.rectangle.shared(box) / box.area for box in boxes)
+        assert place.short or hidden <= 0.05
+    assert {place.short for place in places} == {True, False}
 
 
 def test_different_phrases_give_different_labels():
