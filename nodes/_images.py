@@ -13,8 +13,8 @@ from PIL import Image, ImageColor
 from torch import Tensor
 
 from ..got_models.chain.chain import Region
+from ..got_models.diffusion.box_masks import mask_corners
 from ..got_models.diffusion.guidance import VAE_FACTOR
-from ..got_models.diffusion.ssgm import mask_corners
 from ..got_models.errors import GoTError
 from ..got_models.pictures import MAX_ASPECT
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ._png import prepare
-
-if TYPE_CHECKING:
-    pass
 from ._comfy import inside_comfyui
 from ._comfy.feedback import running_node
 from ._comfy.folders import MODEL_FOLDER
+from ._png import prepare
 
 TRAINING_ROUTE = "/got/training/{name}"
 SETTINGS_ROUTE = "/got/own_settings"

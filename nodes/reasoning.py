@@ -11,13 +11,13 @@ from ..got_models.mllm.prompts import check_prompt
 from ._comfy.feedback import encodable, progress_bar, show_text, stop_if_interrupted
 from ._inputs import checked
 from ._plans import shown
+from .chain import CHAIN_TOOLTIP, TEXT_TOOLTIP
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
     from ._model import ManagedModel
-from .chain import CHAIN_TOOLTIP, TEXT_TOOLTIP
 
 VARIED = 1.0  # the temperature of further plans where the first is the likeliest one
 

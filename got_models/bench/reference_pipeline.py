@@ -17,9 +17,10 @@ from PIL import Image
 from torch import Tensor
 
 from ..chain.chain import ReasoningChain
+from ..diffusion.box_masks import draw_region_masks
 from ..diffusion.guidance import Guidance
 from ..diffusion.settings import SamplingSettings
-from ..diffusion.ssgm import draw_region_masks, pictures_to_tensor
+from ..diffusion.ssgm import pictures_to_tensor
 from ..diffusion.vae import encode_unscaled
 from ..mllm.prompts import conversation
 from ..mllm.settings import GenerationSettings

@@ -10,20 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import Linear
 
-from ..chain.chain import GRID, Box, Region
+from ..chain.chain import Region
+from .box_masks import draw_region_masks
 from .vae import encode_unscaled
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-
-MASK_RULES = ("published", "rounded")
-"""How boxes become pixels: truncated and filled up to and including the bottom-right corner, as the published
-inference does it; or rounded, without that corner. A checkpoint draws best with the rule that it was trained
-with."""
 
 
 class Projector(nn.Module):
@@ -56,37 +52,6 @@ class SemanticSpatialGuidance(nn.Module):
         null_semantic = self.output_projector(torch.zeros_like(hidden))
         pooled = self.output_projector_add(hidden).mean(dim=1)
         return semantic, null_semantic, pooled
-
-
-def mask_corners(box: Box, size: tuple[int, int], rule: str) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of a box's mask in a picture of size (H, W), all of them inside the mask.
-
-    Args:
-        rule: one of MASK_RULES.
-    """
-    height, width = size
-    if rule == "published":  # in floating point, as it was published: int(290 / 1000 * 100) is 28
-        left, right = (int(x / GRID * width) for x in (box.x1, box.x2))
-        top, bottom = (int(y / GRID * height) for y in (box.y1, box.y2))
-        return left, top, right, bottom
-    left, top, right, bottom = box.to_pixels(width, height)
-    return left, top, right - 1, bottom - 1
-
-
-def draw_region_masks(regions: Sequence[Region], size: tuple[int, int], rule: str) -> list[Image.Image]:
-    """For each region its own black picture of size (H, W) with the box filled in the region's colour.
-
-    No region: one black picture. The rule is one of MASK_RULES.
-    """
-    height, width = size
-    if not regions:
-        return [Image.new("RGB", (width, height))]
-    pictures = []
-    for region in regions:
-        picture = Image.new("RGB", (width, height))
-        ImageDraw.Draw(picture).rectangle(mask_corners(region.box, size, rule), fill=region.color)
-        pictures.append(picture)
-    return pictures
 
 
 def pictures_to_tensor(

@@ -11,12 +11,12 @@ from torch import nn
 
 from ..errors import GoTError, short_repr
 from ..mllm.prompts import SPECIAL_TOKENS
+from .adapter import EMBEDDINGS, LORA_A, LORA_B, PARTS, TOKENS, WORD_IDS, WORDS, Adapter, is_finite_number
 from .loading import loading, mllm_config, part_config
 from .patching import take_up
 
 if TYPE_CHECKING:
     from .checkpoint import Sizes
-from .adapter import EMBEDDINGS, LORA_A, LORA_B, PARTS, TOKENS, WORD_IDS, WORDS, Adapter, is_finite_number
 
 MAX_CHANGE = 65504.0
 """Of a value; the largest number in float16. Weights are around 0.1."""

@@ -21,8 +21,8 @@ from typing import TypeVar
 from safetensors import SafetensorError, safe_open
 
 from ..chain.vocabulary import Vocabulary, read_vocabulary
+from ..diffusion.box_masks import MASK_RULES
 from ..diffusion.guidance import LATENT_CHANNELS, MAX_SIDE, MIN_SIDE, VAE_FACTOR
-from ..diffusion.ssgm import MASK_RULES
 from ..errors import GoTError, short_repr
 from ..files.entries import Config, Kind, check_entries, multiple_of, number, one_of, whole
 from ..files.json_objects import read_json

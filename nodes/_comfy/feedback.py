@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ...got_models.errors import printable
+from . import inside_comfyui
 
 if TYPE_CHECKING:
     from torch import Tensor
-from . import inside_comfyui
 
 TEXT_EVENT = "got_text"
 

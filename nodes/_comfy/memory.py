@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from . import inside_comfyui
+from .feedback import stop_if_interrupted
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
-from . import inside_comfyui
-from .feedback import stop_if_interrupted
 
 # Devices and memory
 

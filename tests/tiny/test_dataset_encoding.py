@@ -13,7 +13,7 @@ from PIL import Image
 
 from got_models.dataset.encoding import Encoder
 from got_models.dataset.rows import Dataset, read_dataset
-from got_models.diffusion.ssgm import MASK_RULES
+from got_models.diffusion.box_masks import MASK_RULES
 from got_models.errors import GoTError
 from got_models.mllm.reasoner import picture_patches
 from got_models.pipeline import GoTModel

@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from got_models.chain.chain import ReasoningChain
+from got_models.diffusion.box_masks import MASK_RULES
 from got_models.diffusion.settings import GuidanceScales, SamplingSettings
-from got_models.diffusion.ssgm import MASK_RULES
 from got_models.mllm.settings import GenerationSettings
 from got_models.pipeline import GoTModel
 from got_models.weights.checkpoint import read_settings, write_settings

@@ -9,10 +9,9 @@ from diffusers import AutoencoderKL
 from PIL import Image
 
 from got_models.chain.chain import Box, ReasoningChain
+from got_models.diffusion.box_masks import MASK_RULES, draw_region_masks
 from got_models.diffusion.ssgm import (
-    MASK_RULES,
     SemanticSpatialGuidance,
-    draw_region_masks,
     encode_unscaled,
     pictures_to_tensor,
     reference_latents,

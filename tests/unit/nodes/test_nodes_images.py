@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from got_pack.got_models.chain.chain import ReasoningChain
-from got_pack.got_models.diffusion.ssgm import MASK_RULES, draw_region_masks
+from got_pack.got_models.diffusion.box_masks import MASK_RULES, draw_region_masks
 from got_pack.got_models.errors import GoTError
 from got_pack.nodes._comfy import folders
 from got_pack.nodes._images import image_to_pictures, pictures_to_image, region_masks, resize_image

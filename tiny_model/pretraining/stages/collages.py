@@ -6,7 +6,7 @@ import random
 
 from PIL import Image, ImageDraw
 
-from got_models.diffusion.ssgm import MASK_RULES, draw_region_masks
+from got_models.diffusion.box_masks import MASK_RULES, draw_region_masks
 
 from ...world.language import GRID_STEP, QUADRANTS, sample_generation
 from ...world.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, SIZES, Scene, Thing, draw, draw_shape

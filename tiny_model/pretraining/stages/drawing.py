@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from got_models.chain.chain import Box
-from got_models.diffusion.ssgm import draw_region_masks
+from got_models.diffusion.box_masks import draw_region_masks
 from got_models.files.whole_files import whole_file
 from got_models.pipeline import GoTModel
 from got_models.training.losses import DiffusionTargets, diffusion_loss
