@@ -6,6 +6,8 @@ import re
 import reprlib
 from typing import Any
 
+MAX_MESSAGE, KEPT_END = 4000, 400
+"""Characters of a message; and how many at its end, where the advice stands, are kept of a longer one."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What a terminal, a log or a JSON encoder acts on or refuses; tab and line feed stay."""
 
@@ -19,11 +21,15 @@ def printable(text: str) -> str:
 class GoTError(ValueError):
     """Something the user gave cannot be used; the message says what was expected, what came, what to do.
 
-    The message is made `printable` here, once for all who raise it.
+    The message is made `printable` and given an end here, once for all who raise it: a library's own words,
+    which many messages hold, may repeat a whole file.
     """
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(printable(str(message)))
+        text = printable(str(message))
+        if len(text) > MAX_MESSAGE:
+            text = f"{text[: MAX_MESSAGE - KEPT_END]} ... {text[-KEPT_END:]}"
+        super().__init__(text)
 
 
 class Interrupted(Exception):

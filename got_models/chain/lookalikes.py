@@ -60,18 +60,22 @@ _LOOKALIKE = "|".join(
         _BETWEEN.join([rf"(?<!{_DIGIT}){_DIGIT}{{1,3}} ?[%\uff05]"] * 4),
     ]
 )
+_NO_LATIN_I = str.maketrans("\u0130\u0131", "\0\0")
+"""The Turkish i: letters that Python, and not JavaScript, takes for an i when it ignores case."""
 _EXACT = re.compile(rf"{_POINT}|[%\uff05]|px|{_CLOSE}.*{_CLOSE}", re.DOTALL | re.IGNORECASE)
 _YEARS = range(1500, 2101)
 
 
 def coordinates_not_read(text: str) -> tuple[str, ...]:
     """A warning if anything in a canonical text looks like coordinates but is no box; else nothing."""
-    found = [match for match in re.finditer(_LOOKALIKE, text, re.IGNORECASE) if _is_meant(match)]
+    compared = text.translate(_NO_LATIN_I)
+    found = [match for match in re.finditer(_LOOKALIKE, compared, re.IGNORECASE) if _is_meant(match)]
     if not found:
         return ()
+    first = text[found[0].start() : found[0].end()].strip()
     more = f" There are {len(found) - 1} more like it." if len(found) > 1 else ""
     return (
-        f"{short_repr(found[0][0].strip())} looks like coordinates, but is not read: it makes no box. Write"
+        f"{short_repr(first)} looks like coordinates, but is not read: it makes no box. Write"
         " (x1,y1),(x2,y2) in thousandths of the picture, right behind the words that it belongs to."
         f"{more}",
     )

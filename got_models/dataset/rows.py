@@ -170,6 +170,9 @@ def check_row(where: str, values: Any, folder: Path) -> Row:
     if unknown:
         names = ", ".join((*REQUIRED, *OPTIONAL))
         raise GoTError(f"Unknown entry {short_repr(unknown[0])}: a row has {names}.")
+    repeated = [value for value in values.values() if isinstance(value, GoTError)]
+    if repeated:
+        raise repeated[0]
     wrong = [key for key, value in values.items() if not isinstance(value, str)]
     if wrong:
         raise GoTError(f"{wrong[0]!r} must be a string, got {short_repr(values[wrong[0]])}.")

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import os
+from collections import Counter, deque
 from pathlib import Path
 
 DEEPEST = 32
 """So many folders below one another are looked through."""
+MAX_WAYS = 4
+"""A folder is looked through on the shortest ways that lead to it. All are too many where folders link to one
+another: of ten such folders, a million."""
 
 
 def files_below(folder: Path) -> list[Path]:
     """Every file below a folder, in the order of their names; what cannot be read is left out.
 
     Links are followed, as ComfyUI does when it looks for models: a file has a name for each way that leads to
-    it. A link to a folder above it leads nowhere.
+    it, up to MAX_WAYS. A link to a folder above it leads nowhere.
     """
-    return sorted(path for path in _below(str(folder), ()))
-
-
-def _below(folder: str, above: tuple[str, ...]) -> list[Path]:
-    """`above`: the real paths of the folders that lead here."""
-    here = os.path.realpath(folder)
-    if here in above or len(above) == DEEPEST:
-        return []
-    try:
-        paths = [os.path.join(folder, name) for name in os.listdir(folder)]
-    except OSError:
-        return []
-    found = [Path(path) for path in paths if os.path.isfile(path)]
-    for path in paths:
-        if os.path.isdir(path):
-            found += _below(path, (*above, here))
-    return found
+    found: list[Path] = []
+    ways: Counter[str] = Counter()
+    waiting: deque[tuple[str, tuple[str, ...]]] = deque([(str(folder), ())])  # and the real folders above
+    while waiting:
+        path, above = waiting.popleft()
+        here = os.path.realpath(path)
+        if here in above or len(above) == DEEPEST or ways[here] == MAX_WAYS:
+            continue
+        ways[here] += 1
+        try:
+            paths = [os.path.join(path, name) for name in sorted(os.listdir(path))]
+        except OSError:
+            continue
+        found += [Path(inside) for inside in paths if os.path.isfile(inside)]
+        waiting += [(inside, (*above, here)) for inside in paths if os.path.isdir(inside)]
+    return sorted(found)

@@ -19,6 +19,8 @@ from ..errors import GoTError, short_repr
 MAX_CHARACTERS = 100_000
 DEEPEST = 10
 _TAG = "tag:yaml.org,2002:"
+_ODD = re.compile("[\0\ud800-\udfff]")
+"""What neither a path nor a tokenizer takes; escapes such as "\\ud800" can write it."""
 
 
 def read_yaml(text: str, what: str) -> dict[str, Any]:
@@ -66,6 +68,9 @@ class _PlainLoader(yaml.SafeLoader):
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent):
             raise _refused(f"found the alias {short_repr(event.anchor)}: write out what it repeats", event)
+        if odd := _ODD.search(getattr(event, "value", "")):
+            kind = "a null character" if odd[0] == "\0" else "half of a character"
+            raise _refused(f"found {kind}", event)
         if getattr(event, "tag", None) is not None:
             raise _refused(f"found the tag {short_repr(event.tag)}: leave it out", event)
         if self.depth == DEEPEST:

@@ -22,6 +22,8 @@ SPECIAL_TOKENS = (IMAGE_START, IMAGE_END, *IMAGE_TOKENS)
 
 VISION_START, VISION_END = "<|vision_start|>", "<|vision_end|>"
 IMAGE_PAD, END_OF_TEXT = "<|image_pad|>", "<|endoftext|>"
+NEEDED = (*SPECIAL_TOKENS, BOX_START, BOX_END, VISION_START, VISION_END, IMAGE_PAD, END_OF_TEXT)
+"""What reading and writing a chain needs."""
 
 
 def add_special_tokens(tokenizer: PreTrainedTokenizerBase) -> int:
@@ -49,11 +51,10 @@ class TokenIds:
             GoTError: the tokenizer lacks some of the tokens; the message lists them.
         """
         vocabulary = tokenizer.get_vocab()
-        needed = (*SPECIAL_TOKENS, BOX_START, BOX_END, VISION_START, VISION_END, IMAGE_PAD, END_OF_TEXT)
-        missing = [token for token in needed if token not in vocabulary]
+        missing = [token for token in NEEDED if token not in vocabulary]
         if missing:
             raise GoTError(
-                f"The tokenizer lacks {len(missing)} of the {len(needed)} tokens that GoT needs:"
+                f"The tokenizer lacks {len(missing)} of the {len(NEEDED)} tokens that GoT needs:"
                 f" {', '.join(missing)}. Use the tokenizer of the checkpoint."
             )
         return cls(

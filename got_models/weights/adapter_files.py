@@ -75,7 +75,9 @@ def load_adapter(file: str | Path) -> Adapter:
         scales = float(metadata["mllm_scale"]), float(metadata["unet_scale"])
         information = json.loads(metadata["information"])
     except (KeyError, ValueError, RecursionError) as error:
-        raise GoTError(f"{file} has damaged metadata ({error}). Copy it again.") from error
+        raise GoTError(f"{file} has damaged metadata ({error!s:.200}). Copy it again.") from error
+    if not tensors:
+        raise GoTError(f"{file} holds no weights, so it would change nothing. Copy it again, or train anew.")
     try:
         return Adapter(tensors, *scales, information)
     except GoTError as error:

@@ -123,7 +123,7 @@ def _check_fits(parts: Mapping[str, nn.Module], adapter: Adapter) -> None:
             shape = (*adapter.tensors[name + LORA_B].shape[:1], *shape[1:])
         if shapes.get(weight) != shape:
             raise GoTError(
-                f"The adapter does not fit this checkpoint: it changes {weight} of shape {list(shape)}, and "
-                f"the checkpoint has {list(shapes[weight]) if weight in shapes else 'no such weight'}. Use "
-                "the checkpoint that it was trained on."
+                f"The adapter does not fit this checkpoint: it changes {weight:.200} of shape {list(shape)}, "
+                f"and the checkpoint has {list(shapes[weight]) if weight in shapes else 'no such weight'}. "
+                "Use the checkpoint that it was trained on."
             )

@@ -63,7 +63,7 @@ MLLM_TEXT = {
     "num_key_value_heads": whole(1, 1024),
     "head_dim": either(whole(2, 1024), NOTHING),
     "vocab_size": whole(1, 1 << 21),
-    "max_position_embeddings": whole(1, 1 << 24),
+    "max_position_embeddings": whole(256, 1 << 24),
     "rms_norm_eps": SMALL,
     "hidden_act": one_of("silu"),
     "rope_theta": number(1, 1e12),
@@ -283,16 +283,13 @@ def check_mllm(file: Path, config: Config, hidden: int) -> None:
     _check(file, heads % key_heads == 0, f"{heads} attention heads must share {key_heads} key heads evenly")
     types = text.get("layer_types")
     _check(file, types is None or len(types) == layers, f"layer_types must name {layers} layers")
-    for rope in (text.get("rope_scaling"), text.get("rope_parameters")):
-        if rope is not None:
-            check_entries(file, rope, MLLM_ROPE)
-            width = text.get("head_dim") or hidden // heads
-            sections = rope.get("mrope_section")
-            _check(
-                file,
-                sections is None or 2 * sum(sections) == width,
-                f"mrope_section must add up to half of a head's {width} channels",
-            )
+    width = text.get("head_dim") or hidden // heads
+    ropes = [text[key] for key in ("rope_scaling", "rope_parameters") if text.get(key)]
+    for rope in ropes:
+        check_entries(file, rope, MLLM_ROPE)
+    fits = all(2 * sum(rope.get("mrope_section", ())) == width for rope in ropes)
+    wanted = f"rope_scaling must hold an mrope_section that adds up to half of a head's {width} channels"
+    _check(file, bool(ropes) and fits, wanted)
     tower, heads = vision["hidden_size"], vision["num_heads"]
     _check(file, tower % heads == 0, f"{heads} heads of the vision tower must share {tower} channels evenly")
     out = vision.get("out_hidden_size", hidden)

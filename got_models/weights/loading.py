@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..chain.notation import SPECIAL_TOKEN
 from ..errors import GoTError
 from ..files.json_objects import read_json
-from ..mllm.prompts import IMAGE_PAD, SPECIAL_TOKENS, VISION_START, conversation
+from ..mllm.prompts import IMAGE_PAD, NEEDED, SPECIAL_TOKENS, VISION_START, conversation
 from .configs import PROCESSOR, known_mllm, without_ours
 
 if TYPE_CHECKING:
@@ -122,10 +123,19 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-        missing = sorted(set(SPECIAL_TOKENS) - tokenizer.get_vocab().keys())
+        vocabulary = tokenizer.get_vocab()
+        missing = sorted(set(SPECIAL_TOKENS) - vocabulary.keys())
         if missing:
             raise GoTError(f"{folder}: the tokenizer lacks {', '.join(missing[:MAX_NAMED])}. Copy it again.")
-        conversation(tokenizer, "generate", "a", 0)  # a chat template is a program, and may be damaged
+        asked = conversation(tokenizer, "generate", "a", 0)  # a chat template is a program, may be damaged
+        tokens = [*filter(vocabulary.__contains__, NEEDED), *SPECIAL_TOKEN.findall(asked)]
+        read = tokenizer(tokens, add_special_tokens=False)["input_ids"]
+        apart = [token for token, ids in zip(tokens, read, strict=True) if ids != [vocabulary.get(token)]]
+        if apart:
+            raise GoTError(
+                f"{folder}: the tokenizer does not read {', '.join(apart[:MAX_NAMED])} as one token each. "
+                "Copy it again."
+            )
     return tokenizer
 
 

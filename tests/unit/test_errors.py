@@ -44,3 +44,12 @@ def test_a_short_repr_does_not_expand_what_is_shared() -> None:
 
 def test_a_short_value_is_shown_whole() -> None:
     assert short_repr({"a": [1, 2]}) == "{'a': [1, 2]}"
+
+
+def test_a_message_is_never_longer_than_people_read_and_keeps_its_advice() -> None:
+    message = str(GoTError("The file is damaged (" + "\ud800[" * 10**6 + "). Copy it again."))
+    assert len(message) < 5000
+    assert message.startswith("The file is damaged (")
+    assert message.endswith("). Copy it again.")
+    list_of_rows = "; ".join(f"line {number}: the row lacks a prompt" for number in range(60))
+    assert str(GoTError(list_of_rows)) == list_of_rows

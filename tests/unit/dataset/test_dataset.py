@@ -420,6 +420,7 @@ def test_nothing_waits_for_a_pipe(folder: Path, tmp_path: Path) -> None:
     ("line", "reason"),
     [
         ('{"image": "cup.png", "image": "square.png", "prompt": "p", "chain": "c"}', "'image' stands twice"),
+        ('{"image": {"a": 1, "a": 2}, "prompt": "p", "chain": "c"}', "The entry 'a' stands twice"),
         ('{"image": "cup.png", "prompt": "p", "chain": NaN}', "Not JSON: NaN"),
         ('{"image": "cup.png", "prompt": "p", "chain": "c", "score": Infinity}', "Not JSON: Infinity"),
         ('{"image": ' + "9" * 5000 + "}", "Not JSON"),
@@ -433,13 +434,14 @@ def test_nothing_waits_for_a_pipe(folder: Path, tmp_path: Path) -> None:
         (json.dumps(GOOD | {"x" * 10**6: 1}), "Unknown entry 'xxx"),
         (json.dumps(GOOD | {"chain": ["x" * 10**6]}), "'chain' must be a string"),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_a_damaged_line_is_reported_shortly_with_its_number(folder: Path, line: str, reason: str) -> None:
     dataset = read(folder, GOOD, line)
     (bad,) = dataset.invalid
     assert bad.where == "line 2" and reason in bad.reason
     assert len(bad.reason) < 300
+    assert "GoTError" not in bad.reason
     dataset.report().encode()
 
 

@@ -114,6 +114,8 @@ DAMAGED: list[tuple[str, str, object]] = [
     *((MLLM, "text_config.rms_norm_eps", value) for value in (float("nan"), 0, -1, "small", 10)),
     *((MLLM, "text_config.hidden_act", value) for value in ("no_such", None, 3, ["silu"])),
     *((MLLM, "text_config.rope_scaling", value) for value in ([], "mrope", {"mrope_section": [16, 16]})),
+    *((MLLM, "text_config.rope_scaling", value) for value in ({"a": [None]}, {"type": "mrope"})),
+    *((MLLM, "text_config.max_position_embeddings", value) for value in (1, 255, -1, "4096", None)),
     *((MLLM, "text_config.rope_parameters", value) for value in ([], {"mrope_section": "all"}, 7)),
     *((MLLM, "text_config.layer_types", value) for value in ([], ["full_attention"], ["x"] * 4, 4)),
     *((MLLM, "text_config.dtype", value) for value in ("float1", [], 32)),
@@ -258,6 +260,36 @@ def test_a_damaged_tokenizer_is_named_where_it_loads(folder: Path, content: byte
     model = GoTModel.from_pretrained(folder)
     with pytest.raises(GoTError, match="processor"):
         _ = model.parts.reasoner()
+
+
+def test_a_text_config_that_does_not_say_where_positions_go_is_refused(folder: Path) -> None:
+    for key in ("rope_scaling", "rope_parameters"):
+        put(folder, MLLM, f"text_config.{key}", GONE)
+    with pytest.raises(GoTError, match=r"mllm.config\.json.*mrope_section"):
+        check(folder)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("post_processor", "single"), []),
+        (("added_tokens", 0, "content"), "x"),
+        (("added_tokens", 1, "content"), None),
+    ],
+)
+def test_a_tokenizer_that_takes_tokens_apart_is_refused(
+    folder: Path, path: tuple[str | int, ...], value: object
+) -> None:
+    """Each once drew another picture, or ended in an error of PyTorch's."""
+    values = json.loads((folder / "processor/tokenizer.json").read_text(encoding="utf-8"))
+    place = values
+    for part in path[:-1]:
+        place = place[part]
+    place[path[-1]] = value
+    rewrite(folder / "processor/tokenizer.json", json.dumps(values).encode())
+    model = GoTModel.from_pretrained(folder)
+    with pytest.raises(GoTError, match="processor"):
+        _ = model.reasoner
 
 
 @pytest.mark.parametrize("template", ["{{", "{% for x in y %}", "{{ 1 // 0 }}", "{{ messages[9].content }}"])
