@@ -289,7 +289,7 @@ def test_a_tokenizer_that_takes_tokens_apart_is_refused(
     rewrite(folder / "processor/tokenizer.json", json.dumps(values).encode())
     model = GoTModel.from_pretrained(folder)
     with pytest.raises(GoTError, match="processor"):
-        _ = model.reasoner
+        _ = model.parts.reasoner()
 
 
 @pytest.mark.parametrize("template", ["{{", "{% for x in y %}", "{{ 1 // 0 }}", "{{ messages[9].content }}"])
