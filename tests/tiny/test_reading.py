@@ -86,6 +86,26 @@ def test_after_writing_the_whole_blocks_of_the_prompt_are_not_read_again(fresh: 
 
 
 @pytest.mark.parametrize("task", SOURCES)
+def test_what_passes_together_depends_on_nothing_read_before(fresh: GoTModel, task: str) -> None:
+    """On many machines other pieces would give other last bits, if not on this one."""
+    reasoner, source = fresh.parts.reasoner(), SOURCES[task]
+    layer = reasoner.mllm.model.language_model.layers[0]
+    pieces: list[int] = []
+    hook = layer.register_forward_pre_hook(lambda _, inputs: pieces.append(inputs[0].shape[1]))
+    reasoner.read(chain(task), source)
+    whole = [*pieces]
+    assert whole[:-1] == [BLOCK] * (len(whole) - 1)
+    for before in (lambda: reasoner.write(task, PROMPT, source, max_new_tokens=9), reasoner.cache.forget):
+        before()
+        pieces.clear()
+        reasoner.read(chain(task).move_box(1, Box(570, 250, 891, 701)), source)
+        reasoner.read(chain(task), source)
+        assert sum(pieces) > whole[-1]
+        assert {*pieces} <= {BLOCK, whole[-1]}
+    hook.remove()
+
+
+@pytest.mark.parametrize("task", SOURCES)
 def test_after_an_edit_only_the_blocks_from_the_first_change_on_are_read(fresh: GoTModel, task: str) -> None:
     source = SOURCES[task]
     plan = chain(task)

@@ -27,6 +27,7 @@ CONFIG: dict[str, Any] = {
     "steps_offset": 1,
 }
 SCALES = GuidanceScales(4.0, 3.0, 1.5)
+REAL_RANDN = torch.randn
 
 
 def make_unet(**changes: Any) -> UNet2DConditionModel:
@@ -198,6 +199,34 @@ def test_the_unet_may_compute_in_fewer_bits_but_noise_and_latents_are_float32(gu
     noise = torch.randn((1, 4, 8, 12), generator=torch.Generator().manual_seed(5))
     assert torch.equal(seen[torch.float32][0], noise)
     assert torch.equal(seen[torch.bfloat16][0], noise.bfloat16())
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_a_seed_is_the_same_noise_in_every_number_format(guidance: Guidance, scheduler: str) -> None:
+    """With a UNet that predicts nothing, what is left is the noise of the beginning and of the steps."""
+    results = []
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        unet = make_unet().to(dtype)
+        unet.conv_out.weight[:] = unet.conv_out.bias[:] = 0
+        results.append(denoise(unet, CONFIG, guidance, SCALES, 5, 3, scheduler))
+    assert torch.equal(results[0], results[1])
+    assert torch.equal(results[0], results[2])
+
+
+def test_a_seed_is_the_same_noise_on_every_device(
+    guidance: Guidance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Tensor] = []
+
+    def randn(*arguments: Any, **settings: Any) -> Tensor:
+        drawn.append(REAL_RANDN(*arguments, **settings))
+        return drawn[-1]
+
+    monkeypatch.setattr(torch, "randn", randn)
+    with pytest.raises(Interrupted):  # the device has no numbers, but noise comes before the first step
+        denoise(make_unet(), CONFIG, guidance, SCALES, 5, 3, device="meta", should_stop=lambda: True)
+    (noise,) = drawn
+    assert torch.equal(noise, REAL_RANDN(1, 4, 8, 12, generator=torch.Generator().manual_seed(5)))
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
