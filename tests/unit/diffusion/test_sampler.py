@@ -208,7 +208,8 @@ def test_a_seed_is_the_same_noise_in_every_number_format(guidance: Guidance, sch
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
         unet = make_unet().to(dtype)
         unet.conv_out.weight[:] = unet.conv_out.bias[:] = 0
-        results.append(denoise(unet, CONFIG, guidance, SCALES, 5, 3, scheduler))
+        settings = SamplingSettings(scales=SCALES, seed=5, steps=3, scheduler=scheduler)
+        results.append(denoise(unet, CONFIG, guidance, settings))
     assert torch.equal(results[0], results[1])
     assert torch.equal(results[0], results[2])
 
@@ -223,8 +224,10 @@ def test_a_seed_is_the_same_noise_on_every_device(
         return drawn[-1]
 
     monkeypatch.setattr(torch, "randn", randn)
-    with pytest.raises(Interrupted):  # the device has no numbers, but noise comes before the first step
-        denoise(make_unet(), CONFIG, guidance, SCALES, 5, 3, device="meta", should_stop=lambda: True)
+    unet, settings = make_unet().to("meta"), SamplingSettings(scales=SCALES, seed=5, steps=3)
+    drawn.clear()
+    with pytest.raises(Interrupted):  # a device without numbers, but noise comes before the first step
+        denoise(unet, CONFIG, guidance, settings, should_stop=lambda: True)
     (noise,) = drawn
     assert torch.equal(noise, REAL_RANDN(1, 4, 8, 12, generator=torch.Generator().manual_seed(5)))
 
