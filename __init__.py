@@ -10,6 +10,7 @@ from .nodes.loaders import GoTModelLoader
 from .nodes.lora import GoTLoraLoader
 from .nodes.native import GoTGuider, GoTNativeModelLoader
 from .nodes.reasoning import GoTReason
+from .nodes.regional import GoTRegionalConditioning
 from .nodes.sampling import GoTSampler
 from .nodes.training import GoTTrain
 
@@ -30,6 +31,7 @@ NODE_CLASS_MAPPINGS = {
     "GoTTrain": GoTTrain,
     "GoTLoraLoader": GoTLoraLoader,
     "GoTConverse": GoTConverse,
+    "GoTRegionalConditioning": GoTRegionalConditioning,
 }
 
 NODE_DISPLAY_NAME_MAPPINGS = {
@@ -48,6 +50,7 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "GoTTrain": "GoT Train",
     "GoTLoraLoader": "GoT LoRA Loader",
     "GoTConverse": "Edit Image in Turns",
+    "GoTRegionalConditioning": "GoT Regional Conditioning",
 }
 
 WEB_DIRECTORY = "./web"

@@ -27,6 +27,10 @@ ENGLISH = {
         "Unless SSGM Encode has another size, this is drawn at {drawn} and enlarged to the picture's {size}: "
         "what changes will be softer than the rest."
     ),
+    "regional_passes": (
+        "This model hears its words in other ways than SD 1.5 and SDXL: each step takes {passes} passes, one "
+        "for the prompt and one for each box."
+    ),
     "enlarged": (
         "Drawn at {drawn} and enlarged to the picture's {size}: what has changed is softer than the rest."
     ),

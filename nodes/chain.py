@@ -164,16 +164,7 @@ def choose_chain(
             f"The edited chain was made to {mine.task}, but the incoming one is to {upstream.task}. Choose "
             f"'{TAKE_NEW}', or empty the edited chain."
         )
-    return mine if mine.prompt.strip() else replace(mine, prompt=_words(mine)), locked
-
-
-def _words(chain: ReasoningChain) -> str:
-    """The chain's text without its boxes, which serves as the prompt of a plan that has none."""
-    words, done = "", 0
-    for region in chain.regions:
-        words += chain.text[done : region.span[0]] + region.phrase
-        done = region.span[1]
-    return " ".join((words + chain.text[done:]).split())
+    return mine if mine.prompt.strip() else replace(mine, prompt=mine.words), locked
 
 
 @checked

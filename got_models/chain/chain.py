@@ -131,6 +131,15 @@ class ReasoningChain:
         """The text as the MLLM reads it: without the markers of phrases, which are no tokens to it."""
         return unmarked(self.text)
 
+    @property
+    def words(self) -> str:
+        """The text without its boxes: the prompt of a plan that has none."""
+        words, done = "", 0
+        for region in self.regions:
+            words += self.text[done : region.span[0]] + region.phrase
+            done = region.span[1]
+        return " ".join((words + self.text[done:]).split())
+
     def brief_warnings(self, most: int = 5) -> list[str]:
         """The first warnings, and how many more there are: a model gone astray must not flood a screen."""
         more = len(self.warnings) - most

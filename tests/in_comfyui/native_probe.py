@@ -638,6 +638,56 @@ def sdxl_size() -> dict[str, Any]:
 
 
 @torch.inference_mode()
+class WordsOfPlans:
+    """A CLIP whose words are the semantic guidance that a plan of the text has."""
+
+    def __init__(self, got: Any) -> None:
+        self.got = got
+
+    def tokenize(self, text: str) -> str:
+        return text
+
+    def encode_from_tokens_scheduled(self, text: str) -> Any:
+        chain = chains.ReasoningChain.parse(f"{text} (250,250),(750,750)", "generate", text)
+        return encode.conditioning(self.got.encode(chain, size=SIZE))[0]
+
+
+def regional(got: Any, model: Any) -> dict[str, Any]:
+    """Regional prompts in ComfyUI's own samplers, with a batch of two, CFG and a LoRA."""
+    regions = importlib.import_module("pack.nodes._native.regional")
+    clip, box = WordsOfPlans(got), chains.Box
+    negative = regions.encode(clip, "a gray square")
+
+    def sample(patched: Any, positive: Any, cfg: float = 3.0) -> Tensor:
+        given = latent(batch=2)
+        (drawn,) = comfy_nodes.KSampler().sample(
+            patched, SEED, 2, cfg, "euler", "normal", positive, negative, given
+        )
+        return drawn["samples"]
+
+    def apply(to: Any, share: float, *boxes: Any) -> tuple[Any, Any]:
+        places = [chains.Region("a blue star", place, "red", (0, 0)) for place in boxes]
+        words = ["a blue star"] * len(places)
+        patched, positive, passes = regions.apply_regions(to, clip, "a red circle", words, places, share, 0.0)
+        assert passes == 1
+        return patched, positive
+
+    ((_, base),), ((words, _),) = (regions.encode(clip, text) for text in ("a red circle", "a blue star"))
+    circle = sample(model, regions.encode(clip, "a red circle"))
+    star = sample(model, [[words, base]])  # the pooled embedding is the base prompt's
+    everywhere = box(0, 0, 999, 999)
+    left = sample(*apply(model, 0.0, box(0, 0, 500, 999)))
+    styled = with_lora(model, torch.ones(96, 1), torch.ones(1, 96))
+    return {
+        "one region over all": float((sample(*apply(model, 0.0, everywhere)) - star).abs().max()),
+        "no share for regions": float((sample(*apply(model, 1.0, everywhere)) - circle).abs().max()),
+        "half": [float((left - other).abs().max()) for other in (circle, star)],
+        "a lora's own": float((sample(*apply(styled, 0.0, everywhere)) - star).abs().max()),
+        "largest": float(star.abs().max()),
+        "model untouched": float((sample(model, regions.encode(clip, "a red circle")) - circle).abs().max()),
+    }
+
+
 def main() -> None:
     comfy.utils.set_progress_bar_enabled(False)
     got = library.GoTModel.from_pretrained(CHECKPOINT)
@@ -666,6 +716,7 @@ def main() -> None:
             "preview": previews(model, vae),
             "failed": every_sampler(got, model),
             "sdxl size": sdxl_size(),
+            "regional": regional(got, model),
         }
     FACTS.write_text(json.dumps(facts, indent=2), encoding="utf-8")
 

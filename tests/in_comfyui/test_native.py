@@ -55,6 +55,14 @@ def loaded(request: pytest.FixtureRequest) -> Facts:
     return measurements
 
 
+def test_regions_hear_their_own_words_in_one_pass(facts: Facts) -> None:
+    regional = facts["regional"]
+    assert regional["one region over all"] < 1e-4 * regional["largest"]
+    assert regional["no share for regions"] < 1e-4 * regional["largest"]
+    assert min(*regional["half"], regional["a lora's own"]) > 1e-2 * regional["largest"]
+    assert regional["model untouched"] == 0.0
+
+
 def test_one_evaluation_of_the_unet_is_the_librarys(loaded: Facts) -> None:
     assert loaded["forward"]["difference"] < 1e-5 * max(1.0, loaded["forward"]["largest"])
 

@@ -29,6 +29,7 @@ RIGHT = {
     "GOT_ADAPTER": Path("adapter.safetensors"),
     "IMAGE": torch.zeros(1, 8, 8, 3),
     "MODEL": object(),
+    "CLIP": object(),
     "STRING": "text",
 }
 BY_NAME = {"checkpoint": BUNDLED_NAME, "adapter": FROM_TRAINING}
@@ -41,6 +42,7 @@ WRONG: dict[str, list[Any]] = {
     "STRING": [None, 7, ["text"], {}, torch.zeros(1), "\ud800", "a\0b"],
     "COMBO": [None, 7, True, "no such choice", ["full"], {}, torch.zeros(1)],
     "MODEL": [None],
+    "CLIP": [None],
 }
 
 
