@@ -1,1 +1,1 @@
-"""Reasoning chains: sentences with boxes, what they mean, and how a person changes them. No tensors."""
+"""Reasoning chains: sentences with boxes, what they mean, and how people edit them. No tensors."""

@@ -1,11 +1,11 @@
 """The reasoning chain: prose in which every important object is followed by a box.
 
-The text is the truth and the regions are a view of it. The text of a `ReasoningChain` is canonical: each box
-stands as `phrase <|box_start|>(x1,y1),(x2,y2)<|box_end|> (color)`, the form that GoT-6B writes. Other forms
-are understood and rewritten: the plain one of the datasets `(x1,y1),(x2,y2)`, the in-context one
+The text is authoritative and the regions are a view of it. The text of a `ReasoningChain` is canonical: each
+box is written as `phrase <|box_start|>(x1,y1),(x2,y2)<|box_end|> (color)`, the form that GoT-6B produces.
+Other forms are parsed and rewritten: the datasets' plain `(x1,y1),(x2,y2)`, the in-context
 `((x1, y1), (x2, y2))`, and phrases that GoT-R1 marks as `<|obj_start|>phrase<|obj_end|>` and Qwen as
-`<|object_ref_start|>phrase<|object_ref_end|>`. The first of these markers stay where the phrase would be
-another without them. All text is in Unicode's composed form (NFC), in which the tokenizer reads it.
+`<|object_ref_start|>phrase<|object_ref_end|>`. GoT-R1's markers are kept where the phrase would be parsed
+differently without them. All text is in Unicode's composed form (NFC), which is what the tokenizer expects.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _OPENING = "([{\uff08\uff3b\u300c\u300e\u300a\u3008\u3010"
 class ReasoningChain:
     """A plan for one picture. Make one with `parse` (a person's text) or `read` (a model's text).
 
-    `warnings` say what was lost on the way from the text as it was written; they are no part of the plan.
+    `warnings` describe what was lost when the original text was parsed; they are not part of the plan.
     """
 
     task: str
@@ -87,13 +87,13 @@ class ReasoningChain:
 
     @classmethod
     def parse(cls, text: str, task: str, prompt: str) -> ReasoningChain:
-        """Reads a chain strictly: anything doubtful is an error.
+        """Parses a chain strictly: anything ambiguous is an error.
 
-        What only looks like coordinates is a warning. A box without a mask colour gets one without: whoever
-        writes a chain by hand need not give any.
+        Text that merely resembles coordinates gives a warning. A box without a mask colour is assigned one
+        without a warning, since a person writing a chain by hand need not choose one.
 
         Raises:
-            ChainError: names the first place where the text cannot be used.
+            ChainError: points at the first place where the text is invalid.
         """
         _check_task(task)
         written, text = text, clean(text)
@@ -107,9 +107,9 @@ class ReasoningChain:
 
     @classmethod
     def read(cls, text: str, task: str, prompt: str, *, expects_colors: bool = True) -> ReasoningChain:
-        """Reads whatever a model wrote: what cannot be used is mended or left out, with a warning each.
+        """Parses a model's output leniently: what is invalid is fixed or dropped, with a warning each.
 
-        `expects_colors`: whether boxes without a mask colour are worth a warning, one for all of them.
+        `expects_colors`: whether to warn, once for all, about boxes without a mask colour.
         """
         _check_task(task)
         warnings: list[str] = []
@@ -128,7 +128,7 @@ class ReasoningChain:
 
     @property
     def mllm_text(self) -> str:
-        """The text as the MLLM reads it: without the markers of phrases, which are no tokens to it."""
+        """The text as the MLLM reads it: without phrase markers, which are not tokens of its vocabulary."""
         return unmarked(self.text)
 
     @property
@@ -141,12 +141,12 @@ class ReasoningChain:
         return " ".join((words + self.text[done:]).split())
 
     def brief_warnings(self, most: int = 5) -> list[str]:
-        """The first warnings, and how many more there are: a model gone astray must not flood a screen."""
+        """The first warnings and a count of the rest, so that a garbled output does not flood the screen."""
         more = len(self.warnings) - most
         return [*self.warnings[:most], *([f"{more} more like these"] if more > 0 else [])]
 
     def move_box(self, index: int, box: Box) -> ReasoningChain:
-        """The same chain with one region in another place."""
+        """The same chain with one region moved."""
         region = self._region(index)
         start = self.text.rindex(BOX_START, *region.span)
         return self._rewritten(
@@ -154,7 +154,7 @@ class ReasoningChain:
         )
 
     def rename(self, index: int, phrase: str) -> ReasoningChain:
-        """The same chain with other words for one region.
+        """The same chain with one region's phrase replaced.
 
         Raises:
             ChainError: the phrase is empty or holds a line break, a box or markup.
@@ -171,8 +171,8 @@ class ReasoningChain:
     def remove(self, index: int) -> ReasoningChain:
         """The same chain without one object.
 
-        Where its sentence cannot do without the words, they stay and only the box goes; then the next phrase
-        may begin among them.
+        Where its sentence needs the words to stay grammatical, they are kept and only the box is removed;
+        they may then become part of the next phrase.
         """
         region = self._region(index)
         others = [*self.regions[:index], *self.regions[index + 1 :]]
@@ -191,7 +191,7 @@ class ReasoningChain:
     def add(self, phrase: str, box: Box) -> ReasoningChain:
         """The same chain with one more object, in the next free colour.
 
-        In a row of objects it stands where a reader of the picture comes to it, else at the end.
+        In a list of objects it is inserted in reading order of the picture, otherwise at the end.
 
         Raises:
             ChainError: the chain is full, or the phrase is empty or holds a line break, a box or markup.
@@ -221,10 +221,10 @@ class ReasoningChain:
 
     @classmethod
     def from_json(cls, data: Any) -> ReasoningChain:
-        """The inverse of `to_json`. The text is the truth; the regions must agree with it.
+        """The inverse of `to_json`. The regions must agree with the text, which is authoritative.
 
         Raises:
-            ChainError: a newer version, a missing or mistyped entry, or regions that the text does not hold.
+            ChainError: a newer version, a missing or mistyped entry, or regions that are not in the text.
         """
         if not isinstance(data, dict):
             raise ChainError(f"A chain in JSON must be an object, got {type(data).__name__}.")
@@ -256,12 +256,12 @@ class ReasoningChain:
 
     @classmethod
     def load(cls, path: str | Path, task: str | None = None, prompt: str | None = None) -> ReasoningChain:
-        """Reads chain.json, or any other file as the chain's bare text, which needs `task` and `prompt`.
+        """Reads chain.json, or any other file as a bare chain text, which requires `task` and `prompt`.
 
-        A `prompt` that is given takes the place of the one in a JSON file.
+        A given `prompt` replaces the one in a JSON file.
 
         Raises:
-            ChainError: the file cannot be read, is no chain, or was written for another task.
+            ChainError: the file cannot be read, holds no chain, or was written for another task.
         """
         path = Path(path)
         is_json = path.suffix.lower() == ".json"
@@ -275,7 +275,7 @@ class ReasoningChain:
         if not is_json:
             if task is None or prompt is None:
                 raise ChainError(f"{path} holds only the chain's text: give its task and prompt as well.")
-            text = re.sub(r"\r?\n\Z", "", text)  # of the file, not of the chain
+            text = re.sub(r"\r?\n\Z", "", text)  # the file's final line break, not the chain's
             return cls.parse(text, task, prompt)
         chain = cls.from_json(data)
         if task is not None and task != chain.task:
@@ -302,7 +302,7 @@ class ReasoningChain:
         return chain
 
     def _marked(self) -> tuple[str, list[tuple[int, int]], list[list[str]]]:
-        """The text with markers around every phrase, where its objects stand in it, and their words."""
+        """The text with markers around every phrase, the spans of its objects, and their phrases' words."""
         text = ""
         spans: list[tuple[int, int]] = []
         done = 0
@@ -316,9 +316,9 @@ class ReasoningChain:
         return text + self.text[done:], spans, [[text[start:end]] for start, end in spans]
 
     def _with_phrases_of(self, stated: list[Region]) -> ReasoningChain:
-        """This chain with stated phrases where they too end right before their boxes.
+        """This chain with the stated phrases, where those also end right before their boxes.
 
-        Chains that were saved when other signs bounded a phrase keep their phrases so.
+        Keeps the phrases of chains saved under earlier rules for where a phrase begins.
         """
         text = self.text
         for region, other in reversed(list(zip(self.regions, stated, strict=False))):
@@ -330,7 +330,7 @@ class ReasoningChain:
 
 
 def _colorless(found: list[Found], regions: tuple[Region, ...]) -> list[str]:
-    """One warning for all boxes that came without a mask colour."""
+    """One warning for all boxes without a mask colour."""
     given = [region.color for item, region in zip(found, regions, strict=True) if item.colorless]
     if not given:
         return []
@@ -353,7 +353,7 @@ def _checked_phrase(phrase: str) -> str:
 
 
 def _is_phrase(text: str) -> bool:
-    """Whether a clean text can stand before a box, between markers if need be."""
+    """Whether a clean text can be a phrase, with markers if necessary."""
     if not text or text != text.strip(f"{SPACES}\n") or "\n" in text:
         return False
     return "<|" not in text and "|>" not in text and not holds_markup(text)
@@ -375,7 +375,7 @@ def _region_from_json(index: int, entry: object) -> Region:
 
 
 def _same_regions(first: Sequence[Region], second: Sequence[Region]) -> bool:
-    """Whether two chains hold the same regions, wherever those stand in the text."""
+    """Whether two chains hold the same regions, wherever they are in the text."""
     return [(r.phrase, r.box, r.color) for r in first] == [(r.phrase, r.box, r.color) for r in second]
 
 

@@ -8,7 +8,7 @@ ARTICLES = ("a", "an")
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _DIGITS = re.compile("[1-9][0-9]?")
 _AN = re.compile("[aeio]|h(?:eir|onest|onou?r|our)|u(?!ku|ni|s[aeiu]|t[ei])")
-_DOUBTFUL = re.compile("[uh]|one|once|eu|ew")  # the ear decides, and it hears more than the first letter
+_DOUBTFUL = re.compile("[uh]|one|once|eu|ew")  # pronunciation decides, which the spelling may not show
 _WORD = re.compile("[A-Za-z][a-z]")
 _IRREGULAR = {
     "child": "children",
@@ -30,13 +30,13 @@ _IRREGULAR = {
 
 
 def article(word: str) -> str:
-    """The indefinite article before a word: ``an`` orange, ``a`` unicorn."""
+    """The indefinite article for a word: ``an`` orange, ``a`` unicorn."""
     word = word.lower()
     return "an" if _AN.match(word) and not re.match("one|once|eu|ew", word) else "a"
 
 
 def with_article(phrase: str) -> str:
-    """A phrase whose ``a`` or ``an`` fits the word behind it. Where that is not certain it stays as it is."""
+    """A phrase with its ``a`` or ``an`` corrected for the next word, or unchanged where that is uncertain."""
     first, gap, rest = phrase.partition(" ")
     if first.lower() not in ARTICLES or not _WORD.match(rest) or _DOUBTFUL.match(rest.lower()):
         return phrase
@@ -45,7 +45,7 @@ def with_article(phrase: str) -> str:
 
 
 def plural(noun: str) -> str:
-    """Several of what a word in lower case names."""
+    """The plural of a noun in lower case."""
     if noun in _IRREGULAR:
         return _IRREGULAR[noun]
     if noun.endswith("man"):
@@ -56,19 +56,19 @@ def plural(noun: str) -> str:
 
 
 def number(word: str) -> int | None:
-    """The number that a word in lower case or up to two digits say."""
+    """The number written as a lower-case word or as up to two digits."""
     if _DIGITS.fullmatch(word):
         return int(word)
     return NUMBERS.index(word) + 1 if word in NUMBERS else None
 
 
 def number_like(count: int, word: str) -> str:
-    """A number in the way in which another one is written: in digits or, up to ten, as a word."""
+    """A number written in the same style as another: in digits or, up to ten, as a word."""
     if _DIGITS.fullmatch(word) or count > len(NUMBERS):
         return str(count)
     return capital_like(NUMBERS[count - 1], word)
 
 
 def capital_like(word: str, other: str) -> str:
-    """A word with a capital letter if another one has one."""
+    """A word, capitalized if the other one is."""
     return word[:1].upper() + word[1:] if other[:1] != other[:1].lower() else word

@@ -1,4 +1,4 @@
-"""Pictures for people: the plan drawn over a picture, and several pictures on one sheet."""
+"""Pictures for people: a plan drawn over a picture, and several pictures on one sheet."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from .chain import ReasoningChain
 from .label_places import Rectangle, Wanted, place_labels
 
-MIN_LONGER_SIDE = 512  # smaller pictures are enlarged, so that the labels can be read
+MIN_LONGER_SIDE = 512  # smaller pictures are enlarged so that the labels are legible
 _EMPTY_GROUND = (32, 32, 32)
 _TAG = (16, 16, 16)
 _LONGEST_LABEL = 0.45  # of the picture's longer side
 _SHEET_PICTURE_HEIGHT = 320
 _SHEET_TITLE_HEIGHT = 28
 _SHEET_MARGIN = 12
-_SHEET_WIDTH = 1400  # as many cells stand side by side as fit into it
+_SHEET_WIDTH = 1400  # pixels
 
 
 def draw_layout(chain: ReasoningChain, picture: Image.Image | None, size: tuple[int, int]) -> Image.Image:
@@ -26,8 +26,8 @@ def draw_layout(chain: ReasoningChain, picture: Image.Image | None, size: tuple[
     other; where there is no room for the phrase, the number stands alone.
 
     Args:
-        picture: what to draw over; a dark ground where there is none.
-        size: (width, height) of the ground when there is no picture.
+        picture: the picture to draw over; None draws on a dark background.
+            size: (width, height) of the background when there is no picture.
     """
     if picture is None:
         picture = Image.new("RGB", size, _EMPTY_GROUND)
@@ -60,7 +60,7 @@ def beside(*pictures: Image.Image) -> Image.Image:
 
 
 def above(first: Image.Image, second: Image.Image) -> Image.Image:
-    """Two pictures of one size, one above the other."""
+    """Two pictures of the same size, one above the other."""
     column = Image.new("RGB", (first.width, 2 * first.height))
     column.paste(first, (0, 0))
     column.paste(second, (0, first.height))
@@ -68,7 +68,7 @@ def above(first: Image.Image, second: Image.Image) -> Image.Image:
 
 
 def contact_sheet(rows: Sequence[tuple[str, Image.Image]]) -> Image.Image:
-    """Titled pictures on one white sheet, all at the same height, as many beside each other as fit."""
+    """Titled pictures on one white sheet, all at the same height, as many per row as fit."""
     font = ImageFont.load_default(size=16)
     pictures = [_at_height(picture, _SHEET_PICTURE_HEIGHT) for _, picture in rows]
     cell_width = max((picture.width for picture in pictures), default=_SHEET_PICTURE_HEIGHT)

@@ -1,4 +1,4 @@
-"""Coordinates in a notation that is not read: somebody meant a box there, and none will be drawn."""
+"""Coordinates in an unsupported notation: somebody meant a box, and none will be drawn."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from ..errors import short_repr
 
-# Every repetition has an end, so that a hostile text takes no more time than another.
+# Every repetition is bounded, so that hostile text takes no longer than any other.
 _GAP = r"[ \t\n\u00a0\u3000]{0,9}"
 _DIGIT = r"[0-9\uff10-\uff19\u0660-\u0669\u06f0-\u06f9\u0966-\u096f]"
 _POINT = r"[.\uff0e\u066b]"
@@ -40,10 +40,10 @@ _TAGS = (
     "|poly(?:gon)?|patch_index|region|ref|rect"
 )
 
-# Compiled when it is first used: that takes longer than importing all the rest of the pack.
+# Compiled on first use: it takes longer than importing the rest of the pack.
 _LOOKALIKE = "|".join(
     [
-        r"(?P<box><\|box_start\|>[^<]{1,60}<\|box_end\|>)",  # what is read is none
+        r"(?P<box><\|box_start\|>[^<]{1,60}<\|box_end\|>)",  # supported forms are not lookalikes
         rf"(?<![a-z])(?:bbox|b?box_2d)(?:_2d)?{_QUOTE}{_GAP}{_COLON}?(?:{_GAP}{_OPEN}{{1,2}}{_FOUR}{_CLOSE}{{1,2}})?",
         rf"</?(?:{_TAGS})(?:[_ ]?{_DIGIT}{{1,5}}){{0,4}}(?: [^<>\n]{{0,60}})?/?>",
         rf"(?<![a-z])(?:{_NAMES}){_QUOTE}{_GAP}(?:{_COLON}|at|is|(?={_OPEN})){_GAP}{_OPEN}{{0,2}}{_GAP}{_FOUR}",
@@ -82,7 +82,7 @@ def coordinates_not_read(text: str) -> tuple[str, ...]:
 
 
 def _is_meant(match: re.Match[str]) -> bool:
-    """Whether it is no box and, of four numbers in brackets, no list of years or of small numbers."""
+    """Whether a match resembles a box: four numbers in brackets may be years or small numbers instead."""
     if match["box"]:
         return False
     if not match["four"]:

@@ -1,8 +1,8 @@
-"""Where a sentence names the objects of a plan.
+"""Where a sentence mentions the objects of a plan.
 
 A plan says "a large red circle" where its prompt says "the red circle", or "two red circles" for it and
-another one. A mention says the last word of the object's name, and of the words before it as many as it
-likes, but no other ones that could make it another object.
+another one. A mention contains the last word of the object's name and any of the words before it, but no
+other words that could make it a different object.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _COUNTED = re.compile(
 
 @dataclass(frozen=True)
 class Name:
-    """What an object is called: its article or number, and its words; `verbatim` ones match as they are."""
+    """What an object is called: its article or number, and its words; `verbatim` names match literally."""
 
     determiner: str
     words: tuple[str, ...]
@@ -58,16 +58,17 @@ class Name:
 
     @property
     def is_plain(self) -> bool:
-        """Whether its last word is what it is, and all others only describe it."""
+        """Whether the last word is the noun and all others merely describe it."""
         return not self.verbatim and SMALL_WORDS.isdisjoint(self.lower)
 
 
 @dataclass
 class Mention:
-    """A place [start, end) that names objects, its article or number included.
+    """A span [start, end) that mentions objects, including its article or number.
 
-    `said`: in lower case, which words of their names; `described`: by others as well; `definite`: "the" two;
-    `several`: one word stands for several objects, as many as `count` says; `objects`: numbers of names.
+    `said`: words of the names in it, in lower case; `described`: whether it has other adjectives too;
+    `definite`: as in "the two"; `several`: whether one noun covers several objects, `count` of them;
+    `objects`: indices of names.
     """
 
     start: int
@@ -86,17 +87,17 @@ class Mention:
 
     @property
     def is_counted(self) -> bool:
-        """Whether its objects can be named one by one instead."""
+        """Whether its objects can be listed individually instead."""
         return self.several and self.count is not None and not self.definite
 
     def says(self, name: Name) -> bool:
-        """Whether what it says is said of an object with this name."""
+        """Whether the mention also fits an object with this name."""
         return set(self.said) <= set(name.lower)
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word of a text and its place; `joined`: only spaces are between the one before and this."""
+    """A word of a text and its span; `joined`: whether only spaces separate it from the previous word."""
 
     text: str
     lower: str
@@ -117,7 +118,7 @@ def words_of(text: str) -> list[Word]:
 
 
 def spaced(text: str) -> list[str]:
-    """What stands between the spaces of a text."""
+    """The parts of a text between its spaces."""
     return [word for word in re.split(f"[{SPACES}]+", text) if word]
 
 
@@ -127,10 +128,10 @@ def is_determiner(word: str) -> bool:
 
 
 def find_mentions(text: str, names: Sequence[Name], more: int | None = None) -> list[Mention]:
-    """Where a text names which of some objects, from left to right; each object at most once.
+    """Where a text mentions which of some objects, from left to right; each object at most once.
 
-    Of several places the one that says most of a name counts; of equal ones the first object gets the first.
-    Objects from number `more` on are new: a number in the text need not have counted them.
+    Of several candidates the one with the most words of the name wins; among equal ones the first object gets
+    the first. Objects from index `more` on are new: a number in the text may not include them.
     """
     words = words_of(text)
     more = len(names) if more is None else more
@@ -156,14 +157,14 @@ def find_mentions(text: str, names: Sequence[Name], more: int | None = None) -> 
 
 
 def _has_room(there: Mention, mention: Mention, new: bool) -> bool:
-    """Whether one more object can be among the several that a mention already names."""
+    """Whether a mention of several objects can include one more."""
     if not (there.several and mention.several and there.start == mention.start and there.end == mention.end):
         return False
     return new or there.count is None or len(there.objects) < there.count
 
 
 def _in_words(text: str, words: Sequence[Word], name: Name) -> Iterator[Mention]:
-    """All places that could name an object, in a text with spaces between its words."""
+    """All possible mentions of an object, in a language that separates words by spaces."""
     if not name.words:
         return
     *others, last = name.lower
@@ -191,7 +192,7 @@ def _in_words(text: str, words: Sequence[Word], name: Name) -> Iterator[Mention]
 
 
 def _verbatim(text: str, name: Name) -> Iterator[Mention]:
-    """All places where the words of a name stand as they are, and not inside others."""
+    """All literal occurrences of a name that are not part of longer words."""
     words = name.words[0]
     start = text.find(words)
     while start >= 0:
@@ -207,6 +208,6 @@ def _verbatim(text: str, name: Name) -> Iterator[Mention]:
 
 
 def _goes_on(words: str, neighbour: str) -> bool:
-    """Whether a character beside words belongs to them, where words stand between spaces."""
+    """Whether an adjacent character is part of the words, in a language that separates words by spaces."""
     spaceless = _SPACELESS.search(words) and _SPACELESS.fullmatch(neighbour)
     return bool(WORD.fullmatch(neighbour)) and not spaceless

@@ -1,8 +1,8 @@
-"""How a box stands in a chain's text: found in every form that is understood, written in one.
+"""The notation of boxes in a chain's text: parsed in every supported form, written in one.
 
     phrase <|box_start|>(x1,y1),(x2,y2)<|box_end|> (color)
 
-Digits, brackets and commas may be full-width, with any kind of space between them. The text is a `clean` one.
+Digits, brackets and commas may be full-width, with any kind of space between them. The text must be `clean`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MASK_COLORS = tuple(
     mediumvioletred peru silver cornflowerblue olivedrab sandybrown thistle darkcyan indianred mediumpurple
     wheat powderblue""".split()  # noqa: SIM905
 )
-"""Colours for boxes that come without one, in this order: names Pillow knows, visible on a black mask."""
+"""Colours for boxes that come without one, in order of use: names Pillow knows, visible on a black mask."""
 
 DETERMINERS = frozenset(
     """a an the one two three four five six seven eight nine ten his her its their this that these those
@@ -40,9 +40,9 @@ DETERMINERS = frozenset(
 )
 
 SPECIAL_TOKEN = re.compile(r"<\|[A-Za-z0-9_]+\|>|[\ud800-\udfff]")
-"""What would break the token sequence: any special token, and half characters, which no tokenizer takes."""
+"""What would corrupt the token sequence: special tokens, and lone surrogates, which no tokenizer accepts."""
 
-# All the markup there can be. `plain` and `inside` hold one box; `special` is what is not part of one.
+# All markup there is. `plain` and `inside` hold one box; `special` is anything that is not part of a box.
 _SPACE = f"[{SPACES}]*"
 _GAP_CHARACTERS = f"{SPACES}\n\u200c\u200d"
 _GAP = f"[{_GAP_CHARACTERS}]*"
@@ -59,7 +59,7 @@ _MARKED = (
     rf"|<\|object_ref_start\|>{_SPACE}(?P<reference>{_WORDS})<\|object_ref_end\|>"
 )
 _MARKUP = re.compile(
-    r"(?=[<(\uff08\ud800-\udfff])"  # only here can it begin: prose is passed over quickly
+    r"(?=[<(\uff08\ud800-\udfff])"  # the only possible first characters, so that prose is skipped quickly
     rf"(?:(?:(?:{_MARKED}){_SPACE})?(?:<\|box_start\|>(?P<inside>[^<]{{0,60}})<\|box_end\|>|(?P<plain>{_CORNERS}))"
     rf"|(?P<special>{SPECIAL_TOKEN.pattern}))"
 )
@@ -78,16 +78,16 @@ _CORNER_CHARACTERS = (
 )
 _TOKEN_END, _TOKEN_START = re.compile(r"[<|A-Za-z0-9_]\Z"), re.compile(r"[A-Za-z0-9_|>]")
 _NO_GAP_BEFORE = f"{SPACES}\n.,;:!?)\u3002\uff0c\u3001\uff1b\uff1a\uff01\uff1f\uff09"
-_LOOK_BACK = 100  # characters: no box that anybody writes is longer
+_LOOK_BACK = 100  # characters: longer than any box in practice
 _WORD = re.compile(f"[^{SPACES}]+")
 _WORDS_WITHOUT_DETERMINER = 4
 
 
 @dataclass(frozen=True)
 class Found:
-    """One usable box as it stands in a text: [start, end) with its phrase, if marked, and its usable colour.
+    """One valid box as written in a text: [start, end) with its phrase, if marked, and its colour, if valid.
 
-    `colorless`: no name of a colour stands behind it, not even one that cannot be used.
+    `colorless`: no colour name follows it, not even an invalid one.
     """
 
     start: int
@@ -100,7 +100,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with [start, end); if it must be `cut`, `keep` stays in its place."""
+    """A fault in [start, end); if it must be `cut`, `keep` replaces it."""
 
     start: int
     end: int
@@ -110,7 +110,7 @@ class Problem:
 
 
 def scan(text: str) -> tuple[list[Found], list[Problem]]:
-    """All boxes of a text, mended where that is possible, and all that is wrong, both from left to right."""
+    """All boxes of a text, fixed where possible, and all problems, both from left to right."""
     found: list[Found] = []
     problems: list[Problem] = []
     colors_rgb: set[tuple[int, ...]] = set()
@@ -151,15 +151,15 @@ def scan(text: str) -> tuple[list[Found], list[Problem]]:
 
 
 def _read_corners(text: str) -> tuple[tuple[int, int, int, int] | None, list[str]]:
-    """The corners that `(x1,y1),(x2,y2)` means, mended (None: beyond mending), and what is wrong with it.
+    """The corners that `(x1,y1),(x2,y2)` means, fixed if possible (else None), and what is wrong with it.
 
-    The published model may write the coordinate 1000; it means the edge, as 999 does.
+    The published model sometimes writes the coordinate 1000, which means the edge, as 999 does.
     """
     if not _INSIDE.fullmatch(text):
         return None, [f"Expected (x1,y1),(x2,y2) between {BOX_START} and {BOX_END}."]
     complaints = []
     written = _ASCII_NUMBER.findall(unicodedata.normalize("NFKC", text).replace("\u2212", "-"))
-    values = [float(number) for number in written]  # float, because it takes any number of digits
+    values = [float(number) for number in written]  # float, because it accepts any number of digits
     if any("." in number for number in written):
         complaints.append("Box coordinates must be whole numbers, thousandths of the picture.")
         if all(0 <= value <= 1 for value in values):
@@ -175,7 +175,7 @@ def _read_corners(text: str) -> tuple[tuple[int, int, int, int] | None, list[str
 
 
 def render(text: str, found: Sequence[Found]) -> tuple[str, tuple[Region, ...]]:
-    """The canonical text that holds the boxes found in `text`, and its regions."""
+    """The canonical text with the boxes found in `text`, and its regions."""
     free = iter(free_colors([item.color for item in found if item.color]))
     canonical = ""
     regions: list[Region] = []
@@ -193,7 +193,7 @@ def render(text: str, found: Sequence[Found]) -> tuple[str, tuple[Region, ...]]:
         else:
             phrase, phrase_start = item.phrase, len(canonical)
             unmarked = canonical + phrase
-            # The markers go where the words alone say the same, and stay where they are needed.
+            # Markers are dropped where the phrase is parsed the same without them.
             if _phrase_start(unmarked, begin) == phrase_start and not _PHRASE_BOUNDARY.search(phrase):
                 canonical = unmarked + " "
             else:
@@ -206,9 +206,9 @@ def render(text: str, found: Sequence[Found]) -> tuple[str, tuple[Region, ...]]:
 
 
 def _phrase_start(text: str, begin: int) -> int:
-    """Where in text[begin:] the phrase at its very end begins.
+    """Where in text[begin:] the phrase at its end begins.
 
-    It reaches back to the last boundary (punctuation, a bracket, a new line), and within that to the last
+    It extends back to the last boundary (punctuation, a bracket, a new line), and within that to the last
     determiner, or over four words if there is none.
     """
     for boundary in _PHRASE_BOUNDARY.finditer(text, begin):
@@ -221,33 +221,33 @@ def _phrase_start(text: str, begin: int) -> int:
 
 
 def box_markup(box: Box, color: str) -> str:
-    """A box as it stands in a canonical text, with its colour."""
+    """A box in canonical notation, with its colour."""
     return f"{BOX_START}({box.x1},{box.y1}),({box.x2},{box.y2}){BOX_END} ({color})"
 
 
 def marked(phrase: str) -> str:
-    """The words between markers, so that they are read as exactly this phrase."""
+    """The words between markers, so that they are parsed as exactly this phrase."""
     return f"{OBJECT_START}{phrase}{OBJECT_END}"
 
 
 def unmarked(text: str) -> str:
-    """A canonical text without the markers of phrases, which no published tokenizer knows as tokens."""
+    """A canonical text without phrase markers, which are not tokens of any published tokenizer."""
     return text.replace(OBJECT_START, "").replace(OBJECT_END, "")
 
 
 def holds_markup(text: str) -> bool:
-    """Whether there is a box or a special token in a text."""
+    """Whether a text holds a box or a special token."""
     return _MARKUP.search(text) is not None
 
 
 def free_colors(taken: Sequence[str]) -> list[str]:
-    """The mask colours that look like none of those taken."""
+    """The mask colours that are distinguishable from all those taken."""
     taken_rgb = {ImageColor.getrgb(color) for color in taken}
     return [color for color in MASK_COLORS if ImageColor.getrgb(color) not in taken_rgb]
 
 
 def without(text: str, cuts: Sequence[Problem]) -> str:
-    """The text without what is to be cut, and no gap, glued words or new markup in its place."""
+    """The text without the cuts, leaving no gaps, merged words or new markup where they were."""
     pieces = []
     done = 0
     for cut in cuts:
@@ -256,7 +256,7 @@ def without(text: str, cuts: Sequence[Problem]) -> str:
     pieces.append(text[done:])
     kept: list[str] = []
     end = ""  # of what is kept
-    gap = False  # whether what stood between `end` and the next piece has gone without a trace
+    gap = False  # whether the text between `end` and the next piece was removed without a replacement
     for index, piece in enumerate(pieces):
         if index % 2 == 0 and pieces[index + 1 : index + 2] == [""]:
             piece = piece.rstrip(SPACES)
@@ -271,7 +271,7 @@ def without(text: str, cuts: Sequence[Problem]) -> str:
 
 
 def _seam(before: str, after: str, gap: bool) -> str:
-    """What keeps two pieces of text apart where they would run into each other, or make a box or a token."""
+    """The separator for two pieces of text that would otherwise merge, or form a box or a token."""
     corners = before[len(before.rstrip(_CORNER_CHARACTERS)) :]
     inside = "(" in corners or "\uff08" in corners or len(corners) == _LOOK_BACK
     if inside and after.lstrip(_GAP_CHARACTERS)[:1] in tuple(_CORNER_CHARACTERS):

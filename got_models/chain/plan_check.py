@@ -1,6 +1,6 @@
-"""What is to be said about a plan before it is drawn: what the checkpoint has not learned, what looks wrong.
+"""Remarks on a plan before it is drawn: what the checkpoint has not learned, and what looks wrong.
 
-Each remark is a sentence for people (see `notes`). A plan about which there is nothing to be said gets none.
+Each remark is a sentence for people (see `notes`). A plan with nothing to remark on gets none.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from .english import plural
 from .vocabulary import PictureKind, Vocabulary
 
 SAME_PLACE = 0.8
-"""Intersection over union from which on two boxes are one place."""
+"""Intersection over union above which two boxes count as one place."""
 COVERED = 0.25
-"""Part of the smaller box from which on two boxes overlap, to a model that has only seen things apart."""
+"""Share of the smaller box above which two boxes overlap, for a model trained only on separate objects."""
 TOO_CLOSE = 30.0
-"""Distance in RGB below which two mask colours, or one and the black ground, look alike."""
+"""Distance in RGB below which two mask colours, or one and the black background, look alike."""
 MAX_NAMED = 8  # words in one sentence
-CHECKED_SIDE = 256  # pixels, to which a picture is made smaller before its colours are counted
+CHECKED_SIDE = 256  # pixels, to which a picture is reduced before its colours are counted
 
 _TOKEN = re.compile(r"\d+[^\W\d_]*|[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
 _BOX = re.compile(r"<\|box_start\|>.*?<\|box_end\|> \(\w+\)|<\|\w+\|>")
@@ -37,18 +37,18 @@ NOTHING_TO_DRAW = frozenset(
     just let like make me my need of on one or our paint please show some that the their them then there these
     this those to us want we which will with would you your""".split()  # noqa: SIM905
 )
-"""Words that ask for nothing of their own: that a model has not learned them does no harm."""
+"""Function words: it does no harm if a model has not learned them."""
 
 
 def words_of(text: str) -> list[str]:
-    """The words and numbers of a prompt or of a plan, in lower case and without its boxes."""
+    """The words and numbers of a prompt or plan, in lower case and without its boxes."""
     return _TOKEN.findall(_BOX.sub(" ", text).casefold())
 
 
 def check_plan(chain: ReasoningChain, vocabulary: Vocabulary | None = None) -> list[Note]:
     """
     Args:
-        vocabulary: what the checkpoint knows that is to draw it; None: everything, or it is not known.
+        vocabulary: what the checkpoint that will draw it knows; None: everything, or unknown.
     """
     remarks: list[Note | None] = []
     if vocabulary is not None:
@@ -62,7 +62,7 @@ def check_plan(chain: ReasoningChain, vocabulary: Vocabulary | None = None) -> l
 
 
 def check_picture(picture: Image.Image, vocabulary: Vocabulary | None) -> list[Note]:
-    """The same about a picture that is to be edited."""
+    """The same for a picture that is to be edited."""
     if vocabulary is None or _is_known(picture, vocabulary.pictures):
         return []
     return [Note("unknown_picture", name=vocabulary.name, objects=listed(_plurals(vocabulary)))]
@@ -76,7 +76,7 @@ def _is_known(picture: Image.Image, kind: PictureKind) -> bool:
     pixels = np.asarray(small, dtype=np.float32).reshape(-1, 1, 3)  # [n, 1, 3]
 
     def near(colors: Sequence[str]) -> Any:
-        """Which pixels lie within reach of each colour: [n, m]."""
+        """Which pixels are within reach of each colour: [n, m]."""
         known = np.array([ImageColor.getrgb(color) for color in colors], dtype=np.float32)  # [m, 3]
         return ((pixels - known) ** 2).sum(-1) <= kind.reach**2
 
@@ -86,13 +86,13 @@ def _is_known(picture: Image.Image, kind: PictureKind) -> bool:
 
 
 def stays_as_it_is(chain: ReasoningChain, vocabulary: Vocabulary | None) -> bool:
-    """Whether an edit leaves its picture alone, because the checkpoint cannot tell where to change it."""
+    """Whether an edit leaves its picture unchanged because the checkpoint cannot tell where to change it."""
     needs_box = vocabulary is not None and vocabulary.edits_need_boxes
     return needs_box and chain.task == "edit" and not chain.regions
 
 
 def things_asked_for(prompt: str, vocabulary: Vocabulary) -> int | None:
-    """How many things a prompt asks for; None where it does not say clearly, as with "the circles"."""
+    """How many objects a prompt asks for; None where that is unclear, as with "the circles"."""
     things = {*vocabulary.objects, *_plurals(vocabulary)}
     total, count = 0, None
     for word in words_of(prompt):
@@ -106,8 +106,8 @@ def things_asked_for(prompt: str, vocabulary: Vocabulary) -> int | None:
 
 
 def _unknown_words(chain: ReasoningChain, vocabulary: Vocabulary) -> Note | None:
-    """Of the prompt; and of the plan, which somebody may have changed, where the prompt's are all known."""
-    written = [word for word in words_of(chain.text) if not word.isdecimal()]  # an edit numbers its steps
+    """In the prompt or, if all words of that are known, in the plan, which may have been edited."""
+    written = [word for word in words_of(chain.text) if not word.isdecimal()]  # edits number their steps
     words = _unknown(chain, words_of(chain.prompt), vocabulary) or _unknown(chain, written, vocabulary)
     if not words:
         return None
@@ -121,15 +121,15 @@ def _unknown_words(chain: ReasoningChain, vocabulary: Vocabulary) -> Note | None
 
 
 def _unknown(chain: ReasoningChain, words: Sequence[str], vocabulary: Vocabulary) -> list[str]:
-    """Those that ask for something that the checkpoint has not learned, each once."""
+    """The content words that the checkpoint has not learned, each once."""
     known = {*vocabulary.objects, *vocabulary.colors, *vocabulary.words, *NOTHING_TO_DRAW}
     if chain.task == "generate":
-        known |= NUMBERS.keys()  # `_counts` is about these
+        known |= NUMBERS.keys()  # handled by `_counts`
     return list(dict.fromkeys(word for word in words if word not in known))
 
 
 def _capitals(chain: ReasoningChain, vocabulary: Vocabulary) -> Note | None:
-    """The words of a vocabulary are in lower case, as the model has read them."""
+    """The vocabulary is in lower case, as in the model's training data."""
     return None if chain.prompt == chain.prompt.lower() else Note("capitals", name=vocabulary.name)
 
 
@@ -154,7 +154,7 @@ def _no_box(chain: ReasoningChain, vocabulary: Vocabulary | None) -> Note | None
 
 
 def _overlap(chain: ReasoningChain, vocabulary: Vocabulary | None) -> Note | None:
-    """In plans of new pictures; an edit has a box before and one after the change."""
+    """For plans of new pictures only: an edit has one box before and one after the change."""
     pairs = list(combinations(chain.regions, 2)) if chain.task == "generate" else []
     for one, other in pairs:
         if one.box.iou(other.box) >= SAME_PLACE:
@@ -168,14 +168,14 @@ def _overlap(chain: ReasoningChain, vocabulary: Vocabulary | None) -> Note | Non
 
 
 def _covered(one: Box, other: Box) -> float:
-    """The part of the smaller box that lies in the other one."""
+    """The share of the smaller box that is inside the other."""
     width = min(one.x2, other.x2) - max(one.x1, other.x1)
     height = min(one.y2, other.y2) - max(one.y1, other.y1)
     return max(width, 0) * max(height, 0) / min(one.area, other.area)
 
 
 def _masks(regions: Sequence[Region]) -> Note | None:
-    """Masks that cannot be told apart: each is a box in its colour on black."""
+    """Indistinguishable masks: each is a box in its colour on black."""
     colors = [ImageColor.getrgb(region.color)[:3] for region in regions]
     for region, color in zip(regions, colors, strict=True):
         if math.dist(color, (0, 0, 0)) < TOO_CLOSE:
@@ -192,7 +192,7 @@ def _plurals(vocabulary: Vocabulary) -> list[str]:
 
 
 def _label(region: Region) -> str:
-    """A box in a sentence: by its words, or where it has none by its colour."""
+    """A box in a sentence: its phrase, or its colour if it has none."""
     return f'"{region.phrase}"' if region.phrase else f"({region.color})"
 
 

@@ -1,9 +1,9 @@
-"""The prompt, brought up to date with a plan that a person has changed.
+"""Updating the prompt after a person has edited the plan.
 
-The UNet hears the prompt as well as the plan, and where the two disagree it may follow the prompt. So what
-has changed in the plan changes in the prompt too: other words for an object, objects that came or went, and
-words outside the boxes such as the background. All other words stay as they are. Where the prompt does not
-name an object, or its sentence would fall apart, it stays as it is, and that is said.
+The UNet sees the prompt as well as the plan, and where the two disagree it may follow the prompt. So changes
+of the plan are applied to the prompt too: renamed, added and removed objects, and words outside the boxes
+such as the background. All other words are kept. Where the prompt does not mention an object, or its sentence
+would become ungrammatical, it is left unchanged and the change is reported as missed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MAX_QUOTE = 60
 
 @dataclass(frozen=True)
 class PromptUpdate:
-    """`missed` says, in sentences for the artist, which changes of the plan the prompt does not follow."""
+    """`missed` says, in sentences for the artist, which changes of the plan the prompt does not reflect."""
 
     prompt: str
     missed: tuple[str, ...] = ()
@@ -32,9 +32,9 @@ class PromptUpdate:
 
 @dataclass(frozen=True)
 class _Change:
-    """What an object was called before and is called now; None where it was not there, or is not any more.
+    """What an object was called before and is called now; None where it did not exist, or was removed.
 
-    `place`: its number in the new plan.
+    `place`: its index in the new plan.
     """
 
     before: str | None
@@ -51,7 +51,7 @@ class _Change:
 def updated_prompt(prompt: str, before: ReasoningChain, after: ReasoningChain) -> PromptUpdate:
     """The prompt of `before`, changed as `before` was changed to become `after`.
 
-    Objects are the same in both plans where their boxes have the same colour.
+    Objects are matched between the plans by the colour of their boxes.
     """
     prompt = composed(prompt)
     changes = _changes(before.regions, after.regions)
@@ -65,7 +65,7 @@ def updated_prompt(prompt: str, before: ReasoningChain, after: ReasoningChain) -
 
 
 def _changes(before: Sequence[Region], after: Sequence[Region]) -> list[_Change]:
-    """What has become of each object, and then the new ones."""
+    """The changes of the existing objects, followed by the new ones."""
     places = {region.color: place for place, region in enumerate(before) if region.phrase}
     now: list[int | None] = [None] * len(before)
     new: list[int] = []
@@ -73,12 +73,12 @@ def _changes(before: Sequence[Region], after: Sequence[Region]) -> list[_Change]
     for count, region in enumerate(after):
         place = places.get(region.color, -1)
         same = place >= 0 and before[place].phrase == region.phrase
-        if region.phrase and (place > last or same):  # else a new object has the colour of one that has gone
+        if region.phrase and (place > last or same):  # else a new object reuses the colour of a removed one
             now[place] = count
             last = max(last, place)
         elif region.phrase:
             new.append(count)
-    for place, region in enumerate(before):  # a box that was typed anew may have got another colour
+    for place, region in enumerate(before):  # a box that was retyped may have another colour
         twin = next((count for count in new if after[count].phrase == region.phrase), None)
         if now[place] is None and twin is not None:
             now[place] = twin
@@ -94,7 +94,7 @@ def _changes(before: Sequence[Region], after: Sequence[Region]) -> list[_Change]
 
 
 def _with_changes(prompt: str, changes: Sequence[_Change], task: str, related: bool) -> tuple[str, list[str]]:
-    """The prompt with other objects in it, and what it does not follow."""
+    """The prompt with its objects updated, and the changes that it does not reflect."""
     old = [change for change in changes if change.before is not None]
     names = [Name.of(change.before or change.after or "") for change in changes]
     mentions = find_mentions(prompt, names, len(old))
@@ -118,7 +118,7 @@ def _with_changes(prompt: str, changes: Sequence[_Change], task: str, related: b
             )
             beside = place if between else place + 1
             if between or (beside < len(mentions) and mentions[beside].is_counted):
-                mentions[beside].objects.append(index)  # between or before objects that one word names
+                mentions[beside].objects.append(index)  # between or before objects that one word covers
             else:
                 added.append((beside, change.after))
     objects: list[list[str]] = []
@@ -139,7 +139,7 @@ def _with_changes(prompt: str, changes: Sequence[_Change], task: str, related: b
 
 
 def _now(mention: Mention, text: str, names: Sequence[Name], changes: Sequence[_Change]) -> list[str] | None:
-    """What is to stand in the place of a mention; None where its words do not allow it."""
+    """The objects that replace a mention; None where its wording does not allow it."""
     own = [changes[index] for index in mention.objects]
     if mention.several:
         return _several(mention, text, names, changes)
@@ -166,9 +166,9 @@ def _now(mention: Mention, text: str, names: Sequence[Name], changes: Sequence[_
 def _several(
     mention: Mention, text: str, names: Sequence[Name], changes: Sequence[_Change]
 ) -> list[str] | None:
-    """What becomes of "two red circles" when some of them change, in the new plan's order.
+    """What replaces "two red circles" when some of them change, in the new plan's order.
 
-    The first of them may still be counted, if no more than one other follows.
+    The remaining ones may still be counted, if at most one other object follows.
     """
     single = (*spaced(mention.words)[:-1], mention.said[-1])
     now: list[tuple[str, ...]] = []
@@ -203,7 +203,7 @@ def _several(
 
 
 def _counted(count: int, words: Sequence[str], mention: Mention, first: bool) -> str:
-    """So many of something, in the way in which a mention counts."""
+    """A counted noun phrase in the style of a mention."""
     like = mention.determiner if first else mention.determiner.lower()
     if count == 1:
         return " ".join([capital_like(article(words[0]), like), *words])
@@ -211,7 +211,7 @@ def _counted(count: int, words: Sequence[str], mention: Mention, first: bool) ->
 
 
 def _new_words(mention: Mention, old: Name, new: Name) -> list[str]:
-    """The words of a new name, without those of the old one that the mention left out; none: not clear."""
+    """The words of a new name, without those of the old one that the mention omits; empty if unclear."""
     if len(mention.said) == len(old.words):
         return list(new.words)
     if not new.is_plain:
@@ -221,7 +221,7 @@ def _new_words(mention: Mention, old: Name, new: Name) -> list[str]:
 
 
 def _counts_otherwise(mention: Mention, old: Name, new: Name) -> bool:
-    """Whether the article or number of a new name says something that the mention does not."""
+    """Whether the article or number of a new name contradicts the mention."""
     first, second = old.determiner.lower(), new.determiner.lower()
     if first == second or not second or {first, second} <= set(ARTICLES):
         return False

@@ -1,4 +1,4 @@
-"""Where a thing stands: a box on the picture's grid, and the words that it belongs to."""
+"""Where an object is: a box on the picture's grid, and the phrase that it belongs to."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from ..errors import GoTError, short_repr
 from .characters import SPACES, clean
 
-GRID = 1000  # boxes count in thousandths of the picture's width and height
+GRID = 1000  # boxes are in thousandths of the picture's width and height
 
 
 class ChainError(GoTError):
-    """A reasoning chain that cannot be used. `position` is the character offset in its text, if known."""
+    """An invalid reasoning chain. `position` is the character offset in its text, if known."""
 
     def __init__(self, message: str, position: int | None = None, excerpt: str = "") -> None:
         self.position = position
@@ -77,7 +77,7 @@ class Box:
         return (self.x2 - self.x1) * (self.y2 - self.y1)
 
     def is_read_before(self, other: Box) -> bool:
-        """Whether one who reads from left to right and from top to bottom comes here first."""
+        """Whether this box comes first in reading order, left to right and top to bottom."""
         if self.center[1] < other.y1 or other.center[1] > self.y2:
             return True
         if other.center[1] < self.y1 or self.center[1] > other.y2:
@@ -96,10 +96,10 @@ class Box:
 class Region:
     """One object of the chain. `span` is its range in the text, from the phrase to the end of `(color)`.
 
-    The phrase is put into clean form, without spaces around it: whoever makes a region, it can be read back.
+    The phrase is normalized to clean form without surrounding spaces, so that any region can be parsed back.
 
     Raises:
-        ChainError: the phrase or the colour is no text, or the box no `Box`.
+        ChainError: the phrase or the colour is not text, or the box is not a `Box`.
     """
 
     phrase: str

@@ -1,4 +1,4 @@
-"""Words of a plan outside its boxes, such as its background: where they change, so does the prompt."""
+"""Changes to a plan's words outside its boxes, such as its background, applied to the prompt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .english import capital_like
 from .mentions import SMALL_WORDS, WORD, Word, words_of
 from .sentences import BACKGROUND, SENTENCE_MARK
 
-_OBJECT = "\n"  # stands for it among words, and is none
+_OBJECT = "\n"  # placeholder for an object among words, never a word itself
 _TOKEN = re.compile(rf"{WORD.pattern}|[^{SPACES}]")
 _MAX_COMPARISONS = 1_000_000
 
@@ -20,13 +20,13 @@ _MAX_COMPARISONS = 1_000_000
 def reworded(
     prompt: str, before: ReasoningChain, after: ReasoningChain, objects: Sequence[tuple[int, int]]
 ) -> tuple[str, list[str]]:
-    """The prompt with what has changed between the boxes of a plan, and in words what it does not follow.
+    """The prompt with the changes between a plan's boxes applied, and the changes that it does not reflect.
 
-    Words change where the prompt has them once, with the same word behind them or the same two before. A
-    background of which the prompt does not speak is put at the end of its sentence.
+    Words change where the prompt has them once, with the same word after them or the same two before. A
+    background that the prompt does not mention is added at the end of its sentence.
 
     Args:
-        objects: where the prompt names objects; those places stay as they are.
+        objects: where the prompt mentions objects; those spans are kept.
     """
     words = words_of(prompt)
     for start, end in objects:
@@ -62,7 +62,7 @@ def reworded(
 
 
 def _tokens(chain: ReasoningChain) -> list[str]:
-    """The words and other signs of a chain's text, with one sign in the place of each object."""
+    """The words and punctuation of a chain's text, with one placeholder for each object."""
     tokens: list[str] = []
     done = 0
     for start, end in [*(region.span for region in chain.regions), (len(chain.text), len(chain.text))]:
@@ -72,7 +72,7 @@ def _tokens(chain: ReasoningChain) -> list[str]:
 
 
 def _differences(old: list[str], new: list[str]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """The ranges of two lists in which they differ, where as much as possible of both is the same."""
+    """The ranges in which two lists differ, by their longest common subsequence."""
     first, second = _lower(old), _lower(new)
     start = 0
     while start < min(len(first), len(second)) and first[start] == second[start]:
@@ -83,7 +83,7 @@ def _differences(old: list[str], new: list[str]) -> list[tuple[tuple[int, int], 
     rows, columns = ends[0] - start, ends[1] - start
     if rows * columns > _MAX_COMPARISONS:
         return []
-    common = [[0] * (columns + 1) for _ in range(rows + 1)]  # of what is left from there on
+    common = [[0] * (columns + 1) for _ in range(rows + 1)]  # longest common subsequences from there on
     for i in reversed(range(rows)):
         for j in reversed(range(columns)):
             same = first[start + i] == second[start + j]
@@ -107,7 +107,7 @@ def _differences(old: list[str], new: list[str]) -> list[tuple[tuple[int, int], 
 
 
 def _places(words: Sequence[Word], left: list[str], gone: list[str], right: list[str]) -> list[int]:
-    """Which words of a prompt are those that have gone, between the same others."""
+    """Positions of the removed words in a prompt, between the same neighbours."""
     places: list[int] = []
     for place in range(len(words) - len(gone) + 1):
         end = place + len(gone)
@@ -128,7 +128,7 @@ def _places(words: Sequence[Word], left: list[str], gone: list[str], right: list
 
 
 def _edit(words: Sequence[Word], place: int, gone: int, come: list[str]) -> tuple[int, int, str]:
-    """The range of a prompt to be replaced, and its new text."""
+    """The range of a prompt to replace, and its new text."""
     text = " ".join(come)
     if not gone:
         return words[place].start, words[place].start, f"{text} "
@@ -142,7 +142,7 @@ def _edit(words: Sequence[Word], place: int, gone: int, come: list[str]) -> tupl
 
 
 def _with_background(prompt: str, before: ReasoningChain, after: ReasoningChain) -> str:
-    """The prompt with the background of a plan, if that is a new one and the prompt speaks of none."""
+    """The prompt with the background of a plan, if that is new and the prompt mentions none."""
     old, new = BACKGROUND.search(before.mllm_text), BACKGROUND.search(after.mllm_text)
     if not new or (old and old[0].lower() == new[0].lower()) or "background" in prompt.lower():
         return prompt

@@ -1,9 +1,9 @@
-"""Objects in a sentence: one more, one fewer or another one, and the sentence stays sound.
+"""Adding, removing and replacing objects in a sentence while keeping it grammatical.
 
-Objects side by side are a row, "a cat, a dog and a bird", which keeps its commas and its "and" as it grows
-and shrinks. "A cat, and to the left of it a dog" is a row whose relation holds for these two only. What goes
-takes along the words that relate it to another object, "on" in "a cat on a sofa". What is new joins a row, or
-gets words of its own in the way of the text: "There is also a dog." in prose.
+Objects next to each other form a row, "a cat, a dog and a bird", which keeps its commas and its "and" as it
+grows and shrinks. "A cat, and to the left of it a dog" is a row whose relation applies to these two only. A
+removed object takes the words that relate it to another with it, such as "on" in "a cat on a sofa". A new
+object joins a row, or gets a sentence in the style of the text: "There is also a dog." in prose.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _MANY = ("some", "several", "many", "these", "those")
 
 @dataclass
 class _Row:
-    """Objects side by side: their places among all, as they were, and as they are to be; the text between."""
+    """Adjacent objects: their indices among all, before and after the change; and the text between them."""
 
     places: list[int] = field(default_factory=list)
     before: list[str] = field(default_factory=list)
@@ -89,18 +89,18 @@ def with_objects(
     """The text with other objects in it.
 
     Args:
-        spans: where the text names objects now, from left to right.
-        objects: for each of these what is to stand there: itself, another, several, or nothing.
-        added: more objects, each with the number of the one that it is to stand before; where that is not in
-            the last row, it stands at the end.
-        related: whether relations such as "to the left of" still hold; else their objects become a row.
+        spans: where the text mentions objects now, from left to right.
+        objects: the replacement for each span: itself, another object, several, or nothing.
+        added: further objects, each with the index of the object to insert it before; where that is not in
+            the last row, it is appended.
+        related: whether relations such as "to the left of" still hold; otherwise their objects become a row.
 
     Returns:
-        The text, and which of the objects that were to go its sentence cannot do without: those stay.
+        The text, and which of the objects to remove were kept because the sentence needs them.
     """
     rows, between = _rows(text, spans, related)
     stay: list[int] = []
-    inside: dict[int, list[str]] = {}  # what is new in the last row, by what it stands before
+    inside: dict[int, list[str]] = {}  # additions to the last row, by the object that they precede
     if rows:
         rows[-1].now = [words for place in rows[-1].places for words in objects[place]]
         if rows[-1].now and _takes_more(rows[-1], between):
@@ -123,7 +123,7 @@ def with_objects(
 
 
 def _rows(text: str, spans: Sequence[tuple[int, int]], related: bool) -> tuple[list[_Row], list[str]]:
-    """All rows of a text, and what stands before, between and after them."""
+    """All rows of a text, and the text before, between and after them."""
     rows: list[_Row] = []
     between: list[str] = []
     done = 0
@@ -143,7 +143,7 @@ def _rows(text: str, spans: Sequence[tuple[int, int]], related: bool) -> tuple[l
 
 
 def _opening(before: str, gap: str, row: _Row) -> str | None:
-    """The text before a row without its relation to the next object; None: there is no relation."""
+    """The text before a row without its relation to the next object; None if there is no relation."""
     first = _RELATED_FIRST.search(before)
     if len(row.before) == 1 and first and _THERE_IS_BETWEEN.fullmatch(gap):
         return before[: first.start()]
@@ -151,7 +151,7 @@ def _opening(before: str, gap: str, row: _Row) -> str | None:
 
 
 def _drop(rows: list[_Row], between: list[str], place: int) -> bool:
-    """Takes a row out, with the words that relate it to others; says whether the sentence allows it."""
+    """Removes a row with the words that relate it to others; returns whether the sentence allows it."""
     before, after = between[place], between[place + 1]
     first, related = _RELATED_FIRST.search(before), _RELATED.search(before)
     own, afterthought = _SENTENCE_OF_ITS_OWN.search(before), _AFTERTHOUGHT.search(before)
@@ -178,7 +178,7 @@ def _drop(rows: list[_Row], between: list[str], place: int) -> bool:
 
 
 def _takes_more(row: _Row, between: Sequence[str]) -> bool:
-    """Whether the last row can grow: it is a real one, or its object ends a sentence of its own."""
+    """Whether the last row can grow: it has several objects, or its object ends a sentence of its own."""
     if len(row.before) > 1 or len(row.now) > 1:
         return True
     before = between[-2]
@@ -187,13 +187,13 @@ def _takes_more(row: _Row, between: Sequence[str]) -> bool:
 
 
 def _ends(after: str) -> bool:
-    """Whether a sentence ends here, or goes on with nothing but its background."""
+    """Whether a sentence ends here, or continues with nothing but its background."""
     rest = after.lstrip(SPACES)
     return bool(not rest or SENTENCE_MARK.match(rest) or BACKGROUND.match(after))
 
 
 def _with_more(text: str, added: Sequence[str], goes_on: bool) -> str:
-    """A text with more objects behind its first sentence. `goes_on`: other objects stand before it."""
+    """A text with further objects after its first sentence. `goes_on`: whether other objects precede it."""
     listed = _Row(now=list(added)).text
     english, east_asian = _first_word(added[0]) in DETERMINERS, _EAST_ASIAN.search(listed)
     mark = SENTENCE_MARK.search(text)
@@ -213,7 +213,7 @@ def _with_more(text: str, added: Sequence[str], goes_on: bool) -> str:
 
 
 def _agreeing(before: str, row: _Row) -> str:
-    """The text before a row, its "there is" or "there are" in agreement with it."""
+    """The text before a row, with "there is" or "there are" agreeing with it."""
     there = _THERE_IS.search(before)
     if not there or row.now == row.before:
         return before

@@ -1,13 +1,13 @@
-"""What a checkpoint knows, where it knows little: the words, the counts and the pictures of its training.
+"""What a checkpoint knows, if it knows little: the words, counts and pictures of its training.
 
-got.json may say so under "vocabulary". A checkpoint that says nothing is taken to know everything.
+Optional entry "vocabulary" of got.json. A checkpoint without it is assumed to know everything.
 
-    name             what the checkpoint is called in a sentence, by language; English has to be there
+    name             what the checkpoint is called in a sentence, by language; English is required
     objects, colors  the words for what it draws, in the singular
-    words            all other words that it has learned, plurals among them; in lower case, as it reads
-    most_objects     how many things it draws at most
-    edits_need_boxes whether it can edit only what a plan has put a box around
-    pictures         which pictures it can look at: things of these colours on one of these grounds
+    words            all other words that it has learned, including plurals; in lower case
+    most_objects     the most objects that it draws
+    edits_need_boxes whether it can edit only what a plan has boxes for
+    pictures         which pictures it can process: objects of these colours on one of these backgrounds
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ PICTURES = {
 
 @dataclass(frozen=True)
 class PictureKind:
-    """Pictures with things of some colours (#rrggbb) on a ground of one colour.
+    """Pictures with objects of some colours (#rrggbb) on a background of one colour.
 
-    At least `share` of the pixels lie within `reach`, in RGB, of one of the `colors` or of that one of the
-    `grounds` that is there most, and at most `strays` of them within reach of another ground.
+    At least `share` of the pixels are within `reach`, in RGB, of one of the `colors` or of the most frequent
+    of the `grounds`, and at most `strays` of them within reach of another ground.
     """
 
     colors: tuple[str, ...]
@@ -73,7 +73,7 @@ class PictureKind:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The entries of got.json's "vocabulary"; see there."""
+    """The entries of "vocabulary" in got.json; see the module's docstring."""
 
     name: Mapping[str, str]
     objects: tuple[str, ...]
@@ -87,7 +87,7 @@ class Vocabulary:
 def read_vocabulary(file: Path, values: object) -> Vocabulary:
     """
     Args:
-        file: where the values stand, for the message.
+        file: the file that holds the values, for messages.
 
     Raises:
         GoTError: an entry is missing, unknown, of another type or out of range.
