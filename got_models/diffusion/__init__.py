@@ -1,1 +1,1 @@
-"""Guidance from chain, boxes and picture, and the denoising loop that follows it."""
+"""Guidance from chain, boxes and picture, and the denoising loop that uses it."""

@@ -1,7 +1,7 @@
 """Multi-guidance: four named branches and their weighted sum (paper eq. 1). Pure functions and frozen values.
 
-Shape letters used in the whole library: b batch, n image tokens (64), H and W the picture's height and width
-in pixels, h = H/8, w = W/8, Dc the UNet's cross-attention width, Dp the width of the pooled embedding.
+Shape letters used throughout the library: b batch, n image tokens (64), H and W the picture's height and
+width in pixels, h = H/8, w = W/8, Dc the UNet's cross-attention width, Dp the width of the pooled embedding.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from .settings import GuidanceScales
 
 LATENT_CHANNELS = 4
 VAE_FACTOR = 8
-MIN_SIDE, MAX_SIDE = 64, 2048  # of a picture that is drawn, in pixels
+MIN_SIDE, MAX_SIDE = 64, 2048  # pixels, of a picture to draw
 BRANCHES = ("full", "semantic", "reference", "null")
 
 
 @dataclass(frozen=True)
 class Guidance:
-    """Everything the UNet is told about the picture besides the noise.
+    """The UNet's complete conditioning.
 
     semantic and null_semantic are [b, n, Dc], pooled is [b, Dp] (shared by all branches), spatial and
     reference are [b, 4, h, w] unscaled VAE latents, size is (H, W) in pixels, task is "generate" or "edit".
 
     Raises:
-        GoTError: shapes that do not belong together, or values that are not finite.
+        GoTError: inconsistent shapes, or values that are not finite.
     """
 
     semantic: Tensor
@@ -79,13 +79,13 @@ def branch_coefficients(scales: GuidanceScales) -> dict[str, float]:
 
 
 def active_branches(scales: GuidanceScales) -> tuple[str, ...]:
-    """The branches that have to be evaluated: those whose coefficient is not zero."""
+    """The branches to evaluate: those with a non-zero coefficient."""
     coefficients = branch_coefficients(scales)
     return tuple(branch for branch in BRANCHES if abs(coefficients[branch]) >= 1e-12)
 
 
 def branch_inputs(guidance: Guidance, branch: str) -> tuple[Tensor, Tensor, Tensor]:
-    """What one branch sees: cross-attention states [b, n, Dc], spatial and reference latents [b, 4, h, w].
+    """One branch's inputs: cross-attention states [b, n, Dc], spatial and reference latents [b, 4, h, w].
 
     full = (Gt, Gs, Gr), semantic = (Gt, 0, Gr), reference = (0, 0, Gr), null = (0, 0, 0), where a semantic 0
     is the null semantic guidance and a spatial or reference 0 is a latent of zeros.
@@ -105,11 +105,11 @@ def branch_inputs(guidance: Guidance, branch: str) -> tuple[Tensor, Tensor, Tens
 def combine(predictions: dict[str, Tensor], scales: GuidanceScales) -> Tensor:
     """Weighted sum of the branches' predictions, all of one shape (noise or, since the weights sum to 1, x0).
 
-    It is taken in float32 at least: the coefficients are large and of both signs, so that fewer digits would
-    lose the difference between branches.
+    Computed in float32 or higher: the coefficients are large and of both signs, so lower precision would lose
+    the difference between branches.
 
     Raises:
-        GoTError: a branch with a coefficient other than zero is missing.
+        GoTError: a branch with a non-zero coefficient is missing.
     """
     coefficients = branch_coefficients(scales)
     active = active_branches(scales)

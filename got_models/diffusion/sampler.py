@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class Step:
     """One finished denoising step: `index` counts from 1 to `total`.
 
-    `latents` [b, 4, h, w] are scaled and still noisy; `predicted` is what the step took the picture to be.
+    `latents` [b, 4, h, w] are scaled and still noisy; `predicted` is the step's estimate of the clean
+    latents.
     """
 
     index: int
@@ -40,7 +41,7 @@ def make_scheduler(config: Mapping[str, Any], name: str) -> Any:
     Raises:
         GoTError: an unknown name.
     """
-    # Imported one by one: some schedulers bring in scipy, which takes longer than ten steps of a small model.
+    # Imported individually: some schedulers import scipy, which takes longer than ten steps of a small model.
     if name == "ddpm":
         from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
@@ -71,28 +72,30 @@ def denoise(
     should_stop: Callable[[], bool] | None = None,
     branches_at_once: int = len(BRANCHES),
 ) -> Tensor:
-    """Denoise from pure noise to scaled latents [b, 4, h, w], in float32 whatever the UNet computes in.
+    """Denoise from pure noise to scaled latents [b, 4, h, w], in float32 whatever the UNet's dtype.
 
     One generator on the CPU, seeded from the settings, draws the initial noise and is then passed to every
-    scheduler step that takes one: a seed means the same noise on every device and in every number format.
-    Branches whose coefficient is zero are not evaluated.
+    stochastic scheduler step: a seed gives the same noise on every device and in every dtype. Branches with a
+    coefficient of zero are not evaluated.
 
     Args:
         unet: on its device, with the latents', the reference's and the spatial channels as input.
-        settings: with scales and steps, which no checkpoint fills in here.
-        on_step, should_stop: called after, and asked before, every step.
-        branches_at_once: at least 1; how many branches share a UNet batch. Fewer take less memory and longer.
+        settings: with scales and steps set, since no checkpoint defaults are applied here.
+        on_step: called after every step.
+        should_stop: called before every step.
+        branches_at_once: at least 1; the number of branches in one UNet batch. Fewer use less memory and are
+        slower.
 
     Raises:
-        GoTError: settings or channel counts that cannot be used, or values that are not finite.
-        Interrupted: `should_stop` said so.
+        GoTError: invalid settings or channel counts, or values that are not finite.
+        Interrupted: `should_stop` returned true.
     """
     # 1. Check everything before the first evaluation.
     _check_channels(unet, guidance)
     schedule = make_scheduler(scheduler_config, settings.scheduler)
     scales, steps = _checked(settings, schedule.config.num_train_timesteps)
 
-    # 2. Deal the active branches to UNet batches: one row per branch (and picture).
+    # 2. Distribute the active branches over UNet batches: one row per branch (and picture).
     branches = active_branches(scales)
     groups = [branches[at : at + branches_at_once] for at in range(0, len(branches), branches_at_once)]
     batches = [_Batch.of(guidance, group, unet.device, unet.dtype) for group in groups]
@@ -105,7 +108,7 @@ def denoise(
     noise = _noise_source(schedule, generator)
 
     # 4. Denoise.
-    finite: list[Tensor] = []  # for each step and branch, whether its prediction is
+    finite: list[Tensor] = []  # whether each step's and branch's prediction is finite
     with computed_once(unet, [batch.rows for batch in batches]):
         for index, timestep in enumerate(schedule.timesteps, start=1):
             _stop_if(should_stop, index, steps)
@@ -114,7 +117,7 @@ def denoise(
             finite.append(torch.stack([prediction.isfinite().all() for prediction in predictions.values()]))
             combined = combine(predictions, scales)
             latents = schedule.step(combined, timestep, latents, return_dict=False, **noise)[0]
-            # Not after every step: asking makes a GPU wait. Most that can go wrong does so in the first.
+            # Not after every step: the check synchronizes a GPU. Most faults show in the first step.
             if index in (1, steps) and not torch.isfinite(latents).all():
                 raise _not_finite(torch.stack(finite), branches, unet)
             if on_step is not None:
@@ -129,7 +132,7 @@ def _stop_if(should_stop: Callable[[], bool] | None, index: int, steps: int) -> 
 
 
 def _noise_source(schedule: Any, generator: torch.Generator) -> dict[str, torch.Generator]:
-    """The argument that gives a scheduler's step its noise, where it takes any."""
+    """The keyword argument for a scheduler step's generator, if it takes one."""
     takes_noise = "generator" in inspect.signature(schedule.step).parameters
     return {"generator": generator} if takes_noise else {}
 
@@ -162,10 +165,10 @@ def _checked(settings: SamplingSettings, most: int) -> tuple[GuidanceScales, int
 
 @dataclass(frozen=True)
 class _Batch:
-    """Branches that the UNet evaluates together, and what it is told of them; r rows are branches * pictures.
+    """Branches that the UNet evaluates together, and their conditioning; r rows are branches * pictures.
 
     semantic is [r, n, Dc], conditions are reference and spatial latents [r, 8, h, w], added is pooled [r, Dp]
-    and time ids [r, 6]. rows says which of them differ in semantic alone.
+    and time ids [r, 6]. rows says which rows differ only in semantic.
     """
 
     branches: tuple[str, ...]
@@ -208,8 +211,7 @@ class _Batch:
 
 
 def _not_finite(finite: Tensor, branches: tuple[str, ...], unet: UNet2DConditionModel) -> GoTError:
-    """The error for latents that are not finite; `finite` [steps, branches] says of each prediction whether
-    it was."""
+    """The error for latents that are not finite; `finite` is [steps, branches]."""
     if finite.all():
         return GoTError(
             "The branches of the guidance, multiplied by its scales, are too large for a number: choose "

@@ -1,4 +1,4 @@
-"""What may be chosen about the drawing of a picture."""
+"""Settings for drawing a picture."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class GuidanceScales:
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """How a picture is denoised. What is None is left to the checkpoint and its defaults for the task.
+    """How a picture is denoised. None leaves a setting to the checkpoint and its defaults for the task.
 
     Args:
         scales: the guidance scales.
@@ -39,7 +39,7 @@ class SamplingSettings:
         scheduler: one of SCHEDULERS.
 
     Raises:
-        GoTError: a value that cannot be used.
+        GoTError: an invalid value.
     """
 
     scales: GuidanceScales | None = None
@@ -58,7 +58,7 @@ class SamplingSettings:
             )
 
     def with_defaults(self, scales: GuidanceScales, steps: int) -> SamplingSettings:
-        """The same with these where nothing was chosen."""
+        """These settings with defaults for those that are None."""
         return replace(
             self,
             scales=scales if self.scales is None else self.scales,

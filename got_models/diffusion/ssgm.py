@@ -68,7 +68,7 @@ def spatial_latents(
 ) -> Tensor:
     """Spatial guidance [1, 4, h, w]: the mean of the regions' masks, encoded one by one to save memory.
 
-    The masks are of size (H, W), by one of MASK_RULES.
+    The masks are of size (H, W), drawn by one of MASK_RULES.
     """
     masks = draw_region_masks(regions, size, rule)
     latents = [encode_unscaled(vae, pictures_to_tensor([mask], vae.device, vae.dtype)) for mask in masks]

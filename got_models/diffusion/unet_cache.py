@@ -1,8 +1,8 @@
-"""What the UNet need not compute twice while it draws one picture; the results stay the same to the bit.
+"""Reusing computations of the UNet while it draws one picture; results are unchanged to the bit.
 
-- From step to step the semantic guidance, the pooled embedding and the sizes stay the same, and so do the
+- From step to step the semantic guidance, the pooled embedding and the sizes are constant, and so are the
   keys and values of cross-attention and the embedding that is added to that of the timestep.
-- Within a step, branches that differ in their semantic guidance alone are alike until the first
+- Within a step, branches that differ only in their semantic guidance are identical up to the first
   cross-attention: in the paper's guidance formula (Gt, 0, Gr) and (0, 0, Gr).
 """
 
@@ -19,14 +19,14 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Rows:
-    """Of a UNet batch: the indices of the rows that differ, and for each row which of those it is like."""
+    """The indices of the distinct rows of a UNet batch, and for each row the distinct one that it equals."""
 
     different: Tensor
     like: Tensor
 
     @classmethod
     def of(cls, conditions: Tensor, pictures: Sequence[int], device: torch.device | str) -> Rows:
-        """Rows are alike where they belong to one picture and have equal conditions [r, 8, h, w]."""
+        """Rows are equal if they belong to one picture and have equal conditions [r, 8, h, w]."""
         different: list[int] = []
         like: list[int] = []
         for row, picture in enumerate(pictures):
@@ -40,7 +40,7 @@ class Rows:
         return cls(torch.tensor(different, device=device), torch.tensor(like, device=device))
 
     def narrow(self, states: Tensor) -> Tensor:
-        """One row for those that are alike."""
+        """Only the distinct rows."""
         return states if len(self.different) == len(self.like) else states[self.different]
 
     def widen(self, states: Tensor) -> Tensor:
@@ -50,11 +50,10 @@ class Rows:
 
 @contextmanager
 def computed_once(unet: Any, batches: Sequence[Rows]) -> Iterator[None]:
-    """In here the UNet computes once what would come out the same again.
+    """Within this context the UNet computes repeated results only once.
 
     Every step must evaluate these batches in this order, each with the semantic guidance, the pooled
-    embedding and the time ids that it had in the first step. A batch's rows of one picture have one pooled
-    embedding.
+    embedding and the time ids of the first step. A batch's rows of one picture share one pooled embedding.
     """
     turns = len(batches)
     places: list[tuple[Any, str, nn.Module]] = [(unet, "add_embedding", _Once(unet.add_embedding, turns))]
@@ -77,7 +76,7 @@ def computed_once(unet: Any, batches: Sequence[Rows]) -> Iterator[None]:
 
 
 class _Once(nn.Module):
-    """A layer whose `turns` inputs come again and again in one order: each is computed once."""
+    """A layer whose `turns` inputs recur in a fixed order: each is computed once."""
 
     def __init__(self, layer: nn.Module, turns: int) -> None:
         super().__init__()
@@ -95,7 +94,7 @@ class _Once(nn.Module):
 
 
 class _Alike(nn.Module):
-    """A layer that sees the batches in turn, and of each only the rows that differ."""
+    """A layer that receives the batches in turn, and computes only the distinct rows of each."""
 
     def __init__(self, layer: nn.Module, batches: Sequence[Rows]) -> None:
         super().__init__()
@@ -104,7 +103,7 @@ class _Alike(nn.Module):
         self.calls = 0
 
     def next_rows(self) -> Rows:
-        """Of the batch whose turn it is."""
+        """The rows of the current batch."""
         rows = self.batches[self.calls % len(self.batches)]
         self.calls += 1
         return rows
@@ -115,7 +114,7 @@ class _Alike(nn.Module):
 
 
 class _AlikeBlock(_Alike):
-    """The same for a block of the way down, which also returns what the way up will need."""
+    """The same for a down block, which also returns its skip connections."""
 
     def forward(self, hidden_states: Tensor, temb: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:  # type: ignore[override]
         rows = self.next_rows()

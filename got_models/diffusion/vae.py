@@ -1,4 +1,4 @@
-"""The VAE at work: pixels become latents and latents pixels, in tiles where memory runs out."""
+"""VAE encoding and decoding, tiled when memory runs out."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ log = logging.getLogger(__name__)
 
 
 def encode_unscaled(vae: AutoencoderKL, pixels: Tensor) -> Tensor:
-    """Pixels [n, 3, H, W] in -1..1 -> the mode of their latent distribution [n, 4, h, w], not scaled.
+    """Pixels [n, 3, H, W] in -1..1 -> the mode of their latent distribution [n, 4, h, w], unscaled.
 
     Raises:
-        GoTError: too little memory, also in tiles.
+        GoTError: not enough memory, even in tiles.
     """
     latents: Tensor = _in_tiles_if_need_be(vae, lambda: vae.encode(pixels).latent_dist.mode())
     return latents
 
 
 def decode_scaled(vae: AutoencoderKL, latents: Tensor) -> Tensor:
-    """Latents [n, 4, h, w], scaled as the UNet sees them -> pixels [n, 3, H, W] in about -1..1.
+    """Latents [n, 4, h, w], scaled for the UNet -> pixels [n, 3, H, W] in about -1..1.
 
     Raises:
-        GoTError: the pixels are not all finite, or too little memory, also in tiles.
+        GoTError: the pixels are not all finite, or not enough memory, even in tiles.
     """
     unscaled = latents.to(vae.device, vae.dtype) / vae.config["scaling_factor"]
     unscaled = unscaled + (vae.config.get("shift_factor") or 0.0)
@@ -67,10 +67,10 @@ def _in_tiles_if_need_be(vae: AutoencoderKL, work: Callable[[], Tensor]) -> Tens
 
 
 def _where_memory_suffices(work: Callable[[], Tensor]) -> Tensor | None:
-    """None where memory runs out; the error, which holds on to what was computed, is gone by then."""
+    """The result, or None when out of memory; the exception, which references tensors, is freed by then."""
     try:
         return work()
-    except RuntimeError as error:  # torch.OutOfMemoryError is one; not every kind of device raises that
+    except RuntimeError as error:  # torch.OutOfMemoryError is one; not every device type raises that
         if "out of memory" not in str(error):
             raise
         return None

@@ -1,1 +1,1 @@
-"""Files and folders: what others made read with bounds, what we make written whole or not at all."""
+"""Files and folders: bounded reading of foreign files, atomic writing of our own."""

@@ -1,4 +1,4 @@
-"""What the entries of a settings file must be: their types and ranges, in words and as tests."""
+"""Validation of a settings file's entries: types and ranges, as descriptions and as tests."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..errors import GoTError, short_repr
 
 Config = Mapping[str, Any]
 REFUSED = ("quantization_config", "compression_config", "custom_pipelines")
-"""Entries that ask for weights or code of another kind than a checkpoint has."""
+"""Entries that request weights or code of a kind that no checkpoint has."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a value must be: in words, and as a test."""
+    """A kind of value: its description, and a test for it."""
 
     words: str
     fits: Callable[[Any], bool]
@@ -46,7 +46,7 @@ def number(low: float, high: float) -> Kind:
 
 
 def one_of(*values: str | int | bool | None) -> Kind:
-    allowed = [(type(value), value) for value in values]  # True is no 1
+    allowed = [(type(value), value) for value in values]  # True is not 1
     return Kind(
         " or ".join(repr(value) for value in values),
         lambda value: isinstance(value, (str, int, bool, type(None))) and (type(value), value) in allowed,
@@ -77,7 +77,7 @@ def check_entries(
 ) -> None:
     """
     Raises:
-        GoTError: an entry is missing, of another type or out of range, or asks for what no checkpoint has.
+        GoTError: an entry is missing, of the wrong type or out of range, or requests what no checkpoint has.
     """
     for key in required:
         if key not in config:

@@ -1,4 +1,4 @@
-"""One writer at a time: a lock file that the system frees when the process ends, however it ends."""
+"""A lock for one writer at a time: a lock file that the system releases however the process ends."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ LOCK_SECONDS = 0.2  # how long a second writer waits before it gives up
 
 @contextmanager
 def exclusive_lock(work: str, lock: Path, wait_seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """Holds the lock file while it lasts, and removes it then.
+    """Holds a lock file for the duration of the context, and then removes it.
 
     Args:
         work: what is done under the lock, such as "import into models/got/GoT-6B"; for the message.
         lock: the file; its folder must exist.
 
     Raises:
-        GoTError: another process does this work.
-        OSError: the lock file cannot be made.
+        GoTError: another process holds the lock.
+        OSError: the lock file cannot be created.
     """
-    lock.parent.stat()  # the lock would make a folder that is missing
+    lock.parent.stat()  # the lock would create a missing folder
     with ExitStack() as stack:
         try:
             stack.enter_context(WeakFileLock(lock, timeout=wait_seconds))
         except TimeoutError as error:
-            if not lock.exists():  # nobody holds it: some places refuse a file as if another had just gone
+            if not lock.exists():  # not held by anybody: some file systems report this error as if it were
                 raise PermissionError(errno.EACCES, "no file can be made there", str(lock)) from error
             raise GoTError(f"Another {work} is running. Wait for it to end.") from error
         stack.callback(_remove, lock)
@@ -39,5 +39,5 @@ def exclusive_lock(work: str, lock: Path, wait_seconds: float = LOCK_SECONDS) ->
 
 
 def _remove(lock: Path) -> None:
-    with suppress(OSError):  # Windows keeps files that are open, and its lock removes the file itself
+    with suppress(OSError):  # Windows keeps open files, and its lock removes the file itself
         lock.unlink()

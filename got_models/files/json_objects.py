@@ -1,4 +1,4 @@
-"""JSON objects from files that others made: not nested deeply, and with numbers that settings can have."""
+"""Reading JSON objects from foreign files, with limits on nesting and on numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .text_files import read_text
 
 MAX_FILE = 64_000_000  # bytes
 DEEPEST = 32
-"""Objects and lists inside one another; settings have four."""
+"""Maximum nesting of objects and lists; settings use four."""
 MAX_NUMBER = 2**64
 
 
@@ -20,8 +20,8 @@ def read_json(file: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        GoTError: the file cannot be read, is not JSON, holds something else than an object, is nested very
-            deeply, or has numbers that are no finite numbers or larger than any setting.
+        GoTError: the file cannot be read, is not JSON, is not an object, is nested too deeply, or holds
+                numbers that are not finite or larger than any setting.
     """
     text = read_text(file, MAX_FILE)
     try:

@@ -1,4 +1,4 @@
-"""Files below a folder, also behind links: pictures and models often lie on another disk."""
+"""Files below a folder, following links: pictures and models are often on another disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ another: of ten such folders, a million."""
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Every file below a folder, in the order of their names; what cannot be read is left out.
+    """Every file below a folder, sorted by name; what cannot be read is skipped.
 
     Links are followed, as ComfyUI does when it looks for models: a file has a name for each way that leads to
     it, up to MAX_WAYS. A link to a folder above it leads nowhere.

@@ -1,4 +1,4 @@
-"""The chunks of a PNG file: a text or the colour profile without a decoder, and a copy without them."""
+"""PNG chunks: reading a text or the colour profile without a decoder, and copying a file without them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ END = b"IEND"
 
 
 def chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(kind, data) of every chunk of a PNG file, up to its end or to where it was cut off; checksums are not
-    looked at.
+    """(kind, data) of every chunk of a PNG file, up to its end or truncation.
+
+    Checksums are not verified.
 
     Raises:
-        ValueError: it is no PNG file.
+        ValueError: it is not a PNG file.
     """
     if not content.startswith(SIGNATURE):
         raise ValueError("it is no PNG file")
@@ -33,12 +34,12 @@ def chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def find_text(path: Path, key: str) -> str | None:
-    """The text that a PNG file holds under a key, the last one if there are several; None if there is none.
+    """The text stored in a PNG file under a key, the last one if there are several; None if there is none.
 
-    Other texts, however large, are not unpacked.
+    Other texts, however large, are not decompressed.
 
     Raises:
-        ValueError: it is no PNG file, or the text cannot be unpacked or has more than MAX_TEXT bytes.
+        ValueError: it is not a PNG file, or the text cannot be decompressed or is larger than MAX_TEXT bytes.
         OSError: the file cannot be read.
     """
     found = None
@@ -53,7 +54,7 @@ def color_profile(content: bytes) -> bytes | None:
     """The ICC profile in a PNG file; None if there is none.
 
     Raises:
-        ValueError: it cannot be unpacked, or has more than MAX_PROFILE bytes.
+        ValueError: it cannot be decompressed, or is larger than MAX_PROFILE bytes.
     """
     for kind, data in chunks(content):
         if kind == PROFILE_CHUNK:
@@ -62,7 +63,7 @@ def color_profile(content: bytes) -> bytes | None:
 
 
 def pixels_alone(content: bytes) -> bytes:
-    """A PNG file without texts and colour profile: Pillow refuses files in which these are large."""
+    """A PNG file without texts and colour profile, since Pillow rejects files in which these are large."""
     parts = [SIGNATURE]
     for kind, data in chunks(content):
         if kind not in (*TEXT_CHUNKS, PROFILE_CHUNK):
@@ -71,11 +72,11 @@ def pixels_alone(content: bytes) -> bytes:
 
 
 def _text(kind: bytes, data: bytes) -> str:
-    """What follows the keyword of a text chunk, unpacked."""
+    """The data after a text chunk's keyword, decompressed."""
     packed = kind == b"zTXt"
     if kind == b"iTXt":
         packed = data[:1] == b"\1"
-        data = data[2:].split(b"\0", 2)[-1]  # behind the language and the translated keyword
+        data = data[2:].split(b"\0", 2)[-1]  # after the language and the translated keyword
     elif packed:
         data = data[1:]
     if packed:

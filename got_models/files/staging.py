@@ -1,4 +1,4 @@
-"""A folder that grows in `<destination>.part`; its manifest says what is finished, so that work resumes."""
+"""Resumable writing of a folder: it grows as `<destination>.part`, and its manifest lists finished files."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from .exclusive_lock import exclusive_lock
 from .json_objects import read_json
 from .whole_files import UnwritableError
 
-UNFINISHED = ".part"  # what the name of a folder ends with while it grows
+UNFINISHED = ".part"  # suffix of a folder that is being written
 MANIFEST = "manifest.json"
 _UNFINISHED_MANIFEST = f"{MANIFEST}.part"
 
 
 class Staging:
-    """The unfinished checkpoint beside its destination.
+    """The unfinished checkpoint next to its destination.
 
-    manifest.json: `made_from` (what the weights come from, and how), and `sha256` of each finished file. A
-    file is finished when the manifest lists it and its checksum is right; after another `made_from` none is.
+    manifest.json: `made_from` (the source of the weights and the conversion), and `sha256` of each finished
+    file. A file is finished if the manifest lists it and its checksum matches; a different `made_from`
+    invalidates all.
     """
 
     def __init__(self, destination: Path, made_from: dict[str, Any]) -> None:
@@ -35,10 +36,10 @@ class Staging:
         self.sha256: dict[str, str] = {}
 
     def open(self) -> None:
-        """Keep what an earlier import has noted as finished in the folder, and remove the rest.
+        """Keep the files that an earlier import finished, and remove the rest.
 
         Raises:
-            GoTError: a folder of that name stands there that no import has made.
+            GoTError: a folder of that name exists that no import has created.
         """
         before = self._read()
         if before.get("made_from") == self.made_from:
@@ -49,10 +50,10 @@ class Staging:
         self._write()
 
     def is_finished(self, name: str, on_read: Callable[[int], None]) -> bool:
-        """Whether an earlier import has finished a file, and nothing has changed it since.
+        """Whether an earlier import finished a file, and it has not changed since.
 
         Args:
-            on_read: told how many bytes of the file have been read; what it raises ends the import.
+            on_read: receives the number of bytes read so far; may raise to stop the import.
         """
         file = self.folder / name
         if name in self.sha256 and file.is_file() and checksum(file, on_read) == self.sha256[name]:
@@ -61,12 +62,12 @@ class Staging:
         return False
 
     def finish(self, name: str, digest: str) -> None:
-        """Note a file as finished."""
+        """Record a file as finished."""
         self.sha256[name] = digest
         self._write()
 
     def publish(self) -> None:
-        """Give the folder its destination's name; from here on it is a checkpoint."""
+        """Rename the folder to its destination; from here on it is a checkpoint."""
         for file in self.folder.rglob("*"):
             name = file.relative_to(self.folder).as_posix()
             if file.is_file() and name != MANIFEST and file.suffix != ".safetensors":
@@ -75,7 +76,7 @@ class Staging:
         self.folder.rename(self.destination)
 
     def discard_if_empty(self) -> None:
-        """Remove the folder unless it holds something that another run could go on with."""
+        """Remove the folder unless it holds something that another run could resume."""
         if not self.sha256:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -98,7 +99,7 @@ class Staging:
 
 
 def is_imported(folder: Path, dtype: str) -> bool:
-    """Whether an import with this dtype has made the folder."""
+    """Whether an import with this dtype has created the folder."""
     if not (folder / MANIFEST).is_file():
         return False
     made_from = read_json(folder / MANIFEST).get("made_from")
@@ -112,7 +113,7 @@ def staging_folder(destination: Path) -> Path:
 def check_disk_space(destination: Path, needed: int) -> None:
     """
     Args:
-        needed: bytes of the finished checkpoint; what an earlier import left counts as room.
+        needed: bytes of the finished checkpoint; files of an earlier import count as free space.
 
     Raises:
         GoTError: the disk has less.
@@ -130,18 +131,18 @@ def check_disk_space(destination: Path, needed: int) -> None:
 
 @contextmanager
 def open_staging(destination: Path, made_from: dict[str, Any]) -> Iterator[Staging]:
-    """The opened staging folder of a destination, for this process alone.
+    """The opened staging folder of a destination, locked for this process.
 
     Raises:
         GoTError: another process imports into the same destination, or the folder's name is taken.
     """
     staging = Staging(destination, made_from)
-    staging.folder.mkdir(parents=True, exist_ok=True)  # first, to learn whether the place can be written to
+    staging.folder.mkdir(parents=True, exist_ok=True)  # first, to find out whether the location is writable
     with ExitStack() as stack:
         lock = destination.with_name(f".got-import-{destination.name}.lock")
         stack.enter_context(exclusive_lock(f"import into {destination}", lock))
-        if os.path.lexists(destination):  # an import that ended while this one waited
-            with suppress(OSError):  # not empty: some other folder
+        if os.path.lexists(destination):  # another import finished while this one waited
+            with suppress(OSError):  # not empty: an unrelated folder
                 staging.folder.rmdir()
             raise GoTError(f"The destination {destination} exists already. Name a new folder.")
         staging.open()
@@ -150,6 +151,6 @@ def open_staging(destination: Path, made_from: dict[str, Any]) -> Iterator[Stagi
             yield staging
         except UnwritableError:
             raise
-        except GoTError:  # what was given cannot be imported: nothing of it is worth going on with
+        except GoTError:  # the source is invalid: nothing of it is worth resuming
             staging.sha256.clear()
             raise

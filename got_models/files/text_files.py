@@ -1,4 +1,4 @@
-"""Reading text files that people made on any system: UTF-8 with or without its mark, or UTF-16 with one."""
+"""Reading text files from any system: UTF-8 with or without a byte order mark, or UTF-16 with one."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ def read_text(file: Path, most_bytes: int) -> str:
     """The text of a file.
 
     Args:
-        most_bytes: what the file may have.
+        most_bytes: the maximum size of the file.
 
     Raises:
-        GoTError: it is missing, no file, too large, or in another encoding.
+        GoTError: it is missing, not a file, too large, or in another encoding.
     """
     return decoded(read_bytes(file, most_bytes), str(file))
 
 
 def read_bytes(file: Path, most_bytes: int) -> bytes:
-    """The content of a file; of a pipe or a device nothing is read.
+    """The content of a file; pipes and devices are not read.
 
     Raises:
-        GoTError: it is missing, no file, or too large.
+        GoTError: it is missing, not a file, or too large.
     """
     try:
         status = file.stat()
         if stat.S_ISREG(status.st_mode) and status.st_size <= most_bytes:
             return file.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a name with a NUL or half a character
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL or a lone surrogate
         raise GoTError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     problem = f"it has more than {most_bytes:,} bytes" if stat.S_ISREG(status.st_mode) else "it is no file"
     raise GoTError(f"{file} cannot be read: {problem}.")
 
 
 def decoded(content: bytes, what: str) -> str:
-    """The text that the bytes mean.
+    """The bytes decoded as text.
 
     Raises:
-        GoTError: they are not UTF-8, and not UTF-16 with its mark either; names the likely encoding.
+        GoTError: they are neither UTF-8 nor UTF-16 with a byte order mark; names the likely encoding.
     """
     encoding = "utf-16" if is_utf16(content) else "utf-8-sig"
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError:
         text = "\0"
-    if "\0" in text:  # half of another encoding's character
+    if "\0" in text:  # part of a character in another encoding
         raise GoTError(f"{what} is not UTF-8 but probably {_likely_encoding(content)}. Save it as UTF-8.")
     return text
 
 
 def is_utf16(content: bytes) -> bool:
-    """Whether the bytes begin with UTF-16's mark and look like it: text with ASCII in it has NULs there."""
+    """Whether the bytes begin with UTF-16's byte order mark and hold NULs, as its ASCII characters do."""
     return content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and b"\0" in content
 
 
@@ -64,7 +64,7 @@ def _likely_encoding(content: bytes) -> str:
     if b"\0" in content:
         return "UTF-16 without its mark" if not is_utf16(content) else "damaged UTF-16"
     try:
-        content.decode("gb2312")  # narrower than GBK, so that little else passes for it
+        content.decode("gb2312")  # narrower than GBK, so that few other encodings pass for it
     except UnicodeDecodeError:
         return "Windows-1252 or GBK"
     return "GBK"

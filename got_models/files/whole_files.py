@@ -1,8 +1,8 @@
-"""Writing files so that they are there whole or not at all, and nothing is left of a writer that was killed.
+"""Atomic writing of files, with nothing left behind by a writer that was killed.
 
-What is being written grows in a hidden folder of ours, `.got-writing-*`, beside the file, and takes the
-file's name at the end. A lock lies beside that folder. It is free once its writer is gone, and then the next
-writer there removes what is left.
+A file is written in a hidden workspace folder, `.got-writing-*`, in the same folder, and renamed to its final
+name at the end. Each workspace has a lock file next to it. The lock is released when its writer ends, and the
+next writer in that folder removes what it left.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from ..errors import GoTError
 from .exclusive_lock import exclusive_lock
 
 PREFIX, LOCK = ".got-writing-", ".lock"
-GLANCE = 0.01  # seconds for which another writer's lock is tried
+GLANCE = 0.01  # seconds to wait for another writer's lock
 
 
 class UnwritableError(GoTError):
-    """A file or folder cannot be written to. What was to be written may be all right."""
+    """A file or folder cannot be written to. The content itself may be fine."""
 
 
 @contextmanager
 def workspace(folder: Path) -> Iterator[Path]:
-    """A hidden folder of this writer's own in an existing folder, removed at the end.
+    """A hidden folder for this writer in an existing folder, removed at the end.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -46,7 +46,7 @@ def workspace(folder: Path) -> Iterator[Path]:
 
 
 def _clear_leftovers(folder: Path) -> None:
-    """Remove the workspaces of writers that were killed: those whose lock is free."""
+    """Remove the workspaces of killed writers: those whose lock is free."""
     for lock in folder.glob(f"{PREFIX}*{LOCK}"):
         with suppress(GoTError, OSError), exclusive_lock("writer", lock, GLANCE):
             shutil.rmtree(lock.with_name(lock.name.removesuffix(LOCK)), ignore_errors=True)
@@ -54,14 +54,14 @@ def _clear_leftovers(folder: Path) -> None:
 
 @contextmanager
 def whole_file(file: Path, within: Path | None = None) -> Iterator[Path]:
-    """The path at which to write a file; at the end it replaces `file`. Missing folders are made.
+    """The path at which to write a file; at the end it replaces `file`. Missing folders are created.
 
     Args:
         within: the folder for the workspace, on the same disk; by default the file's.
 
     Raises:
-        UnwritableError: the file cannot be written, because the disk is full for instance; the old one
-            is untouched.
+        UnwritableError: the file cannot be written, for instance because the disk is full; the old one is
+            untouched.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -74,10 +74,10 @@ def whole_file(file: Path, within: Path | None = None) -> Iterator[Path]:
 
 @contextmanager
 def writing(place: Path) -> Iterator[None]:
-    """Around what does nothing but write into a place, by whatever library.
+    """Context for code that only writes into a place, with whatever library.
 
     Raises:
-        UnwritableError: the place cannot be written to, because the disk is full for instance.
+        UnwritableError: the place cannot be written to, for instance because the disk is full.
     """
     try:
         yield
@@ -86,7 +86,7 @@ def writing(place: Path) -> Iterator[None]:
 
 
 def write_whole(file: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
+    """Write a file atomically.
 
     Raises:
         UnwritableError: as `whole_file`.
@@ -96,10 +96,10 @@ def write_whole(file: Path, content: bytes) -> None:
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write all files (relative name -> content) under `folder`, or none; it is made if need be.
+    """Write all files (relative name -> content) under `folder`, or none; the folder is created if missing.
 
     Raises:
-        UnwritableError: the folder cannot be written to; no old file is lost.
+        UnwritableError: the folder cannot be written to; existing files are kept.
     """
     try:
         with workspace(_existing(folder)) as beside:
@@ -118,26 +118,26 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Find out before the work whether `folder` can be made and written to; leaves nothing behind.
+    """Check before the work whether `folder` can be created and written to; leaves nothing behind.
 
     Raises:
-        UnwritableError: a file stands in the way, or the place cannot be written to.
+        UnwritableError: a file has its name, or the location is not writable.
     """
     try:
         existing = _existing(folder)
         with workspace(existing) as beside:
             (beside / folder.absolute().relative_to(existing)).mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:  # ValueError: a name with a NUL or half a character
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL or a lone surrogate
         raise unwritable(folder, error) from error
 
 
 def _existing(folder: Path) -> Path:
-    """The folder itself or its nearest parent that exists, as a file or a folder."""
+    """The folder itself or its nearest existing parent, be it a file or a folder."""
     return next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))
 
 
 def unwritable(place: Path, error: Exception) -> UnwritableError:
-    """What to tell a user whose file or folder could not be written."""
+    """The error for a file or folder that could not be written."""
     reason = getattr(error, "strerror", None) or error
     advice = "Make room there, or choose another place."
     return UnwritableError(f"{place} cannot be written to: {reason}. {advice}")

@@ -1,9 +1,8 @@
-"""Reading YAML that anybody may have written: plain keys and values, and nothing that grows or surprises.
+"""Reading untrusted YAML: plain keys and values, without features that expand or surprise.
 
-Of YAML's features only mappings, lists and plain values are taken. An alias repeats what it names, and a few
-lines of aliases of aliases mean more than fits into memory; tags build objects; a key that stands twice hides
-its first value; and YAML 1.1 reads 010 as 8, 1:30 as 90 and 2026-01-01 as a date. Here these are refused, or
-stay text.
+Only mappings, lists and plain values are accepted. An alias repeats what it names, and a few lines of nested
+aliases expand to more than fits into memory; tags construct objects; a duplicate key hides the first value;
+and YAML 1.1 reads 010 as 8, 1:30 as 90 and 2026-01-01 as a date. Here these are rejected, or remain text.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ _ODD = re.compile("[\0\ud800-\udfff]")
 
 
 def read_yaml(text: str, what: str) -> dict[str, Any]:
-    """The keys and values of a YAML text; {} if there is nothing in it.
+    """The keys and values of a YAML text; {} if it is empty.
 
     Args:
-        what: is named by the messages, such as a file's name.
+        what: names the text in messages, for instance by its file name.
 
     Raises:
-        GoTError: it is no YAML, no mapping, or uses a feature that is not taken here.
+        GoTError: it is not YAML, not a mapping, or uses an unsupported feature.
     """
     if len(text) > MAX_CHARACTERS:
         raise GoTError(f"{what} may have {MAX_CHARACTERS:,} characters, got {len(text):,}.")
@@ -46,7 +45,7 @@ def read_yaml(text: str, what: str) -> dict[str, Any]:
         ) from error
     except (yaml.YAMLError, RecursionError) as error:
         raise GoTError(f"{what} cannot be read as YAML: {' '.join(str(error).split()):.200}.") from error
-    except ValueError as error:  # Python reads no whole number of more than 4300 digits
+    except ValueError as error:  # Python does not parse integers of more than 4300 digits
         raise GoTError(f"{what} holds a number that is too long.") from error
     finally:
         if loader is not None:
@@ -59,7 +58,7 @@ def read_yaml(text: str, what: str) -> dict[str, Any]:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, narrowed."""
+    """PyYAML's safe loader, restricted."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
     depth = 0
@@ -98,7 +97,7 @@ def _refused(problem: str, where: Any) -> yaml.MarkedYAMLError:
 
 
 _FLOAT = r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|nan)"
-for _kind, _pattern, _first in (  # kind of value, how all of it is written, and its first characters
+for _kind, _pattern, _first in (  # kind of value, its pattern, and its first characters
     ("null", "~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", "(?i:yes|no|true|false|on|off)", [*"yYnNtTfFoO"]),
     ("int", r"[-+]?(?:0|[1-9][0-9_]*)", [*"-+0123456789"]),

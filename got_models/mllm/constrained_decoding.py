@@ -1,16 +1,17 @@
-"""Locked regions: phrases and boxes that a new plan holds exactly as they are, while the MLLM plans the rest.
+"""Constrained decoding: a new plan holds locked regions, phrases and boxes, exactly; the MLLM plans the rest.
 
-The MLLM writes as always, with three exceptions:
+The MLLM decodes as usual, with three exceptions:
 
-1. Where it opens a box and a locked region would be nearly as likely as what it wrote, phrase and box, the
-   locked region takes that place.
-2. Where it would end, or runs out of tokens, and one is missing, it goes back to the box whose place that one
-   could take at the least cost, or puts it in at the end, and writes the rest anew.
-3. A box that would repeat a locked region, or take the last room for one, gives way to its likeliest other.
+1. Where it opens a box and a locked region would be nearly as likely as the phrase and box that it chose,
+   the locked region is inserted instead.
+2. Where it would end, or runs out of tokens, while one is missing, decoding backtracks to the box that the
+   region replaces at the least cost, or appends the region, and generates the rest again.
+3. A box that would repeat a locked region, or use the last space for one, is replaced by its most likely
+   alternative.
 
-The chain's own reader decides what a text holds, so that what counts as a region here counts as one later.
-Where it would cut a locked phrase, it is read with markers around the phrase. The MLLM never sees those: they
-are no tokens to it.
+The chain's own parser decides what a text holds, so that the same regions are found here as later. Where it
+would truncate a locked phrase, markers are put around the phrase before parsing. The MLLM never sees those:
+they are not in its vocabulary.
 """
 
 from __future__ import annotations
@@ -28,22 +29,22 @@ if TYPE_CHECKING:
 
 Tokens = list[int]
 Regret = Callable[[Tokens, Tokens], float]
-"""Beginning of a chain, and tokens to follow it -> by how much the likeliest tokens beat these in their
-places: the sum of the differences of the natural logarithms of probabilities; 0 for greedy decoding."""
+"""Prefix of a chain, tokens to follow it -> by how much the most likely tokens beat these: the sum of the
+differences of log-probabilities (natural logarithm); 0 under greedy decoding."""
 
 SMALL_REGRET = 1.0
-"""Up to here a locked region takes the place of what the MLLM wrote at once, unseen what may come later."""
+"""Up to this regret a locked region replaces the MLLM's choice at once, without regard to what follows."""
 
 JOINTS = (" and ", ", ", ". ")
-"""What may stand between a text and a locked region put in behind it; the first that keeps its phrase."""
+"""Separators between a text and a region inserted after it; the first that preserves its phrase is used."""
 
 
 class LockedRegions:
-    """The regions to hold, in the order in which missing ones are put in. Texts and tokens are of the chain.
+    """The regions to hold, in the order in which missing ones are inserted. Texts and tokens are the chain's.
 
     Raises:
-        GoTError: a phrase that the reader or the tokenizer would not give back as it is; more regions than a
-            chain holds; regions that alone take more than max_new_tokens, the message says how many.
+        GoTError: a phrase that does not survive the parser or the tokenizer; more regions than a chain holds;
+            regions that alone take more than max_new_tokens, the message says how many.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class LockedRegions:
             place: max(len(self._encode(joint + _written(region))) for joint in JOINTS)
             for place, region in self.regions.items()
         }
-        self._settled = 0  # this many tokens stand for good, also while regions are missing
+        self._settled = 0  # this many tokens are final, even while regions are missing
         self._options: list[_Option] = []
         if self.cost(regions) > max_new_tokens:
             raise GoTError(
@@ -73,7 +74,7 @@ class LockedRegions:
         return bool(self.regions)
 
     def _check(self) -> None:
-        """Whether every region can be held at all, before anything is written."""
+        """Checks, before anything is written, that every region can be held at all."""
         if len(self.regions) > MAX_REGIONS:
             raise GoTError(f"A chain holds at most {MAX_REGIONS} boxes, {len(self.regions)} are locked.")
         for region in self.regions.values():
@@ -90,7 +91,7 @@ class LockedRegions:
                     )
 
     def marked(self, text: str) -> str:
-        """A text as it is to be read: with markers around the locked phrases that need them."""
+        """A text prepared for parsing: with markers around the locked phrases that need them."""
         for written, with_markers in self._marks:
             text = text.replace(written, with_markers)
         return text
@@ -101,11 +102,11 @@ class LockedRegions:
         return [region for place, region in self.regions.items() if place not in held]
 
     def cost(self, regions: Collection[Region]) -> int:
-        """At most how many tokens it takes to put these locked regions in."""
+        """At most how many tokens it takes to insert these locked regions."""
         return sum(self._costs[place] for place in {(region.phrase, region.box) for region in regions})
 
     def open_box(self, tokens: Tokens, box_start: int, regret: Regret) -> Tokens:
-        """The MLLM has written tokens and would now open a box: what stands there instead.
+        """Decides what to write where the MLLM has written tokens and would now open a box.
 
         Either tokens and box_start, or a locked region in place of the phrase that tokens end with.
         """
@@ -114,7 +115,7 @@ class LockedRegions:
         words = text.rstrip(" \t")
         if phrase and words.endswith(marked(phrase)):
             phrase = marked(phrase)
-        if not words.endswith(phrase):  # something that the reader leaves out stands inside the phrase
+        if not words.endswith(phrase):  # the phrase contains something that the parser removes
             return [*tokens, box_start]
         before = words.removesuffix(phrase)
         options = [
@@ -133,16 +134,16 @@ class LockedRegions:
         return best.tokens
 
     def put_in(self, tokens: Tokens, regret: Regret) -> Tokens:
-        """The MLLM has written tokens and would end: tokens up to a missing region that must be in.
+        """Inserts a missing region where the MLLM has written tokens and would end: tokens up to that region.
 
-        Of the missing regions, each in its best place, the first one.
+        Of the missing regions, each at its best position, it is the first one.
 
         Raises:
-            GoTError: no text with it behind would be read back as holding it.
+            GoTError: no text with the region appended would be parsed back to it.
         """
         text = self._decode(tokens)
         end = text.rfind(BOX_START) if text.rfind(BOX_START) > text.rfind(BOX_END) else len(text)
-        before = text[:end].rstrip(" \t\n.,;:")  # without a full stop, or a box that is not complete
+        before = text[:end].rstrip(" \t\n.,;:")  # without a full stop or an incomplete box
         best = []
         for region in self.missing(text):
             earlier = [
@@ -160,32 +161,32 @@ class LockedRegions:
         return first.tokens
 
     def certain(self, tokens: Tokens) -> str:
-        """The beginning of the text of unfinished tokens that will not change any more."""
+        """The prefix of the text of unfinished tokens that can no longer change."""
         text = self._decode(tokens)
         if self.missing(text):
             return self.marked(self._decode(tokens[: self._settled]))
         text = self.marked(text)
-        text = text[: _last_box(text)]  # it may yet turn out to repeat a locked region
+        text = text[: _last_box(text)]  # it may still repeat a locked region
         return text[: min([_beginning(text, written) for written, _ in self._marks], default=len(text))]
 
     def _option(self, tokens: Tokens, before: str, text: str, region: Region, regret: Regret) -> _Option:
-        """Going on from the part of tokens that says `before` to `text`, which ends with a region."""
+        """Continuing from the part of tokens that says `before` to `text`, which ends with a region."""
         kept, rest = self._cut(tokens, len(before.rstrip(" \t")))
         following = self._encode(rest + text[len(before.rstrip(" \t")) :])
         return _Option(region, regret(kept, following), len(kept), [*kept, *following])
 
     def refuses(self, text: str) -> bool:
-        """Whether a text holds a locked region twice, or so many others that those missing have no room."""
+        """Whether a text repeats a locked region, or leaves no space for the missing ones."""
         held = _held(self.marked(text))
         once = {place: held.count(place) for place in self.regions}
         return max(once.values()) > 1 or len(held) + list(once.values()).count(0) > MAX_REGIONS
 
     def without_box(self, tokens: Tokens) -> Tokens:
-        """The tokens up to the box that the last of them completes."""
+        """The tokens up to the box that the last token completes."""
         return self._cut(tokens[:-1], _last_box(self._decode(tokens)))[0]
 
     def _joined(self, before: str, region: Region) -> str:
-        """A text with a region behind it, its mask colour left open."""
+        """A text with a region appended, its mask colour left open."""
         joints = JOINTS if before else ("",)
         for joint in joints:
             joined = f"{before}{joint}{_written(region)}"
@@ -194,7 +195,7 @@ class LockedRegions:
         raise _cannot_join(region)
 
     def _cut(self, tokens: Tokens, length: int) -> tuple[Tokens, str]:
-        """The longest beginning of tokens with at most length characters, and the words that it lacks."""
+        """The longest prefix of tokens with at most length characters, and the text missing from it."""
         text = self._decode(tokens)[:length]
         while not text.startswith(self._decode(tokens)):
             tokens = tokens[:-1]
@@ -209,7 +210,7 @@ class LockedRegions:
 
 @dataclass(frozen=True)
 class _Option:
-    """A locked region at a place: `tokens` up to its end, of which the first `start` were there before."""
+    """A locked region at a position: `tokens` up to its end, of which the first `start` already existed."""
 
     region: Region
     regret: float
@@ -218,7 +219,7 @@ class _Option:
 
 
 def only_regions(chain: ReasoningChain, colors: Collection[str]) -> ReasoningChain:
-    """A chain that holds nothing but the regions of these colours."""
+    """A chain that holds only the regions with these colours."""
     kept = [
         f"{_words(region)} {box_markup(region.box, region.color)}".lstrip(" ")
         for region in chain.regions
@@ -228,7 +229,7 @@ def only_regions(chain: ReasoningChain, colors: Collection[str]) -> ReasoningCha
 
 
 def _no_regret(tokens: Tokens, following: Tokens) -> float:
-    """For the only option that there is."""
+    """For when there is only one option."""
     return 0.0
 
 
@@ -249,7 +250,7 @@ def _is_readable(phrase: str) -> bool:
 
 
 def _words(region: Region) -> str:
-    """The phrase as it has to stand behind a comma: in markers if it would be cut without."""
+    """The phrase as it must be written after a comma: in markers if it would be truncated without."""
     return region.phrase if _reads_back(_written(region), region) else marked(region.phrase)
 
 
@@ -263,13 +264,13 @@ def _corners(region: Region) -> str:
 
 
 def _last_box(text: str) -> int:
-    """Where the box begins that a text ends with, complete or not; without one, the end of the text."""
+    """Where the box begins that a text ends with, complete or not; the end of the text if there is none."""
     words = text.removesuffix(BOX_END).rstrip("-0123456789.,() \t\n")
     return len(words.removesuffix(BOX_START).rstrip(" \t"))
 
 
 def _beginning(text: str, of: str) -> int:
-    """Where in a text the beginning of another one stands that it ends with; without one, its end."""
+    """Where in a text a suffix begins that is a prefix of another text; its end if there is none."""
     lengths = range(min(len(of), len(text)), 0, -1)
     return len(text) - next((length for length in lengths if text.endswith(of[:length])), 0)
 

@@ -21,15 +21,15 @@ from ..errors import GoTError
 if TYPE_CHECKING:
     from transformers import GenerationConfig
 
-DEFAULT_TOP_K = 50  # transformers' own, where a generation config that samples names none
+DEFAULT_TOP_K = 50  # transformers' default, where a generation config that samples sets none
 
 
 class Decoding:
-    """Greedy choice or sampling, the same that transformers' `generate` makes.
+    """Greedy decoding or sampling, exactly as transformers' `generate` does it.
 
     Args:
-        config: the MLLM's generation config; of its settings do_sample, temperature, top_k, top_p and
-            repetition_penalty count.
+        config: the MLLM's generation config, of which do_sample, temperature, top_k, top_p and
+            repetition_penalty are used.
         temperature: None follows the config, 0 is greedy, and anything above samples.
         top_p: None follows the config. With this or a temperature above 0, top_k is off.
     """
@@ -52,13 +52,13 @@ class Decoding:
                 steps.append(TopKLogitsWarper(top_k))
             if top_p not in (None, 1.0):
                 steps.append(TopPLogitsWarper(float(top_p)))
-        self.steps: Any = LogitsProcessorList(steps)  # Any: its hints ask for a LongTensor
+        self.steps: Any = LogitsProcessorList(steps)  # Any: its type hints ask for a LongTensor
 
     def choose(self, token_ids: Tensor, logits: Tensor, forbidden: Collection[int] = ()) -> int:
-        """The token that follows token_ids [1, length], by the scores logits [1, vocabulary] for it.
+        """The token that follows token_ids [1, length], given its scores logits [1, vocabulary].
 
         Raises:
-            GoTError: the scores are not finite, or no longer so when they are divided by the temperature.
+            GoTError: the scores are not finite, or not after division by the temperature.
         """
         scores = logits.to(torch.float32, copy=True)
         scores[:, list(forbidden)] = -torch.inf
@@ -75,7 +75,7 @@ class Decoding:
 
 
 def end_tokens(config: GenerationConfig) -> tuple[int, ...]:
-    """The tokens at which transformers' `generate` stops: one, several or none."""
+    """The end-of-sequence tokens of transformers' `generate`: one, several or none."""
     ends = config.eos_token_id
     if ends is None:
         return ()

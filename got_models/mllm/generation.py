@@ -1,4 +1,4 @@
-"""Writing a chain: the MLLM goes on with a conversation, token by token, until it ends the chain itself."""
+"""Generating a chain: the MLLM continues a conversation, token by token, until it ends the chain."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from .kv_cache import Context, PrefixCache
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-HALF_CHARACTER = "\ufffd"  # how a tokenizer decodes a character whose other tokens are still to come
+HALF_CHARACTER = "\ufffd"  # how a tokenizer decodes an incomplete character
 
 TURNS_PER_TOKEN = 4
-"""Turns for each token that a chain may have, before a chain with locked regions is brought to its end.
+"""Iterations per token of the longest chain, after which a chain with locked regions is forced to end.
 
-A chain without them takes one turn for each token. With them, what has been taken back is written again: of
-200 chains of random captions, greedy and wildly sampled, none took more than 1.3 turns for each token.
+Without them a chain takes one iteration per token. With them, tokens that backtracking discards are written
+again: of 200 chains of random captions, greedy and at high temperature, none took more than 1.3 per token.
 """
 
 
 class Continuation:
-    """A conversation that the MLLM continues. Tokens are those of the chain alone."""
+    """A conversation that the MLLM continues. All `tokens` are those of the chain alone."""
 
     def __init__(
         self,
@@ -46,25 +46,25 @@ class Continuation:
         self.has_read = False
 
     def stop_if_asked(self) -> None:
-        """Raises Interrupted if `should_stop` says so."""
+        """Raises Interrupted if `should_stop` returns true."""
         if self.should_stop is not None and self.should_stop():
             raise Interrupted("Writing the reasoning chain was interrupted.")
 
     def next_token(self, tokens: list[int], decoding: Decoding, forbidden: Collection[int]) -> int:
-        """What the MLLM writes after tokens."""
+        """The token that the MLLM chooses after tokens."""
         ids = [*self.context.tokens, *tokens]
         hidden = self._read(ids)
         token_ids = torch.tensor([ids], device=hidden.device)
         return decoding.choose(token_ids, self._logits(hidden[:, -1]), forbidden)
 
     def regret(self, tokens: list[int], following: list[int]) -> float:
-        """By how much the likeliest tokens beat `following` in their places: see `locks.Regret`."""
+        """By how much the most likely tokens beat `following`: see `constrained_decoding.Regret`."""
         scores = self._scores(tokens, following)
         chosen = scores[torch.arange(len(following)), following]
         return float((scores.amax(dim=-1) - chosen).sum())
 
     def least_certain(self, tokens: list[int], start: int, refused: dict[int, set[int]]) -> int:
-        """The place of tokens, from `start` on, where another token not refused would come closest."""
+        """Where, in tokens from `start` on, a token not refused comes closest to the one chosen."""
         following = tokens[start:]
         scores = self._scores(tokens[:start], following)
         chosen = scores[torch.arange(len(following)), following]
@@ -73,7 +73,7 @@ class Continuation:
         return start + int((scores.amax(dim=-1) - chosen).argmax())
 
     def _scores(self, tokens: list[int], following: list[int]) -> Tensor:
-        """Logarithms of the probabilities [following, vocabulary] in the places of `following`."""
+        """Log-probabilities [following, vocabulary] at the positions of `following`."""
         self.stop_if_asked()
         ids = [*self.context.tokens, *tokens, *following]
         hidden = self._read(ids, last=len(following) + 1)
@@ -82,14 +82,14 @@ class Continuation:
     def _logits(self, hidden: Tensor) -> Tensor:
         """
         Raises:
-            GoTError: they are not finite, so that no token is likelier than another.
+            GoTError: they are not finite, so that no token can be chosen.
         """
         logits: Tensor = self.mllm.lm_head(hidden)
         check_finite(logits, "What the language model gives for the next token", self.mllm)
         return logits
 
     def _read(self, ids: list[int], last: int = 1) -> Tensor:
-        """Hidden states at the last tokens; the first time in blocks, so that nothing before it matters."""
+        """Hidden states at the last tokens; the first call reads in blocks, for reproducible results."""
         hidden = self.cache.read(ids, self.context.pictures, last, going_on=self.has_read)
         self.has_read = True
         return hidden
@@ -97,7 +97,7 @@ class Continuation:
 
 @dataclass(frozen=True)
 class Written:
-    """What the MLLM has written: text and tokens, without the token that ended it; and that token."""
+    """The MLLM's output: text and tokens, without the token that ended it; and that token."""
 
     text: str
     tokens: list[int]
@@ -105,15 +105,15 @@ class Written:
 
 
 class Writing:
-    """One chain that is being written.
+    """The generation of one chain.
 
     Args:
-        continuation: what the chain follows.
+        continuation: the conversation that the chain continues.
         decoding: how each token is chosen.
-        locks: the regions to hold.
+        locks: the locked regions.
         box_start: the token that opens a box.
-        stops: the tokens that end a chain; the first of them also where it has no more room.
-        length: most tokens.
+        stops: the tokens that end a chain; the first of them is also used when `length` is reached.
+        length: the maximum number of tokens.
         on_text: receives each new piece of text.
     """
 
@@ -136,20 +136,20 @@ class Writing:
         self.stops = stops
         self.length = length
         self.stream = _Stream(on_text)
-        self.refused: dict[int, set[int]] = {}  # place in the chain -> tokens that may not stand there
+        self.refused: dict[int, set[int]] = {}  # position in the chain -> tokens excluded there
 
     def run(self) -> Written:
-        """Write until the MLLM ends the chain, or until there is no more room.
+        """Generate until the MLLM ends the chain or the maximum length is reached.
 
         Raises:
-            GoTError: a locked region that cannot be placed.
-            Interrupted: whoever asked for the chain wants it no more.
+            GoTError: a locked region cannot be placed.
+            Interrupted: the caller asked to stop.
         """
         turns = TURNS_PER_TOKEN * self.length
         written: list[int] = []
         text = ""
         missing = self.locks.missing(text)
-        for turn in range(turns + len(missing) + 1):  # in the last ones nothing but locked regions is put in
+        for turn in range(turns + len(missing) + 1):  # the last ones only insert locked regions
             token = self.stops[0]
             if turn < turns and len(written) + self.locks.cost(missing) < self.length:
                 refused = self.refused.get(len(written), ())
@@ -167,7 +167,7 @@ class Writing:
         raise _unplaced(missing)
 
     def _go_on(self, written: list[int], token: int, missing: Sequence[Region]) -> list[int]:
-        """What is written after the MLLM has chosen a token, of which the locked regions may make another."""
+        """The tokens after the MLLM has chosen one, which a locked region may replace."""
         locks, regret = self.locks, self.continuation.regret
         if token in self.stops:
             written = locks.put_in(written, regret)
@@ -198,7 +198,7 @@ def _unplaced(regions: Sequence[Region]) -> GoTError:
 
 
 class _Stream:
-    """Passes on what is new in a growing text, in whole characters."""
+    """Passes on the new part of a growing text, in whole characters."""
 
     def __init__(self, on_text: Callable[[str], None] | None) -> None:
         self.on_text = on_text

@@ -1,4 +1,4 @@
-"""Reading in blocks: the keys and values of what the MLLM read last, kept for what begins alike."""
+"""Reading in blocks with a prefix cache: the KV cache of the last sequence, reused for a common prefix."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration
 
 BLOCK = 64
-"""So many tokens, counted from the beginning of the sequence, pass through the MLLM together.
+"""Tokens per block, counted from the beginning of the sequence.
 
-In bfloat16 a token's keys and values depend, in their last bits, on which tokens passed with it. Split always
-at the same places, a sequence gives the same hidden states whatever was read before it.
+In bfloat16 a token's keys and values depend, in their last bits, on which tokens are processed with it. With
+fixed block boundaries a sequence gives the same hidden states whatever was read before it.
 """
 
 
@@ -28,9 +28,9 @@ class Picture:
     """A picture in a sequence.
 
     Attributes:
-        first: the place of the first of its tokens.
+        first: the position of its first token.
         pixel_values: its patches [p, d], on the CPU.
-        grid: how many of them in time (1), height and width: [1, 3], on the CPU.
+        grid: the number of patches in time (1), height and width: [1, 3], on the CPU.
     """
 
     first: int
@@ -46,46 +46,46 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What stands before the MLLM: the tokens of a conversation, and the pictures among them."""
+    """The MLLM's context: the tokens of a conversation, and the pictures among them."""
 
     tokens: Sequence[int]
     pictures: Sequence[Picture] = ()
 
     def followed_by(self, *tokens: int) -> Context:
-        """The same with more tokens."""
+        """This context with tokens appended."""
         return Context([*self.tokens, *tokens], self.pictures)
 
     def followed_by_picture(self, token: int, count: int, pixel_values: Tensor, grid: Tensor) -> Context:
-        """The same with a picture, for which `token` stands `count` times."""
+        """This context with a picture appended, as `count` copies of `token`."""
         picture = Picture(len(self.tokens), pixel_values, grid)
         return Context([*self.tokens, *[token] * count], [*self.pictures, picture])
 
 
 class PrefixCache:
-    """Reads one sequence after the other; of what the one before began with alike, only what is needed.
+    """Reads one sequence after another and reuses the KV cache of their common prefix.
 
-    Reading a chain once more after an edit thus passes only the blocks from the first change on through the
-    MLLM, and writing one passes each token once. Holds one sequence, for GoT-6B in bfloat16 about 36 kB per
-    token, and forgets it when the MLLM has moved. Whoever changes the weights must call `forget`.
+    Reading a chain again after an edit thus computes only the blocks from the first change on, and generating
+    one computes each token once. Holds one sequence, for GoT-6B in bfloat16 about 36 kB per token, and drops
+    it when the MLLM has moved. Whoever changes the weights must call `forget`.
     """
 
     def __init__(self, mllm: Qwen2_5_VLForConditionalGeneration) -> None:
         self.mllm: Any = mllm
         arguments = inspect.signature(mllm.model.forward).parameters
-        # Renamed in transformers 5.24, which warns of the old name.
+        # Renamed in transformers 5.24, which warns about the old name.
         self._cache_argument = "cache" if "cache" in arguments else "past_key_values"
         self.forget()
 
     def forget(self) -> None:
-        """Start from nothing, and free the memory."""
+        """Clear the cache and free its memory."""
         self._token_ids: list[int] = []
-        self._in_blocks = 0  # of these tokens so many were read in blocks, the others by ones or otherwise
+        self._in_blocks = 0  # how many of these were read in full blocks
         self._pictures: list[tuple[Picture, Tensor]] = []  # with their features
         self._place: tuple[torch.device, torch.dtype] | None = None
         self._keys_and_values = DynamicCache()
 
     def release_if_moved(self) -> None:
-        """Free the memory if the MLLM is no longer where it was when it read."""
+        """Free the memory if the MLLM is no longer on the device where the cache was computed."""
         if self._place != (self.mllm.device, self.mllm.dtype):
             self.forget()
 
@@ -103,9 +103,11 @@ class PrefixCache:
         Args:
             token_ids: the whole sequence, prompt included.
             pictures: those in it, from left to right.
-            last: how many hidden states to give, at most the length of the sequence.
-            going_on: the sequence is the one read last, changed near its end. Then what differs passes in one
-                piece, and the result depends, in its last bits, on the readings since one without going on.
+            last: how many hidden states to return, at most the length of the sequence.
+            going_on: the sequence is the last one, changed near its end. Then everything new is computed in
+            one
+                pass, and the result depends, in its last bits, on all reads since the last one without
+                `going_on`.
         """
         self.release_if_moved()
         ids = list(token_ids)
@@ -118,7 +120,7 @@ class PrefixCache:
 
         known, keys_and_values = self._pictures, self._keys_and_values
         surplus = len(self._token_ids) - kept
-        self.forget()  # whatever goes wrong from here on leaves nothing half read
+        self.forget()  # so that an error from here on leaves no partial state
         if kept == 0:
             keys_and_values = DynamicCache()
         elif surplus:
@@ -141,7 +143,7 @@ class PrefixCache:
         return hidden[:, -last:]
 
     def _shared(self, ids: list[int], pictures: Sequence[Picture]) -> int:
-        """How many tokens a sequence has in common with the one read last, pictures included."""
+        """The length of the common prefix with the last sequence, pictures included."""
         shared = _common_length(self._token_ids, ids)
         for before, now in zip_longest((picture for picture, _ in self._pictures), pictures):
             if before is None or now is None or before.first != now.first or not before.shows(now):
@@ -149,14 +151,14 @@ class PrefixCache:
         return shared
 
     def _features(self, picture: Picture, known: Sequence[tuple[Picture, Tensor]]) -> Tensor:
-        """What the vision tower makes of a picture, which it may have seen: [visual tokens, hidden]."""
+        """The vision tower's features of a picture, cached or computed: [visual tokens, hidden]."""
         for other, features in known:
             if other.shows(picture):
                 return features
         return vision_features(self.mllm, picture.pixel_values, picture.grid)
 
     def _embeddings(self, ids: list[int], seen: Sequence[tuple[Picture, Tensor]], start: int) -> Tensor:
-        """What the decoder takes [1, length - start, hidden] for the tokens from `start` on."""
+        """The decoder's input embeddings [1, length - start, hidden] for the tokens from `start` on."""
         rest = torch.tensor([ids[start:]], device=self.mllm.device)
         embeddings: Tensor = self.mllm.get_input_embeddings()(rest)
         for picture, features in seen:
@@ -168,8 +170,9 @@ class PrefixCache:
     def _positions(self, length: int, pictures: Sequence[Picture]) -> Tensor:
         """Positions [3, 1, length] in time, height and width.
 
-        Words count on in all three. A picture's tokens stand at one time in rows and columns; what follows
-        goes on behind the longer of these. An image token that the MLLM wrote itself is a word.
+        Text advances all three. A picture's tokens share one time and are numbered by row and column; the
+        text after it continues from the larger of these. An image token that the MLLM wrote itself counts as
+        text.
         """
         merged = self.mllm.config.vision_config.spatial_merge_size
         parts: list[Tensor] = []
@@ -189,7 +192,7 @@ class PrefixCache:
 
 
 def modality_ids(mllm: Qwen2_5_VLForConditionalGeneration, input_ids: Tensor) -> dict[str, Tensor]:
-    """transformers 5 wants token types (0 text, 1 picture) for the 3D positions; 4.5x finds them itself."""
+    """transformers 5 needs token types (0 text, 1 picture) for the 3D positions; 4.5x derives them itself."""
     if "mm_token_type_ids" not in inspect.signature(mllm.model.get_rope_index).parameters:
         return {}
     return {"mm_token_type_ids": (input_ids == mllm.config.image_token_id).int()}
@@ -199,7 +202,7 @@ def modality_ids(mllm: Qwen2_5_VLForConditionalGeneration, input_ids: Tensor) ->
 def vision_features(
     mllm: Qwen2_5_VLForConditionalGeneration, pixel_values: Tensor, image_grid_thw: Tensor
 ) -> Tensor:
-    """What the vision tower makes of pictures' patches: [visual tokens, hidden], as the decoder takes it."""
+    """The vision tower's features of patches, as the decoder takes them: [visual tokens, hidden]."""
     tower: Any = mllm.model.visual
     features = tower(pixel_values.to(tower.device, tower.dtype), grid_thw=image_grid_thw.to(tower.device))
     tensor: Tensor = features if isinstance(features, Tensor) else features.pooler_output
@@ -207,6 +210,6 @@ def vision_features(
 
 
 def _common_length(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many tokens two sequences share at their beginning."""
+    """The length of the common prefix of two sequences."""
     both = enumerate(zip(first, second, strict=False))
     return next((place for place, (a, b) in both if a != b), min(len(first), len(second)))

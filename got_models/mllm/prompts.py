@@ -1,4 +1,4 @@
-"""What the MLLM is asked, and the special tokens around its answer, whose ids only the tokenizer knows."""
+"""The MLLM's instructions, and the special tokens around its answer, whose ids only the tokenizer knows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_PROMPT_CHARACTERS = 20_000
 IMAGE_START, IMAGE_END = "<|im_gen_start|>", "<|im_gen_end|>"
 IMAGE_TOKENS = tuple(f"<|im_gen_{index:04d}|>" for index in range(64))
 SPECIAL_TOKENS = (IMAGE_START, IMAGE_END, *IMAGE_TOKENS)
-"""What GoT adds to the tokenizer of Qwen2.5-VL, in the order that gives each token its id."""
+"""The tokens that GoT adds to the tokenizer of Qwen2.5-VL, in the order of their ids."""
 
 VISION_START, VISION_END = "<|vision_start|>", "<|vision_end|>"
 IMAGE_PAD, END_OF_TEXT = "<|image_pad|>", "<|endoftext|>"
@@ -27,13 +27,13 @@ NEEDED = (*SPECIAL_TOKENS, BOX_START, BOX_END, VISION_START, VISION_END, IMAGE_P
 
 
 def add_special_tokens(tokenizer: PreTrainedTokenizerBase) -> int:
-    """Adds GoT's 66 tokens at the end of the vocabulary where they are missing. Returns how many were new."""
+    """Appends those of GoT's 66 tokens that the vocabulary lacks. Returns how many were added."""
     return tokenizer.add_tokens(list(SPECIAL_TOKENS), special_tokens=True)
 
 
 @dataclass(frozen=True)
 class TokenIds:
-    """The ids that reading and writing a chain needs."""
+    """The token ids needed to write and read a chain."""
 
     image_start: int
     image_end: int
@@ -72,7 +72,8 @@ class TokenIds:
 def check_prompt(prompt: str) -> None:
     """
     Raises:
-        GoTError: the prompt is empty, too long, or holds a special token, which would break the conversation.
+        GoTError: the prompt is empty, too long, or holds a special token, which would corrupt the
+            conversation.
     """
     if not prompt.strip():
         raise GoTError("The prompt is empty. Say what the picture should show or how it should change.")
@@ -88,10 +89,10 @@ def check_prompt(prompt: str) -> None:
 
 
 def instruction(task: str, prompt: str) -> str:
-    """The user's turn in words.
+    """The text of the user's turn.
 
     Raises:
-        GoTError: unknown task, or a prompt that `check_prompt` refuses.
+        GoTError: unknown task, or a prompt that `check_prompt` rejects.
     """
     if task not in TASKS:
         raise GoTError(f"Unknown task {short_repr(task)}: expected one of {', '.join(TASKS)}.")
@@ -100,12 +101,12 @@ def instruction(task: str, prompt: str) -> str:
 
 
 def conversation(tokenizer: PreTrainedTokenizerBase, task: str, prompt: str, visual_tokens: int) -> str:
-    """All text before the chain: the tokenizer's own chat template, with the picture first when editing.
+    """All text before the chain, by the tokenizer's chat template, with the picture first when editing.
 
-    `visual_tokens` is how many tokens the picture takes, 0 for a task without a picture.
+    `visual_tokens` is the number of tokens for the picture, 0 for a task without a picture.
 
     Raises:
-        GoTError: unknown task, refused prompt, a picture missing or too many, or a template without one.
+        GoTError: unknown task, rejected prompt, a missing or unexpected picture, or a template without one.
     """
     words = instruction(task, prompt)
     if (task == "edit") != (visual_tokens > 0):

@@ -26,11 +26,11 @@ class Reasoner:
     """Writes and reads reasoning chains.
 
     Args:
-        mllm: the multimodal LLM, on the device it is to run on.
+        mllm: the multimodal LLM, on the device to run on.
         tokenizer: its tokenizer, with the image tokens added.
-        image_processor: its image processor; it normalises and cuts into patches, but never resizes.
-        vision_size: side of the square picture that the vision tower sees, in pixels (448 for GoT-6B).
-        max_new_tokens: longest chain, in tokens, unless a call says otherwise.
+        image_processor: its image processor; it normalizes and cuts into patches, but never resizes.
+        vision_size: side of the square picture for the vision tower, in pixels (448 for GoT-6B).
+        max_new_tokens: the maximum length of a chain, in tokens, unless a call overrides it.
     """
 
     def __init__(
@@ -60,20 +60,21 @@ class Reasoner:
         on_text: Callable[[str], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> str:
-        """Let the MLLM write a chain; the raw text with its box tokens, without the token that ended it.
+        """Generate a chain; the raw text with its box tokens, without the token that ended it.
 
-        Decoding follows the MLLM's own generation config where the settings leave it to the checkpoint. A
-        `temperature` above 0 or a `top_p` means plain sampling with these two. Of `locked` regions the text
+        Decoding follows the MLLM's generation config where the settings leave it to the checkpoint. A
+        `temperature` above 0 or a `top_p` means plain sampling with these two. With `locked` regions the text
         holds each phrase with its box exactly once (see `constrained_decoding`).
 
         Args:
-            on_text: receives each new piece of text; with locked regions only text that will stay.
-            should_stop: asked after every token, and whenever another place for a locked region is weighed.
+            on_text: receives each new piece of text; with locked regions only text that is final.
+            should_stop: called after every token, and for every position that is tried for a locked region.
 
         Raises:
-            GoTError: an unusable prompt or picture; more locked regions than tokens; one that cannot be
-                placed; values that are not finite.
-            Interrupted: `should_stop` said so.
+            GoTError: an invalid prompt or picture; more locked regions than tokens; one that cannot be
+            placed;
+                values that are not finite.
+            Interrupted: `should_stop` returned true.
         """
         context = self.context(task, prompt, image)
         return self.continue_conversation(context, settings, on_text=on_text, should_stop=should_stop).text
@@ -87,7 +88,7 @@ class Reasoner:
         on_text: Callable[[str], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> Written:
-        """Let the MLLM write what follows a conversation. Arguments and errors as in `write`."""
+        """Generate the continuation of a conversation. Arguments and errors as in `write`."""
         length = self.max_new_tokens if settings.max_new_tokens is None else settings.max_new_tokens
         decoding = Decoding(self.mllm.generation_config, settings.temperature, settings.top_p)
         locks = LockedRegions(self.tokenizer, settings.locked, length)
@@ -106,7 +107,7 @@ class Reasoner:
 
     @property
     def stop_ids(self) -> tuple[int, ...]:
-        """The tokens that end a chain: those of GoT, and the MLLM's own."""
+        """The tokens that end a chain: GoT's and the MLLM's own."""
         ids = self.token_ids
         return ids.end_of_text, ids.image_start, ids.vision_start, *end_tokens(self.mllm.generation_config)
 
@@ -116,14 +117,14 @@ class Reasoner:
     ) -> Tensor:
         """The MLLM's last hidden states [1, 64, hidden] at the image tokens that follow prompt and chain.
 
-        They depend on these alone, to the last bit, and not on what was written or read before: of that, only
-        whole blocks are taken that begin alike (see `reading`).
+        They depend on these alone, to the last bit, and not on earlier calls: from the cache only whole
+        blocks of a common prefix are reused (see `kv_cache`).
 
         Args:
-            context: what the chain follows, if that is more than its prompt and the picture.
+            context: what precedes the chain, if more than its prompt and the picture.
 
         Raises:
-            GoTError: the prompt and chain are longer than the MLLM's context; editing without a picture.
+            GoTError: prompt and chain exceed the MLLM's context; editing without a picture.
         """
         if context is None:
             context = self.context(chain.task, chain.prompt, image)
@@ -131,7 +132,7 @@ class Reasoner:
         return self.cache.read(whole.tokens, whole.pictures, last=len(self.token_ids.image_tokens))
 
     def context(self, task: str, prompt: str, image: Image.Image | None) -> Context:
-        """What stands before the first chain: the instruction, and the picture if there is one."""
+        """The context of a first chain: the instruction, and the picture if there is one."""
         patches = None if image is None else self._patches(image)
         text = conversation(self.tokenizer, task, prompt, patches[0] if patches else 0)
         context = Context(self.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -144,27 +145,27 @@ class Reasoner:
         return Context(before).followed_by_picture(pad, count, *picture).followed_by(*behind)
 
     def with_chain(self, context: Context, chain: ReasoningChain) -> Context:
-        """A conversation that goes on with a chain and the image tokens of its picture."""
+        """A conversation extended by a chain and the image tokens of its picture."""
         ids = self.token_ids
         text = self.tokenizer(chain.mllm_text, add_special_tokens=False)["input_ids"]
         return context.followed_by(*text, ids.image_start, *ids.image_tokens)
 
     def with_picture(self, context: Context, image: Image.Image) -> Context:
-        """A conversation that goes on with a picture to look at."""
+        """A conversation extended by a picture to look at."""
         ids = self.token_ids
         seen = context.followed_by(ids.vision_start)
         seen = seen.followed_by_picture(ids.image_pad, *self._patches(image))
         return seen.followed_by(ids.vision_end)
 
     def _patches(self, image: Image.Image) -> tuple[int, Tensor, Tensor]:
-        """How many tokens stand for a picture, its patches, and their grid."""
+        """The number of tokens for a picture, its patches, and their grid."""
         pixel_values, grid = picture_patches(self.image_processor, image, self.vision_size)
         return int(grid.prod()) // self.image_processor.merge_size**2, pixel_values, grid
 
     def _fitting(self, context: Context) -> Context:
         """
         Raises:
-            GoTError: the conversation is longer than the MLLM's context.
+            GoTError: the conversation exceeds the MLLM's context.
         """
         length, most = len(context.tokens), self.mllm.config.get_text_config().max_position_embeddings
         if length > most:
@@ -187,7 +188,7 @@ class Reasoner:
 def picture_patches(image_processor: Any, image: Image.Image, vision_size: int) -> tuple[Tensor, Tensor]:
     """A picture resized (bicubic) to a square -> (patches [p, d], grid [1, 3] of time, height and width).
 
-    The image processor's own resizing is switched off: the number of visual tokens,
+    The image processor's own resizing is disabled: the number of visual tokens,
     (vision_size / patch size / merge size) squared, is fixed by the checkpoint.
     """
     square = image.convert("RGB").resize((vision_size, vision_size), Image.Resampling.BICUBIC)
@@ -227,7 +228,7 @@ def hidden_states_of_features(
 ) -> Tensor:
     """Hidden states [b, length, hidden] after the final norm, for input_ids padded on the right.
 
-    As `hidden_states`, with the `vision_features` [visual tokens of the batch, hidden] already there.
+    As `hidden_states`, with precomputed `vision_features` [visual tokens of the batch, hidden].
     """
     embeddings = mllm.get_input_embeddings()(input_ids)
     if features is not None:
@@ -267,6 +268,6 @@ def read_hidden(
     image_grid_thw: Tensor | None,
     image_tokens: Sequence[int],
 ) -> Tensor:
-    """One pass through the MLLM -> hidden states [b, 64, hidden] at the image tokens; also for training."""
+    """One forward pass -> hidden states [b, 64, hidden] at the image tokens; also used for training."""
     states = hidden_states(mllm, input_ids, attention_mask, pixel_values, image_grid_thw)
     return select_image_tokens(states[-1], input_ids, image_tokens)

@@ -1,4 +1,4 @@
-"""A chain as the MLLM is trained on it: token ids, and which of them carry a loss."""
+"""A chain as a training sequence for the MLLM: token ids, and which of them carry a loss."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def chain_sequence(
 ) -> tuple[Tensor, Tensor]:
     """One example's token ids [length] (prompt, chain, <|im_gen_start|>, image tokens) and labels [length].
 
-    The chain and the <|im_gen_start|> after it are labelled; all else is `IGNORED`.
+    The chain and the <|im_gen_start|> after it are labelled; everything else is `IGNORED`.
     """
     text = conversation(tokenizer, chain.task, chain.prompt, visual_tokens)
     prompt = tokenizer(text, add_special_tokens=False)["input_ids"]

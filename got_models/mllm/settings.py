@@ -1,4 +1,4 @@
-"""What may be chosen about the writing of a chain."""
+"""Settings for generating a chain."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..errors import GoTError
 
 @dataclass(frozen=True)
 class GenerationSettings:
-    """How the MLLM writes a reasoning chain. What is None is left to the checkpoint.
+    """How the MLLM generates a reasoning chain. None leaves a setting to the checkpoint.
 
     Args:
-        max_new_tokens: the longest chain, in tokens; at least 1.
-        temperature: 0 takes the likeliest token each time, anything above samples.
-        top_p: in (0, 1]; sample from the likeliest tokens that have this share of the probability.
-        seed: makes sampling reproducible; None draws from PyTorch's own random numbers.
+        max_new_tokens: the maximum length of a chain, in tokens; at least 1.
+        temperature: 0 decodes greedily, anything above samples.
+        top_p: in (0, 1]; sample from the most likely tokens that together have this probability.
+        seed: makes sampling reproducible; None uses PyTorch's global random state.
         locked: regions that the chain must hold, each phrase with its box exactly once.
 
     Raises:

@@ -1,1 +1,1 @@
-"""Checkpoint folders: checked, loaded, quantized, and changed by adapters."""
+"""Checkpoint folders: validated, loaded, quantized, and modified by adapters."""

@@ -1,4 +1,4 @@
-"""Adapters: what a LoRA training has changed.
+"""Adapters: the result of a LoRA training.
 
 An adapter's tensors, for a module `<name>` of the part:
 
@@ -8,7 +8,7 @@ An adapter's tensors, for a module `<name>` of the part:
     mllm.words, mllm.word_ids                 change of the embeddings of other tokens, and their ids
     projectors.<name>, unet.<name>            change of a weight that was trained in full
 
-All are changes, so that a strength multiplies them: 0 leaves the checkpoint as it is.
+All are differences, scaled by the strength: 0 leaves the checkpoint unchanged.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ PARTS = ("mllm", "projectors", "unet")
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
-    """An adapter's tensors under the names above; `information` says how it was trained.
+    """An adapter's tensors under the names above; `information` describes its training.
 
     Raises:
-        GoTError: tensors that no training makes, or values that are no finite numbers.
+        GoTError: tensors that no training produces, or values that are not finite.
     """
 
     tensors: dict[str, Tensor]
@@ -65,7 +65,7 @@ class Adapter:
         _check_words(self.tensors)
 
     def changes(self, part: str, strength: float, special_tokens: Sequence[int] = ()) -> list[Change]:
-        """What it changes in one part at a strength; at 0 nothing.
+        """The changes to one part at a strength; none at 0.
 
         Args:
             part: "mllm", "projectors" or "unet".
@@ -112,7 +112,7 @@ def _check_tensor(name: str, tensor: Tensor) -> None:
 def _check_factors(tensors: dict[str, Tensor]) -> None:
     """
     Raises:
-        GoTError: one of LoRA's two factors is missing, or they cannot be multiplied.
+        GoTError: one of the two LoRA factors is missing, or their shapes do not match.
     """
     for key, down in tensors.items():
         end = next((end for end in (LORA_A, LORA_B) if key.endswith(end)), None)
@@ -133,7 +133,7 @@ def _check_factors(tensors: dict[str, Tensor]) -> None:
 def _check_words(tensors: dict[str, Tensor]) -> None:
     """
     Raises:
-        GoTError: the changes of words and their ids do not belong together.
+        GoTError: the changes of word embeddings and their ids are inconsistent.
     """
     if (WORDS in tensors) != (WORD_IDS in tensors):
         raise GoTError(f"The adapter holds only one of {WORDS} and {WORD_IDS}.")

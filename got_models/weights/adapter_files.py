@@ -1,4 +1,4 @@
-"""An adapter as one safetensors file, and its UNet half in the form that ComfyUI's LoRA loader reads."""
+"""An adapter as one safetensors file, and its UNet part in the format of ComfyUI's LoRA loader."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .adapter import LORA_A, LORA_B, WORD_IDS, Adapter
 FORMAT, FORMAT_VERSION = "got-adapter", "1"
 NUMBER_FORMATS = ("F16", "BF16", "F32", "F64")
 MAX_HEADER = 16 << 20
-"""Bytes; that of an adapter of the whole of GoT-6B has less than one million."""
+"""Maximum size in bytes; an adapter of all of GoT-6B needs less than one million."""
 
 
 def save_adapter(file: Path, adapter: Adapter) -> None:
-    """Write an adapter, whole or not at all.
+    """Write an adapter atomically.
 
     Raises:
         GoTError: the disk is full or cannot be written to.
@@ -39,10 +39,10 @@ def save_adapter(file: Path, adapter: Adapter) -> None:
 
 
 def save_unet_lora(file: Path, adapter: Adapter) -> None:
-    """Write the UNet's factors under the names that ComfyUI's own LoRA loader takes for an SDXL UNet.
+    """Write the UNet's factors under the names that ComfyUI's LoRA loader expects for an SDXL UNet.
 
     `lora_unet_<name>`, with "_" for ".", has `.lora_down.weight` (A), `.lora_up.weight` (B) and `.alpha`,
-    which that loader divides by the rank: at strength 1 it makes the change that the adapter makes at 1.
+    which that loader divides by the rank, so that strength 1 has the same effect as the adapter's.
     """
     tensors = {}
     for key, down in adapter.tensors.items():
@@ -56,10 +56,10 @@ def save_unet_lora(file: Path, adapter: Adapter) -> None:
 
 
 def load_adapter(file: str | Path) -> Adapter:
-    """Read an adapter file. Its tensors are copied: the file may be written again while they are in use.
+    """Read an adapter file. Its tensors are copied, so the file may be overwritten while they are in use.
 
     Raises:
-        GoTError: it is missing, damaged, something else than an adapter, or of a newer version.
+        GoTError: it is missing, damaged, not an adapter, or of a newer version.
     """
     try:
         _check_header(file)
@@ -95,8 +95,8 @@ def _write(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> 
 def _check_header(file: str | Path) -> None:
     """
     Raises:
-        GoTError: it is no file, but a pipe or a device, which may never end; or reading the list of what it
-            holds would take the memory of the machine.
+        GoTError: it is a pipe or a device rather than a file, which may never end; or its header is so large
+            that reading it could exhaust memory.
     """
     if os.path.exists(file) and not os.path.isfile(file):
         raise GoTError(f"{file} is no file. Choose one that `train` has written.")
@@ -123,7 +123,7 @@ def _check_format(file: str | Path, metadata: dict[str, str]) -> None:
 
 
 def _read(file: str | Path, opened: Any, name: str) -> Tensor:
-    """A copy of a tensor, so that the file does not stay mapped into memory."""
+    """A copy of a tensor, so that the file does not stay memory-mapped."""
     kind = opened.get_slice(name).get_dtype()
     if kind not in (("I64",) if name == WORD_IDS else NUMBER_FORMATS):
         raise GoTError(

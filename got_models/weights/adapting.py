@@ -1,4 +1,4 @@
-"""Changing a checkpoint's parts by an adapter, at strengths that its weights can hold."""
+"""Applying an adapter to a checkpoint's parts, at strengths that the weights' dtype can represent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .checkpoint import Sizes
 
 MAX_CHANGE = 65504.0
-"""Of a value; the largest number in float16. Weights are around 0.1."""
+"""Maximum absolute value; the largest number in float16. Weights are around 0.1."""
 
 
 def change_parts(
@@ -29,15 +29,15 @@ def change_parts(
     unet_strength: float,
     special_tokens: Sequence[int],
 ) -> None:
-    """Change all parts in place by an adapter. The projectors follow the MLLM's strength.
+    """Apply an adapter to all parts in place. The projectors use the MLLM's strength.
 
     Args:
         parts: "mllm", "projectors" and "unet".
         special_tokens: as in `Adapter.changes`.
 
     Raises:
-        GoTError: the adapter was trained on a checkpoint with other parts or widths, or a strength cannot be
-            used; nothing is changed.
+        GoTError: the adapter was trained on a checkpoint with other parts or widths, or a strength is
+                invalid; nothing is changed.
     """
     check_strengths(adapter, mllm_strength, unet_strength)
     _check_fits(parts, adapter)
@@ -48,7 +48,7 @@ def change_parts(
 def change_part(
     part: str, module: Any, adapter: Adapter, strength: float, special_tokens: Sequence[int]
 ) -> None:
-    """Change the weights of one part in place, by an adapter that fits; arguments as `Adapter.changes`."""
+    """Apply a matching adapter to one part's weights in place; arguments as `Adapter.changes`."""
     for change in adapter.changes(part, strength, special_tokens):
         take_up(module, change)
 
@@ -56,7 +56,7 @@ def change_part(
 def check_strengths(adapter: Adapter, mllm_strength: float, unet_strength: float) -> None:
     """
     Raises:
-        GoTError: a strength is no finite number, or so large that nothing could be computed.
+        GoTError: a strength is not finite, or so large that the result would overflow.
     """
     for name, strength in (("mllm_strength", mllm_strength), ("unet_strength", unet_strength)):
         if not is_finite_number(strength):
@@ -75,7 +75,7 @@ def check_strengths(adapter: Adapter, mllm_strength: float, unet_strength: float
 
 
 def check_adapter(checkpoint: Path, sizes: Sizes, adapter: Adapter) -> None:
-    """Whether an adapter fits a checkpoint, before any weights load.
+    """Check that an adapter fits a checkpoint, before any weights load.
 
     Raises:
         GoTError: the adapter was trained on a checkpoint with other parts or widths.
@@ -101,7 +101,7 @@ def _strength(part: str, mllm_strength: float, unet_strength: float) -> float:
 def _check_fits(parts: Mapping[str, nn.Module], adapter: Adapter) -> None:
     """
     Raises:
-        GoTError: a tensor has no weight to change, or one of another shape; names both.
+        GoTError: a tensor matches no weight, or one of another shape; names both.
     """
     shapes = {
         f"{part}.{name}": tuple(weight.shape)

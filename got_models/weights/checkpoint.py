@@ -1,4 +1,4 @@
-"""The checkpoint folder: its settings, and a check of all its parts from headers alone, before weights load.
+"""The checkpoint folder: its settings, and validation of all its parts from headers alone.
 
     got.json               settings (`CheckpointSettings`)
     mllm/                  transformers: Qwen2_5_VLForConditionalGeneration
@@ -6,7 +6,7 @@
     projectors.safetensors output_projector.*, output_projector_add.*
     unet/ vae/ scheduler/  diffusers
 
-Weights are safetensors only: pickled `.bin` and `.ckpt` files can run code when they are opened.
+Weights are safetensors only: pickled `.bin` and `.ckpt` files can execute code when opened.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SETTINGS_FILE = "got.json"
 PROJECTORS_FILE = "projectors.safetensors"
 UNET_CHANNELS = 3 * LATENT_CHANNELS  # noisy latents, reference, spatial
 WEIGHT_FILES = {"mllm": "model", "unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model"}
-MAX_NAMED = 20  # files in a message; an index may name many
+MAX_NAMED = 20  # files in a message; an index may list many
 TIME_IDS = 6  # original height and width, crop top and left, target height and width
 
 SETTINGS = {
@@ -84,7 +84,7 @@ class TaskSettings:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Widths on which the parts must agree, and the number of image tokens."""
+    """Widths that the parts must agree on, and the number of image tokens."""
 
     hidden: int
     cross_attention: int
@@ -97,8 +97,8 @@ class CheckpointSettings:
     """The content of got.json.
 
     `vision_size`: side of the picture for the vision tower, in pixels. `mask_rule`: one of MASK_RULES; a
-    got.json without it, as all were at first, means the published one. `vocabulary`: what a checkpoint knows
-    that has learned little; most say nothing.
+    got.json without it, as in the first version, means the published one. `vocabulary`: what a checkpoint
+    knows that has learned little; most have none.
     """
 
     vision_size: int
@@ -118,7 +118,7 @@ def write_settings(path: str | Path, settings: CheckpointSettings) -> None:
 
 
 def read_settings(path: str | Path) -> CheckpointSettings:
-    """Read got.json of the checkpoint folder.
+    """Read a checkpoint folder's got.json.
 
     Raises:
         GoTError: missing, not JSON, a missing or unknown entry, or written by a newer version.
@@ -148,13 +148,13 @@ def read_settings(path: str | Path) -> CheckpointSettings:
 
 
 def check(path: str | Path) -> CheckpointSettings:
-    """Check that a checkpoint folder is whole and that its parts fit together; nothing but headers is read.
+    """Check that a checkpoint folder is complete and its parts fit together; only headers are read.
 
     Returns:
         The folder's settings.
 
     Raises:
-        GoTError: missing or truncated files, or widths that do not fit; names the key and both shapes.
+        GoTError: missing or truncated files, or mismatched widths; names the key and both shapes.
     """
     folder = Path(path)
     if not os.path.isdir(folder):
@@ -203,7 +203,7 @@ def _check_configs(folder: Path, settings: CheckpointSettings) -> tuple[Config, 
     """Check all config files, and return those of the MLLM, the UNet and the VAE.
 
     Raises:
-        GoTError: an entry that cannot be used, or that does not fit the other parts.
+        GoTError: an invalid entry, or one that does not match the other parts.
     """
     sizes = settings.sizes
     files = {part: folder / part / "config.json" for part in WEIGHT_FILES}
@@ -240,10 +240,10 @@ def _check_configs(folder: Path, settings: CheckpointSettings) -> tuple[Config, 
 
 
 def read_index(index: Path) -> list[str]:
-    """The names of the weight files beside an index, `<weights>.index.json`; whether they exist is not asked.
+    """The names of the weight files listed in an index, `<weights>.index.json`; they need not exist.
 
     Raises:
-        GoTError: the index cannot be used, or names files outside its folder.
+        GoTError: the index is invalid, or names files outside its folder.
     """
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
@@ -265,7 +265,7 @@ def read_shapes(file: Path) -> Shapes:
 
 
 def part_shapes(folder: Path) -> Shapes:
-    """The shape of every tensor of one part, over all its weight files."""
+    """The shape of every tensor of one part, across all its weight files."""
     shapes: Shapes = {}
     for file in sorted(folder.glob("*.safetensors")):
         if os.path.isfile(file):
@@ -328,7 +328,7 @@ def _check_shapes(
 def _numbers(
     kind: type[Settings], kinds: Mapping[str, Kind], values: object, file: Path, where: str
 ) -> Settings:
-    """A dataclass of numbers from JSON, with every entry present, of its type and none unknown."""
+    """A dataclass of numbers from JSON; every entry must be present and of its type, and none unknown."""
     if not isinstance(values, dict) or set(values) != set(kinds):
         raise GoTError(f"{file}: {where} must hold exactly {', '.join(kinds)}; got {short_repr(values)}.")
     check_entries(file, values, kinds)

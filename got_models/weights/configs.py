@@ -1,9 +1,8 @@
-"""What the parts' config files may say: every entry that shapes a part, with its type and range.
+"""Validation of the parts' config files: every entry that shapes a part, with its type and range.
 
-The libraries take what they are given: a wrong type ends in an error of theirs from deep inside, a huge size
-in hours of waiting, and an entry that is missing in another default. So all are checked here, before a
-library sees them. Which attention is computed, and whether code or weights come from elsewhere, is for the
-program to say, not for a file.
+The libraries do not validate: a wrong type fails deep inside them, a huge size takes hours, and a missing
+entry silently gets another default. So everything is checked here before a library sees it. The attention
+implementation, and whether code or weights come from elsewhere, is decided by the program, not by a file.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ OURS = (
     *("attn_implementation", "_attn_implementation", "attn_implementation_internal", "trust_remote_code"),
     *("_attn_implementation_internal", "_attn_implementation_autoset", "auto_map", "_name_or_path"),
 )
-"""Entries that are passed over, because the program decides."""
+"""Entries that are ignored because the program decides."""
 WIDTH = whole(1, 1 << 16)
 COUNT = whole(1, 256)
 SMALL = number(1e-12, 0.1)
@@ -242,7 +241,7 @@ SCHEDULER = {
 
 
 def without_ours(config: Config) -> dict[str, Any]:
-    """A config without the entries, at any depth, that are not for a file to say."""
+    """A config without the entries, at any depth, that the program decides."""
     return {
         key: without_ours(value) if isinstance(value, dict) else value
         for key, value in config.items()
@@ -251,7 +250,7 @@ def without_ours(config: Config) -> dict[str, Any]:
 
 
 def known_mllm(config: Config) -> dict[str, Any]:
-    """The entries of an MLLM's config that `check_mllm` knows: others could change what the library does."""
+    """The entries of an MLLM's config that `check_mllm` validates: others could change its behaviour."""
     outer = MLLM if "text_config" in config else {**MLLM_TEXT, **MLLM}
     known = {key: value for key, value in config.items() if key in outer}
     for name, kinds in (("text_config", MLLM_TEXT), ("vision_config", MLLM_VISION)):
@@ -261,10 +260,10 @@ def known_mllm(config: Config) -> dict[str, Any]:
 
 
 def check_mllm(file: Path, config: Config, hidden: int) -> None:
-    """mllm/config.json; `hidden`: the width that the other parts need.
+    """mllm/config.json; `hidden`: the width that the other parts require.
 
     Raises:
-        GoTError: an entry that cannot be used, or several that do not fit together.
+        GoTError: an invalid entry, or several that contradict each other.
     """
     check_entries(file, config, MLLM, ("model_type", "vision_config"))
     text, vision = config.get("text_config", config), config["vision_config"]
@@ -299,7 +298,7 @@ def check_mllm(file: Path, config: Config, hidden: int) -> None:
 
 
 def check_processor(file: Path, config: Config, vision: Config, vision_size: int) -> None:
-    """preprocessor_config.json, against the vision tower's config and the size of its pictures.
+    """preprocessor_config.json, against the vision tower's config and its picture size.
 
     Raises:
         GoTError: as `check_mllm`.

@@ -1,6 +1,6 @@
-"""Fingerprints of a checkpoint's weights, which tell whether they are what they were.
+"""Fingerprints of a checkpoint's weights, which detect changes.
 
-Gigabytes are read for one, so it is kept under the names, sizes and times of the files, until one changes.
+Computing one reads gigabytes, so it is cached by the files' names, sizes and times until one changes.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from ..files.whole_files import write_whole
 from .checkpoint import WEIGHT_FILES
 
 FOLDER = "digests"
-BLOCK = 1 << 26  # bytes that are hashed before anybody is told or asked
+BLOCK = 1 << 26  # bytes hashed between calls of `on_bytes` and `should_stop`
 
 
 class Fingerprints:
-    """Fingerprints of weights, those of unchanged files from a folder.
+    """Fingerprints of weights, cached in a folder for unchanged files.
 
-    Each is a file of its own: writers do not get in each other's way, and one that is damaged is made anew.
+    Each is a file of its own, so that writers do not conflict, and a damaged one is recomputed.
 
     Args:
-        folder: of a cache; made if missing.
-        should_stop: asked while weights are read.
+        folder: the cache; created if missing.
+        should_stop: called while weights are read.
     """
 
     def __init__(self, folder: Path, should_stop: Callable[[], bool] = lambda: False) -> None:
@@ -37,14 +37,14 @@ class Fingerprints:
         self.should_stop = should_stop
 
     def checkpoint(self, folder: Path, on_bytes: Callable[[int, int], None]) -> list[str]:
-        """Of each part of a checkpoint.
+        """The fingerprint of each part of a checkpoint.
 
         Args:
-            on_bytes: told how many bytes of how many have been read; never, if the fingerprints are known.
+            on_bytes: called with the bytes read so far and their total; never if all are cached.
 
         Raises:
             GoTError: the cache cannot be written to.
-            Interrupted: `should_stop` said so.
+            Interrupted: `should_stop` returned true.
         """
         parts = [folder / part for part in WEIGHT_FILES]
         total = sum(file.stat().st_size for part in parts if not self._known(part) for file in _files(part))
@@ -60,7 +60,7 @@ class Fingerprints:
     def weights(
         self, part: Path, inside: str = "", on_read: Callable[[int], None] = lambda size: None
     ) -> str:
-        """Of the tensors of one part, or of those whose names hold `inside`; errors as `checkpoint`."""
+        """The fingerprint of one part's tensors whose names contain `inside`; errors as `checkpoint`."""
         known = self._known(part, inside)
         if known:
             return known
@@ -72,7 +72,7 @@ class Fingerprints:
             on_read(size)
 
         digest = weights_digest(part, inside, read)
-        if file == self._file(part, inside):  # nobody has changed the weights meanwhile
+        if file == self._file(part, inside):  # the weights have not changed meanwhile
             write_whole(file, digest.encode())
         return digest
 
@@ -93,7 +93,7 @@ class Fingerprints:
 
 
 def weights_digest(folder: Path, inside: str = "", on_read: Callable[[int], None] = lambda size: None) -> str:
-    """SHA-256 over the tensors of a part's safetensors files whose names hold ``inside``."""
+    """SHA-256 over the tensors of a part's safetensors files whose names contain ``inside``."""
     total = hashlib.sha256()
     for file in _files(folder):
         with safe_open(str(file), framework="pt") as tensors:

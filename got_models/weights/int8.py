@@ -1,7 +1,7 @@
-"""Weights kept in 8 bits, and linear layers with them: half of bfloat16's memory, nearly the same result.
+"""Int8 weights, and linear layers with them: half the memory of bfloat16 at nearly the same result.
 
-Of the libraries' 8 bits, torchao's cannot be moved in PyTorch's inference mode, in which ComfyUI moves
-everything, and part of bitsandbytes' stays behind on the card. These are plain tensors.
+Existing 8-bit libraries do not fit: torchao's tensors cannot be moved in PyTorch's inference mode, in which
+ComfyUI moves everything, and part of bitsandbytes' state stays on the card. These are plain tensors.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 
 class Int8Linear(nn.Module):
-    """A linear layer with int8 weights [out, in], and for each output the step between two of them, [out]."""
+    """A linear layer with int8 weights [out, in] and one quantization step per output, [out]."""
 
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
@@ -22,12 +22,12 @@ class Int8Linear(nn.Module):
         self.bias = layer.bias
 
     def forward(self, values: Tensor) -> Tensor:
-        # Not the product times the steps: in float16 a sum of whole steps would overflow.
+        # Not the product times the steps: in float16 the sum before scaling would overflow.
         return functional.linear(values, unrounded(self.weight, self.step), self.bias)
 
 
 def rounded_to_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """A weight [out, ...] in int8, and for each output the step between two values, [out] in its type.
+    """A weight [out, ...] in int8, and the quantization step of each output, [out] in its dtype.
 
     The largest weight of an output becomes 127 steps.
     """
@@ -38,10 +38,10 @@ def rounded_to_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def unrounded(rounded: Tensor, step: Tensor) -> Tensor:
-    """What `rounded_to_int8` has kept of a weight, in the type that it had."""
+    """The inverse of `rounded_to_int8`, up to rounding, in the original dtype."""
     return rounded * _along(step, rounded)
 
 
 def _along(step: Tensor, weight: Tensor) -> Tensor:
-    """The steps [out] in as many dimensions as the weight has."""
+    """The steps [out], reshaped to broadcast over the weight."""
     return step.view(-1, *[1] * (weight.ndim - 1))

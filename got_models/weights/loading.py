@@ -1,6 +1,6 @@
-"""The libraries' classes, made from a checkpoint's files: offline, and with errors that name the file.
+"""Loading the libraries' classes from a checkpoint's files: offline, and with errors that name the file.
 
-Nothing here asks the network, runs code from a file, or lets a file choose how attention is computed.
+Nothing here accesses the network, runs code from a file, or lets a file choose the attention implementation.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ MAX_NAMED = 5
 
 @contextmanager
 def loading(what: Path) -> Iterator[None]:
-    """Turn what a library raises over a file into a GoTError; being out of memory is no fault of the file."""
+    """Turn a library's exception about a file into a GoTError, unless it is out of memory."""
     try:
         yield
     except (GoTError, MemoryError, torch.cuda.OutOfMemoryError):
         raise
-    except BaseException as error:  # a file can be wrong in as many ways as it has entries
+    except BaseException as error:  # a file can be invalid in as many ways as it has entries
         if not isinstance(error, Exception) and not is_panic(error):
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -43,12 +43,12 @@ def loading(what: Path) -> Iterator[None]:
 
 
 def is_panic(error: BaseException) -> bool:
-    """Whether a library written in Rust has met what its authors held to be impossible: a damaged file."""
-    return type(error).__name__ == "PanicException"  # no Exception, and no module exports it
+    """Whether a library written in Rust has panicked, as happens with damaged files."""
+    return type(error).__name__ == "PanicException"  # not an Exception, and no module exports it
 
 
 def part_config(folder: Path) -> dict[str, Any]:
-    """The config.json of a part, without what is not for a file to say.
+    """The config.json of a part, without the entries that the program decides.
 
     Raises:
         GoTError: it cannot be read.
@@ -60,7 +60,7 @@ def mllm_config(folder: Path) -> Qwen2_5_VLConfig:
     """The MLLM's config.
 
     Raises:
-        GoTError: it cannot be used.
+        GoTError: it is invalid.
     """
     from transformers import Qwen2_5_VLConfig
 
@@ -69,10 +69,10 @@ def mllm_config(folder: Path) -> Qwen2_5_VLConfig:
 
 
 def load_part(part_class: Any, folder: Path, dtype: torch.dtype) -> Any:
-    """Load one part whole, on the CPU: a missing or mis-shaped tensor is an error, not a random start.
+    """Load one complete part on the CPU: a missing or mis-shaped tensor is an error, never random weights.
 
     Raises:
-        GoTError: the folder's weights are not those that its config.json describes.
+        GoTError: the folder's weights do not match its config.json.
     """
     options: dict[str, Any] = {}
     if part_class.__name__.startswith("Qwen"):
@@ -99,7 +99,7 @@ def load_projectors(file: Path, sizes: Sizes) -> SemanticSpatialGuidance:
     """The two projectors, in float32 on the CPU.
 
     Raises:
-        GoTError: the file's tensors are not those that the checkpoint's sizes ask for.
+        GoTError: the file's tensors do not match the checkpoint's sizes.
     """
     from safetensors.torch import load_file
 
@@ -115,7 +115,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer with GoT's tokens.
 
     Raises:
-        GoTError: it cannot be used, or lacks tokens or a chat template.
+        GoTError: it is invalid, or lacks tokens or a chat template.
     """
     from transformers import AutoTokenizer
 
@@ -140,7 +140,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def check_tokens(folder: Path, config: Qwen2_5_VLConfig, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Whether the MLLM and the tokenizer of a checkpoint folder mean the same tokens.
+    """Check that the MLLM and the tokenizer of a checkpoint folder agree on the special tokens.
 
     Raises:
         GoTError: they do not.
@@ -161,10 +161,10 @@ def check_tokens(folder: Path, config: Qwen2_5_VLConfig, tokenizer: PreTrainedTo
 
 
 def load_image_processor(folder: Path) -> Any:
-    """Qwen2-VL's image processor on Pillow: a class of its own since transformers 5, the default before.
+    """Qwen2-VL's image processor on Pillow: a separate class since transformers 5, the default before.
 
     Raises:
-        GoTError: its settings cannot be used.
+        GoTError: its settings are invalid.
     """
     with loading(folder / "preprocessor_config.json"):
         settings = read_json(folder / "preprocessor_config.json")

@@ -1,4 +1,4 @@
-"""A checkpoint with an adapter merged into its weights: a folder of its own, used without the adapter."""
+"""Merging an adapter into a checkpoint's weights: a new folder, used without the adapter."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def merge_adapter(
     unet_strength: float = 1.0,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Make a checkpoint folder that gives what `checkpoint` gives with the adapter at these strengths.
+    """Create a checkpoint folder equivalent to `checkpoint` with the adapter at these strengths.
 
-    Every tensor keeps its number format, and every other file is copied; only what the checkpoint says it
-    knows is left out of got.json, because the adapter may have taught it more. It grows beside, and has its
-    name when it is whole; an interrupted merge is taken up where it stopped.
+    Every tensor keeps its dtype, and every other file is copied; only the vocabulary is left out of got.json,
+    because the adapter may have extended it. The folder is written under a temporary name and renamed when
+    complete; an interrupted merge is resumed.
 
     Args:
-        destination: the folder to make.
-        on_progress: told after each file, and while one is read again, how many bytes of how many are
-            written.
+        destination: the folder to create.
+        on_progress: called after each file, and while an existing one is verified, with the bytes written so
+            far and their total.
 
     Raises:
-        GoTError: the checkpoint or the adapter cannot be used or do not fit together, a strength makes values
-            that the number format cannot hold, or the destination exists or cannot be written to.
+        GoTError: the checkpoint or the adapter is invalid or they do not match, a strength makes values that
+            the dtype cannot represent, or the destination exists or cannot be written to.
     """
     if os.path.lexists(destination):
         raise GoTError(f"The destination {destination} exists already. Name a new folder.")
@@ -85,7 +85,7 @@ def _write_files(
     weights: dict[str, dict[str, Tensor]],
     report: Callable[[int], None],
 ) -> None:
-    """Merge the files that the adapter changes, unless that is done already, and copy the others."""
+    """Merge the files that the adapter changes, unless they are finished already, and copy the others."""
     done, total = 0, sum(stat.st_size for stat in sizes.values())
     for name, stat in sizes.items():
         target = staging.folder / name
@@ -107,10 +107,10 @@ def _write_files(
 def _merged(
     checkpoint: Path, settings: CheckpointSettings, adapter: Path, mllm_strength: float, unet_strength: float
 ) -> dict[str, dict[str, Tensor]]:
-    """The weights of what the adapter changes: folder or file in the checkpoint -> plain name -> tensor.
+    """The weights that the adapter changes: folder or file in the checkpoint -> plain name -> tensor.
 
     Raises:
-        GoTError: as `merge_adapter`, or a weight that is in no file under its name.
+        GoTError: as `merge_adapter`, or no file holds a weight under its name.
     """
     change = load_adapter(adapter)
     load = PartLoader(checkpoint, settings, _weights_dtype(checkpoint))
@@ -132,10 +132,10 @@ def _merged(
 
 
 def _write_merged(source: Path, target: Path, weights: dict[str, Tensor]) -> None:
-    """A file's tensors as they are merged, under its own names and in its own number formats.
+    """Write a file with its tensors merged, under their own names and in their own dtypes.
 
     Raises:
-        GoTError: a value that its number format cannot hold.
+        GoTError: a value that its dtype cannot represent.
     """
     tensors = {}
     with safe_open(str(source), framework="pt") as file:
@@ -156,7 +156,7 @@ def _write_merged(source: Path, target: Path, weights: dict[str, Tensor]) -> Non
 
 
 def _weights_dtype(checkpoint: Path) -> torch.dtype:
-    """The number format of the parts that an adapter changes; float32 if they have several."""
+    """The dtype of the parts that an adapter changes; float32 if they have several."""
     found = set()
     for place in (*checkpoint.glob("mllm/*.safetensors"), *checkpoint.glob("unet/*.safetensors")):
         with safe_open(str(place), framework="pt") as file:

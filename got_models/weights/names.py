@@ -1,4 +1,4 @@
-"""Names in a checkpoint's safetensors files: of the MLLM's tensors, and of number formats."""
+"""Names in a checkpoint's safetensors files: those of the MLLM's tensors, and of dtypes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NEWER_TRANSFORMERS = (("model.language_model.", "model."), ("model.visual.", "v
 
 
 def plain_mllm_name(name: str) -> str:
-    """The name that any transformers gives to a tensor of Qwen2.5-VL -> its name in a checkpoint."""
+    """A tensor name of Qwen2.5-VL in any version of transformers -> its name in a checkpoint."""
     for newer, plain in _NEWER_TRANSFORMERS:
         if name.startswith(newer):
             return plain + name.removeprefix(newer)

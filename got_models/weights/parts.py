@@ -1,8 +1,8 @@
-"""The four parts of a checkpoint: how each is loaded, and who keeps it where.
+"""The four parts of a checkpoint: how each is loaded, and who places it on which device.
 
-A pipeline asks for a part whenever it is about to use it, and `Parts` answers with one that is ready to work.
-Which device that is, and how long a part stays there, is for the implementation to say: `ResidentParts` keeps
-everything on one device, ComfyUI's nodes hand in parts that ComfyUI moves.
+A pipeline requests a part whenever it is about to use it, and `Parts` returns one that is ready to run. The
+device, and how long a part stays there, is up to the implementation: `ResidentParts` keeps everything on one
+device, ComfyUI's nodes pass in parts that ComfyUI moves.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ Size = tuple[int, int]
 
 
 class Parts(Protocol):
-    """Parts that are ready to work; `size` says at which size of picture, where memory depends on it.
+    """Parts that are ready to run; `size` is the size of the picture, where memory depends on it.
 
     Attributes:
-        dtype: what the weights were cast to when they were loaded.
+        dtype: the dtype that the weights were cast to on loading.
     """
 
     dtype: torch.dtype
@@ -60,14 +60,14 @@ class Parts(Protocol):
         """The VAE. Unless its config says otherwise, it stays in float32 where float16 would overflow."""
 
     def branches_at_once(self, size: Size) -> int:
-        """How many branches of guidance the UNet evaluates together."""
+        """How many branches of guidance the UNet evaluates in one batch."""
 
     def release(self, name: PartName) -> None:
-        """Drop a part from memory; it is loaded again when it is next asked for."""
+        """Free a part's memory; it is loaded again on next use."""
 
 
 class ResidentParts:
-    """Parts on one device: each is loaded when it is first asked for, and stays until it is released.
+    """Parts on one device: each is loaded on first use and stays until it is released.
 
     Attributes:
         loaded: the parts that are in memory.
@@ -113,10 +113,10 @@ class PartLoader:
     """Loads the parts of a checkpoint folder, each onto the CPU.
 
     Args:
-        settings: the folder's, as `check` gives them.
+        settings: the folder's, as returned by `check`.
         dtype: what the weights are cast to.
-        mllm_bits: 8 or 4 for an MLLM whose weights are rounded (see `quantization`).
-        unet_fp8: keep the UNet's weights in fp8; it computes in `dtype` all the same.
+        mllm_bits: 8 or 4 for a quantized MLLM (see `quantization`).
+        unet_fp8: store the UNet's weights in fp8; it still computes in `dtype`.
     """
 
     def __init__(
@@ -176,6 +176,6 @@ class PartLoader:
 
 
 def weights_of(part: Any) -> torch.nn.Module:
-    """The module that holds a part's weights: of the reasoner its MLLM, of the others the part itself."""
+    """The module that holds a part's weights: the reasoner's MLLM, or the part itself."""
     weights: torch.nn.Module = part if isinstance(part, torch.nn.Module) else part.mllm
     return weights

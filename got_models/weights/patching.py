@@ -1,7 +1,7 @@
-"""Changing the weights of a part so that they can be changed back, to the bit.
+"""Reversible changes to a part's weights, restored to the bit.
 
-A weight that is kept whole takes a change up, and what it was is kept in the CPU's memory. Where weights are
-kept in fewer bits a change would be lost in rounding: there it is computed beside the layer.
+An unquantized weight is changed in place, and its original is kept in CPU memory. A quantized weight would
+lose the change in rounding: there a forward hook adds it to the layer's output.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Change:
-    """What is added to one weight: `factor` times a tensor of its shape, or times the product of two factors.
+    """An addition to one weight: `factor` times a tensor of its shape, or times the product of two factors.
 
     Args:
         weight: its name in the part.
-        tensor: the whole change or, with `up`, the factor A of LoRA, [rank, in, *kernel].
+        tensor: the whole change or, with `up`, LoRA's factor A, [rank, in, *kernel].
         up: LoRA's factor B, [out, rank, ...].
         rows: the rows of the weight that change, one for each of the tensor's; None: all.
     """
@@ -33,14 +33,14 @@ class Change:
     rows: Sequence[int] | None = None
 
     def bound(self) -> float:
-        """No value changes by more than this."""
+        """An upper bound of the absolute change of any value."""
         largest = float(self.tensor.abs().max())
         if self.up is not None:
             largest *= float(self.up.abs().max()) * self.tensor.shape[0]
         return abs(self.factor) * largest
 
     def value(self, like: Tensor) -> Tensor:
-        """The change in float32, where `like` is and of its shape."""
+        """The change in float32, on `like`'s device and in its shape."""
         tensor = self.tensor.to(like.device, torch.float32)
         if self.up is not None:
             up = self.up.to(like.device, torch.float32)
@@ -49,9 +49,9 @@ class Change:
 
 
 class Reversible:
-    """The weights of a part, which take changes up and give them back.
+    """Changes to the weights of a part that can be undone.
 
-    Should taking them up fail, out of memory for instance, the weights are what they were.
+    If applying them fails, for instance out of memory, the weights are restored.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -60,7 +60,7 @@ class Reversible:
         self._beside: list[_Beside] = []
 
     def take_up(self, changes: Sequence[Change]) -> None:
-        """Add changes, one after the other, to those that are there."""
+        """Add changes, one after the other, to those already applied."""
         try:
             for change in changes:
                 if _is_whole(self.module.get_parameter(change.weight)):
@@ -72,7 +72,7 @@ class Reversible:
 
     @torch.inference_mode()
     def give_back(self) -> None:
-        """The weights as they were."""
+        """Restore the original weights."""
         for beside in self._beside:
             beside.remove()
         for change, before in reversed(self._before):
@@ -81,7 +81,7 @@ class Reversible:
         self._before, self._beside = [], []
 
     def _keep(self, change: Change) -> None:
-        """What the weight, or its rows, was; once for a whole weight."""
+        """Keep a copy of the original weight, or of its rows; once for a whole weight."""
         whole = [kept.weight for kept, _ in self._before if kept.rows is None]
         if change.weight not in whole:
             weight = self.module.get_parameter(change.weight).detach()
@@ -90,7 +90,7 @@ class Reversible:
 
 @torch.inference_mode()
 def take_up(module: Any, change: Change, on_beside: Callable[[_Beside], None] = lambda beside: None) -> None:
-    """Change a part in place; `on_beside` is told of what is computed beside a layer from now on."""
+    """Change a part in place; `on_beside` receives the hooks that add to a layer's output from now on."""
     weight = module.get_parameter(change.weight)
     if not _is_whole(weight):
         on_beside(_Beside(module.get_submodule(change.weight.rpartition(".")[0]), change))
@@ -101,9 +101,9 @@ def take_up(module: Any, change: Change, on_beside: Callable[[_Beside], None] = 
 
 
 class _Beside:
-    """A change computed beside the layer whose rounded weight, or bias, it is of.
+    """Adds a change of a quantized weight, or of its bias, to the layer's output.
 
-    It holds no layer: the layer holds it.
+    It holds no reference to the layer: the layer holds the hook.
     """
 
     def __init__(self, layer: nn.Module, change: Change) -> None:
@@ -116,7 +116,7 @@ class _Beside:
         self._handle.remove()
 
     def _add(self, layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        # In the layer's own type from the first time on: what it multiplies with each time is not kept twice.
+        # Cast to the layer's dtype on the first call, so that the operands are not stored twice.
         self.tensors = [tensor.to(output.device, output.dtype) for tensor in self.tensors]
         if self.weight.endswith(".bias"):
             bias = self.tensors[0]
@@ -136,7 +136,7 @@ class _Beside:
 
 
 def _is_whole(weight: Tensor) -> bool:
-    """Whether a weight is kept in the type it is computed in, not in 8 bits or fewer."""
+    """Whether a weight is stored in the dtype it is computed in, rather than in 8 bits or fewer."""
     return weight.is_floating_point() and weight.dtype.itemsize > 1
 
 

@@ -1,6 +1,6 @@
-"""Weights in fewer bits than they are computed with: the UNet in fp8, the MLLM in 8 or 4 bits.
+"""Quantized weights: the UNet in fp8, the MLLM in 8 or 4 bits.
 
-fp8 and 8 bits need nothing but PyTorch, 4 bits need a library of the user's.
+fp8 and 8 bits need only PyTorch, 4 bits need a library that the user installs.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 LIBRARIES = {4: "bitsandbytes"}
-"""Bits of the MLLM's weights -> the library that stores and multiplies them, where one is needed."""
+"""Bits of the MLLM's weights -> the library that implements them, if one is needed."""
 
 
 def check_library(bits: int) -> None:
     """
     Raises:
-        GoTError: the library for so many bits is not installed.
+        GoTError: the library for this many bits is not installed.
     """
     library = LIBRARIES.get(bits)
     if library is not None and find_spec(library) is None:
@@ -33,10 +33,10 @@ def check_library(bits: int) -> None:
 
 
 def quantize_mllm(mllm: nn.Module, bits: int) -> None:
-    """Round the MLLM's linear layers to `bits`, in place; the output layer stays as it is.
+    """Quantize the MLLM's linear layers to `bits`, in place, except for the output layer.
 
     Raises:
-        GoTError: the library for so many bits is not installed, or fails.
+        GoTError: the library for this many bits is not installed, or fails.
     """
     check_library(bits)
     if bits == 8:
@@ -55,7 +55,7 @@ def quantize_mllm(mllm: nn.Module, bits: int) -> None:
 
 
 def store_in_fp8(unet: Any) -> None:
-    """Keep the weights of a diffusers model in fp8; a layer takes the model's dtype while it works."""
+    """Store the weights of a diffusers model in fp8; a layer is cast to the model's dtype while it runs."""
     import torch
 
     unet.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=unet.dtype)
@@ -64,7 +64,7 @@ def store_in_fp8(unet: Any) -> None:
 
 
 def _forget_casting(layers: list[nn.Module]) -> None:
-    """Diffusers lets each layer and its hooks hold each other: without this they outlive their model."""
+    """Break the reference cycles between diffusers' layers and hooks, which would outlive the model."""
     for layer in layers:
         content: dict[str, Any] = vars(layer)
         for hook in content.pop("_diffusers_hook").hooks.values():
@@ -73,7 +73,7 @@ def _forget_casting(layers: list[nn.Module]) -> None:
 
 
 def _replace(mllm: nn.Module, smaller: Callable[[nn.Linear], nn.Module]) -> None:
-    """Put a smaller layer in the place of every linear one but the output layer."""
+    """Replace every linear layer except the output layer by a smaller one."""
     from torch import nn
 
     names = [name for name, layer in mllm.named_modules() if isinstance(layer, nn.Linear)]
