@@ -6,7 +6,7 @@
     chain = model.reason("a red circle to the left of a blue square")
     model.sample(model.encode(chain)).save("picture.png")
 
-The names are imported when they are first used, so that plans alone need neither PyTorch nor transformers.
+The names are imported lazily, so that plans alone need neither PyTorch nor transformers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Names that the library, its command line and the nodes share."""
+"""Names shared by the library, its command line and the nodes."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ BUNDLED_CHECKPOINT = Path(__file__).resolve().parent / "tiny"
 SCHEDULERS = ("ddpm", "euler", "dpm++2m", "unipc")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 STORED_DTYPES = ("bfloat16", "float16", "float32")
-"""Number formats of an imported checkpoint's weights, the usual one first."""
+"""Dtypes of an imported checkpoint's weights, the default first."""

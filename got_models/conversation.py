@@ -1,8 +1,8 @@
-"""Several steps in one conversation: the MLLM plans, looks at what was drawn, and plans on.
+"""Several turns in one conversation: the MLLM plans, looks at the result, and plans again.
 
-In the published order. After the image tokens of a picture the MLLM goes on writing. If it ends with
-`<|vision_start|>`, the picture follows for it to look at, and behind that the next chain, which changes the
-picture. Any other end, or no room, ends the conversation, and so does a chain that no picture is to follow.
+In the published token order. After a picture's image tokens the MLLM continues. If it ends with
+`<|vision_start|>`, the picture is appended for it to look at, followed by the next chain, which edits the
+picture. Any other end, a full context, or a chain without image tokens ends the conversation.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Turn:
-    """One step: the picture that was changed (None for a picture from nothing), the chain, the result."""
+    """One turn: the picture that was edited (None for a new picture), the chain, the result."""
 
     source: Image.Image | None
     chain: ReasoningChain
@@ -36,21 +36,21 @@ class Turn:
 
 
 class Conversation:
-    """Steps taken all at once by `turns`, or one by one: `reason`, `encode`, draw, `show`, and so on.
+    """All turns at once with `turns`, or one by one: `reason`, `encode`, draw, `show`, and so on.
 
     Args:
-        prompt: the caption, or the instruction to edit.
+        prompt: the caption, or the editing instruction.
         image: the picture to edit; None to generate one.
 
     Attributes:
-        source: the picture that the next chain changes: the last one shown; None before there is one.
+        source: the picture that the next chain edits: the last one shown, or None if there is none yet.
     """
 
     def __init__(self, model: GoTModel, prompt: str, image: Image.Image | None = None) -> None:
         self.model = model
         self.prompt = prompt
         self.source = image
-        self._drawn: Image.Image | None = None  # and not yet looked at
+        self._drawn: Image.Image | None = None  # not shown to the MLLM yet
         self._context = model.parts.reasoner().context(self._task, prompt, image)
 
     def reason(
@@ -60,7 +60,7 @@ class Conversation:
         on_text: Callable[[str], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> ReasoningChain | None:
-        """The next chain; None where the MLLM wants no more. The first one is that of `GoTModel.reason`.
+        """The next chain; None if the MLLM ends the conversation. The first one equals `GoTModel.reason`'s.
 
         Arguments and errors as in `Reasoner.write`.
         """
@@ -81,11 +81,11 @@ class Conversation:
         return ReasoningChain.read(written.text, self._task, self.prompt)
 
     def encode(self, chain: ReasoningChain, size: tuple[int, int] | None = None) -> Guidance:
-        """Guidance for the next picture; the MLLM reads the chain as the next words of the conversation."""
+        """Guidance for the next picture; the MLLM reads the chain as a continuation of the conversation."""
         return self.model.encode(chain, self.source, size, self._context)
 
     def show(self, chain: ReasoningChain, picture: Image.Image) -> None:
-        """A picture was drawn from a chain: the conversation goes on behind both."""
+        """Append a chain and the picture drawn from it to the conversation."""
         self._context = self.model.parts.reasoner().with_chain(self._context, chain)
         self.source = self._drawn = picture
 
@@ -105,21 +105,21 @@ class Conversation:
     ) -> Iterator[Turn]:
         """Plan, draw and look, at most `most` times, one picture after the other.
 
-        How many there are is the MLLM's choice; one that never learned to look at its results makes one. What
-        one turn gives is what the next one changes. The seed is the same for all.
+        The MLLM decides how many; one that was never trained to look at its results makes one. Each turn
+        edits the previous turn's result. The seed is the same for all.
 
         Args:
-            first_chain: the first chain, if the MLLM is not to write it.
-            size: (height, width) in pixels of all drawing; by default the checkpoint's for the first task.
-            writing, drawing: for every turn alike.
-            scales: of "semantic", "spatial" and "reference" those that are not to be the task's default.
-            keep_outside: in edits, take what lies outside the chain's boxes from the source.
+            first_chain: the first chain, if the MLLM is not to generate it.
+            size: (height, width) in pixels for all turns; by default the checkpoint's for the first task.
+            writing, drawing: the settings, the same for every turn.
+            scales: those of "semantic", "spatial" and "reference" that differ from the task's defaults.
+            keep_outside: in edits, keep the source outside the chain's boxes.
             on_text, should_stop: as in `Reasoner.write`.
             on_step: as in `GoTModel.sample`.
 
         Raises:
-            GoTError: less than one turn; and when a turn comes, what `reason`, `encode` and `sample` raise.
-            Interrupted: `should_stop` said so.
+            GoTError: fewer than one turn; and during a turn, the errors of `reason`, `encode` and `sample`.
+            Interrupted: `should_stop` returned true.
         """
         if most < 1:
             raise GoTError(

@@ -1,4 +1,4 @@
-"""What an edit changes: the picture inside its boxes. Around them, and in its size, the source is kept."""
+"""The area that an edit may change: the inside of its boxes. Outside them the source is kept, at its size."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .chain.chain import ReasoningChain, Region
 from .diffusion.guidance import VAE_FACTOR
 from .notes import Note
 
-FEATHER = 1 / 64  # of the picture's short side
+FEATHER = 1 / 64  # of the picture's shorter side
 
 
 def keep_outside_boxes(picture: Image.Image, source: Image.Image, regions: Sequence[Region]) -> Image.Image:
-    """The source, and in its boxes, with a soft edge, the edited picture, brought to the source's size.
+    """The source with the edited picture, resized to match, pasted into its boxes with a soft edge.
 
-    A chain without boxes is about the whole picture: then nothing is kept.
+    A chain without boxes refers to the whole picture: then nothing of the source is kept.
     """
     if picture.size != source.size:
         picture = picture.resize(source.size, Image.Resampling.LANCZOS)
@@ -31,7 +31,7 @@ def keep_outside_boxes(picture: Image.Image, source: Image.Image, regions: Seque
 def edited_area(regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
     """Where an edit may change a picture of size (H, W): [H, W], 1 in the boxes, falling to 0 around them.
 
-    A chain without boxes is about the whole picture.
+    A chain without boxes refers to the whole picture.
     """
     height, width = size
     if not regions:
@@ -50,8 +50,8 @@ def edited_area(regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
 def paste(drawn: Tensor, source: Tensor, area: Tensor) -> Tensor:
     """`drawn` inside the area, `source` outside it: pictures [..., H, W, 3] in 0..1 and an area [H, W].
 
-    Outside the source stays bit for bit. The soft edge is rounded to 8 bits, so that it is the same in every
-    file that the picture is saved to.
+    Outside, the source is kept bit for bit. The soft edge is rounded to 8 bits, so that it is the same in
+    every file format.
     """
     weight = area.to(drawn)[:, :, None]
     mixed = torch.lerp(source, drawn, weight).mul(255).round() / 255
@@ -64,7 +64,7 @@ def paste_latents(drawn: Tensor, source: Tensor, area: Tensor) -> Tensor:
 
 
 def resize_result(picture: Image.Image, source_size: tuple[int, int], short_side: int) -> Image.Image:
-    """Give an edited picture its source's aspect (source_size: width, height) and a short side, in pixels."""
+    """Resize an edited picture to its source's aspect (width, height) and a short side in pixels."""
     width, height = source_size
     scale = short_side / min(width, height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -74,15 +74,18 @@ def resize_result(picture: Image.Image, source_size: tuple[int, int], short_side
 def finish_edit(
     picture: Image.Image, source: Image.Image, chain: ReasoningChain, *, keep_outside: bool
 ) -> Image.Image:
-    """An edited picture: its source with the boxes drawn anew or, where nothing of it is to be kept, one with
-    its source's aspect and the short side that was drawn."""
+    """The result of an edit.
+
+    Either the source with its boxes redrawn or, if nothing of it is kept, a picture with its source's aspect
+    and the short side that was drawn.
+    """
     if keep_outside:
         return keep_outside_boxes(picture, source, chain.regions)
     return resize_result(picture, source.size, min(picture.size))
 
 
 def enlargement(drawn: tuple[int, int], source: tuple[int, int], sentence: str = "enlarged") -> list[Note]:
-    """What is to be said where an edit is drawn smaller than its source; both (height, width) in pixels."""
+    """A remark if an edit is drawn smaller than its source; both (height, width) in pixels."""
     if min(drawn) >= min(source):
         return []
     sizes = {"drawn": f"{drawn[1]} x {drawn[0]}", "size": f"{source[1]} x {source[0]}"}

@@ -9,17 +9,19 @@ from typing import Any
 MAX_MESSAGE, KEPT_END = 4000, 400
 """Characters of a message; and how many at its end, where the advice stands, are kept of a longer one."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What a terminal, a log or a JSON encoder acts on or refuses; tab and line feed stay."""
+"""What a terminal, a log or a JSON encoder interprets or rejects; tab and line feed are kept."""
 
 
 def printable(text: str) -> str:
-    r"""The text with control characters and half characters as escapes such as \x1b, so that it can be
-    encoded, logged and shown anywhere, and a text from outside cannot steer a terminal."""
+    r"""The text with control characters and lone surrogates as escapes such as \x1b.
+
+    It can then be encoded, logged and shown anywhere, and untrusted text cannot control a terminal.
+    """
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 class GoTError(ValueError):
-    """Something the user gave cannot be used; the message says what was expected, what came, what to do.
+    """Invalid input from the user; the message says what was expected, what was received, what to do.
 
     The message is made `printable` and given an end here, once for all who raise it: a library's own words,
     which many messages hold, may repeat a whole file.
@@ -33,20 +35,23 @@ class GoTError(ValueError):
 
 
 class Interrupted(Exception):
-    """The user asked to stop: raised between two tokens, two sampling steps or two training steps."""
+    """The user asked to stop: raised between two tokens, two denoising steps or two training steps."""
 
 
 class _ShortRepr(reprlib.Repr):
     def repr_int(self, value: int, level: int) -> str:
         try:
             return super().repr_int(value, level)
-        except ValueError:  # Python writes no integer of more than 4300 digits
+        except ValueError:  # Python does not format integers of more than 4300 digits
             return f"a whole number of {value.bit_length()} bits"
 
 
 def short_repr(value: Any, limit: int = 60) -> str:
-    """About `limit` characters of a value's repr. Unlike `f"{value!r:.60}"` it never builds the whole one,
-    which for nested data from outside can be larger than the memory."""
+    """About `limit` characters of a value's repr.
+
+    Unlike `f"{value!r:.60}"` it never builds the whole repr, which for untrusted nested data can exceed
+    memory.
+    """
     shortener = _ShortRepr()
     shortener.maxlevel = 3
     shortener.maxstring = shortener.maxother = shortener.maxlong = limit

@@ -1,4 +1,4 @@
-"""NaN and infinite values: found where they leave a part, and said with what to do about them."""
+"""NaN and infinite values: detected where they leave a part, and reported with advice."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .errors import GoTError
 
 
 def check_finite(values: Tensor, what: str, part: nn.Module) -> None:
-    """Make sure that what a part has computed can be used; on a GPU this waits for it.
+    """Check that a part's output is finite; on a GPU this synchronizes.
 
     Args:
-        what: the values are, at the start of a sentence, such as "The VAE's picture".
-        part: has computed them.
+        what: names the values at the start of a sentence, such as "The VAE's picture".
+        part: the module that computed them.
 
     Raises:
         GoTError: there are NaN or infinite values; see `not_finite`.
@@ -25,8 +25,11 @@ def check_finite(values: Tensor, what: str, part: nn.Module) -> None:
 
 
 def not_finite(what: str, part: nn.Module) -> GoTError:
-    """The error to raise for values that are not finite. What to do follows from the part's weights: they are
-    damaged, or their number format is too small, or else the numbers that multiply them are too large."""
+    """The error to raise for values that are not finite.
+
+    The advice depends on the part's weights: they are damaged, or their dtype is too small, or else the
+    factors applied to them are too large.
+    """
     damaged = first_not_finite(part.named_parameters())
     if damaged is not None:
         remedy = (
@@ -41,5 +44,5 @@ def not_finite(what: str, part: nn.Module) -> GoTError:
 
 
 def first_not_finite(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
-    """The name of the first tensor that holds NaN or infinite values."""
+    """The name of the first tensor with NaN or infinite values."""
     return next((name for name, tensor in tensors if not torch.isfinite(tensor.float()).all()), None)

@@ -1,4 +1,4 @@
-"""What is said to people about plans and pictures: sentences that can be said in other languages too."""
+"""Remarks for people about plans and pictures: sentences that can be translated."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ ENGLISH = {
         "Drawn at {drawn} and enlarged to the picture's {size}: what has changed is softer than the rest."
     ),
 }
-"""Each sentence by its key, with a name in braces for each of its values."""
+"""Each sentence by its key, with a placeholder in braces for each of its values."""
 
 Value = str | Mapping[str, str]
-"""A text, or one for each language."""
+"""A text, or one per language."""
 
 
 class Note(str):
-    """A sentence: itself the English one.
+    """A sentence; the string itself is the English one.
 
     Attributes:
-        key: which one it is.
-        values: what stands in it.
+        key: identifies the sentence.
+        values: its placeholders' values.
     """
 
     key: str
@@ -59,7 +59,7 @@ class Note(str):
 
 
 def said(template: str, values: Mapping[str, Value], language: str) -> str:
-    """A sentence in a language, English standing in for values that have no such text."""
+    """A sentence in a language, falling back to English for values that are not translated."""
     texts = {
         name: value if isinstance(value, str) else value.get(language, value["en"])
         for name, value in values.items()

@@ -1,4 +1,4 @@
-"""Opening picture files as people see them. Whatever in this tree opens a picture file comes through here."""
+"""Opening picture files as people see them. All code here that opens a picture file uses this module."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .files.png import SIGNATURE, color_profile, pixels_alone
 MAX_ASPECT = 16  # long side over short side
 MAX_MEGAPIXELS = 89
 OPENED_AS = "sRGB"
-"""How pictures are opened here: whoever keeps what was made of one, keeps this beside the file's digest."""
+"""How pictures are opened here: whoever caches something derived from one includes this in the key."""
 FORMATS = (
     *("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "JXL", "JPEG2000", "MPO", "ICO", "PCX"),
     *("PPM", "PSD", "QOI", "SGI", "TGA"),  # the last one has no signature
 )
-"""Not among them: EPS and WMF, which Pillow hands to other programs."""
+"""EPS and WMF are excluded because Pillow passes them to other programs."""
 ORIENTATION = 0x0112
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -32,23 +32,22 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What turns a picture with this EXIF orientation upright."""
+"""The operation that turns a picture with this EXIF orientation upright."""
 BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF file
 SIGNED, WHITE_IS_ZERO = 2, 0
 TRUE_MODE = "got_mode"  # in an opened file's `info`
 
 
 def open_picture(path: Path) -> Image.Image:
-    """Open a picture as people see it: its first frame, upright (EXIF orientation), in 8-bit sRGB, with
-    transparency over white.
+    """Open a picture as people see it: first frame, upright (EXIF), 8-bit sRGB, transparency over white.
 
-    Whole numbers of 12, 16 or 32 bits are scaled by their depth, and floats from 0 to 1. An embedded colour
-    profile is applied as other programs do, relative to the white point and with black point compensation;
-    one that is damaged, or made for another kind of colours than the picture's, counts as none.
+    Integers of 12, 16 or 32 bits are scaled by their depth, and floats are taken from 0 to 1. An embedded
+    colour profile is applied as other programs do, with the relative colorimetric intent and black point
+    compensation; one that is damaged, or for a different colour space than the picture's, is ignored.
 
     Raises:
-        GoTError: the file is missing, no picture, damaged, too narrow or too large, or its numbers do not say
-            what is black and what is white.
+        GoTError: the file is missing, not a picture, damaged, too narrow or too large, or its numbers have no
+            defined black and white.
     """
     check_is_file(path)
     try:
@@ -66,7 +65,7 @@ def open_picture(path: Path) -> Image.Image:
         ) from error
     except (
         Exception
-    ) as error:  # decoders raise many kinds on damaged files: OSError, SyntaxError, struct.error
+    ) as error:  # decoders raise many types on damaged files: OSError, SyntaxError, struct.error
         reason = f" ({error})" if str(error) else ""
         raise GoTError(
             f"Expected a picture, cannot open {path}: it is damaged{reason}. Copy or export it again."
@@ -82,7 +81,7 @@ def open_picture(path: Path) -> Image.Image:
 def check_is_file(path: Path) -> None:
     """
     Raises:
-        GoTError: there is no such file, or it is something else: reading a pipe or a device may never end.
+        GoTError: there is no such file, or it is not a regular file: reading a pipe may block forever.
     """
     try:
         mode = path.stat().st_mode
@@ -95,8 +94,7 @@ def check_is_file(path: Path) -> None:
 
 
 def _load(path: Path) -> ImageFile.ImageFile:
-    """The first frame, decoded. Where Pillow refuses a PNG for its large texts or profile, these are left to
-    us."""
+    """The first frame, decoded. If Pillow rejects a PNG for its large texts or profile, they are removed."""
     try:
         return _decode(path)
     except GoTError:
@@ -136,7 +134,7 @@ def _too_large(pixels: str) -> str:
 
 
 def _mend_transparency(file: ImageFile.ImageFile) -> None:
-    """Pillow gives a PNG's transparent colour as it stands in the file, also where it scales the pixels."""
+    """Fix a PNG's transparent colour, which Pillow returns unscaled even where it scales the pixels."""
     color = file.info.get("transparency")
     if file.format == "PNG" and file.tile:
         depth = file.tile[0][3]
@@ -147,12 +145,12 @@ def _mend_transparency(file: ImageFile.ImageFile) -> None:
 
 
 def _true_mode(file: ImageFile.ImageFile) -> str | None:
-    """The mode of a file not loaded yet, where Pillow takes another one, or one that it cannot convert."""
+    """The mode of a file not loaded yet, where Pillow reports another one, or one that it cannot convert."""
     if file.mode == "La" or (file.format == "PNG" and file.tile and file.tile[0][3] == "LA;16B"):
         return "LA"
     if file.format == "TGA" and file.mode == "RGBA" and file.fp is not None:
         file.fp.seek(17)
-        if not file.fp.read(1)[0] & 15:  # how many of the fourth byte's bits mean something
+        if not file.fp.read(1)[0] & 15:  # how many bits of the fourth byte are used
             return "RGB"
     return None
 
@@ -178,10 +176,10 @@ def _as_seen(file: ImageFile.ImageFile) -> Image.Image:
 
 
 def _orientation(file: ImageFile.ImageFile) -> Any:
-    """The EXIF orientation, if it has not been applied by the decoder; damaged EXIF data say nothing."""
+    """The EXIF orientation, if the decoder has not applied it; damaged EXIF data is ignored."""
     try:
         orientation = file.getexif().get(ORIENTATION)
-    except Exception:  # as many kinds as there are ways to damage it
+    except Exception:  # damaged data raises many types
         return None
     return orientation if isinstance(orientation, int) else None
 
@@ -189,10 +187,10 @@ def _orientation(file: ImageFile.ImageFile) -> Any:
 def _deep_gray(
     file: ImageFile.ImageFile, profile: ImageCms.ImageCmsProfile | None
 ) -> tuple[Image.Image, Image.Image | None]:
-    """A picture of one channel with more than 8 bits as RGB, and its alpha channel where it has one.
+    """A one-channel picture with more than 8 bits as RGB, and its alpha channel if there is one.
 
     Raises:
-        GoTError: numbers that do not say which of them is white.
+        GoTError: numbers that have no defined white.
     """
     import numpy as np  # late: the nodes' lists import this file
 
@@ -200,7 +198,7 @@ def _deep_gray(
     tags = getattr(file, "tag_v2", {})
     if file.mode == "F":
         low, high = float(values.min()), float(values.max())
-        if not (low >= 0 and high <= 1):  # also where they are no numbers
+        if not (low >= 0 and high <= 1):  # true of NaN as well
             raise GoTError(
                 f"its values are floats from {low:g} to {high:g}; only those from 0, black, to 1, white, can "
                 "be shown. Save it with 8 or 16 bits."
@@ -226,7 +224,7 @@ def _deep_gray(
 
 
 def _profile(file: ImageFile.ImageFile) -> ImageCms.ImageCmsProfile | None:
-    """The embedded profile if it can be read."""
+    """The embedded profile if it is readable."""
     content = file.info.get("icc_profile")
     if not content:
         return None
@@ -237,7 +235,7 @@ def _profile(file: ImageFile.ImageFile) -> ImageCms.ImageCmsProfile | None:
 
 
 def _color(picture: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Image.Image:
-    """A picture with 8 bits a channel -> RGB, through a profile if it is one for the picture's colours."""
+    """A picture with 8 bits per channel -> RGB, through a profile if it fits the picture's colours."""
     if picture.mode in ("1", "L", "LA"):
         curve = _gray_curve(profile)
         gray = picture.convert("L")
@@ -254,7 +252,7 @@ def _color(picture: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Im
 
 
 def _gray_curve(profile: ImageCms.ImageCmsProfile | None) -> bytes | None:
-    """The sRGB levels that a profile for gray gives to the levels from 0 to 255; None without one."""
+    """The sRGB levels that a gray profile assigns to the levels from 0 to 255; None without one."""
     ramp = Image.frombytes("L", (256, 1), bytes(range(256)))
     shown = _transformed(ramp, profile, "GRAY")
     return None if shown is None else shown.getchannel("G").tobytes()
@@ -263,7 +261,7 @@ def _gray_curve(profile: ImageCms.ImageCmsProfile | None) -> bytes | None:
 def _transformed(
     picture: Image.Image, profile: ImageCms.ImageCmsProfile | None, space: str
 ) -> Image.Image | None:
-    """A picture from a profile to sRGB; None if the profile is not for this colour space, or unusable."""
+    """A picture from a profile to sRGB; None if the profile is unusable or for another colour space."""
     if profile is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""One checkpoint: its parts, loaded when first used, and the walk from a sentence to a picture."""
+"""One checkpoint: its parts, loaded lazily, and the steps from a sentence to a picture."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
     from .weights.adapter import Adapter
 
 MASKS_KEPT = 128
-"""How many encoded masks a model remembers: those of the two largest chains; 256 kB each at 1024 x 1024."""
+"""How many encoded masks are cached: those of the two largest chains; 256 kB each at 1024 x 1024."""
 Mask = tuple[Box, str] | None
 """A box in its colour, or a black picture."""
 
 
 class GoTModel:
-    """The parts of one checkpoint, and what they do together. Build it with `from_pretrained`.
+    """The parts of one checkpoint, and the steps that use them. Create it with `from_pretrained`.
 
     Args:
-        parts: gives each part, ready to work, whenever a step needs it.
+        parts: provides each part, ready to run, whenever a step needs it.
 
     Attributes:
-        vocabulary: what the model knows; None: everything, or that is not known, as with an adapter.
+        vocabulary: what the model knows; None: everything, or unknown, as with an adapter.
     """
 
     def __init__(self, path: Path, settings: CheckpointSettings, parts: Parts) -> None:
@@ -53,7 +53,7 @@ class GoTModel:
         self.settings = settings
         self.parts = parts
         self.vocabulary = settings.vocabulary
-        self._kept_masks: dict[tuple[Mask, tuple[int, int]], Tensor] = {}  # the latest last
+        self._kept_masks: dict[tuple[Mask, tuple[int, int]], Tensor] = {}  # least recently used first
 
     @classmethod
     def from_pretrained(
@@ -65,10 +65,10 @@ class GoTModel:
         mllm_bits: int | None = None,
         unet_fp8: bool = False,
     ) -> GoTModel:
-        """Check a checkpoint folder. Its weights load later, each part when it is first used.
+        """Check a checkpoint folder. Its weights load lazily, each part on first use.
 
         Args:
-            device: where all parts work.
+            device: where all parts run.
             dtype, mllm_bits, unet_fp8: as in `PartLoader`.
 
         Raises:
@@ -87,18 +87,18 @@ class GoTModel:
 
     @property
     def vae_scaling_factor(self) -> float:
-        """What the VAE's latents are multiplied by before the UNet sees them."""
+        """The factor by which the VAE's latents are multiplied for the UNet."""
         factor: float = part_config(self.path / "vae")["scaling_factor"]
         return factor
 
     def apply_adapter(self, adapter: Adapter, mllm_strength: float = 1.0, unet_strength: float = 1.0) -> None:
-        """Change the weights in place by an adapter. The projectors follow the MLLM's strength.
+        """Apply an adapter to the weights in place. The projectors use the MLLM's strength.
 
-        What the model knows with it, its checkpoint cannot say.
+        The model's vocabulary is unknown afterwards.
 
         Raises:
-            GoTError: the adapter was trained on a checkpoint with other parts or widths, or a strength cannot
-                be used; nothing is changed.
+            GoTError: the adapter was trained on a checkpoint with other parts or widths, or a strength is
+                invalid; nothing is changed.
         """
         reasoner = self.parts.reasoner()
         weights = {"mllm": reasoner.mllm, "projectors": self.parts.ssgm(), "unet": self.parts.unet()}
@@ -116,16 +116,16 @@ class GoTModel:
         on_text: Callable[[str], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> ReasoningChain:
-        """Let the MLLM write a reasoning chain. The task is "edit" when an image is given, else "generate".
+        """Let the MLLM generate a reasoning chain. The task is "edit" if an image is given, else "generate".
 
-        What the MLLM writes never raises: what cannot be read is reported in the chain's warnings.
+        The MLLM's output never raises: what cannot be parsed is reported in the chain's warnings.
 
         Args:
             on_text, should_stop: as in `Reasoner.write`.
 
         Raises:
-            GoTError: an unusable prompt or picture, or a region that cannot be locked.
-            Interrupted: `should_stop` said so.
+            GoTError: an invalid prompt or picture, or a region that cannot be locked.
+            Interrupted: `should_stop` returned true.
         """
         if task is None:
             task = "generate" if image is None else "edit"
@@ -135,12 +135,12 @@ class GoTModel:
         return ReasoningChain.read(text, task, prompt)
 
     def remarks(self, chain: ReasoningChain, picture: Image.Image | None = None) -> list[Note]:
-        """What is to be said about a plan before it is drawn, and about the picture to edit."""
+        """Remarks on a plan before it is drawn, and on the picture to edit."""
         said = check_plan(chain, self.vocabulary)
         return said if picture is None else [*said, *check_picture(picture, self.vocabulary)]
 
     def leaves_as_it_is(self, chain: ReasoningChain) -> bool:
-        """Whether an edit leaves its picture alone, because the model cannot tell where to change it."""
+        """Whether an edit leaves its picture unchanged because the model cannot tell where to change it."""
         return stays_as_it_is(chain, self.vocabulary)
 
     @torch.no_grad()
@@ -151,15 +151,15 @@ class GoTModel:
         size: tuple[int, int] | None = None,
         context: Context | None = None,
     ) -> Guidance:
-        """A chain, and for editing the source picture, become guidance. The MLLM reads the text again.
+        """Turn a chain, and for editing the source picture, into guidance. The MLLM reads the text again.
 
         Args:
-            reference: the picture to edit; for generation none (a black picture stands for it).
+            reference: the picture to edit; None for generation (a black picture is used).
             size: (height, width) of the result in pixels; by default the checkpoint's for the task.
-            context: the conversation that the chain belongs to, if that has more than prompt and picture.
+            context: the conversation that the chain belongs to, if it has more than prompt and picture.
 
         Raises:
-            GoTError: a size that does not fit, editing without a picture, or values that are not finite.
+            GoTError: an unsupported size, editing without a picture, or values that are not finite.
         """
         from .diffusion.ssgm import reference_latents
         from .finite import check_finite
@@ -235,10 +235,10 @@ class GoTModel:
         return self.decode(self.sample_latents(guidance, settings, on_step=on_step, should_stop=should_stop))
 
     def converse(self, prompt: str, image: Image.Image | None = None) -> Conversation:
-        """Begin a conversation of several pictures: each is drawn, looked at, and changed by the next chain.
+        """Start a conversation of several pictures: each is drawn, looked at, and edited by the next chain.
 
         Raises:
-            GoTError: an unusable prompt or picture.
+            GoTError: an invalid prompt or picture.
         """
         from .conversation import Conversation
 
@@ -249,7 +249,7 @@ class GoTModel:
         """Scaled latents [1, 4, h, w], as the UNet sees them, -> the picture.
 
         Raises:
-            GoTError: the picture has values that are not finite, or memory is too short even in tiles.
+            GoTError: the picture has values that are not finite, or memory runs out even in tiles.
         """
         from .diffusion.vae import decode_scaled
 
@@ -273,9 +273,9 @@ class GoTModel:
                 )
 
     def _mask_latents(self, masks: Sequence[Mask], size: tuple[int, int]) -> list[Tensor]:
-        """The latents [1, 4, h, w] of each mask at size (H, W), on the CPU, encoded where they are not known.
+        """The latents [1, 4, h, w] of each mask at size (H, W), on the CPU, cached or encoded.
 
-        They leave the VAE's device when all are there, so that a GPU need not wait after each of them.
+        They are moved off the VAE's device together at the end, so that a GPU is synchronized only once.
         """
         from .diffusion.ssgm import spatial_latents
         from .finite import check_finite

@@ -1,1 +1,1 @@
-"""Speed and memory of this library against the published order of work."""
+"""Speed and memory of this library compared with the reference pipeline."""

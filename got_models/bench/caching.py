@@ -1,4 +1,4 @@
-"""How fast a LoRA training goes with the cache of latents and vision features, and without, in turns."""
+"""Speed of LoRA training with and without the cache of latents and vision features, in alternation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .measure import make_clock
 
 @dataclass(frozen=True)
 class Passes:
-    """Seconds of each pass through a dataset of `rows` rows: by a plain loop, and with everything cached."""
+    """Seconds per pass through a dataset of `rows` rows: with a plain loop, and with everything cached."""
 
     rows: int
     plain: tuple[float, ...]
@@ -30,17 +30,17 @@ class Passes:
 
     @property
     def rows_per_second(self) -> tuple[float, float]:
-        """Without and with the cache, by the medians."""
+        """Without and with the cache, from the medians."""
         return self.rows / statistics.median(self.plain), self.rows / statistics.median(self.cached)
 
     @property
     def ratio(self) -> float:
-        """How many times faster the cache makes the training."""
+        """The speed-up of training by the cache."""
         return statistics.median(self.plain) / statistics.median(self.cached)
 
 
 class NoCache(Cache):
-    """Computes everything each time that it is asked for, as a plain loop does."""
+    """Computes everything on every call, as a plain loop does."""
 
     def get(self, origin: object, compute: Callable[[], Tensor]) -> Tensor:
         """The tensor, on the CPU."""
@@ -51,15 +51,15 @@ class NoCache(Cache):
 def compare_caching(
     config: LoraTraining, device: torch.device, rounds: int, *, processor_time: bool = False
 ) -> Passes:
-    """Trains on the whole dataset again and again, in turns without and with the cache.
+    """Trains on the whole dataset repeatedly, alternating without and with the cache.
 
-    Both sides train the same modules on the same batches. The first round does not count: it fills the cache.
+    Both sides train the same modules on the same batches. The first round is not counted: it fills the cache.
 
     Args:
-        processor_time: count what the process itself computes, which other programs do not disturb.
+        processor_time: measure the process's CPU time, which other programs do not affect.
 
     Raises:
-        GoTError: the dataset or the checkpoint cannot be used.
+        GoTError: the dataset or the checkpoint is invalid.
     """
     rows = read_dataset(config.dataset).usable(config.leave_out_bad_rows).rows
     dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
@@ -86,7 +86,7 @@ def compare_caching(
 
 
 def train(modules: LoraModules, optimizer: torch.optim.Optimizer, batch: RowBatch, seed: int) -> None:
-    """One step of the optimizer on one batch."""
+    """One optimizer step on one batch."""
     optimizer.zero_grad()
     losses = modules(batch, seed)
     torch.stack(list(losses.values())).sum().backward()

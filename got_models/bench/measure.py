@@ -1,4 +1,4 @@
-"""The same walk from a sentence to a picture, in the published order and by this library, in turns."""
+"""Generating the same pictures with the reference pipeline and with this library, in alternation."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from .reference_pipeline import ReferencePipeline
 
 PUBLISHED, LIBRARY = "published", "library"
 QUARTERS = ((40, 40, 420, 420), (520, 40, 900, 420), (40, 520, 420, 900), (520, 520, 900, 900))
-"""A box in each, so four in every chain: about as many as GoT-6B writes."""
-STEP_ASIDE = 30  # thousandths of the width, which every chain leaves free on the right
+"""One box in each, so four per chain: about as many as GoT-6B writes."""
+STEP_ASIDE = 30  # thousandths of the width, left free on the right of every chain
 KNOWN_COLORS = ("red", "green", "blue", "yellow", "purple", "orange", "pink")
 KNOWN_SHAPES = ("circle", "square", "triangle", "star")
 POLL_SECONDS = 0.005
@@ -39,7 +39,7 @@ Stage = Callable[[str], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class Work:
-    """What both sides do in one round; `size` is (H, W) in pixels."""
+    """The work of one round, the same for both sides; `size` is (H, W) in pixels."""
 
     chain: ReasoningChain
     seed: int
@@ -56,7 +56,7 @@ class Comparison:
 
     @property
     def ratio(self) -> float:
-        """How many times less the library takes, by the medians."""
+        """By what factor the library is better, from the medians."""
         return statistics.median(self.published) / statistics.median(self.library)
 
 
@@ -67,7 +67,7 @@ class Report:
         seconds: "prefill", "writing, a token", "first encoding", "encoding after a move", "sampling, a step"
             and "decoding".
         memory: stage -> peak memory in bytes.
-        moving: seconds that moving the library's parts between GPU and CPU took, for one picture.
+        moving: seconds spent moving the library's parts between GPU and CPU, for one picture.
         decibels: peak signal-to-noise ratio between the two sides' pictures, for each seed; infinite when
             they are equal.
     """
@@ -81,13 +81,13 @@ class Report:
 def compare(
     model: GoTModel, rounds: int, steps: int, size: tuple[int, int], *, processor_time: bool = False
 ) -> Report:
-    """One round in which memory is watched, which also warms up; then `rounds` in which time is taken.
+    """One round that measures memory and also warms up; then `rounds` that measure time.
 
-    In every round another chain is due, first in the published order, then by the library, which has kept
-    nothing from the round before. Weights are shared; while time is taken they all stay on the device.
+    Every round uses another chain, first with the reference pipeline, then with the library, whose caches are
+    empty at the start of each round. Weights are shared; during timing all of them stay on the device.
 
     Args:
-        processor_time: count what the process itself computes, which other programs do not disturb.
+        processor_time: measure the process's CPU time, which other programs do not affect.
     """
     works = [Work(chain, seed, steps, size) for seed, chain in enumerate(islice(chains(), rounds + 1))]
     clock = make_clock(model.parts.unet().device, processor_time)
@@ -127,7 +127,7 @@ def walk(
 ) -> Image.Image:
     """Prompt -> chain -> guidance -> guidance of the chain with its first box moved -> picture of that.
 
-    Moving the first box is the worst case: all text behind it has to be read again.
+    Moving the first box is the worst case for the prefix cache: all text after it has to be read again.
     """
     reasoner = model.parts.reasoner()
     ids = reasoner.tokenizer(work.chain.mllm_text, add_special_tokens=False)["input_ids"]
@@ -161,7 +161,7 @@ def chains() -> Iterator[ReasoningChain]:
 
 @contextmanager
 def dictated(mllm: Any, ids: Sequence[int], on_token: Callable[[], None] | None = None) -> Iterator[None]:
-    """Whatever its weights, the MLLM writes `ids`: every pass is computed in full, only its choice replaced.
+    """Make the MLLM write `ids`: every pass is computed in full, only its choice is replaced.
 
     `on_token` is called at the end of every pass.
     """
@@ -182,7 +182,7 @@ def dictated(mllm: Any, ids: Sequence[int], on_token: Callable[[], None] | None 
 
 
 def fresh_session(model: GoTModel) -> GoTModel:
-    """The same weights in a model that has read nothing and kept nothing yet."""
+    """The same weights in a model with empty caches."""
     used, unet = model.parts.reasoner(), model.parts.unet()
     parts = {
         "reasoner": Reasoner(
@@ -200,7 +200,7 @@ def fresh_session(model: GoTModel) -> GoTModel:
 
 
 def make_clock(device: torch.device, processor_time: bool) -> Callable[[], float]:
-    """Seconds, read when the device has finished its work."""
+    """A clock in seconds that first waits for the device to finish."""
     read = time.process_time if processor_time else time.perf_counter
 
     def clock() -> float:
@@ -212,7 +212,7 @@ def make_clock(device: torch.device, processor_time: bool) -> Callable[[], float
 
 
 class Stopwatch:
-    """How long stages and tokens take."""
+    """Measures the duration of stages and tokens."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
@@ -227,7 +227,7 @@ class Stopwatch:
         self.stages[name] = self.clock() - self.begin
 
     def token(self) -> None:
-        """A token is about to be chosen."""
+        """Called when a token is about to be chosen."""
         if not self.tokens:
             self.stages["prefill"] = self.clock() - self.begin
         self.tokens.append(self.clock())
@@ -245,7 +245,7 @@ class Stopwatch:
 
 
 class MemoryMeter:
-    """The largest memory in each stage: on a GPU what PyTorch holds there, otherwise what the process takes.
+    """Peak memory of each stage: on a GPU what PyTorch has allocated, otherwise the process's memory.
 
     Args:
         unload: keep only those parts on a GPU that a stage uses, as ComfyUI can.
@@ -274,13 +274,13 @@ class MemoryMeter:
             yield
 
     def bring_back(self) -> None:
-        """All parts on the device again."""
+        """Move all parts back to the device."""
         if self.unload:
             self._place(tuple(self.parts))
 
     def _place(self, names: Sequence[str]) -> None:
         begin = self.clock()
-        for name in sorted(self.parts, key=lambda name: name in names):  # make room first
+        for name in sorted(self.parts, key=lambda name: name in names):  # free memory first
             self.parts[name].to(self.device if name in names else "cpu")
         self.moving += self.clock() - begin
 

@@ -1,4 +1,4 @@
-"""GoT-6B at its full size with random weights: as large and as fast as the published one."""
+"""GoT-6B at full size with random weights: the size and speed of the published model."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from ..weights.quantization import quantize_mllm, store_in_fp8
 
 SIZES = Sizes(hidden=2048, cross_attention=2048, pooled=1280)
 PARAMETERS = 6_412_582_635  # of all parts together
-ACTIVATIONS = 6_000_000_000  # bytes; decoding 1024 x 1024 pixels takes the most
+ACTIVATIONS = 6_000_000_000  # bytes; the peak is decoding 1024 x 1024 pixels
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a GPU or for the CPU."""
+    """Free bytes on a GPU or for the CPU."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
 
 
 def check_memory(free: int, dtype: torch.dtype) -> None:
     """
     Raises:
-        GoTError: `free` bytes are too little for the weights and the work.
+        GoTError: `free` bytes are not enough for the weights and activations.
     """
     needed = PARAMETERS * dtype.itemsize + ACTIVATIONS
     if free < needed:
@@ -54,9 +54,9 @@ def check_memory(free: int, dtype: torch.dtype) -> None:
 def random_6b(
     device: torch.device, dtype: torch.dtype, mllm_bits: int | None = None, unet_fp8: bool = False
 ) -> GoTModel:
-    """The parts of GoT-6B, made on the device. For text-to-image only: it has no image processor.
+    """The parts of GoT-6B, created on the device. For text-to-image only: it has no image processor.
 
-    The tokenizer is the bundled model's small one, so that no file is needed; its ids are among GoT-6B's.
+    The tokenizer is the bundled model's small one, so that no download is needed; its ids are among GoT-6B's.
     """
     settings = CheckpointSettings(VISION_SIZE, MAX_NEW_TOKENS, SIZES, TASKS)
     tokenizer = load_tokenizer(BUNDLED_CHECKPOINT / "processor")
@@ -68,7 +68,7 @@ def random_6b(
     with (
         device,
         _default_dtype(torch.float32 if dtype == torch.float16 else dtype),
-    ):  # SDXL's VAE overflows in half
+    ):  # SDXL's VAE overflows in half precision
         vae = _vae()
     for part in (mllm, ssgm, unet, vae):
         part.eval().requires_grad_(False)

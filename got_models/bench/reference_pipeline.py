@@ -1,12 +1,12 @@
-"""Text-to-image in the order of the published inference: the measure for what this library leaves out.
+"""Text-to-image as in the published inference code: the baseline for this library's optimizations.
 
-- The chain is read again in a pass of its own over prompt, chain and image tokens: of what the MLLM computed
-  while it wrote the chain, or when it last read one, nothing is kept.
-- For every guidance, each box's mask and the black reference picture go through the VAE.
+- The chain is read again in a separate pass over prompt, chain and image tokens: nothing is reused from
+  generating the chain or from the last pass.
+- For every guidance, each box's mask and the black reference picture are encoded by the VAE.
 - All four branches are evaluated in every step, whatever their coefficients, as one batch.
 
-No shortcut of the library may come in here: only the weights, the prompt's wording, the drawing of masks and
-the plain functions of the projectors and the VAE are shared.
+None of the library's optimizations may be used here: only the weights, the prompt's wording, the drawing of
+masks and the plain functions of the projectors and the VAE are shared.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..pipeline import GoTModel
 
 
 class ReferencePipeline:
-    """The weights of a GoTModel behind methods that have its names and its results."""
+    """The weights of a GoTModel behind methods with the same names and results."""
 
     def __init__(self, model: GoTModel) -> None:
         self.model = model
@@ -37,7 +37,7 @@ class ReferencePipeline:
 
     @torch.no_grad()
     def reason(self, prompt: str, *, settings: GenerationSettings) -> ReasoningChain:
-        """Let the MLLM write a chain; within one chain it does keep keys and values."""
+        """Let the MLLM generate a chain; within one chain it does use a KV cache."""
         reasoner = self.reasoner
         ids = reasoner.token_ids
         input_ids = self._input_ids(conversation(reasoner.tokenizer, "generate", prompt, 0))
@@ -57,8 +57,8 @@ class ReferencePipeline:
 
     @torch.no_grad()
     def encode(self, chain: ReasoningChain, *, size: tuple[int, int]) -> Guidance:
-        """A chain becomes guidance for a picture of `size` (H, W)."""
-        # 1. Semantic guidance: the whole sequence once more.
+        """Turn a chain into guidance for a picture of `size` (H, W)."""
+        # 1. Semantic guidance: another pass over the whole sequence.
         reasoner, ssgm = self.reasoner, self.model.parts.ssgm()
         ids = reasoner.token_ids
         before = conversation(reasoner.tokenizer, "generate", chain.prompt, 0)
@@ -100,7 +100,7 @@ class ReferencePipeline:
         height, width = guidance.size
         time_ids = torch.tensor([[height, width, 0, 0, height, width]] * 4, device=device, dtype=unet.dtype)
         added = {"text_embeds": guidance.pooled.repeat(4, 1), "time_ids": time_ids}
-        # 2. Noise, and from there step by step.
+        # 2. Noise, then step by step.
         generator = torch.Generator().manual_seed(settings.seed)
         latents = torch.randn(reference[:1].shape, generator=generator).to(device)
         for time in schedule.timesteps:

@@ -1,1 +1,1 @@
-"""The commands of ``python -m got_models``, one file each. Heavy libraries wait for ``run``."""
+"""The commands of ``python -m got_models``, one file each. Heavy libraries are imported in ``run``."""

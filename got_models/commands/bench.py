@@ -1,4 +1,4 @@
-"""``bench``: how much faster and smaller than the published order of work, on the same weights."""
+"""``bench``: speed and memory compared with the reference pipeline, on the same weights."""
 
 from __future__ import annotations
 
@@ -127,10 +127,10 @@ def run_training(arguments: argparse.Namespace, device: str) -> None:
 
 
 def load(checkpoint: str, device: str, dtype: str | None, mllm_bits: int | None, unet_fp8: bool) -> GoTModel:
-    """The model that --checkpoint names.
+    """The model selected by --checkpoint.
 
     Raises:
-        GoTError: there is no such checkpoint, or too little memory for one of GoT-6B's size.
+        GoTError: there is no such checkpoint, or not enough memory for one of GoT-6B's size.
     """
     print(f"loading {checkpoint}", file=sys.stderr)
     import torch
@@ -150,7 +150,7 @@ def load(checkpoint: str, device: str, dtype: str | None, mllm_bits: int | None,
 
 
 def device_name(device: str) -> str:
-    """What JSON and table call the device: a GPU by its name, a CPU with the number of threads."""
+    """The device's name in JSON and tables: a GPU's own, a CPU's with the number of threads."""
     import torch
 
     if device == "cuda":
@@ -159,7 +159,7 @@ def device_name(device: str) -> str:
 
 
 def table(report: Report) -> str:
-    """Medians of both sides, and how many times less the library takes; below, whether the pictures agree."""
+    """Medians of both sides, and the library's advantage; below, whether the pictures agree."""
     heading = f"{'':34}{'published order':>17}{'this library':>17}{'ratio':>9}"
     lines = [heading, *(row(name, seconds, 1e3, "ms") for name, seconds in report.seconds.items())]
     lines += [row(f"memory, {name}", memory, 1e-9, "GB") for name, memory in report.memory.items()]

@@ -1,4 +1,4 @@
-"""``dataset``: check, count, show and import the pictures that a training is to learn from."""
+"""``dataset``: check, count, show and import the pictures for a training."""
 
 from __future__ import annotations
 

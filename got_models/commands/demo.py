@@ -16,7 +16,7 @@ from .outputs import png
 PROMPT = "a red circle, a blue square and a yellow star on a white background"
 INSTRUCTION = "make the blue square green"
 MOVED = 0  # which region the demo moves: the first
-MARGIN, STRIDE = 40, 40  # of the spots it may move to, on the chain grid; the margin also to other boxes
+MARGIN, STRIDE = 40, 40  # of the possible positions, on the chain grid; the margin also to other boxes
 
 
 def add_parser(subcommands: Subparsers) -> None:
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def free_spot(chain: ReasoningChain, index: int) -> Box:
-    """Another place for the box: clear of the other boxes, or nearly so, and as far away as possible."""
+    """Another position for the box: clear of the other boxes, or nearly so, and as far away as possible."""
     box = chain.regions[index].box
     others = [region.box for number, region in enumerate(chain.regions) if number != index]
     width, height = box.x2 - box.x1, box.y2 - box.y1

@@ -1,4 +1,4 @@
-"""The walk that ``generate``, ``edit`` and ``demo`` share: a chain, then its guidance, then a picture."""
+"""The steps that ``generate``, ``edit`` and ``demo`` share: a chain, its guidance, a picture."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run_drawing(
 ) -> None:
     """Check all input, draw with the options of ``add_drawing_options``, write all results.
 
-    With several turns the model may look at its picture and change it once more, in folders ``turn-1`` etc.
+    With several turns the model may look at its picture and edit it again, in folders ``turn-1`` etc.
     """
     check_prompt(prompt)
     check_writable(arguments.out)
@@ -81,7 +81,7 @@ def run_drawing(
 
 
 def following(chain: ReasoningChain | None, before: ReasoningChain) -> ReasoningChain:
-    """An edited chain with the prompt of the one before, brought up to date; on stderr, which prompt that is.
+    """An edited chain with the previous chain's prompt updated; prints the new prompt on stderr.
 
     Raises:
         GoTError: there is no edited chain.
@@ -96,7 +96,7 @@ def following(chain: ReasoningChain | None, before: ReasoningChain) -> Reasoning
 
 
 def write_drawings(out: Path, drawings: Sequence[Drawing], turns: int) -> None:
-    """Write one drawing into ``out`` itself, those of several turns into folders there, and say so."""
+    """Write one drawing into ``out`` itself, those of several turns into subfolders, and report it."""
     if len(drawings) < turns:
         print(f"the model ended after {len(drawings)} of {turns} turns", file=sys.stderr)
     folders = ["."] if turns == 1 else [f"turn-{number}" for number in range(1, len(drawings) + 1)]
@@ -112,7 +112,7 @@ def write_drawings(out: Path, drawings: Sequence[Drawing], turns: int) -> None:
 
 
 def reason(write: Callable[..., MaybeChain]) -> MaybeChain:
-    """The chain that ``write`` gives; its progress, and what is wrong with it, on stderr."""
+    """The chain returned by ``write``; its progress and warnings are printed on stderr."""
     with tqdm(desc="reasoning", unit=" tokens", leave=False) as bar:
 
         def on_text(text: str) -> None:
@@ -134,11 +134,11 @@ def draw(
     keep_outside: bool = True,
     conversation: Conversation | None = None,
 ) -> Drawing:
-    """Draw a chain; what the settings leave out, and size (height, width), are the checkpoint's for the task.
+    """Draw a chain; unset settings and size (height, width) are the checkpoint's for the task.
 
     An edit is its source outside the chain's boxes and has its size; with `keep_outside` false it has the
     source's aspect and the short side of the size that it was drawn at. In a conversation the model reads the
-    chain behind what has been said and drawn before.
+    chain as a continuation of what came before.
     """
     from ..edit_area import enlargement, finish_edit
 

@@ -1,4 +1,4 @@
-"""``evaluate``: says where it went."""
+"""``evaluate``: points to its new location."""
 
 from __future__ import annotations
 

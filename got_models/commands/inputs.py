@@ -1,4 +1,4 @@
-"""Reading the chains that a user gives, and what is to be said about any chain."""
+"""Reading the user's chains, and printing remarks on any chain."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ..errors import printable
 
 
 def read_chain(path: Path, task: str, prompt: str) -> ReasoningChain:
-    """A user's own chain, with its warnings on stderr; ``prompt`` takes the place of the one in a chain.json.
+    """A user's own chain, with its warnings on stderr; ``prompt`` replaces the one in a chain.json.
 
     Raises:
-        GoTError: `ReasoningChain.load` refuses it.
+        GoTError: `ReasoningChain.load` rejects it.
     """
     chain = ReasoningChain.load(path, task, prompt)
     print_warnings(chain)
@@ -22,11 +22,11 @@ def read_chain(path: Path, task: str, prompt: str) -> ReasoningChain:
 
 
 def print_warnings(chain: ReasoningChain) -> None:
-    """What was written that could not be used, on stderr."""
+    """Print on stderr what could not be parsed."""
     print_notes(chain.brief_warnings())
 
 
 def print_notes(sentences: Sequence[str]) -> None:
-    """What is to be said about a plan or a picture, on stderr."""
+    """Print remarks on a plan or a picture on stderr."""
     for sentence in sentences:
         print(f"warning: {printable(sentence)}", file=sys.stderr)

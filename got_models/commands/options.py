@@ -1,4 +1,4 @@
-"""Options that several commands share, and what turns their text into values."""
+"""Options that several commands share, and parsing of their values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..pipeline import GoTModel
 
 DEVICES = ("auto", "cpu", "cuda")
-MAX_NUMBER = 40  # characters; Python turns no text of more than 4300 digits into a number
+MAX_NUMBER = 40  # characters; Python converts no text of more than 4300 digits to a number
 
 Subparsers = (
     argparse._SubParsersAction
@@ -108,7 +108,7 @@ def add_strength_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_drawing_options(parser: argparse.ArgumentParser) -> None:
-    """What ``generate`` and ``edit`` share. What is left out comes from the checkpoint's settings."""
+    """The options of ``generate`` and ``edit``. Unset ones come from the checkpoint's settings."""
     add_out_option(parser)
     add_model_options(parser)
     parser.add_argument(
@@ -135,11 +135,11 @@ def add_drawing_options(parser: argparse.ArgumentParser) -> None:
 
 
 def load_model(arguments: argparse.Namespace) -> GoTModel:
-    """The checkpoint that the options name, on the device that they name.
+    """The checkpoint selected by the options, on the selected device.
 
     Raises:
-        GoTError: the checkpoint is missing, damaged or does not fit together, an adapter is damaged or was
-            trained on another checkpoint, or there is no such device.
+        GoTError: the checkpoint is missing, damaged or inconsistent, an adapter is damaged or was trained on
+            another checkpoint, or there is no such device.
     """
     print(f"loading {arguments.checkpoint}", file=sys.stderr)
     from transformers.utils import logging
@@ -157,7 +157,7 @@ def load_model(arguments: argparse.Namespace) -> GoTModel:
 
 
 def choose_dtype(name: str, device: str) -> torch.dtype:
-    """The number format that --dtype names, for a device "cpu" or "cuda"."""
+    """The dtype selected by --dtype, for a device "cpu" or "cuda"."""
     import torch
 
     if name == "auto":
@@ -167,7 +167,7 @@ def choose_dtype(name: str, device: str) -> torch.dtype:
 
 
 def choose_device(name: str) -> str:
-    """The device that --device names, "cpu" or "cuda".
+    """The device selected by --device, "cpu" or "cuda".
 
     Raises:
         GoTError: there is no GPU.

@@ -1,4 +1,4 @@
-"""What a command writes of a picture: the picture, its chain and its layout."""
+"""The files that a command writes for a picture: the picture, its chain and its layout."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..chain.layout import draw_layout
 
 @dataclass(frozen=True)
 class Drawing:
-    """One picture with the chain it obeys and the settings that reproduce it."""
+    """One picture with its chain and the settings that reproduce it."""
 
     chain: ReasoningChain
     picture: Image.Image

@@ -1,7 +1,7 @@
-"""What every command line of this project does around its commands: exit codes, and one line for a mistake.
+"""What all command lines of this project share: exit codes, and one line per user error.
 
-Exit codes: 0 done, 2 unusable input or a disk that cannot be written to (one line on stderr, nothing
-half-written), 130 stopped with Ctrl-C, 141 when nobody reads the output any more.
+Exit codes: 0 done, 2 invalid input or a disk that cannot be written to (one line on stderr, nothing
+half-written), 130 stopped with Ctrl-C, 141 when the reader of the output has gone.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ def run_program(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
     """Run one command and return its exit code; argparse itself exits (2) on malformed arguments.
 
     Args:
-        parser: of subcommands that each name their own `run`.
-        arguments: those of the command line, if not given.
+        parser: its subcommands each set `run`.
+            arguments: by default those of the command line.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(
                 errors="backslashreplace"
             )  # a terminal that lacks a character must not end the run
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # whatever matters in a picture is told by ourselves
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # we report relevant problems of pictures ourselves
     options = parser.parse_args(arguments)
     try:
         options.run(options)
-        sys.stdout.flush()  # here, where a full disk can still be told
+        sys.stdout.flush()  # here, where a full disk can still be reported
     except GoTError as error:
         return _failed(str(error))
     except KeyboardInterrupt:
@@ -48,7 +48,7 @@ def run_program(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
 
 
 def _failed(message: str) -> int:
-    """Tell what went wrong in one line; the exit code."""
+    """Print an error in one line; returns the exit code."""
     try:
         print("error:", " ".join(message.splitlines()), file=sys.stderr, flush=True)
     except OSError:
@@ -61,5 +61,5 @@ def _failed(message: str) -> int:
 
 
 def _send_nowhere(stream: TextIO) -> None:
-    """What is left of a stream that cannot be written to: the end of the program would try again."""
+    """Redirect a stream that cannot be written to: otherwise it would be flushed again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,4 +1,4 @@
-"""``reason``: the chain alone, on stdout as it is written."""
+"""``reason``: the chain alone, printed on stdout as it is generated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``train``: an adapter from one's own pictures."""
+"""``train``: an adapter from the user's pictures."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def add_parser(subcommands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Ctrl-C saves and stops after the step; pressed again it stops at once, at the last saved state."""
+    """Ctrl-C saves and stops after the step; pressed again it stops at once, keeping the last saved state."""
     if arguments.config is None:
         raise GoTError(
             "Give the CONFIG of a training. The bundled model is made by `python -m tiny_model train`, in a "
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
     finally:
         signal.signal(signal.SIGINT, before)
         terminal.close()
-    resume = " --resume" if (Path(config.out) / RUN_FILE).exists() else ""  # or it had not begun
+    resume = " --resume" if (Path(config.out) / RUN_FILE).exists() else ""  # or it had not started
     print(adapter or f"stopped; continue with train {arguments.config}{resume}")
 
 
@@ -78,7 +78,7 @@ class Terminal(TrainingObserver):
         self.interrupted = False
 
     def interrupt(self, *_: Any) -> None:
-        """Ctrl-C; a second one finds Python's own handler."""
+        """Handle the first Ctrl-C; the second one reaches Python's own handler."""
         self.interrupted = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
         print("\nsaving; Ctrl-C again stops at once", file=sys.stderr)
@@ -104,7 +104,7 @@ class Terminal(TrainingObserver):
         tqdm.write(said, file=sys.stderr)
 
     def close(self) -> None:
-        """Leave the bars as they are."""
+        """Close the bars, leaving them on screen."""
         for bar in self.bars.values():
             bar.close()
 

@@ -1,1 +1,1 @@
-"""One's own pictures for training: a folder with pictures and `data.jsonl`, every row of it checked."""
+"""The user's pictures for training: a folder with pictures and `data.jsonl`, with every row validated."""

@@ -1,7 +1,7 @@
 """Aspect-ratio buckets: the few sizes at which pictures are trained, all of about the same area.
 
-Pictures are resized to their bucket, never cropped: boxes count in thousandths of the picture, so they stay
-where they are, and so does everything that a chain speaks of.
+Pictures are resized to their bucket, never cropped: boxes are in thousandths of the picture, so they remain
+valid, and so does everything that a chain mentions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MIN_STEP = 8  # pixels: one latent
 
 @cache
 def bucket_sizes(resolution_px: int) -> tuple[tuple[int, int], ...]:
-    """All (height, width) in pixels with about the area of a square of this side."""
+    """All (height, width) in pixels with about the area of a square with this side."""
     step = max(MIN_STEP, resolution_px // STEPS_PER_SIDE // MIN_STEP * MIN_STEP)
     root = math.sqrt(MAX_ASPECT)
     shortest, longest = math.ceil(resolution_px / root / step), int(resolution_px * root / step)

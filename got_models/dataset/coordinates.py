@@ -1,6 +1,6 @@
-"""Boxes that a published row keeps apart from its text, as OmniEdit-GoT does.
+"""Boxes that a published row stores separately from its text, as OmniEdit-GoT does.
 
-There the text has keys in the place of coordinates, and `coord` is JSON that gives each key its coordinates:
+The text has keys in place of coordinates, and `coord` is JSON that maps each key to its coordinates:
 
     got    The dog <box_1> becomes a cat.
     coord  {"box_1": [[310, 280], [640, 790]]}
@@ -17,27 +17,27 @@ from ..errors import GoTError, short_repr
 from .rows import without_repetition
 
 MAX_KEYS, MAX_KEY = 1000, 100
-"""Of a row; each is looked for at every place of the text."""
+"""Per row; each is searched for throughout the text."""
 LARGEST = 1e9  # coordinate
 
 _OPENING, _CLOSING = "[<{(", "]>})"
 
 
 def with_coordinates(text: str, coord: Any) -> tuple[str, tuple[str, ...]]:
-    """The text with coordinates where their keys stand, and what had to be mended for it.
+    """The text with its keys replaced by coordinates, and what had to be fixed.
 
-    Brackets directly around a key go with it.
+    Brackets directly around a key are removed.
 
     Args:
         coord: key -> coordinates, or JSON of it. Coordinates are four numbers in thousandths of width and
-            height, in any nesting, or text with them; numbers up to 1 are shares of the side.
+            height, in any nesting, or text with them; numbers up to 1 are fractions of the side.
 
     Raises:
-        GoTError: it is neither, holds too many keys or too long ones, a key that stands in the text has no
-            four numbers, or a key like the others stands in the text and has no coordinates.
+        GoTError: it is neither, has too many keys or too long ones, a key in the text does not have four
+            numbers, or a similar key in the text has no coordinates.
     """
     table = _table(coord)
-    keys = sorted(filter(None, table), key=len, reverse=True)  # the longest first: box_1 begins box_10
+    keys = sorted(filter(None, table), key=len, reverse=True)  # longest first: box_1 is a prefix of box_10
     if not keys:
         return text, ()
     found = set()
@@ -78,7 +78,7 @@ def _table(coord: Any) -> dict[str, Any]:
 
 
 def _bounded(pattern: str, key: str) -> str:
-    """Not within a word: `box_1` does not stand in `box_10`."""
+    """Matches whole words only: `box_1` is not in `box_10`."""
     before = r"(?<!\w)" if re.match(r"\w", key) else ""
     after = r"(?!\w)" if re.search(r"\w\Z", key) else ""
     return f"{before}{pattern}{after}"
@@ -91,14 +91,14 @@ def _pattern(key: str) -> str:
 
 
 def _like(key: str) -> str:
-    """What has other digits in the place of the key's; nothing, for a key without letters or digits."""
+    """A pattern for keys with other digits; empty for a key without letters or digits."""
     if not re.search(r"[^\W\d]", key) or not re.search(r"\d", key):
         return r"(?!)"
     return _bounded(re.sub(r"\d+", lambda match: r"\d+", re.escape(key)), key)
 
 
 def _box(key: str, value: Any) -> tuple[str, str]:
-    """`(x1,y1),(x2,y2)`, and what had to be mended."""
+    """`(x1,y1),(x2,y2)`, and what had to be fixed."""
     numbers = _numbers(value)
     if len(numbers) != 4:
         raise GoTError(f"The coordinates of {short_repr(key)} must be four numbers, got {short_repr(value)}.")
@@ -111,7 +111,7 @@ def _box(key: str, value: Any) -> tuple[str, str]:
 
 
 def _numbers(value: Any, depth: int = 0) -> list[float]:
-    """The numbers in lists, objects or text, in their order; [] where there is anything else."""
+    """The numbers in lists, objects or text, in order; [] if there is anything else."""
     if type(value) in (int, float) and abs(value) < LARGEST:
         return [value]
     if isinstance(value, str):

@@ -1,9 +1,8 @@
-"""What the frozen parts make of a dataset's pictures: latents and vision features, each computed once.
+"""The frozen parts' encodings of a dataset's pictures: latents and vision features, each computed once.
 
-They are kept in files whose names are digests of all that they depend on: the picture's bytes and how it is
-opened, the boxes and how they are drawn, the size, the part's weights and the number format. So nothing in
-the cache is ever out of date, several runs and several datasets may share one, and it may be deleted at any
-time.
+They are cached in files named by digests of everything that they depend on: the picture's bytes and how it is
+opened, the boxes and how they are drawn, the size, the part's weights and the dtype. So the cache is never
+stale, several runs and datasets may share it, and it may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -37,10 +36,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A row for the UNet and the MLLM: unscaled latents [1, 4, h, w] of the picture, of the source (or of
-    black) and of the boxes; vision features [tokens, hidden] of the source, None for a generation.
+    """A row for the UNet and the MLLM.
 
-    ``size``: (height, width) in pixels, the bucket of the row's picture.
+    Unscaled latents [1, 4, h, w] of the picture, of the source (or of black) and of the boxes; vision
+    features [tokens, hidden] of the source, None for a generation; ``size``: (height, width) in pixels of the
+    row's bucket.
     """
 
     size: tuple[int, int]
@@ -51,16 +51,16 @@ class Encoded:
 
 
 class Encoder:
-    """Encodes rows with a model's VAE and vision tower, which load only for what the cache does not hold.
+    """Encodes rows with a model's VAE and vision tower, which load only if something is not cached.
 
     Args:
         resolution_px: side of the square whose area every bucket has.
-        folder: of the cache; made if missing.
+        folder: the cache; created if missing.
         fingerprints: of the model's weights; by default in the same folder.
 
     Raises:
         GoTError: the cache cannot be written to.
-        Interrupted: the fingerprints' `should_stop` said so.
+        Interrupted: the fingerprints' `should_stop` returned true.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Encoder:
         self._tower = [fingerprints.weights(model.path / "mllm", "visual."), str(model.parts.dtype)]
 
     def size(self, row: Row) -> tuple[int, int]:
-        """The (height, width), in pixels, at which a row is trained."""
+        """The (height, width) in pixels at which a row is trained."""
         return nearest_bucket(row.image.width, row.image.height, self.resolution_px)
 
     def encode(self, row: Row) -> Encoded:
@@ -127,7 +127,7 @@ class Cache:
 
     @torch.no_grad()
     def get(self, origin: object, compute: Callable[[], Tensor]) -> Tensor:
-        """The tensor computed from ``origin`` (JSON), on the CPU; a file that cannot be read is made again.
+        """The tensor computed from ``origin`` (JSON), on the CPU; an unreadable file is recomputed.
 
         Raises:
             GoTError: the folder cannot be written to, or the tensor is not finite.
@@ -135,7 +135,7 @@ class Cache:
         key = hashlib.sha256(json.dumps(origin).encode()).hexdigest()
         file = self.folder / key[:2] / f"{key}.safetensors"
         try:
-            return load_file(file)["tensor"].clone()  # not mapped: it may have to be written again
+            return load_file(file)["tensor"].clone()  # not mapped: the file may have to be rewritten
         except (OSError, SafetensorError, KeyError):
             tensor = compute().detach().cpu().contiguous()
         if not torch.isfinite(tensor).all():
@@ -151,7 +151,7 @@ class Cache:
 
 
 def open_unchanged(picture: Picture) -> Image.Image:
-    """The picture, if its file still holds what it held when the dataset was read.
+    """The picture, provided that its file has not changed since the dataset was read.
 
     Raises:
         GoTError: the file has changed since.

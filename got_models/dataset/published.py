@@ -1,8 +1,8 @@
-"""Importing datasets as they are published: JSON, JSONL or parquet rows become `data.jsonl`.
+"""Importing published datasets: JSON, JSONL or parquet rows become `data.jsonl`.
 
-The pictures stay where they are: `data.jsonl` is written into the folder that the rows' paths start from.
-Chains are text that a model wrote, in several spellings of a box, so they are read leniently: what had to be
-mended is reported, and so is every row that cannot be used.
+The pictures are not moved: `data.jsonl` is written into the folder that the rows' paths are relative to.
+Chains are model output, with several notations for boxes, so they are parsed leniently: fixes are reported,
+and so is every row that is skipped.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ FIELDS = {
     ),
     "coord": ("coord",),
 }
-"""Under which names rows hold an entry, first choice first; upper and lower case are the same."""
+"""The names of each entry in published rows, in order of preference; case is ignored."""
 
 LOCK_FILE = ".got-import.lock"
 SUFFIXES = (".json", ".jsonl", ".parquet")
@@ -55,8 +55,10 @@ SUFFIXES = (".json", ".jsonl", ".parquet")
 
 @dataclass(frozen=True)
 class ImportReport:
-    """How many rows were written; what was mended in their chains, and what is odd but stayed; which of them
-    have no box, though their text may have had; and which rows were not written, each with the reason.
+    """The result of an import.
+
+    How many rows were written; what was fixed in their chains, and what was kept although it looks odd; which
+    have no box, though their text may have had one; and which rows were skipped, each with the reason.
     """
 
     written: int
@@ -66,7 +68,7 @@ class ImportReport:
     invalid: tuple[InvalidRow, ...]
 
     def text(self) -> str:
-        """The report for people: one line for each row that is mended or bad."""
+        """The report for people: one line per row that was fixed or skipped."""
         lines = [
             f"{self.written} rows written, {len(self.mended)} of them mended; {len(self.invalid)} left out."
         ]
@@ -82,12 +84,12 @@ def import_dataset(source: Path, folder: Path, fields: Mapping[str, str] | None 
 
     Args:
         source: a .json (a list of rows), .jsonl or .parquet file, or a folder of them.
-        folder: where the paths in the rows start from.
-        fields: our name of an entry -> the name that the rows give it, where `FIELDS` does not know it.
+            folder: the folder that the paths in the rows are relative to.
+            fields: our name of an entry -> its name in the rows, where `FIELDS` does not list it.
 
     Raises:
-        GoTError: no such file or folder, no rows in it, a `data.jsonl` already there, another import into
-            the folder, parquet without pyarrow, or a folder that cannot be written to.
+        GoTError: no such file or folder, no rows in it, an existing `data.jsonl`, another import into the
+                folder, parquet without pyarrow, or a folder that cannot be written to.
     """
     target = folder / DATA_FILE
     if not os.path.isdir(folder):
@@ -132,10 +134,10 @@ def _write(
 def convert(
     values: Any, names: Mapping[str, tuple[str, ...]]
 ) -> Iterator[tuple[dict[str, str], tuple[str, ...]]]:
-    """A published row as rows of ours, one for each wording of its prompt, with what was mended.
+    """A published row as rows of ours, one for each wording of its prompt, with what was fixed.
 
     Raises:
-        GoTError: the row is no object, or holds no prompt, chain or picture under any known name.
+        GoTError: the row is not an object, or has no prompt, chain or picture under any known name.
     """
     if isinstance(values, GoTError):
         raise values
@@ -168,15 +170,15 @@ def convert(
 
 
 def _is_given(value: Any) -> bool:
-    """Whether a row says anything there: tables fill what is missing with nulls or NaN."""
+    """Whether a row has a value: tables represent missing ones as null or NaN."""
     return bool(value) and value == value
 
 
 def read_rows(source: Path) -> Iterator[tuple[str, Any]]:
-    """(where, row) for every row of a file, or of all files of a folder in the order of their names.
+    """(where, row) for every row of a file, or of all files of a folder sorted by name.
 
     Raises:
-        GoTError: no such file, one that is no JSON, or parquet without pyarrow.
+        GoTError: no such file, one that is not JSON, or parquet without pyarrow.
     """
     if os.path.isdir(source):
         files = [file for file in files_below(source) if file.suffix.lower() in SUFFIXES]

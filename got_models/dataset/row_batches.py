@@ -1,7 +1,7 @@
-"""Batches of a dataset's rows for training, and the order in which they come.
+"""Batches of a dataset's rows for training, and their order.
 
-Which rows a batch holds depends only on the seed and the batch's number, so a resumed run and a run on
-another number of processes see what one that was never stopped would have seen.
+The rows of a batch depend only on the seed and the batch's number, so a resumed run, or a run on another
+number of processes, sees the same batches as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .rows import Row
 
 @dataclass(frozen=True)
 class RowBatch:
-    """Rows of one size as inputs of the MLLM, padded on the right, and as latents of the UNet.
+    """Rows of one size: the MLLM's inputs, padded on the right, and latents for the UNet.
 
     ``input_ids``, ``labels`` [b, length]; ``vision`` [visual tokens of all edits, hidden] and ``grid``
     [edits, 3], None without edits; ``target``, ``reference``, ``spatial`` [b, 4, h, w], unscaled.
@@ -50,7 +50,7 @@ class RowBatch:
 
 
 class RowBatches:
-    """An endless, numbered sequence of batches: every row once in each pass, rows of one size together.
+    """An endless, numbered sequence of batches: every row once per pass, with rows of one size together.
 
     Raises:
         GoTError: a row is longer than the MLLM's context.

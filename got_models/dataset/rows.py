@@ -1,9 +1,9 @@
-"""The rows of a dataset folder. Every one is checked when the folder is read, and bad ones are reported.
+"""The rows of a dataset folder. All are validated when the folder is read, and invalid ones are reported.
 
     data.jsonl     one JSON object per line: image, prompt, chain, and for an edit source
     ...            the pictures; `image` and `source` are paths below the folder
 
-A chain may be written in any form that `ReasoningChain.parse` takes, and may hold no box at all.
+A chain may use any notation that `ReasoningChain.parse` accepts, and need not have a box.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ DATA_FILE = "data.jsonl"
 CACHE_FOLDER = ".got-cache"  # in the dataset folder, written by `encoding`
 REQUIRED, OPTIONAL = ("image", "prompt", "chain"), ("source",)
 MAX_ASPECT = 4.0
-"""Long side over short side of a picture to train on; the longest bucket has just this."""
+"""Long side over short side of a training picture; the aspect of the longest bucket."""
 ASPECT_TOLERANCE = 1.05
-"""By which factor the aspects of an edit's two pictures may differ: both are drawn at one size."""
+"""The maximum ratio of the aspects of an edit's two pictures: both are resized to one size."""
 MAX_INVALID_SHOWN = 10
 MAX_DATA_FILE = 2_000_000_000  # bytes
 _WINDOWS_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
@@ -51,7 +51,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Row:
-    """One example. `where` says which row it is, such as "line 3"; `source` is there in edits only."""
+    """One example. `where` locates the row, such as "line 3"; `source` is set for edits only."""
 
     where: str
     chain: ReasoningChain
@@ -69,7 +69,7 @@ class InvalidRow:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset folder as it was when it was read."""
+    """A snapshot of a dataset folder."""
 
     folder: Path
     rows: tuple[Row, ...]
@@ -77,7 +77,7 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """Changes with any picture, prompt, chain or the order of the usable rows, and with nothing else."""
+        """Depends on the pictures, prompts, chains and order of the valid rows, and on nothing else."""
         total = hashlib.sha256()
         for row in self.rows:
             source = row.source.digest if row.source else None
@@ -86,8 +86,11 @@ class Dataset:
         return total.hexdigest()
 
     def report(self) -> str:
-        """How many rows can be used, for each of the others where it stands and why not, and what looks wrong
-        in a chain: coordinates in a notation that is not read, for instance."""
+        """A summary for people.
+
+        How many rows are valid, where each of the others is and why it is not, and what looks wrong in a
+        chain, such as coordinates in an unsupported notation.
+        """
         lines = [f"{len(self.rows)} of {len(self.rows) + len(self.invalid)} rows can be used."]
         lines += [f"{row.where}: warning: {text}" for row in self.rows for text in row.chain.warnings]
         return "\n".join(
@@ -98,7 +101,7 @@ class Dataset:
         """This dataset, if it can be trained on.
 
         Raises:
-            GoTError: there is no usable row, or there are bad ones and nobody has said to leave them out.
+            GoTError: there is no valid row, or there are invalid ones that are not to be left out.
         """
         if not self.rows:
             raise GoTError(f"{self.folder} holds no row that can be used. {self._first_bad()}".rstrip())
@@ -115,13 +118,13 @@ class Dataset:
 
 
 def read_dataset(folder: str | Path, on_row: Callable[[int], None] = lambda rows: None) -> Dataset:
-    """Read `data.jsonl` of a folder, and every picture that it names.
+    """Read `data.jsonl` of a folder, and every picture that it refers to.
 
     Args:
-        on_row: told after each row how many have been read; what it raises ends the reading.
+        on_row: receives after each row the number of rows read; may raise to stop reading.
 
     Raises:
-        GoTError: there is no such folder or file. What is wrong with single rows is in the dataset's `bad`.
+        GoTError: there is no such folder or file. Problems of single rows are in the dataset's `bad`.
     """
     folder = Path(folder)
     rows: list[Row] = []
@@ -136,10 +139,10 @@ def read_dataset(folder: str | Path, on_row: Callable[[int], None] = lambda rows
 
 
 def read_lines(file: Path, strict: bool = False) -> Iterator[tuple[str, Any]]:
-    """("line 3", value) for each line of a JSONL file that is not blank; a GoTError where it is not JSON.
+    """("line 3", value) for each non-blank line of a JSONL file; a GoTError where it is not JSON.
 
     Args:
-        strict: take no NaN, which JSON does not know.
+        strict: reject NaN, which is not JSON.
 
     Raises:
         GoTError: the file cannot be read, or is UTF-16 and damaged.
@@ -153,11 +156,11 @@ def read_lines(file: Path, strict: bool = False) -> Iterator[tuple[str, Any]]:
 
 
 def check_row(where: str, values: Any, folder: Path) -> Row:
-    """The row that a JSON object means.
+    """The row described by a JSON object.
 
     Raises:
-        GoTError: an entry is missing, unknown or of another type, the prompt or the chain cannot be used, or
-            a picture is missing, damaged, too long, lies outside the folder, or does not fit its source.
+        GoTError: an entry is missing, unknown or of the wrong type, the prompt or the chain is invalid, or a
+            picture is missing, damaged, too long, outside the folder, or does not match its source.
     """
     if isinstance(values, GoTError):
         raise values
@@ -197,10 +200,10 @@ def check_row(where: str, values: Any, folder: Path) -> Row:
 
 
 def check_picture(folder: Path, name: str) -> Picture:
-    """The picture of this name below the folder, decoded once to be sure of it.
+    """The picture of this name below the folder, decoded once to validate it.
 
     Raises:
-        GoTError: it lies outside the folder, cannot be opened, or is too long to train on.
+        GoTError: it is outside the folder, cannot be opened, or is too long to train on.
     """
     path = find_picture(folder, name)
     picture = open_picture(path)
@@ -216,9 +219,9 @@ def check_picture(folder: Path, name: str) -> Picture:
 def find_picture(folder: Path, name: str) -> Path:
     r"""The file of this name below the folder.
 
-    A name may be written as on another system: with \ between folders, as on Windows, and with accents in
-    one character or in two, as file systems differ. A link inside the folder may lead out of it: whoever
-    made the folder made the link, and a row cannot make one.
+    A name may be written as on another system: with \ between folders, as on Windows, and with accents
+    composed or decomposed, as file systems differ. A link inside the folder may lead out of it: the link was
+    created by the folder's owner, which a row cannot do.
 
     Raises:
         GoTError: the name leads out of the folder, or there is no such file.
@@ -237,7 +240,7 @@ def find_picture(folder: Path, name: str) -> Path:
 
 
 def _spelled_as_there(root: str, name: str) -> str:
-    """The path of a name below root, each part in the Unicode form in which it is there."""
+    """The path of a name below root, with each part in the Unicode form of the existing file."""
     path = root
     for part in name.split(os.sep):
         spellings = (part, unicodedata.normalize("NFC", part), unicodedata.normalize("NFD", part))
@@ -258,7 +261,7 @@ def _json(line: bytes, strict: bool) -> Any:
 
 
 def without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any] | GoTError:
-    """For `json.loads`: an object; in the place of one in which a key stands twice, what is wrong with it."""
+    """For `json.loads`: an object, or the error if a key is repeated."""
     values = dict(pairs)
     if len(values) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)

@@ -1,4 +1,4 @@
-"""What a dataset holds, in figures and as a sheet of pictures with their plans."""
+"""A dataset in figures, and as a sheet of pictures with their plans."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .rows import Dataset, Row
 
 
 def statistics(dataset: Dataset, resolution_px: int) -> dict[str, str]:
-    """Name -> figure, in the order in which they are to be read."""
+    """Name -> figure, in display order."""
     rows = dataset.rows
     boxes = [len(row.chain.regions) for row in rows]
     contents = Counter((row.image.digest, row.chain.prompt, row.chain.text) for row in rows)
@@ -41,12 +41,12 @@ def statistics(dataset: Dataset, resolution_px: int) -> dict[str, str]:
 
 
 def short_side(row: Row) -> int:
-    """Of the picture to be drawn, in pixels."""
+    """The short side of the picture to draw, in pixels."""
     return min(row.image.width, row.image.height)
 
 
 def preview(dataset: Dataset, count: int) -> Image.Image:
-    """A sheet of the first `count` rows: the picture with its plan drawn over, in edits beside the source."""
+    """A sheet of the first `count` rows: each picture under its plan, in edits next to the source."""
     cells = []
     for row in dataset.rows[:count]:
         layout = draw_layout(row.chain, open_picture(row.image.path), (row.image.width, row.image.height))

@@ -1,1 +1,1 @@
-"""GoT-6B as published, in training's layout and in pickles, becomes one checkpoint folder of safetensors."""
+"""Importing GoT-6B as published (training layout, pickled) as one checkpoint folder of safetensors."""

@@ -1,4 +1,4 @@
-"""The import, step by step: check everything, then write file by file, then give the folder its name."""
+"""The import, step by step: validate everything, write file by file, then rename the folder."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from .plan import VISION_SIZE, ImportPlan, make_plan
 from .shards import PublishedWeights
 from .writing import write_safetensors
 
-SHARD_BYTES = 1_000_000_000  # of one weight file: what an interrupted import may have to write again
-SMALL_FILES_BYTES = 64_000_000  # more than tokenizer and settings take
+SHARD_BYTES = 1_000_000_000  # per weight file: how much an interrupted import may have to write again
+SMALL_FILES_BYTES = 64_000_000  # an upper bound for tokenizer and settings
 MAX_NEW_TOKENS = 1024
 TASKS = {
     "generate": TaskSettings(semantic=7.5, spatial=4.0, reference=1.0, steps=50, width=1024, height=1024),
     "edit": TaskSettings(semantic=4.0, spatial=3.0, reference=1.5, steps=50, width=1024, height=1024),
 }
-"""The settings of the published inference."""
+"""The settings of the published inference code."""
 
 Progress = Callable[[int, int], None]
 
@@ -64,21 +64,21 @@ def import_checkpoint(
     lora_alpha: float | None = None,
     on_progress: Progress | None = None,
 ) -> None:
-    """Make a checkpoint folder of the published ones. An interrupted import is taken up where it stopped.
+    """Create a checkpoint folder from the published ones. An interrupted import is resumed.
 
     Args:
-        destination: the folder to make.
-        dtype: of the weights, one of STORED_DTYPES. LoRA is merged in float32 before.
+        destination: the folder to create.
+        dtype: of the weights, one of STORED_DTYPES. LoRA is merged in float32 first.
         lora_alpha: numerator of LoRA's scale alpha / r; None means r, as in GoT-6B.
-        on_progress: called after each tensor and each file with the bytes that are done and the bytes in
-            total; what it raises ends the import.
+        on_progress: called after each tensor and each file with the bytes finished and the total; may raise
+            to stop the import.
 
     Raises:
-        GoTError: what was given cannot be imported, or the destination cannot be written to; the destination
-            is not made.
+        GoTError: the source cannot be imported, or the destination cannot be written to; the destination
+            is not created.
     """
     _check_destination(folders, destination)
-    # 1. What will be written, from headers and settings alone.
+    # 1. What to write, from headers and settings alone.
     weights = PublishedWeights(folders.got)
     plan = make_plan(folders, weights)
     number_type = getattr(torch, dtype)
@@ -108,7 +108,7 @@ def import_checkpoint(
                     staging.finish(file.name, write_safetensors(target, file.shapes, number_type, values))
                 done += file.bytes(number_type)
                 report(done)
-            # 3. Settings, a last check of the whole, and its name.
+            # 3. Settings, a final check of the whole, and the rename.
             _write_small_files(staging.folder, folders, plan, files, number_type)
             check(staging.folder)
             staging.publish()
@@ -143,7 +143,7 @@ def _check_destination(folders: PublishedFolders, destination: Path) -> None:
 
 
 def _weight_files(part: str, shapes: Shapes, dtype: torch.dtype) -> list[WeightFile]:
-    """A part's tensors dealt to files of at most SHARD_BYTES, or one tensor."""
+    """A part's tensors distributed over files of at most SHARD_BYTES, or one tensor."""
     if part == PROJECTORS:
         return [WeightFile(PROJECTORS_FILE, part, shapes)]
     shards: list[Shapes] = [{}]
@@ -167,7 +167,7 @@ def _weight_files(part: str, shapes: Shapes, dtype: torch.dtype) -> list[WeightF
 def _write_small_files(
     folder: Path, folders: PublishedFolders, plan: ImportPlan, files: list[WeightFile], dtype: torch.dtype
 ) -> None:
-    """Everything but weights; an index only where a part has several files."""
+    """Write everything except weights; an index only for parts with several files."""
     for part, config in plan.configs.items():
         _write_json(folder / part / "config.json", config)
         shards = [file for file in files if file.part == part]

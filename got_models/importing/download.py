@@ -1,4 +1,4 @@
-"""Downloading the published folders from huggingface.co, or from the mirror that HF_ENDPOINT names."""
+"""Downloading the published folders from huggingface.co, or from the mirror in HF_ENDPOINT."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file to download. `size` in bytes; `sha256` is known of large files only."""
+    """A file to download. `size` in bytes; `sha256` is known for large files only."""
 
     repository: str
     name: str
@@ -37,25 +37,25 @@ class RemoteFile:
 
     @property
     def part(self) -> Path:
-        """Where it grows until it is whole."""
+        """The temporary file for an incomplete download."""
         return self.target.with_name(f".got-download-{self.target.name}")
 
     @property
     def received(self) -> int:
-        """How many bytes of it are here, whole or not."""
+        """How many bytes of it have been downloaded."""
         file = self.target if self.target.is_file() else self.part
         return min(self.size, file.stat().st_size) if file.is_file() else 0
 
 
 def download(folder: Path, on_progress: Progress | None = None) -> None:
-    """Fetch into `folder` what it lacks of the three published folders. What was interrupted goes on.
+    """Download into `folder` what it lacks of the three published folders, resuming interrupted downloads.
 
     Args:
-        on_progress: called as bytes arrive, with the bytes that are there and the bytes in total; what it
-            raises ends the download.
+        on_progress: called as bytes arrive, with the bytes downloaded and the total; may raise to stop the
+            download.
 
     Raises:
-        GoTError: no network, no room, or a file that arrived damaged; the message says what to do by hand.
+        GoTError: no network, not enough space, or a damaged file; the message says what to do by hand.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def download(folder: Path, on_progress: Progress | None = None) -> None:
 
 
 def _list_files(folder: Path, repository: Repository) -> list[RemoteFile]:
-    """What an import needs of a repository, as the hub lists it."""
+    """The files of a repository that an import needs, as listed by the hub."""
     patterns = [re.escape(name).replace(r"\*", "[0-9a-z-]+") for name in repository.files]
     wanted = re.compile("|".join(patterns))
     with _reaching(repository.name):
@@ -113,7 +113,7 @@ def _check_disk_space(folder: Path, files: list[RemoteFile]) -> None:
 
 
 def _fetch(file: RemoteFile, on_size: Callable[[int], None]) -> None:
-    """One file, from where it stopped. A small one, of which no checksum is known, starts anew."""
+    """Download one file, resuming it; a small one, whose checksum is unknown, is restarted."""
     file.part.parent.mkdir(parents=True, exist_ok=True)
     if file.sha256 is None or (file.part.is_file() and file.part.stat().st_size > file.size):
         file.part.unlink(missing_ok=True)
@@ -127,7 +127,7 @@ def _fetch(file: RemoteFile, on_size: Callable[[int], None]) -> None:
 
 
 class _GrowingFile(io.BufferedWriter):
-    """A file, open at its end, that says after each write how large it is."""
+    """A file opened for appending that reports its size after each write."""
 
     def __init__(self, path: Path, on_size: Callable[[int], None]) -> None:
         super().__init__(io.FileIO(path, "a"))
@@ -146,9 +146,9 @@ class _GrowingFile(io.BufferedWriter):
 
 @contextmanager
 def _reaching(repository: str, part: _GrowingFile | None = None) -> Iterator[None]:
-    """Makes one message of all that can go wrong on the network: the errors differ with the hub's version.
+    """Turns all network errors, which vary with the hub's version, into one message.
 
-    What `part` raised itself, because the disk is full or the user wants to stop, is not from the network.
+    Errors raised through `part`, because the disk is full or the user wants to stop, are passed on.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""The three published folders: where they come from, where they are, and what an import reads of them."""
+"""The three published folders: their repositories, their location, and the files that an import reads."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ QWEN_FILES = (
     "preprocessor_config.json",
 )
 SDXL_FILES = ("unet/config.json", "vae/config.json", "scheduler/scheduler_config.json")
-WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # or their shards, which "<name>.index.json" lists
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # or their shards, listed in "<name>.index.json"
 
 
 @dataclass(frozen=True)
 class Repository:
-    """A publisher's repository on huggingface.co, and what of it an import reads; `*` in place of numbers."""
+    """A publisher's repository on huggingface.co, and the files in it that an import reads, as patterns."""
 
     name: str
     files: tuple[str, ...]
@@ -34,12 +34,12 @@ REPOSITORIES = {
     QWEN: Repository("Qwen/Qwen2.5-VL-3B-Instruct", (*QWEN_FILES, "chat_template.json")),
     SDXL: Repository("stabilityai/stable-diffusion-xl-base-1.0", SDXL_FILES),
 }
-"""Folder -> where it comes from."""
+"""Folder -> its repository."""
 
 
 @dataclass(frozen=True)
 class PublishedFolders:
-    """GoT-6B, which holds all weights, and the two models it grew from, of which only settings are read."""
+    """GoT-6B, which holds all weights, and the two base models, of which only settings are read."""
 
     got: Path
     qwen: Path
@@ -49,7 +49,7 @@ class PublishedFolders:
 def find_folders(source: Path, qwen: Path | None = None, sdxl: Path | None = None) -> PublishedFolders:
     """
     Args:
-        source: the folder that holds GoT-6B, or GoT-6B itself; the others are looked for beside it.
+        source: the folder that contains GoT-6B, or GoT-6B itself; the others are searched for next to it.
         qwen, sdxl: where these two are, if elsewhere.
 
     Raises:
@@ -78,7 +78,7 @@ def find_folders(source: Path, qwen: Path | None = None, sdxl: Path | None = Non
 
 
 def where_from() -> str:
-    """For people who download by hand: which files, and from where."""
+    """Instructions for downloading by hand: which files, and from where."""
     lists = [
         f"{folder}: {', '.join(repository.files)} (https://huggingface.co/{repository.name})"
         for folder, repository in REPOSITORIES.items()
@@ -87,7 +87,7 @@ def where_from() -> str:
 
 
 def needs_import(folder: Path) -> bool:
-    """Whether it is no checkpoint yet, but published weights, or an import that has not ended."""
+    """Whether a folder is not a checkpoint yet, but published weights or an unfinished import."""
     if folder.suffix == UNFINISHED:
         return True
     return not (folder / "got.json").is_file() and ((folder / GOT).is_dir() or _holds_weights(folder))

@@ -1,7 +1,8 @@
-"""From the name of a published tensor to its name in a checkpoint.
+"""Mapping the names of published tensors to their names in a checkpoint.
 
-The published MLLM carries the names of PEFT and of the transformers that trained it. A checkpoint keeps those
-that Qwen2.5-VL is published with (`model.layers.*`, `visual.*`): transformers 4.51 to 5.x all read them.
+The published MLLM has names added by PEFT and by the transformers version that trained it. A checkpoint uses
+those that Qwen2.5-VL is published with (`model.layers.*`, `visual.*`): transformers 4.51 to 5.x all read
+them.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ PARTS = ("mllm", PROJECTORS, "unet", "vae")
 BASE, LORA_A, LORA_B, REPLACED = "base", "lora_A", "lora_B", "replaced"
 
 _LORA = re.compile(r"\.(lora_[AB])\.default(?=\.weight$)")
-_REPLACED = ".original_module."  # what PEFT keeps of a layer that was trained whole, in `modules_to_save`
+_REPLACED = ".original_module."  # PEFT's copy of a layer that was trained in full, in `modules_to_save`
 _PEFT = (("base_model.model.", ""), (".base_layer.", "."), (".modules_to_save.default.", "."))
 
 Recipe = dict[str, str]
-"""What a tensor is made of: role (BASE, with LoRA also LORA_A and LORA_B) -> published name."""
+"""The sources of a tensor: role (BASE, with LoRA also LORA_A and LORA_B) -> published name."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """What a published name says: the part that the tensor belongs to, its name there, and its role."""
+    """A parsed published name: the tensor's part, its name there, and its role."""
 
     part: str
     name: str
@@ -34,7 +35,7 @@ class Published:
 
 
 def read_name(published: str) -> Published | None:
-    """None where the name belongs to no part."""
+    """None if the name belongs to no part."""
     part, _, name = published.partition(".")
     if part in ("output_projector", "output_projector_add"):
         return Published(PROJECTORS, published, BASE)
@@ -53,9 +54,9 @@ def read_name(published: str) -> Published | None:
 
 
 def gather(published: Iterable[str]) -> tuple[dict[str, dict[str, Recipe]], list[str]]:
-    """All published names -> (part -> name in the checkpoint -> recipe, the names that fit nowhere).
+    """All published names -> (part -> name in the checkpoint -> recipe, the names that match nothing).
 
-    A name that claims a place already taken fits nowhere either.
+    A name that maps to the same place as an earlier one counts as unmatched too.
     """
     recipes: dict[str, dict[str, Recipe]] = {part: {} for part in PARTS}
     unexpected = []

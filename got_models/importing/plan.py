@@ -1,4 +1,4 @@
-"""What an import will write, worked out from headers and settings alone, before anything is written."""
+"""Planning an import from headers and settings alone, before anything is written."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ from .processor import Processor, read_processor
 from .shards import PublishedWeights
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
-MAX_LISTED = 20  # tensors in a message; a wrong folder brings hundreds
-VISION_SIZE = 448  # side of the picture for the vision tower, in pixels, as in the published inference
-PIECE = 1 << 24  # elements that are compared at a time
+MAX_LISTED = 20  # tensors in a message; a wrong folder has hundreds
+VISION_SIZE = 448  # side of the picture for the vision tower, in pixels, as in the published inference code
+PIECE = 1 << 24  # elements compared at a time
 
 Config = dict[str, Any]
 
@@ -47,8 +47,8 @@ class ImportPlan:
     Attributes:
         configs: "mllm", "unet" and "vae" -> the content of its config.json.
         shapes: part -> name in the checkpoint -> shape.
-        recipes: part -> name in the checkpoint -> what it is made of.
-        scheduler: SDXL's noise schedule, as the DDPM that the published inference uses.
+        recipes: part -> name in the checkpoint -> its sources.
+        scheduler: SDXL's noise schedule, as the DDPM scheduler of the published inference code.
     """
 
     configs: dict[str, Config]
@@ -62,8 +62,9 @@ class ImportPlan:
 def make_plan(folders: PublishedFolders, weights: PublishedWeights) -> ImportPlan:
     """
     Raises:
-        GoTError: tensors are missing, unexpected or of another shape, which are all listed; or a settings
-            file cannot be used.
+        GoTError: tensors are missing, unexpected or of the wrong shape, all of which are listed; or a
+            settings
+                file is invalid.
     """
     recipes, unexpected = gather(weights.shapes)
     processor = read_processor(folders.qwen)
@@ -108,17 +109,17 @@ def _configs(folders: PublishedFolders) -> dict[str, Config]:
     if not all(isinstance(config, dict) for config in inner):
         raise GoTError(f"{folders.qwen / 'config.json'} must hold its inner configs as JSON objects.")
     for config in (*configs.values(), *inner):
-        for key in ("_name_or_path", "dtype", "torch_dtype"):  # true of the folder that they come from only
+        for key in ("_name_or_path", "dtype", "torch_dtype"):  # valid only for the folder that they come from
             config.pop(key, None)
     _check_configs(folders, configs)
     return configs
 
 
 def _check_configs(folders: PublishedFolders, configs: dict[str, Config]) -> None:
-    """What the checkpoint's own check will say of its settings, hours of writing earlier.
+    """Run the checkpoint's own check of its settings, hours before it would run after writing.
 
     Raises:
-        GoTError: an entry that cannot be used, or several that do not fit together.
+        GoTError: an invalid entry, or several that contradict each other.
     """
     mllm, file = configs["mllm"], folders.qwen / "config.json"
     check_mllm(file, mllm, mllm.get("text_config", mllm).get("hidden_size", 0))
@@ -133,7 +134,7 @@ def _check_configs(folders: PublishedFolders, configs: dict[str, Config]) -> Non
 
 
 def _rows(weights: PublishedWeights, recipes: dict[str, Recipe], tokens: int) -> int:
-    """How many tokens the MLLM has rows for: training may have added to Qwen's, so GoT-6B itself must say."""
+    """How many token embeddings the MLLM has: training may have added some, so GoT-6B decides, not Qwen."""
     shape = weights.shapes.get(recipes.get(EMBEDDING, {}).get(BASE, ""), ())
     if not shape or shape[0] < tokens:
         raise GoTError(
@@ -144,16 +145,16 @@ def _rows(weights: PublishedWeights, recipes: dict[str, Recipe], tokens: int) ->
 
 
 def _build(file: Path, make: Callable[[Config], Any], config: Config) -> Any:
-    """What `make` makes of a copy of the config; an error names the config's file."""
+    """Call `make` with a copy of the config; errors name the config's file."""
     try:
         return make(copy.deepcopy(config))
-    except Exception as error:  # a config can be wrong in as many ways as it has entries
+    except Exception as error:  # a config can be invalid in as many ways as it has entries
         reason = " ".join(str(error).split())
         raise GoTError(f"{file} does not describe a model: {reason}. Download it again.") from error
 
 
 def _modules(folders: PublishedFolders, configs: dict[str, Config]) -> dict[str, Any]:
-    """Part -> its module without weights, to be asked for the names and shapes of its tensors."""
+    """Part -> its module without weights, for the names and shapes of its tensors."""
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
@@ -182,7 +183,7 @@ def _modules(folders: PublishedFolders, configs: dict[str, Config]) -> dict[str,
 def _faults(
     received: Shapes, recipes: dict[str, dict[str, Recipe]], expected: dict[str, Shapes], tied: bool
 ) -> dict[str, list[str]]:
-    """What keeps the recipes from making the expected tensors: kind of fault -> descriptions."""
+    """What prevents the recipes from producing the expected tensors: kind of fault -> descriptions."""
     faults: dict[str, list[str]] = {"missing": [], "unexpected": [], "of another shape": []}
     for part in PARTS:
         for name, shape in expected[part].items():
@@ -205,7 +206,7 @@ def _faults(
 
 
 def _shapes_of_roles(shape: tuple[int, ...], lora_a: tuple[int, ...]) -> dict[str, list[int]]:
-    """The shapes that a recipe for a tensor needs, given that of its LORA_A. Only matrices have a LoRA."""
+    """The shapes that a recipe for a tensor needs, given that of its LORA_A. Only matrices have LoRA."""
     needed = {BASE: list(shape)}
     if len(shape) == 2:
         rank = max(1, *lora_a[:1]) if lora_a else 1
@@ -214,7 +215,7 @@ def _shapes_of_roles(shape: tuple[int, ...], lora_a: tuple[int, ...]) -> dict[st
 
 
 def _listed(faults: dict[str, list[str]]) -> str:
-    """For people: `Missing (2): a [3], b [4, 5]. Unexpected (1): c.`"""
+    """A text for people: `Missing (2): a [3], b [4, 5]. Unexpected (1): c.`"""
     sentences = []
     for kind, entries in faults.items():
         if entries:
@@ -225,7 +226,7 @@ def _listed(faults: dict[str, list[str]]) -> str:
 
 
 def _settle_head(weights: PublishedWeights, recipes: dict[str, Recipe], config: Config) -> None:
-    """Qwen says that the output layer is the embedding. Where PEFT has trained the two apart, both stay."""
+    """Qwen ties the output layer to the embedding. If PEFT has trained them separately, both are kept."""
     if HEAD not in recipes:
         return
     head, embedding = recipes[HEAD], recipes[EMBEDDING]
@@ -239,6 +240,6 @@ def _settle_head(weights: PublishedWeights, recipes: dict[str, Recipe], config: 
 
 
 def _equal(first: Tensor, second: Tensor) -> bool:
-    """Whether two tensors of one shape hold the same values, without a second copy of either in memory."""
+    """Whether two tensors of one shape are equal, without copying either of them in memory."""
     pieces = zip(first.reshape(-1).split(PIECE), second.reshape(-1).split(PIECE), strict=True)
     return all(torch.equal(one, other) for one, other in pieces)

@@ -17,7 +17,7 @@ from ..weights.loading import is_panic
 
 @dataclass(frozen=True)
 class Processor:
-    """Qwen's folder, read: `tokenizer` already has GoT's 66 tokens at its end."""
+    """The contents of Qwen's folder; `tokenizer` already has GoT's 66 tokens at its end."""
 
     folder: Path
     tokenizer: Tokenizer
@@ -29,10 +29,10 @@ class Processor:
         return size
 
     def write(self, target: Path) -> None:
-        """As transformers 4.52 to 5.x all read it.
+        """Write the folder so that transformers 4.52 to 5.x all read it.
 
-        The template goes into tokenizer_config.json, and the added tokens as well: transformers 5 minds no
-        others where some are listed there, as Qwen's are.
+        The template goes into tokenizer_config.json, and the added tokens as well: transformers 5 ignores all
+        others if some are listed there, as Qwen's are.
         """
         target.mkdir(parents=True, exist_ok=True)
         tokenizer = self.tokenizer.to_str(pretty=True)
@@ -56,7 +56,7 @@ def read_processor(folder: Path) -> Processor:
         tokenizer = Tokenizer.from_file(str(file))
         tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
 
-    except BaseException as error:  # the library raises nothing more special
+    except BaseException as error:  # the library raises nothing more specific
         if not isinstance(error, Exception) and not is_panic(error):
             raise
         raise GoTError(f"{file} is not a tokenizer: {error}. Download it again.") from error
@@ -65,7 +65,7 @@ def read_processor(folder: Path) -> Processor:
 
 
 def _chat_template(folder: Path) -> str:
-    """transformers has kept the template in three places over time; the newest comes first."""
+    """transformers has stored the template in three places over time; the newest comes first."""
     if (folder / "chat_template.jinja").is_file():
         return _read_text(folder / "chat_template.jinja")
     for name in ("chat_template.json", "tokenizer_config.json"):

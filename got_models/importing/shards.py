@@ -1,4 +1,4 @@
-"""Reading published weights: one file or many, safetensors or pickles, mapped into memory and never run."""
+"""Reading published weights: one file or many, safetensors or pickles, memory-mapped and never executed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .folders import WEIGHT_FILES
 
 
 class PublishedWeights:
-    """The tensors of a folder, over all its files; one file is open at a time, a tensor is read when used.
+    """The tensors of a folder, across all its files; one file is open at a time, tensors are read lazily.
 
     Attributes:
         files: the weight files.
-        shapes: published name -> shape, in the order in which the files hold them.
+        shapes: published name -> shape, in file order.
 
     Raises:
         GoTError: a file is missing, damaged, or holds anything but tensors; two files hold the same tensor.
@@ -41,21 +41,21 @@ class PublishedWeights:
                 self._file_of[key] = file
 
     def tensor(self, key: str) -> Tensor:
-        """The tensor of a published name, a view into its file: pages are read as they are touched."""
+        """The tensor of a published name, a view into its file: pages are read on access."""
         return self._tensors(self._file_of[key])[key]
 
     def _tensors(self, file: Path) -> dict[str, Tensor]:
         if self._open[0] != file:
-            self._open = (None, {})  # lets the last file go before the next one is mapped
+            self._open = (None, {})  # unmaps the last file before the next one is mapped
             self._open = (file, open_weights(file))
         return self._open[1]
 
 
 def find_weight_files(folder: Path) -> list[Path]:
-    """The files of the folder's weights; safetensors where there are both kinds.
+    """The files of the folder's weights; safetensors if there are both kinds.
 
     Raises:
-        GoTError: no weights, an index that cannot be used, or one that names files that are not there.
+        GoTError: no weights, an invalid index, or one that lists files that do not exist.
     """
     for name in WEIGHT_FILES:
         index = folder / f"{name}.index.json"
@@ -81,7 +81,7 @@ def _indexed_files(index: Path) -> list[Path]:
 
 
 def open_weights(file: Path) -> dict[str, Tensor]:
-    """A weight file mapped into memory: name -> tensor. Pickles are read with `weights_only` and never else.
+    """A memory-mapped weight file: name -> tensor. Pickles are read with `weights_only` exclusively.
 
     Raises:
         GoTError: the file is damaged, or holds anything but dense floating-point tensors by name.
@@ -95,7 +95,7 @@ def open_weights(file: Path) -> dict[str, Tensor]:
             tensors = load_file(file)
     except (SafetensorError, OSError, zipfile.BadZipFile) as error:
         raise GoTError(f"{file} is truncated or not a weight file: {error}. Download it again.") from error
-    except Exception as error:  # whatever a hostile or broken pickle provokes
+    except Exception as error:  # whatever a hostile or broken pickle raises
         raise GoTError(
             f"{file} was refused, and nothing in it was run: it holds more than tensors, which could run"
             " code, or is damaged. Download it again, from its publisher."

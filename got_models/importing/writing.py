@@ -1,4 +1,4 @@
-"""Writing safetensors as a stream: one tensor in memory at a time, and the checksum of what was meant."""
+"""Writing safetensors as a stream: one tensor in memory at a time, with a checksum of the content."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from ..errors import GoTError
 from ..weights.checkpoint import Shapes
 from ..weights.names import DTYPE_NAMES
 
-PIECE = 1 << 22  # elements that are converted at a time
+PIECE = 1 << 22  # elements converted at a time
 
 
 def write_safetensors(
     file: Path, shapes: Shapes, dtype: torch.dtype, tensors: Iterable[tuple[str, Tensor]]
 ) -> str:
-    """Write tensors, converted to `dtype`; until the last one is written nothing has the file's name.
+    """Write tensors converted to `dtype`; the file has its final name only when it is complete.
 
     Format: 8 bytes with the header's length, the header (JSON: name -> dtype, shape, offsets), all values.
 
     Args:
-        tensors: (name, tensor) in the order of `shapes`; taken one at a time.
+        tensors: (name, tensor) in the order of `shapes`; consumed one at a time.
 
     Returns:
         The file's SHA-256.
 
     Raises:
-        GoTError: values that are not finite, or that the dtype cannot hold.
-        OSError: the file cannot be written; no part of it is left behind.
+        GoTError: values that are not finite, or that the dtype cannot represent.
+            OSError: the file cannot be written; nothing of it is left behind.
     """
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     offset = 0

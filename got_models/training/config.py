@@ -1,4 +1,4 @@
-"""What a LoRA training does, with units in the names; read from YAML, where every key is checked."""
+"""The config of a LoRA training, with units in its names; read from YAML, with every key validated."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ OPTIMIZERS = ("adamw", "adamw-8bit")
 class MllmPart:
     """LoRA on the MLLM's decoder; the embeddings of GoT's tokens are trained with it.
 
-    `new_words`: words that the MLLM has never read, whose tokens' embeddings are trained too (Qwen2.5-VL has
-    read every word). Each has the known words, with spaces between, at whose mean it starts, as in Textual
-    Inversion (arXiv 2208.01618, section 4.1), or none. `new_words_learning_rate`: of these embeddings.
+    `new_words`: words that the MLLM has never seen, whose token embeddings are trained too (Qwen2.5-VL has
+    seen every word). Each maps to known words, separated by spaces, whose mean initializes it, as in Textual
+    Inversion (arXiv 2208.01618, section 4.1), or to none. `new_words_learning_rate`: for these embeddings.
     """
 
     rank: int = 32
@@ -51,22 +51,22 @@ class UnetPart:
 
 @dataclass(frozen=True)
 class LoraTraining:
-    """A whole training. Adam, losses, noise offset and conditioning dropout are the paper's.
+    """A complete training. Adam, losses, noise offset and conditioning dropout are the paper's.
 
-    What has a learning rate of 0 is frozen.
+    A learning rate of 0 freezes a part.
 
-    A step takes `batch_rows` times `batches_per_step` rows, whatever the number of processes. `precision` is
-    that of the frozen weights and of the computation; what is trained is always float32. `fp8_base` keeps the
-    frozen weights of the MLLM's decoder and of the UNet in 8 bits, in half the memory of bfloat16; its name
-    is from when these were fp8. A UNet that is trained in full is not rounded.
+    A step uses `batch_rows` times `batches_per_step` rows, whatever the number of processes. `precision`
+    applies to the frozen weights and to the computation; trained parameters are always float32. `fp8_base`
+    stores the frozen weights of the MLLM's decoder and of the UNet in int8, in half the memory of bfloat16;
+    its name dates from when these were fp8. A UNet that is trained in full is not quantized.
 
-    Before it is trained, the model plans and draws `preserved_rows` of the dataset's prompts with known words
-    in the place of new ones, and learns these rows as well, so that it forgets less: prior preservation as in
+    Before training, the model plans and draws `preserved_rows` of the dataset's prompts with known words in
+    place of new ones, and is trained on these rows as well, so that it forgets less: prior preservation as in
     DreamBooth (arXiv 2208.12242, section 3.2).
 
-    The dataset's last `validation_rows` rows are not trained on. Every `validate_every_steps` steps
-    (0: never) the model plans them, and draws some of them. `validation_steps` are the sampler's, for
-    these pictures and for the preserved ones.
+    The dataset's last `validation_rows` rows are held out. Every `validate_every_steps` steps
+    (0: never) the model plans them, and draws some of them. `validation_steps` is the number of denoising
+    steps for these pictures and for the preserved ones.
     """
 
     checkpoint: str
@@ -124,7 +124,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "ema_decay": 0.9999,
     },
 }
-"""What each preset sets apart from the defaults; a config names one as `preset`."""
+"""The values that each preset changes from the defaults; a config selects one with `preset`."""
 
 AT_LEAST_ONE = {
     "steps",
@@ -145,10 +145,10 @@ PATHS = ("checkpoint", "dataset", "out", "cache")
 
 
 def read_config(file: Path) -> LoraTraining:
-    """Read a training's YAML; its paths start from the file's folder.
+    """Read a training's YAML; its paths are relative to the file's folder.
 
     Raises:
-        GoTError: the file cannot be read, is no YAML mapping, or holds a key or a value that is not allowed.
+        GoTError: the file cannot be read, is not a YAML mapping, or holds an invalid key or value.
     """
     values = read_yaml(read_text(file, MAX_FILE), str(file))
     try:
@@ -156,18 +156,19 @@ def read_config(file: Path) -> LoraTraining:
             if isinstance(values.get(key), str) and values[key]:
                 values[key] = str(file.parent / Path(values[key]).expanduser())
         return make_config(values)
-    except RuntimeError as error:  # of expanduser: ~name of nobody here
+    except RuntimeError as error:  # from expanduser: ~name of an unknown user
         raise GoTError(f"{file}: {error} Write the path out.") from error
     except GoTError as error:
         raise GoTError(f"{file}: {error}") from error
 
 
 def make_config(values: dict[str, Any]) -> LoraTraining:
-    """The config that a mapping means: over the defaults lies the `preset`, over that the other keys.
+    """The config from a mapping: the other keys override the `preset`, which overrides the defaults.
 
     Raises:
-        GoTError: an unknown preset or key, a missing one, a value of another type or out of its range, half
-            of the validation's settings without the other, or learning rates that are all 0.
+        GoTError: an unknown preset or key, a missing one, a value of the wrong type or out of range,
+        incomplete
+            validation settings, or learning rates that are all 0.
     """
     values = dict(values)
     preset = values.pop("preset", None)
@@ -192,7 +193,7 @@ def make_config(values: dict[str, Any]) -> LoraTraining:
 
 
 def differences(first: dict[str, Any], second: dict[str, Any], where: str = "") -> list[str]:
-    """What changed between two configs as dictionaries: "steps: 100 -> 200"."""
+    """What differs between two configs as dictionaries: "steps: 100 -> 200"."""
     found = []
     for key in sorted({*first, *second}):
         before, after = first.get(key), second.get(key)
@@ -204,17 +205,17 @@ def differences(first: dict[str, Any], second: dict[str, Any], where: str = "") 
 
 
 def as_dictionary(config: LoraTraining) -> dict[str, Any]:
-    """The config as JSON takes it."""
+    """The config as JSON-compatible values."""
     return asdict(config)
 
 
 def without_paths(config: LoraTraining) -> dict[str, Any]:
-    """The config for whoever gets the adapter, without where things lie on the machine of its maker."""
+    """The config without the trainer's local paths, for publication with the adapter."""
     return {key: value for key, value in asdict(config).items() if key not in PATHS}
 
 
 def _changed(config: Any, values: dict[str, Any], where: str) -> Any:
-    """A dataclass with some of its fields changed, each of them checked."""
+    """A copy of a dataclass with some fields replaced, each validated."""
     types = get_type_hints(type(config))
     names = [entry.name for entry in fields(config)]
     new = {}
@@ -244,7 +245,7 @@ def _checked(value: Any, kind: Any, key: str, where: str) -> Any:
             )
         return dict(value)
     if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
-        with contextlib.suppress(ValueError, OverflowError):  # YAML takes 1e-4, without a point, for a word
+        with contextlib.suppress(ValueError, OverflowError):  # YAML parses 1e-4, without a point, as a string
             value = float(value)
     if type(value) is not kind:
         hint = " (YAML reads yes, no, on and off as true or false)" if isinstance(value, bool) else ""

@@ -1,4 +1,4 @@
-"""Frozen weights kept in 8 bits, half of what bfloat16 takes: in full only while their layer works."""
+"""Frozen weights stored in int8, half the size of bfloat16, and expanded only while their layer runs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ..weights.int8 import rounded_to_int8, unrounded
 
 
 class KeptInInt8(nn.Module):
-    """Rounds a weight [out, ...] to int8 with one step for each output, and gives it in the type it had.
+    """Stores a weight [out, ...] in int8 with one quantization step per output; used in its dtype.
 
-    fp8, which has no step of its own, takes as much memory and is four times as far from the weights.
+    fp8, without a step per output, takes as much memory and has four times the error.
     """
 
     def forward(self, kept: Tensor, step: Tensor) -> Tensor:
@@ -22,9 +22,9 @@ class KeptInInt8(nn.Module):
 
 
 def keep_in_int8(module: nn.Module) -> None:
-    """Keep the weights of all linear and convolution layers in int8, in place; they can no longer be trained.
+    """Store the weights of all linear and convolution layers in int8, in place and frozen for good.
 
-    Backward needs a layer's weight in full again: with gradient checkpointing, one block's at a time.
+    The backward pass expands each layer's weight again: with gradient checkpointing, one block's at a time.
     """
     for layer in [layer for layer in module.modules() if isinstance(layer, (nn.Linear, nn.Conv2d))]:
         layer.requires_grad_(False)

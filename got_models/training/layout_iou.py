@@ -1,4 +1,4 @@
-"""How well a plan's boxes lie on those of the plan that a row holds."""
+"""How well a plan's boxes match those of a row's reference plan."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from ..chain.chain import DETERMINERS, ReasoningChain, Region
 
 
 def layout_iou(expected: ReasoningChain, planned: ReasoningChain) -> float:
-    """The mean, over the expected regions, of the IoU with the planned region that each is given.
+    """The mean, over the expected regions, of the IoU with the planned region matched to each.
 
-    Each planned region is given once: first those whose phrases share most words, and among equals those that
-    overlap most. An expected region that gets none counts 0; regions planned beyond that cost nothing.
+    Each planned region is matched at most once: first those whose phrases share most words, and among equals
+    those that overlap most. An unmatched expected region counts 0; additional planned regions are ignored.
 
     Raises:
         ValueError: nothing is expected.
@@ -31,6 +31,6 @@ def layout_iou(expected: ReasoningChain, planned: ReasoningChain) -> float:
 
 
 def _shared_words(first: Region, second: Region) -> float:
-    """Share of the words of two phrases, articles apart, that both hold."""
+    """Share of the words of two phrases, without articles, that both contain."""
     words, others = (set(region.phrase.lower().split()) - DETERMINERS for region in (first, second))
     return len(words & others) / max(1, len(words | others))

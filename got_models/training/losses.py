@@ -26,7 +26,7 @@ def chain_loss(
     Args:
         hidden: [b, length, hidden] after the final norm.
         labels: [b, length]; a token is predicted from the position before it.
-        token_weights: [vocabulary], how many times each token's loss counts; once, if not given.
+        token_weights: [vocabulary], the weight of each token's loss; 1 by default.
     """
     wanted = labels[:, 1:]
     counted = wanted != IGNORED
@@ -37,7 +37,7 @@ def chain_loss(
 
 @dataclass(frozen=True)
 class DiffusionTargets:
-    """What the UNet is to draw and under which guidance, for a batch of b pictures.
+    """What the UNet is trained to draw, and under which guidance, for a batch of b pictures.
 
     ``latents`` [b, 4, h, w] are scaled; ``reference`` and ``spatial`` [b, 4, h, w] are not.
     ``semantic`` and ``null_semantic`` [b, 64, Dc], ``pooled`` [b, Dp].
@@ -72,8 +72,9 @@ def diffusion_loss(
         scheduler: a DDPMScheduler.
         size: height and width in pixels, for SDXL's time ids.
         noise_offset: standard deviation of one extra noise value per picture and channel.
-        largest_weight: noisy timesteps, which decide colours and places, count more: by the inverse of their
-            signal-to-noise ratio, from 1 up to this. 1 is the plain squared error of the paper.
+        largest_weight: noisy timesteps, which decide colours and positions, are weighted by the inverse
+            of
+                their signal-to-noise ratio, from 1 up to this. 1 is the plain squared error of the paper.
         generator: CPU generator of timesteps, noise and dropout.
     """
     device = targets.latents.device

@@ -1,7 +1,7 @@
-"""The modules of a LoRA training and their joint loss; what they have learned, as an adapter.
+"""The modules of a LoRA training and their joint loss; the result as an adapter.
 
-The MLLM's decoder carries LoRA (peft) and learns the embeddings of GoT's tokens, the projectors learn in
-full, the UNet by LoRA, in full or not at all. VAE and vision tower are frozen: the cache speaks for them.
+The MLLM's decoder is trained with LoRA (peft) and the embeddings of GoT's tokens, the projectors in full, the
+UNet by LoRA, in full or not at all. VAE and vision tower are frozen: their outputs come from the cache.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ NAME = "default"  # peft's name of the only adapter
 
 
 class LoraModules(nn.Module):
-    """MLLM, projectors and UNet of a checkpoint, with what a config wants trained in float32.
+    """MLLM, projectors and UNet of a checkpoint, with the parameters that a config trains in float32.
 
-    They are taken from the model, which is of no other use afterwards.
+    The model's parts are modified; it cannot be used for anything else afterwards.
     """
 
     def __init__(self, model: GoTModel, config: LoraTraining) -> None:
@@ -52,7 +52,7 @@ class LoraModules(nn.Module):
         starts = [known[new[token] or [token]].float().mean(dim=0) for token in self.word_tokens]
         self.scheduler = DDPMScheduler.from_config(model.scheduler_config)
         self.scaling_factor: float = part_config(model.path / "vae")["scaling_factor"]
-        torch.manual_seed(config.seed)  # of the factors A
+        torch.manual_seed(config.seed)  # for initializing the factors A
         model.parts.reasoner().mllm.model.visual = nn.Identity()  # its features come from the cache
         if config.fp8_base:
             keep_in_int8(model.parts.reasoner().mllm.model.language_model)
@@ -76,35 +76,35 @@ class LoraModules(nn.Module):
         if config.gradient_checkpointing:
             self._language.gradient_checkpointing_enable({"use_reentrant": False})
             self.unet.enable_gradient_checkpointing()
-        if self.unet.device.type == "cpu":  # there eager attention is faster, above all backwards
-            if hasattr(self._language, "set_attn_implementation"):  # transformers 4.52 has none
+        if self.unet.device.type == "cpu":  # where eager attention is faster, above all in the backward pass
+            if hasattr(self._language, "set_attn_implementation"):  # transformers 4.52 lacks it
                 self._language.set_attn_implementation({"text_config": "eager"})
             self.unet.set_attn_processor(AttnProcessor())
         self.train()
 
     @property
     def _language(self) -> Any:
-        """The MLLM itself, whose layers peft has changed in place."""
+        """The MLLM itself, whose layers peft has replaced in place."""
         return self.mllm.get_base_model()
 
     @property
     def _token_embeddings(self) -> nn.Module:
-        """What holds, as `NAME`, the embeddings [tokens, hidden] of GoT's tokens, then of new words."""
+        """The module that holds, as `NAME`, the embeddings [tokens, hidden] of GoT's tokens and new words."""
         wrappers = [m for m in self._language.modules() if isinstance(m, TrainableTokensWrapper)]
         embeddings: nn.Module = wrappers[0].token_adapter.trainable_tokens_delta
         return embeddings
 
     @property
     def _embeddings(self) -> dict[str, nn.Parameter]:
-        """Of GoT's tokens and, if there are any, of new words, by the adapter's names: [tokens, hidden]."""
+        """The embeddings [tokens, hidden] of GoT's tokens and of new words, by the adapter's names."""
         return dict(zip((TOKENS, WORDS), self._token_embeddings.parameters(), strict=False))
 
     def trained(self) -> list[nn.Parameter]:
-        """Everything that learns."""
+        """All trained parameters."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """What learns, for the optimizer, each part with its learning rate."""
+        """Parameter groups for the optimizer, one per part with its learning rate."""
         config, words = self.config, self._embeddings.get(WORDS)
         rates = (
             ([] if words is None else [words], config.mllm.new_words_learning_rate),
@@ -113,20 +113,20 @@ class LoraModules(nn.Module):
             (self.unet.parameters(), config.unet.learning_rate),
         )
         groups = [{"params": [p for p in part if p.requires_grad], "lr": rate} for part, rate in rates]
-        groups[0]["weight_decay"] = 0.0  # at the high rate of new words it would undo their start
+        groups[0]["weight_decay"] = 0.0  # at the high rate of new words it would erase their initialization
         return [group for group in groups if group["params"]]
 
     def _freeze_what_does_not_learn(self) -> None:
-        """Where the learning rate is 0, gradients need not be computed."""
+        """Disable gradients where the learning rate is 0."""
         for group in self.parameter_groups():
             for parameter in group["params"]:
                 parameter.requires_grad_(group["lr"] > 0)
 
     def forward(self, batch: RowBatch, seed: int) -> dict[str, Tensor]:
-        """The losses of one batch: on the chain, and on the noise under the guidance that the MLLM gives.
+        """The losses of one batch: on the chain, and on the noise under the guidance from the MLLM.
 
         Args:
-            seed: of LoRA's dropout, of timesteps, noise and conditioning dropout.
+            seed: for LoRA's dropout, timesteps, noise and conditioning dropout.
         """
         config = self.config
         torch.manual_seed(seed)
@@ -156,7 +156,7 @@ class LoraModules(nn.Module):
 
     @torch.no_grad()
     def adapter(self, information: dict[str, Any]) -> Adapter:
-        """What has been learned so far."""
+        """The adapter trained so far."""
         tensors = dict(self._factors())
         for name, weight in self._trained_in_full():
             tensors[name] = weight.cpu() - self.originals[name]
@@ -178,7 +178,7 @@ class LoraModules(nn.Module):
                     yield f"{part}.{name}{LORA_B}", layer.lora_B[NAME].get_parameter("weight")
 
     def _trained_in_full(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Under the adapter's names: what an adapter holds as a change."""
+        """Parameters that the adapter stores as a difference, under the adapter's names."""
         yield from self._embeddings.items()
         yield from ((f"projectors.{name}", weight) for name, weight in self.ssgm.named_parameters())
         if self.config.unet.train == "full":
@@ -205,10 +205,10 @@ class LoraModules(nn.Module):
 
 
 class TwoParts(nn.Module):
-    """Holds the rows of one tensor as two parameters, so that each can learn at its own rate.
+    """Holds the rows of one tensor as two parameters, so that each can have its own learning rate.
 
     Args:
-        first: rows of the first parameter.
+        first: the number of rows in the first parameter.
     """
 
     def __init__(self, first: int) -> None:
@@ -223,10 +223,10 @@ class TwoParts(nn.Module):
 
 
 def new_word_tokens(tokenizer: PreTrainedTokenizerBase, new_words: dict[str, str]) -> dict[int, list[int]]:
-    """The tokens of new words within a sentence, each with those of the known words that it is like.
+    """The tokens of new words within a sentence, each with those of the known words it is mapped to.
 
     Raises:
-        GoTError: a word that is like others is not one token.
+        GoTError: a word that is mapped to others is not one token.
     """
 
     def ids(words: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""Who is told of a training while it runs, and may stop it."""
+"""The observer of a training: notified while it runs, and able to stop it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a step has done: steps counted from 1, losses by name, the norm of the gradient."""
+    """The result of a step: steps counted from 1, losses by name, the norm of the gradient."""
 
     step: int
     steps: int
@@ -20,34 +20,34 @@ class Progress:
 
 
 class TrainingObserver:
-    """Hears what a training does; this one does nothing with it.
+    """Receives a training's events; this base class ignores them.
 
-    All in the main process alone, except `on_encode`, `on_step` and `should_stop`.
+    All are called in the main process only, except `on_encode`, `on_step` and `should_stop`.
     """
 
     def on_check(self, done: int, total: int) -> None:
-        """So many bytes of the checkpoint's weights are compared with those that the run began with.
+        """Bytes of the checkpoint's weights compared with those that the run started with.
 
-        Not told where the result is known from before.
+        Not called if the result is already known.
         """
 
     def on_begin(self) -> None:
-        """The run's folder is its own, and all that was given can be used."""
+        """The run's folder is locked, and all input is valid."""
 
     def on_preserve(self, done: int, total: int) -> None:
-        """So many of the rows that the model preserves are drawn."""
+        """Rows for prior preservation drawn so far."""
 
     def on_encode(self, done: int, total: int) -> None:
-        """So many rows are encoded."""
+        """Rows encoded so far."""
 
     def on_step(self, progress: Progress) -> None:
-        """A step is done."""
+        """A step is finished."""
 
     def on_validation(self, validation: Validation) -> None:
-        """A validation is done, and its pictures lie in the run's folder."""
+        """A validation is finished, and its pictures are in the run's folder."""
 
     def should_stop(self) -> bool:
-        """Asked before every step, while validating, and while rows and weights are read.
+        """Called before every step, while validating, and while rows and weights are read.
 
         True saves and stops.
         """

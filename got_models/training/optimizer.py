@@ -1,4 +1,4 @@
-"""The optimizer of a LoRA training: AdamW, with its averages in 32 bits or, by bitsandbytes, in 8."""
+"""The optimizer of a LoRA training: AdamW with 32-bit states or, using bitsandbytes, 8-bit states."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check_optimizer(config: LoraTraining) -> None:
 
 
 def make_optimizer(config: LoraTraining, parameter_groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    """The config's optimizer; each group of parameters has its learning rate."""
+    """The config's optimizer; each parameter group has its own learning rate."""
     check_optimizer(config)
     if config.optimizer == "adamw-8bit":
         from bitsandbytes.optim import AdamW8bit as AdamW

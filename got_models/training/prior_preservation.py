@@ -1,8 +1,8 @@
-"""Prior preservation: a model that is about to be trained plans and draws what it knows, and learns that too.
+"""Prior preservation: a model draws what it knows before it is trained, and is trained on that as well.
 
-DreamBooth (arXiv 2208.12242, section 3.2) has the model draw the class of its subject before it is trained.
-Here it draws the dataset's prompts with known words of their kind in the place of new ones: a brown cross on
-a white background must change nothing about a pink star on a white background.
+DreamBooth (arXiv 2208.12242, section 3.2) draws the class of its subject before training. Here the model
+draws the dataset's prompts with known words of the same kind in place of new ones: a brown cross on a white
+background must not change what a pink star on a white background looks like.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from .observer import TrainingObserver
 
 
 def known_prompts(rows: Sequence[Row], config: LoraTraining) -> list[tuple[Row, str]]:
-    """Prompts of rows that speak of new words, in known words and in turn, each with its row.
+    """Prompts of rows that contain new words, with known words in their place, each with its row.
 
     Raises:
-        GoTError: no prompt has a new word that known words are like.
+        GoTError: no prompt contains a new word that is mapped to known words.
     """
     known = {
         word.strip().lower(): like.split() for word, like in config.mllm.new_words.items() if like.strip()
@@ -58,17 +58,17 @@ def preserve(
     folder: Path,
     observer: TrainingObserver,
 ) -> None:
-    """Let the encoder's model write a dataset to `folder`; the rows that it has written before stay.
+    """Let the encoder's model write a dataset to `folder`; rows that it has written before are kept.
 
     Args:
-        prompts: of its rows, each with the row whose size the picture has and whose source is edited.
-        steps: of the sampler.
-        observer: told after each row how many of all are there, and asked before every token and every step
-            of the sampler whether to stop.
+        prompts: the rows' prompts, each with the row that gives the picture's size and the source to edit.
+        steps: the number of denoising steps.
+        observer: receives after each row how many are finished, and is asked before every token and every
+            denoising step whether to stop.
 
     Raises:
         GoTError: a source has changed, or the folder cannot be written to.
-        Interrupted: the observer said so; the rows so far are kept.
+        Interrupted: the observer asked to stop; finished rows are kept.
     """
     model, file = encoder.model, folder / DATA_FILE
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
@@ -94,7 +94,7 @@ def preserve(
 
 
 def _write(folder: Path, pictures: dict[str, Image.Image], lines: Sequence[str]) -> None:
-    """The pictures of a row, then the list of all rows, each whole or not at all.
+    """Write a row's pictures, then the list of all rows, each atomically.
 
     Raises:
         GoTError: the folder cannot be written to.

@@ -1,4 +1,4 @@
-"""What must stay the same for a run to continue, kept in its run.json."""
+"""What must not change for a run to be resumed, stored in its run.json."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .config import LoraTraining, as_dictionary, differences, make_config
 from .run_files import ADAPTER_FILE, MAX_RUN_FILE, RUN_FILE, STAGE, strip_file
 
 BASE = "int8"
-"""In what `fp8_base` keeps frozen weights, noted in run.json; at first it was fp8, without a note."""
+"""The format in which `fp8_base` stores frozen weights, noted in run.json; originally fp8, without a note."""
 
 
 def is_finished(config: LoraTraining, out: Path) -> bool:
-    """Whether the run has been trained to its end, and its last validation is there."""
+    """Whether the run has been trained to its end, including its last validation."""
     state = out / f"state-{STAGE}-{config.steps}"
     validated = not config.validate_every_steps or strip_file(out, config.steps).exists()
     return state.exists() and validated and (out / ADAPTER_FILE).exists()
@@ -38,29 +38,30 @@ def check_folder(out: Path, resume: bool) -> None:
 def describe(
     config: LoraTraining, dataset: Dataset, fingerprints: Fingerprints, on_check: Callable[[int, int], None]
 ) -> dict[str, Any]:
-    """What must stay the same for a run to go on."""
+    """What must not change for a run to be resumed."""
     checkpoint = Path(config.checkpoint)
-    GoTModel.from_pretrained(checkpoint)  # says what is wrong with the folder
+    GoTModel.from_pretrained(checkpoint)  # reports what is wrong with the folder
     parts = fingerprints.checkpoint(checkpoint, on_check)
     base = {"base": BASE} if config.fp8_base else {}
     return {"config": as_dictionary(config), "dataset": dataset.digest, "checkpoint": parts, **base}
 
 
 def begin_or_continue(out: Path, description: dict[str, Any], changed_dataset: bool, finished: bool) -> None:
-    """Write run.json, or compare with the one that is there.
+    """Write run.json, or compare it with the existing one.
 
     Args:
         finished: the run has nothing left to train.
 
     Raises:
-        GoTError: run.json is damaged, or the config, the checkpoint, the dataset or the number format of
-            frozen weights is not what the run began with.
+        GoTError: run.json is damaged, or the config, the checkpoint, the dataset or the format of frozen
+        weights
+            differs from when the run started.
     """
     file = out / RUN_FILE
     if file.exists():
         try:
             before = json.loads(read_text(file, MAX_RUN_FILE))
-            begun = as_dictionary(make_config(before["config"]))  # with the defaults of keys newer than it
+            begun = as_dictionary(make_config(before["config"]))  # with defaults for keys added since
             before["checkpoint"], before["dataset"]
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise GoTError(

@@ -1,4 +1,4 @@
-"""A training at work: one step, validating, saving and loading."""
+"""The training loop's state and operations: one step, validating, saving and loading."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .validation import Validation, Validator
 class Run:
     """The state of a training: modules, optimizer, schedule, average; one step, validating, saving, loading.
 
-    `validator`: in the main process, of a training that has validations.
+    `validator`: set in the main process if the training has validations.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Run:
         )
         accelerator.register_save_state_pre_hook(self._write_trained)
         accelerator.register_load_state_pre_hook(self._read_trained)
-        # Not the schedule: accelerate would let it advance once for every process.
+        # Not the schedule: accelerate would advance it once per process.
         self.module, self.optimizer = accelerator.prepare(modules, optimizer)
         self.schedule = schedule
         accelerator.register_for_checkpointing(schedule)
@@ -68,7 +68,7 @@ class Run:
 
     @property
     def modules(self) -> LoraModules:
-        """The modules as this program knows them, without what accelerate puts around them."""
+        """The modules without accelerate's wrappers."""
         modules: LoraModules = self.accelerator.unwrap_model(self.module)
         return modules
 
@@ -76,7 +76,7 @@ class Run:
         """One step of the optimizer, on this process's share of the step's batches.
 
         Raises:
-            GoTError: a loss or a gradient is no longer a number; the weights are as before the step.
+            GoTError: a loss or a gradient is not finite; the weights are as before the step.
         """
         config, accelerator = self.config, self.accelerator
         numbers = range(
@@ -107,13 +107,13 @@ class Run:
         return Progress(step + 1, config.steps, means, norm)
 
     def load(self) -> int:
-        """Take up the newest complete state, if there is one; the number of the next step."""
+        """Restore the newest complete state, if there is one; returns the number of the next step."""
         state = last_state(self.out, STAGE)
         start = 0
         if state is not None:
             try:
                 self.accelerator.load_state(str(state))
-            except Exception as error:  # a damaged file raises many kinds, as the libraries read it
+            except Exception as error:  # a damaged file raises many types, depending on the library
                 raise GoTError(
                     f"The state {state} cannot be read: {error}. Remove that folder: the run then goes on "
                     "from the state before."
@@ -127,7 +127,7 @@ class Run:
         return start
 
     def validate(self, step: int, observer: TrainingObserver) -> bool:
-        """Let the main process validate what has been learned; False if it was stopped before it had.
+        """Validate the current weights in the main process; False if stopped before the end.
 
         Raises:
             GoTError: a picture has changed, or the disk is full or cannot be written to.
@@ -146,7 +146,7 @@ class Run:
         return finished
 
     def _keep(self, validation: Validation) -> None:
-        """Write a validation's strip, its line of the log and, if no plan was better before, its adapter."""
+        """Write a validation's strip, its log line and, if no earlier plan was better, its adapter."""
         file = strip_file(self.out, validation.step)
         with self._writing(f"The validation of step {validation.step}"):
             with whole_file(file) as beside:
@@ -157,10 +157,10 @@ class Run:
         self._record(validation.step, {"layout_iou": validation.layout_iou})
 
     def save(self, step: int) -> None:
-        """Write the state and the adapter beside and rename them, then remove the oldest states.
+        """Write the state and the adapter under temporary names, rename them, then remove the oldest states.
 
         Raises:
-            GoTError: the disk is full or cannot be written to; the states before are untouched.
+            GoTError: the disk is full or cannot be written to; earlier states are untouched.
         """
         target = self.out / f"state-{STAGE}-{step}"
         beside = target.with_name(target.name + ".part")
@@ -200,7 +200,7 @@ class Run:
     def _writing(self, what: str) -> Iterator[None]:
         """
         Raises:
-            GoTError: what was to be written in here could not be.
+            GoTError: the files written in this context could not be written.
         """
         try:
             yield
@@ -212,7 +212,7 @@ class Run:
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        """In here the weights are their average over the steps, if there is one."""
+        """Within this context the weights are their average over the steps, if there is one."""
         if self.average is None:
             yield
             return
@@ -225,7 +225,7 @@ class Run:
             self.average.restore(trained)
 
     def _write_trained(self, models: list[nn.Module], weights: list[Any], folder: str) -> None:
-        """Hook of `save_state`: what is trained, and not gigabytes of frozen weights."""
+        """Hook of `save_state`: saves trained parameters only, not gigabytes of frozen weights."""
         weights.clear()
         if self.accelerator.is_main_process:
             tensors = {name: value.detach().cpu().contiguous() for name, value in self._trained().items()}

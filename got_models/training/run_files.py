@@ -1,4 +1,4 @@
-"""The names of what a training leaves in its folder, described in `run_folder.py`."""
+"""The names of the files in a training's folder, described in `run_folder.py`."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ MAX_RUN_FILE = 1_000_000  # bytes of run.json
 
 
 def strip_file(out: Path, step: int) -> Path:
-    """Where the strip of a validation lies."""
+    """The file of a validation's strip."""
     return out / SAMPLES_FOLDER / f"step-{step:06d}.png"

@@ -1,10 +1,10 @@
 """The folder of a training run: one process at a time, its saved states, and its log of losses.
 
 run.json                 the config, and fingerprints of the dataset and of the checkpoint
-state-<stage>-<step>/    everything needed to continue from that step; complete once it has this name
+state-<stage>-<step>/    everything needed to resume from that step; complete once it has this name
 losses.jsonl             one line per step, and one per validation, before the step that follows it
 adapter.safetensors      the result; until the end, that of the last state
-unet_lora.safetensors    its UNet half for ComfyUI's own LoRA loader
+unet_lora.safetensors    its UNet part for ComfyUI's own LoRA loader
 best.safetensors         the adapter whose plans were the best at a validation
 samples/step-<step>.png  what was planned and drawn at a validation
 preserved/               rows that the model planned and drew before it was trained, a dataset
@@ -27,7 +27,7 @@ LOCK_FILE = ".got-training.lock"
 
 @contextmanager
 def hold_run(out: Path) -> Iterator[None]:
-    """A run's folder, made if need be, for this process alone; removes states that were not finished.
+    """Lock a run's folder, created if missing, for this process; removes unfinished states.
 
     Raises:
         GoTError: another process trains there, or the folder cannot be written to.
@@ -62,7 +62,7 @@ def last_state(out: Path, stage: str) -> Path | None:
 
 
 def record(file: Path, values: dict[str, Any]) -> None:
-    """Adds one line to the loss log.
+    """Append one line to the loss log.
 
     Raises:
         GoTError: the disk is full or cannot be written to.
@@ -72,7 +72,7 @@ def record(file: Path, values: dict[str, Any]) -> None:
 
 
 def trim_log(file: Path, stage: str, start: int) -> None:
-    """Removes the lines of steps that a resumed stage takes once more, so that the log has no step twice."""
+    """Remove the lines of steps that a resumed stage repeats, so that the log has no step twice."""
     if not file.exists():
         return
     with whole_file(file) as beside, file.open("rb") as old, beside.open("wb") as new:
@@ -80,9 +80,9 @@ def trim_log(file: Path, stage: str, start: int) -> None:
 
 
 def _is_before(line: bytes, stage: str, start: int) -> bool:
-    """Whether a line of the log is whole, and not about a step of the stage from ``start`` on."""
+    """Whether a line of the log is complete, and not about a step of the stage from ``start`` on."""
     try:
         values = json.loads(line)
         return bool(values["stage"] != stage or values["step"] < start)
-    except (ValueError, TypeError, KeyError, RecursionError):  # of a killed run, cut short
+    except (ValueError, TypeError, KeyError, RecursionError):  # truncated by a killed run
         return False

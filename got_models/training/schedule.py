@@ -1,4 +1,4 @@
-"""Seeds and learning rates that depend only on the step, so that a resumed run continues bit for bit."""
+"""Seeds and learning rates that depend only on the step, so that a resumed run is bit-identical."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def step_seed(seed: int, stage: str, step: int) -> int:
 
 
 def learning_rate_share(step: int, steps: int, warmup_steps: int) -> float:
-    """Share of the peak learning rate: a linear warm-up, then a cosine to zero at ``steps``."""
+    """Fraction of the peak learning rate: a linear warm-up, then a cosine to zero at ``steps``."""
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     progress = (step - warmup_steps) / max(1, steps - warmup_steps)

@@ -1,4 +1,4 @@
-"""Runs a LoRA training on accelerate, and continues exactly where it was stopped or killed."""
+"""Runs a LoRA training on accelerate, resuming exactly where it was stopped or killed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .run_files import ADAPTER_FILE, PRESERVED_FOLDER
 from .run_folder import hold_run
 from .validation import Validator
 
-PATIENCE = timedelta(days=1)  # of the other processes, while the main one draws, encodes or validates
+PATIENCE = timedelta(days=1)  # for the other processes, while the main one draws, encodes or validates
 
 
 def train_lora(
@@ -40,21 +40,22 @@ def train_lora(
     observer: TrainingObserver | None = None,
     cpu: bool = False,
 ) -> Path | None:
-    """Train an adapter on one's own pictures.
+    """Train an adapter on the user's pictures.
 
     Args:
-        resume: go on with the run in the config's folder; without it the folder must not hold one.
-        changed_dataset: go on although the dataset has changed since the run began.
+        resume: resume the run in the config's folder; without it the folder must not hold one.
+        changed_dataset: resume even if the dataset has changed since the run started.
         stop_after_steps: save and stop after this many steps of this call.
-        observer: told what happens, and asked whether to stop. cpu: use it although there is another device.
+        observer: receives events, and may stop the training.
+        cpu: use the CPU even if there is another device.
 
     Returns:
-        The adapter's file, or None when stopped before the end. The end is after the last validation.
+        The adapter's file, or None when stopped before the end, which is after the last validation.
 
     Raises:
         GoTError: the folder holds a run or none to resume, or another process trains there, the dataset or
-            the checkpoint cannot be used or has changed, the optimizer is not installed, the losses are no
-            longer numbers, or the disk is full. The last state stays.
+            the checkpoint is invalid or has changed, the optimizer is not installed, the losses are not
+            finite, or the disk is full. The last state is kept.
     """
     observer = observer or TrainingObserver()
     out = Path(config.out)
@@ -86,7 +87,7 @@ def train_lora(
         batches = RowBatches(rows, encoder, model, config.batch_rows, config.seed)
         validator = _validator(config, validation_rows, encoder) if accelerator.is_main_process else None
         if validator is None:
-            model.parts.release("vae")  # everything it makes is in the cache now
+            model.parts.release("vae")  # all its outputs are in the cache now
         run = Run(config, out, accelerator, LoraModules(model, config), validator)
         if _train(run, batches, observer, stop_after_steps):
             return out / ADAPTER_FILE
@@ -95,7 +96,7 @@ def train_lora(
 
 def _accelerator(config: LoraTraining, cpu: bool) -> Accelerator:
     precision = "bf16" if config.precision == "bfloat16" else "no"
-    AcceleratorState._reset_state()  # of an earlier training in this process, maybe in another precision
+    AcceleratorState._reset_state()  # state of an earlier training in this process
     patience = InitProcessGroupKwargs(timeout=PATIENCE)
     return Accelerator(mixed_precision=precision, cpu=cpu, kwargs_handlers=[patience])
 
@@ -103,7 +104,7 @@ def _accelerator(config: LoraTraining, cpu: bool) -> Accelerator:
 def _check_processes(config: LoraTraining, processes: int) -> None:
     """
     Raises:
-        GoTError: the batches of a step cannot be shared out among the processes.
+        GoTError: the batches of a step cannot be divided evenly among the processes.
     """
     if config.batches_per_step % processes:
         raise GoTError(
@@ -119,10 +120,10 @@ def _preserved_rows(
     accelerator: Accelerator,
     observer: TrainingObserver,
 ) -> Sequence[Row]:
-    """Rows of what the model plans and draws for these prompts before the training.
+    """Rows that the model plans and draws for these prompts before the training.
 
     Raises:
-        Interrupted: the observer said so before all of them were drawn.
+        Interrupted: the observer asked to stop before all of them were drawn.
     """
     if not prompts:
         return ()
@@ -143,7 +144,7 @@ def _encode(
     """Fill the cache with all rows.
 
     Raises:
-        Interrupted: the observer said so.
+        Interrupted: the observer asked to stop.
     """
     with accelerator.main_process_first():
         for done, row in enumerate(rows, start=1):
@@ -157,7 +158,7 @@ def _validator(config: LoraTraining, rows: Sequence[Row], encoder: Encoder) -> V
 
 
 def _train(run: Run, batches: RowBatches, observer: TrainingObserver, stop_after_steps: int | None) -> bool:
-    """All steps that are left, with states and validations between them; whether the training is finished."""
+    """All remaining steps, with states and validations between them; returns whether training is finished."""
     config = run.config
     start = run.load()
     last = config.steps if stop_after_steps is None else min(config.steps, start + stop_after_steps)
@@ -177,7 +178,7 @@ def _train(run: Run, batches: RowBatches, observer: TrainingObserver, stop_after
 
 
 def split_rows(rows: Sequence[Row], validation_rows: int) -> tuple[Sequence[Row], Sequence[Row]]:
-    """The rows to train on, and the last ones, on which the model is validated.
+    """The rows to train on, and the last ones, which are held out for validation.
 
     Raises:
         GoTError: none is left to train on, or none of those for validation has boxes to compare with.

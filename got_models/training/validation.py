@@ -1,4 +1,4 @@
-"""What the model in training plans and draws for rows that it is not trained on."""
+"""Validation of a training: plans and pictures for held-out rows."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from ..mllm.settings import GenerationSettings
 from ..pictures import open_picture
 from .layout_iou import layout_iou
 
-PICTURES = 4  # at most so many rows are drawn
+PICTURES = 4  # at most this many rows are drawn
 LONGER_SIDE = 512  # of each picture on a strip, in pixels
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What the model makes, after `step` steps, of rows that it is not trained on.
+    """The model's results for held-out rows after `step` steps.
 
-    `layout_iou`: from 0 to 1, how well the boxes that it plans lie on the rows' own; the mean over the rows
+    `layout_iou`: from 0 to 1, how well the boxes that it plans match the rows' own; the mean over the rows
     that have boxes. `strip`: up to four pictures of the model, each with the model's plan drawn over it,
     above the rows' own with theirs.
     """
@@ -39,15 +39,15 @@ class Validation:
 
 
 class Validator:
-    """Lets the model in training plan and draw rows, as `GoTModel` does, and leaves no trace in training.
+    """Lets the model in training plan and draw rows, as `GoTModel` does, without affecting the training.
 
-    VAE and vision tower, which training needs only for what is not cached, wait on the CPU.
+    VAE and vision tower, which training needs only for what is not cached, are offloaded to the CPU.
 
     Args:
         encoder: of the model in training, whose MLLM still has its vision tower.
-        rows: one of them has boxes.
-        steps: of the sampler, for each picture.
-        seed: of every picture, so that the strips of a run can be compared.
+        rows: the held-out rows; at least one has boxes.
+        steps: the number of denoising steps per picture.
+        seed: the same for every picture, so that the strips of a run can be compared.
 
     Raises:
         GoTError: a row is smaller than the model can draw.
@@ -69,12 +69,12 @@ class Validator:
     ) -> Validation:
         """
         Args:
-            training: what learns; it is put out of training for the time being.
-            should_stop: asked before every token and every step of the sampler.
+            training: the trained modules; in eval mode for the duration of the call.
+            should_stop: called before every token and every denoising step.
 
         Raises:
             GoTError: a picture has changed since the dataset was read.
-            Interrupted: `should_stop` said so.
+            Interrupted: `should_stop` returned true.
         """
         with self._whole(training):
             plans = [self._plan(row, should_stop) for row in self.rows]
@@ -88,7 +88,7 @@ class Validator:
         return Validation(step, sum(ious) / len(ious), make_strip(drawn, pictures))
 
     def _plan(self, row: Row, should_stop: Callable[[], bool]) -> ReasoningChain:
-        """The plan for a row that the model thinks most likely."""
+        """The model's most likely plan for a row."""
         source = open_unchanged(row.source) if row.source else None
         return self.model.reason(
             row.chain.prompt,
@@ -107,7 +107,7 @@ class Validator:
 
     @contextmanager
     def _whole(self, training: nn.Module) -> Iterator[None]:
-        """In here the model is complete, on one device and out of training; random numbers are its own."""
+        """Within this context the model is complete, on one device, in eval mode, with its own RNG state."""
         mllm = self.model.parts.reasoner().mllm
         vae: Any = self.model.parts.vae()
         device = mllm.device
