@@ -1,4 +1,4 @@
-"""What the page asks about checkpoints and plans, and what it is told."""
+"""Answers to the page's questions about checkpoints and plans."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 async def answer_settings(request: Request) -> Response:
-    """What a checkpoint's own settings are, by its name in the list of GoT Model Loader."""
+    """A checkpoint's own settings, by its name in the list of GoT Model Loader."""
     from aiohttp import web
 
     name = request.query.get("checkpoint", "")
@@ -30,7 +30,7 @@ async def answer_settings(request: Request) -> Response:
 
 
 async def answer_check(request: Request) -> Response:
-    """What is to be said about a plan: notes, each a text by language."""
+    """Remarks on a plan: notes, each a text by language."""
     from aiohttp import web
 
     text = (await request.content.read(MAX_FILE + 1)) if request.can_read_body else b""
@@ -38,7 +38,7 @@ async def answer_check(request: Request) -> Response:
 
 
 def own_settings(name: str) -> dict[str, Any]:
-    """The settings that a widget's 0 or -1 stands for, by task; {} if there is no such checkpoint."""
+    """The settings that a widget's 0 or -1 resolves to, by task; {} if there is no such checkpoint."""
     settings = _settings(name)
     if settings is None:
         return {}
@@ -49,8 +49,9 @@ def own_settings(name: str) -> dict[str, Any]:
 def notes_on(question: bytes) -> list[dict[str, str]]:
     """
     Args:
-        question: JSON that holds a "chain", as `ReasoningChain.to_json` gives it, and perhaps the name of the
-            "checkpoint" that is to draw it. About anything else there is nothing to be said.
+        question: JSON with a "chain", as returned by `ReasoningChain.to_json`, and optionally the name of
+            the
+                "checkpoint" that is to draw it. For anything else there are no notes.
     """
     try:
         asked: Any = json.loads(question) if len(question) <= MAX_FILE else None
@@ -63,7 +64,7 @@ def notes_on(question: bytes) -> list[dict[str, str]]:
 
 
 def _temperature(name: str) -> dict[str, float]:
-    """At which the language model writes by itself; 0: always the likeliest word."""
+    """The language model's default temperature; 0: greedy decoding."""
     from ..got_models.files.entries import check_entries
     from ..got_models.weights.configs import GENERATION
 

@@ -1,4 +1,4 @@
-"""Pictures as ComfyUI's tensors. Pure functions.
+"""Conversion between pictures and ComfyUI's tensors. Pure functions.
 
 IMAGE is [b, H, W, 3] in 0..1, MASK [b, H, W] in 0..1, LATENT's samples are unscaled [b, 4, h, w].
 """
@@ -25,7 +25,7 @@ def image_to_pictures(image: Tensor) -> list[Image.Image]:
     """Each picture of an IMAGE batch; transparency (a fourth channel) is dropped.
 
     Raises:
-        GoTError: an empty batch, another shape, values that are no numbers, or an extremely long picture.
+        GoTError: an empty batch, a wrong shape, values that are not numbers, or an extremely long picture.
     """
     if image.ndim != 4 or image.shape[-1] not in (3, 4):
         raise GoTError(
@@ -57,7 +57,7 @@ def pictures_to_image(pictures: Sequence[Image.Image]) -> Tensor:
 
 
 def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """An IMAGE at size (H, W); untouched, bit for bit, where it has that size."""
+    """An IMAGE resized to (H, W); returned unchanged if it has that size."""
     height, width = size
     if tuple(image.shape[1:3]) == size:
         return image
@@ -68,10 +68,10 @@ def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def box_masks(regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
-    """One MASK for each region [n, H, W] at size (H, W); one empty mask if there is none.
+    """One MASK per region [n, H, W] at size (H, W); one empty mask if there is none.
 
     Raises:
-        GoTError: all of them together would take more than 4 GiB of memory.
+        GoTError: together they would need more than 4 GiB of memory.
     """
     height, width = size
     count = max(1, len(regions))
@@ -88,10 +88,10 @@ def box_masks(regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
 
 
 def region_masks(regions: Sequence[Region], size: tuple[int, int], rule: str) -> Tensor:
-    """What the library's `draw_region_masks` draws, as an IMAGE [n, H, W, 3] at size (H, W).
+    """The output of the library's `draw_region_masks` as an IMAGE [n, H, W, 3] at size (H, W).
 
-    Only the boxes are written: NumPy asks the system for zeros, which take up no memory until they are
-    touched. ComfyUI keeps this output whether anything is connected to it or not.
+    Only the boxes are written: NumPy requests zeroed memory from the system, which is not allocated until it
+    is touched. ComfyUI keeps this output whether or not anything is connected to it.
     """
     height, width = size
     image = np.zeros((max(1, len(regions)), height, width, 3), dtype=np.float32)
@@ -103,7 +103,7 @@ def region_masks(regions: Sequence[Region], size: tuple[int, int], rule: str) ->
 
 
 def fit_preview_colors(encode: Callable[[Tensor], Tensor]) -> tuple[list[list[float]], list[float]]:
-    """Colours for fast previews of a VAE that ComfyUI does not know: a least-squares fit to coloured squares.
+    """Preview colours for a VAE that ComfyUI does not know: a least-squares fit to coloured squares.
 
     Args:
         encode: IMAGE -> scaled latents [b, 4, h, w] on the CPU.

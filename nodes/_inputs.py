@@ -1,7 +1,7 @@
-"""What comes into a node is checked at its door: expected, received, and where the right thing comes from.
+"""Validation of a node's inputs: what was expected, what was received, and where to get the right thing.
 
-ComfyUI checks what is typed into widgets. What comes over a wire it hands on as it is: a number past its
-range, or whatever a node with an output of any type gives; and so it does with an explicit null.
+ComfyUI validates widget values. Linked values it passes on unchecked: numbers out of range, or anything from
+an output of any type, and likewise explicit nulls.
 """
 
 from __future__ import annotations
@@ -36,28 +36,29 @@ KINDS = {
     "NAME": "a name of the list",
     "BOOLEAN": "true or false",
 }
-"""What each kind of input takes."""
+"""The values that each kind of input accepts."""
 
 NOT_IN_TEXT = re.compile(r"[\x00\ud800-\udfff]")
-"""No path may hold the first, and half a character can be encoded by nothing: no tokenizer, file or page."""
+"""NUL is invalid in paths, and lone surrogates cannot be encoded by any tokenizer, file or page."""
 
 NUMBERS = {"INT": numbers.Integral, "FLOAT": numbers.Real}
 
 HIDDEN = {"PROMPT": dict, "EXTRA_PNGINFO": dict, "UNIQUE_ID": str}
-"""What ComfyUI adds by itself, out of what the page has sent; what is odd there counts as absent."""
+"""Inputs that ComfyUI adds itself from what the page has sent; invalid ones are treated as absent."""
 
 
 def checked(node: Node) -> Node:
-    """A class decorator: the node's function works only with inputs that are what INPUT_TYPES declares.
+    """A class decorator: the node's function runs only with inputs that match INPUT_TYPES.
 
-    An optional input that is null counts as not connected. What VALIDATE_INPUTS refuses is refused here
-    too: ComfyUI asks it about widgets only.
+    An optional input that is null is treated as not connected. What VALIDATE_INPUTS rejects is rejected here
+    too: ComfyUI calls it for widgets only.
 
-    ComfyUI logs an error with all that led to it, and its worker ends for good where that cannot be encoded,
-    as when a library repeats half a character from a file. Such an error leaves as a printable one, alone.
+    ComfyUI logs an error with its causes, and its worker thread dies if that cannot be encoded, for instance
+    when a library quotes a lone surrogate from a file. Such an error is replaced by a printable one without
+    causes.
 
     Raises (when the node runs):
-        GoTError: an input is something else; the message names the input.
+        GoTError: an input is invalid; the message names the input.
     """
     function = getattr(node, node.FUNCTION)  # type: ignore[attr-defined]
     signature = inspect.signature(function)
@@ -78,9 +79,9 @@ def checked(node: Node) -> Node:
 
 
 def refusal(check: Callable[[str], object], name: Any) -> bool | str:
-    """For VALIDATE_INPUTS: True, or what `check` has against a name.
+    """For VALIDATE_INPUTS: True, or the error that `check` raises for a name.
 
-    None is a name that comes over a wire and is not known yet.
+    None is a linked name that is not known yet.
     """
     if name is None:
         return True
@@ -94,10 +95,10 @@ def refusal(check: Callable[[str], object], name: Any) -> bool | str:
 
 
 def state(describe: Callable[[str], object], name: Any) -> str:
-    """For IS_CHANGED: what `describe` says of the files that a name stands for, as text.
+    """For IS_CHANGED: the result of `describe` for the files that a name refers to, as text.
 
-    Empty where nothing can be said: a name that comes over a wire is not known yet, and one that is refused
-    is refused again when the node runs. Neither is a reason to run again.
+    Empty if unknown: a linked name is not known yet, and a rejected one is rejected again when the node
+    runs. Neither is a reason to run again.
     """
     if not isinstance(name, str):
         return ""
@@ -108,10 +109,10 @@ def state(describe: Callable[[str], object], name: Any) -> str:
 
 
 class OutsideChanges:
-    """For IS_CHANGED of a node that writes what it looks at: its own work is no reason to run again.
+    """For IS_CHANGED of a node that writes the files it watches: its own changes do not make it run again.
 
     Args:
-        look: what is to be seen of the files that a name stands for.
+        look: the state of the files that a name refers to.
     """
 
     def __init__(self, look: Callable[[str], object]) -> None:
@@ -120,25 +121,25 @@ class OutsideChanges:
         self._changes: Counter[str] = Counter()
 
     def count(self, name: str) -> int:
-        """How often the files of this name were not as they had been seen last."""
+        """How often the files of this name have differed from their last known state."""
         now = self._look(name)
         self._changes[name] += now != self._seen.setdefault(name, now)
         self._seen[name] = now
         return self._changes[name]
 
     def done(self, name: str) -> None:
-        """The node has written them."""
+        """Record that the node has written them."""
         self._seen[name] = self._look(name)
 
 
 def time_and_size(file: Path) -> tuple[int, int]:
-    """What `state` tells of a file, which may be too large to be read for that."""
+    """A file's fingerprint for `state`, since it may be too large to read."""
     stat = file.stat()
     return stat.st_mtime_ns, stat.st_size
 
 
 def received(value: Any) -> str:
-    """A value from another node, in a few words."""
+    """A short description of a value from another node."""
     if value is None:
         return "nothing"
     if isinstance(value, (bool, numbers.Number, str, list, tuple)):
@@ -154,10 +155,10 @@ def received(value: Any) -> str:
 
 
 def _checked_inputs(node: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """What the node's function may be called with.
+    """The arguments for the node's function.
 
     Raises:
-        GoTError: an input is not what it should be.
+        GoTError: an input is invalid.
     """
     types = node.INPUT_TYPES()
     hidden, optional = types.get("hidden", {}), types.get("optional", {})
@@ -172,9 +173,9 @@ def _checked_inputs(node: Any, given: dict[str, Any]) -> dict[str, Any]:
             accepted[name] = None if odd else value
         elif name not in declared:  # self
             accepted[name] = value
-        elif value is not None or name not in optional:  # else the function's own default
+        elif value is not None or name not in optional:  # otherwise the function's own default
             kind, options = declared[name]
-            if isinstance(kind, list) and name in asked:  # VALIDATE_INPUTS knows best which ones there are
+            if isinstance(kind, list) and name in asked:  # VALIDATE_INPUTS knows the current choices better
                 kind = "NAME"
             accepted[name] = _checked_value(name, value, kind, options)
     complaint = validate(**{name: accepted.get(name) for name in asked})
@@ -184,7 +185,7 @@ def _checked_inputs(node: Any, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checked_value(name: str, value: Any, kind: Any, options: dict[str, Any]) -> Any:
-    """The value itself; a number of another library, such as numpy's, as Python's."""
+    """The value itself; numbers of other libraries, such as numpy's, as Python's."""
     if not _fits(value, kind, options):
         raise GoTError(f"'{name}' takes {_expected(kind, options)}; it received {received(value)}.")
     if kind == "STRING" and (wrong := NOT_IN_TEXT.search(value)):
@@ -199,7 +200,7 @@ def _checked_value(name: str, value: Any, kind: Any, options: dict[str, Any]) ->
 def _fits(value: Any, kind: Any, options: dict[str, Any]) -> bool:
     if isinstance(kind, list):
         return isinstance(value, str) and value in kind
-    if kind in NUMBERS:  # True is none, and NaN lies in no range
+    if kind in NUMBERS:  # True is not a number, and NaN is in no range
         number = isinstance(value, NUMBERS[kind]) and not isinstance(value, bool)
         return number and options["min"] <= value <= options["max"]
     if kind == "BOOLEAN":
@@ -226,7 +227,7 @@ def _can_be_logged(error: Exception) -> bool:
 
 
 def _classes() -> dict[str, Any]:
-    """The class of what each kind of wire carries; ComfyUI's own MODEL is looked at where it is used."""
+    """The class of each kind of linked value; ComfyUI's own MODEL is checked where it is used."""
     import torch
 
     from ..got_models.dataset.rows import Dataset

@@ -1,4 +1,4 @@
-"""GOT_MODEL: a checkpoint whose parts ComfyUI moves between devices, and which adapters change meanwhile."""
+"""GOT_MODEL: a checkpoint whose parts are moved by ComfyUI and changed by adapters."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
     from ..got_models.diffusion.ssgm import SemanticSpatialGuidance
     from ..got_models.mllm.reasoner import Reasoner
 
-# What a part needs besides its weights: values per pixel of the picture, as ComfyUI reckons for SDXL.
-UNET_VALUES = 132  # for each branch
+# A part's working memory: values per pixel of the picture, as ComfyUI estimates for SDXL.
+UNET_VALUES = 132  # per branch
 VAE_VALUES = 2178
 ADAPTER_PARTS = {"reasoner": "mllm", "ssgm": "projectors", "unet": "unet"}
 
 
 class Applied(NamedTuple):
-    """An adapter and the strength at which a part has taken it up."""
+    """An adapter and the strength at which it is applied to a part."""
 
     adapter: Adapter
     strength: float
 
 
 class ManagedPart:
-    """A part of a checkpoint in memory, which all models of the checkpoint share.
+    """A part of a checkpoint in memory, shared by all models of the checkpoint.
 
-    Its weights are those of the model that has asked for it last. Adapters change it on its device, and what
-    they change is kept in the CPU's memory as it was, until another model asks or the part leaves its device.
+    Its weights are those of the model that used it last. Adapters are applied on its device, and the original
+    weights are kept in CPU memory until another model uses the part or it leaves its device.
     """
 
     def __init__(self, part: Any, name: str) -> None:
@@ -55,11 +55,11 @@ class ManagedPart:
         self._device: torch.device | None = None  # where they were applied
 
     def bring(self, working_memory: int) -> None:
-        """To its device, with room for so many bytes."""
+        """Load onto its device, with space for this many bytes."""
         memory.bring(self.patcher, working_memory)
 
     def become(self, part: str, applied: list[Applied], special_tokens: list[int]) -> bool:
-        """Take up these adapters, in this order, and no others; whether that changed anything."""
+        """Apply exactly these adapters, in this order; returns whether that changed anything."""
         if applied == self._applied:
             return False
         self.give_back()
@@ -69,12 +69,12 @@ class ManagedPart:
         return True
 
     def give_back(self) -> None:
-        """The weights of the checkpoint."""
+        """Restore the checkpoint's weights."""
         self._applied = []
         self._weights.give_back()
 
     def give_back_if_moved(self) -> None:
-        """Where another part has taken its place on the device, keep in memory no weight twice."""
+        """Restore them if the part was offloaded, so that no weight is stored twice."""
         if self._applied and self._now_on() != self._device:
             self.give_back()
 
@@ -84,10 +84,10 @@ class ManagedPart:
 
 
 class SharedParts:
-    """The parts of one checkpoint in memory, which ComfyUI moves between devices.
+    """The parts of one checkpoint in memory, moved between devices by ComfyUI.
 
-    Nothing else keeps them on their device: ComfyUI takes a part off the card when another model needs the
-    room, for instance the MLLM while the UNet draws.
+    Nothing else keeps them on their device: ComfyUI offloads a part when another model needs the space, for
+    instance the MLLM while the UNet draws.
     """
 
     def __init__(self, load: Load) -> None:
@@ -95,7 +95,7 @@ class SharedParts:
         self.parts: dict[PartName, ManagedPart] = {}
 
     def ready(self, name: PartName, working_values: int, adapters: Sequence[StrongAdapter]) -> Any:
-        """A part on its device, changed by these adapters, one after the other.
+        """A part on its device, with these adapters applied one after the other.
 
         Args:
             working_values: how many values the part needs besides its weights.
@@ -106,7 +106,7 @@ class SharedParts:
         part.bring(working_values * int(part.module.dtype.itemsize) if working_values else 0)
         for other in self.parts.values():
             other.give_back_if_moved()
-        if "reasoner" in self.parts:  # it may have had to leave the card: then what it has read goes too
+        if "reasoner" in self.parts:  # it may have been offloaded: then its cache is freed too
             self.parts["reasoner"].part.cache.release_if_moved()
         if name != "vae" and self._change(name, part, adapters) and name == "reasoner":
             part.part.cache.forget()
@@ -120,10 +120,10 @@ class SharedParts:
 
 
 class StrongAdapter:
-    """An adapter with the strengths that a node has given it.
+    """An adapter with the strengths set by a node.
 
     Raises:
-        GoTError: a strength cannot be used.
+        GoTError: an invalid strength.
     """
 
     def __init__(self, adapter: Adapter, mllm_strength: float, unet_strength: float) -> None:
@@ -141,7 +141,7 @@ class StrongAdapter:
 
 
 class ManagedParts:
-    """What a GoTModel gets its parts from inside ComfyUI: shared parts, as they are after some adapters."""
+    """The `Parts` of a GoTModel inside ComfyUI: shared parts with some adapters applied."""
 
     def __init__(
         self, shared: SharedParts, dtype: torch.dtype, adapters: tuple[StrongAdapter, ...] = ()
@@ -168,7 +168,7 @@ class ManagedParts:
         return vae
 
     def branches_at_once(self, size: Size) -> int:
-        """As many as there is memory for, beside what is on the UNet's device already."""
+        """As many as fit into memory, given what is on the UNet's device already."""
         unet = self.unet(size)
         each = UNET_VALUES * _pixels(size) * unet.dtype.itemsize
         return int(max(1, min(len(BRANCHES), memory.free_memory(unet.device) / each)))
@@ -178,7 +178,7 @@ class ManagedParts:
 
 
 class ManagedModel(GoTModel):
-    """GOT_MODEL: a checkpoint with parts that ComfyUI manages."""
+    """GOT_MODEL: a checkpoint with parts managed by ComfyUI."""
 
     parts: ManagedParts
 
@@ -197,22 +197,22 @@ class ManagedModel(GoTModel):
         return cls(path, settings, ManagedParts(SharedParts(load), dtype))
 
     def with_adapter(self, adapter: Adapter, mllm_strength: float, unet_strength: float) -> ManagedModel:
-        """The same checkpoint after one more adapter; this model stays as it is.
+        """The same checkpoint with one more adapter; this model is unchanged.
 
-        Both share the parts in memory, which change when the other one asks for them.
+        Both share the parts in memory, which are changed whenever the other one uses them.
 
         Raises:
-            GoTError: a strength cannot be used.
+            GoTError: an invalid strength.
         """
         added = StrongAdapter(adapter, mllm_strength, unet_strength)
-        model = copy.copy(self)  # with the masks that are encoded already: no adapter changes the VAE
+        model = copy.copy(self)  # including the cached masks: no adapter changes the VAE
         model.parts = ManagedParts(self.parts.shared, self.parts.dtype, (*self.parts.adapters, added))
-        model.vocabulary = None  # the adapter may have taught it more than the checkpoint says
+        model.vocabulary = None  # the adapter may have extended it
         return model
 
     @property
     def patcher(self) -> Any:
-        """Tells ComfyUI's cache that a GOT_MODEL holds weights: outputs that it drops first in need."""
+        """Tells ComfyUI's cache that a GOT_MODEL holds weights, to be dropped first when memory is short."""
         return next((part.patcher for part in self.parts.shared.parts.values()), None)
 
 

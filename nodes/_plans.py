@@ -1,4 +1,4 @@
-"""What a node shows of its plans: on the page as words with chips, to scripts as text."""
+"""Display of plans on a node: as words with chips on the page, as text for scripts."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ LANGUAGES = ("zh",)
 
 
 def shown(*plans: tuple[ReasoningChain, Sequence[Note]]) -> dict[str, Any]:
-    """The `ui` of a node that has made plans, each with what is to be said about it.
+    """The `ui` of a node that has made plans, each with the notes on it.
 
-    "plans" is for the page: each plan's text, and notes on it, each a text by language. "text" is for scripts
-    that read ComfyUI's history: the plans with an empty line between them, then the notes.
+    "plans" is for the page: each plan's text, and its notes, each a text by language. "text" is for scripts
+    that read ComfyUI's history: the plans separated by empty lines, then the notes.
     """
     entries = [
         {"text": chain.text, "notes": by_language([*notes, *chain.brief_warnings()])}
@@ -33,12 +33,12 @@ def shown(*plans: tuple[ReasoningChain, Sequence[Note]]) -> dict[str, Any]:
 
 
 def told(notes: Sequence[Note]) -> dict[str, Any]:
-    """The `ui` of a node that has something to say besides its results; none: what it said before is over."""
+    """The `ui` of a node with notes besides its results; an empty list clears earlier ones."""
     return {"notes": by_language(notes)}
 
 
 def by_language(sentences: Sequence[str]) -> list[dict[str, str]]:
-    """Each sentence in all languages that it is there in."""
+    """Each sentence in all its languages."""
     return [
         {"en": str(sentence)}
         | {
@@ -52,7 +52,7 @@ def by_language(sentences: Sequence[str]) -> list[dict[str, str]]:
 
 @cache
 def translations(language: str) -> dict[str, str]:
-    """The sentences of `notes` in a language, by their keys."""
+    """The sentences of `notes` in a language, by key."""
     text = (TRANSLATIONS / language / "notes.json").read_text(encoding="utf-8")
     sentences: dict[str, str] = json.loads(text)
     return sentences

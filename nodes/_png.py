@@ -1,8 +1,8 @@
-"""The chain in a saved picture: how it gets into the PNG, also when nodes are cached, and is read back.
+"""The chain in a saved picture: written into the PNG, even when nodes are cached, and read back.
 
-ComfyUI's save nodes write whatever they find in the hidden EXTRA_PNGINFO into the file. One such dictionary
-serves a whole run, in which several plans may be drawn: one after another, beside each other, or, where an
-input is a list, all by the same nodes. So each save node finds in it the plan of its own pictures, or none.
+ComfyUI's save nodes write the contents of the hidden EXTRA_PNGINFO into the file. A single dictionary
+is shared by a whole run, in which several plans may be drawn: one after another, in parallel, or, if an
+input is a list, all by the same nodes. So each save node sees the plan of its own pictures in it, or none.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ ENCODERS = ("GoTSSGMEncode", "GoTConverse")  # the nodes whose chains are drawn
 MAX_REMEMBERED = 100
 
 _remembered: dict[str, list[Any]] = {}
-"""The chains that encoders were given, by all that these depend on: for runs in which they are cached."""
+"""The chains that encoders received, by everything these depend on: for runs in which they are cached."""
 
 
 class PictureInformation(dict[str, Any]):
-    """EXTRA_PNGINFO of one run: what the client sent and, for a node that saves, the plan of its pictures.
+    """EXTRA_PNGINFO of one run: what the client sent and, for a save node, the plan of its pictures.
 
-    That is the plan of the one encoder upstream on which no other builds, as a second edit builds on the
-    first. Of several encoders, or of one that was given several plans, nothing tells which a picture shows.
+    That is the plan of the one encoder upstream that no other builds on, as a second edit builds on the
+    first. With several encoders, or one that received several plans, it is unknown which one a picture shows.
 
     Args:
-        reader: the name of the node that is running, thus of the one that reads.
+        reader: returns the id of the running node, which is the one that reads.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class PictureInformation(dict[str, Any]):
         self._all_known = True
 
     def add(self, encoder: str, chain: ReasoningChain) -> None:
-        """Note what an encoder was given, in this run and for those in which it is cached."""
-        if encoder not in self._recipes:  # a node of the prompt has put it into the graph while it ran
+        """Record an encoder's chain, for this run and for those in which it is cached."""
+        if encoder not in self._recipes:  # a node added to the graph while the prompt ran
             self._all_known = False
             return
         data, recipe = chain.to_json(), self._recipes[encoder]
@@ -55,7 +55,7 @@ class PictureInformation(dict[str, Any]):
             del _remembered[next(iter(_remembered))]
 
     def as_read(self) -> dict[str, Any]:
-        """What the node that is running finds."""
+        """The contents for the running node."""
         plain = {key: dict.__getitem__(self, key) for key in dict.__iter__(self)}
         chain = self._own_chain()
         return plain if chain is None else {**plain, CHAIN_KEY: chain}
@@ -71,10 +71,10 @@ class PictureInformation(dict[str, Any]):
         return chains[0] if len(chains) == 1 else None
 
     def _chains(self, encoder: str) -> list[Any]:
-        """What an encoder was given: in this run, or else in others, perhaps since this one was queued."""
+        """An encoder's chains: from this run, or else from others, perhaps since this one was queued."""
         return self._encoded.get(encoder) or _remembered.get(self._recipes[encoder], [])
 
-    # All ways in which a node may read a dictionary
+    # Every way in which a node may read a dictionary
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.as_read())
@@ -104,12 +104,12 @@ class PictureInformation(dict[str, Any]):
         return self.as_read()
 
     def __reduce__(self) -> tuple[type, tuple[dict[str, Any]]]:
-        """A copy, as ComfyUI's history keeps and other processes get, is plain."""
+        """A copy, for ComfyUI's history and for other processes, is a plain dictionary."""
         return dict, (self.as_read(),)
 
 
 def prepare(request: dict[str, Any], reader: Callable[[], str | None]) -> dict[str, Any]:
-    """Called with every prompt that is queued: lets the pictures of its run carry their plans."""
+    """Called for every queued prompt: makes the pictures of its run carry their plans."""
     prompt = request.get("prompt")
     data = request.setdefault("extra_data", {})
     given = data.get("extra_pnginfo") or {}
@@ -119,7 +119,7 @@ def prepare(request: dict[str, Any], reader: Callable[[], str | None]) -> dict[s
 
 
 def store_chain(chain: ReasoningChain, extra_pnginfo: dict[str, Any] | None, encoder: str | None) -> None:
-    """Let the pictures that are drawn after this encoder carry the chain."""
+    """Make the pictures that are drawn after this encoder carry the chain."""
     if isinstance(extra_pnginfo, PictureInformation) and encoder is not None:
         extra_pnginfo.add(encoder, chain)
 
@@ -128,7 +128,7 @@ def read_chain(path: Path) -> ReasoningChain:
     """The chain in a PNG that ComfyUI or this library's command line saved.
 
     Raises:
-        GoTError: the file is no PNG, or holds no chain that can be read.
+        GoTError: the file is not a PNG, or holds no readable chain.
     """
     from ..got_models.files.png import find_text
     from ..got_models.pictures import check_is_file
@@ -151,12 +151,12 @@ def read_chain(path: Path) -> ReasoningChain:
 
 
 def _with(chains: list[Any], chain: Any) -> list[Any]:
-    """Whether there is one or more than one is all that matters."""
+    """Append a chain: it only matters whether there is one or more than one."""
     return chains if chain in chains else [*chains, chain][:2]
 
 
 def _recipe(prompt: dict[str, Any], node_id: str) -> str:
-    """All in a prompt that a node's result depends on: the node and everything upstream, as text."""
+    """Everything in a prompt that a node's result depends on: the node and all nodes upstream, as text."""
     nodes = {
         name: [_kind(prompt, name), {key: _plain(value) for key, value in _inputs(prompt, name).items()}]
         for name in _upstream(prompt, node_id)
@@ -165,7 +165,7 @@ def _recipe(prompt: dict[str, Any], node_id: str) -> str:
 
 
 def _upstream(prompt: dict[str, Any], node_id: str) -> set[str]:
-    """The node itself and all nodes that it takes something from, directly or not."""
+    """The node itself and all nodes that it depends on, directly or indirectly."""
     found: set[str] = set()
     pending = [node_id]
     while pending:
@@ -176,7 +176,7 @@ def _upstream(prompt: dict[str, Any], node_id: str) -> set[str]:
     return found
 
 
-# A prompt is read before ComfyUI has checked it.
+# A prompt is read before ComfyUI has validated it.
 
 
 def _kind(prompt: dict[str, Any], name: str) -> Any:
@@ -189,10 +189,10 @@ def _inputs(prompt: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _is_link(value: Any) -> bool:
-    """Whether an input comes from another node, as [its id, which output]; widgets may hold lists as well."""
+    """Whether an input is linked, as [node id, output index]; widgets may hold lists as well."""
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
 
 
 def _plain(value: Any) -> Any:
-    """ComfyUI turns a 4 from the page into 4.0 before it runs a node; both must read the same."""
+    """Normalized, since ComfyUI turns a 4 from the page into 4.0 before it runs a node."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,4 +1,4 @@
-"""What the pack tells ComfyUI when it starts: its model folder, its routes, the plans in saved pictures."""
+"""Registration with ComfyUI at start: the model folder, routes, and plans in saved pictures."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ CHECK_ROUTE = "/got/plan_check"
 
 
 def register() -> bool:
-    """Make `models/got` a model folder of ComfyUI's, and let saved pictures carry their chain.
+    """Make `models/got` a model folder of ComfyUI's, and make saved pictures carry their chain.
 
-    Where another copy of this pack has done so before, False and a warning: ComfyUI would not start with two.
+    Returns False with a warning if another copy of this pack has registered: ComfyUI could not start with
+    two.
     """
     if not inside_comfyui():
         return True

@@ -1,4 +1,4 @@
-"""Trainings and what they leave: folders in ComfyUI's output folder, adapters, and curves for the page."""
+"""Training runs: their folders in ComfyUI's output folder, adapters, and curves for the page."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
     from aiohttp.web import Request, Response
 
 RUNS = "got_training"
-"""Where runs are, in the output folder."""
+"""The runs' folder, in the output folder."""
 CACHE = ".cache"
-"""Where they keep latents and vision features, beside the runs: no run's name starts with a dot."""
+"""The folder of cached latents and vision features, next to the runs: no run's name starts with a dot."""
 ADAPTERS = (ADAPTER_FILE, BEST_FILE)
 CURVES = ("chain", "diffusion", "layout_iou")
 EVENT = "got_training"
 MAX_POINTS = 300
 MAX_LOG, PIECES = 10_000_000, 250
-"""Bytes of a log that is read whole, more than 100,000 steps write; and of a larger one the pieces."""
+"""The largest log in bytes that is read whole, over 100,000 steps; and the pieces of a larger one."""
 MAX_STEPS = 10**9
 MAX_VALUE = 1e30
 PAUSE = 0.5
-"""Seconds between two messages to the page."""
+"""Minimum seconds between two messages to the page."""
 
 Points = list[tuple[int, float]]
 
@@ -56,10 +56,10 @@ Points = list[tuple[int, float]]
 
 
 def run_folder(name: str) -> Path:
-    """The folder of the run of this name.
+    """The folder of the run with this name.
 
     Raises:
-        GoTError: it is no name for a folder.
+        GoTError: the name is not valid for a folder.
     """
     if not is_folder_name(name):
         raise GoTError(f"{short_repr(name)} cannot be the name of a training. {NAMING}")
@@ -67,12 +67,12 @@ def run_folder(name: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where all runs keep what is computed once for each picture."""
+    """The cache that all runs share for what is computed once per picture."""
     return output_folder() / RUNS / CACHE
 
 
 def newest_samples(folder: Path) -> Path | None:
-    """The last picture that a run has drawn to show what it has learned."""
+    """The latest picture of a run's validations."""
     return max(
         (file for file in (folder / SAMPLES_FOLDER).glob("step-*.png") if os.path.isfile(file)), default=None
     )
@@ -84,7 +84,7 @@ def adapter_names() -> list[str]:
 
 
 def adapter_file(name: str) -> Path:
-    """An adapter's file by the name that `adapter_names` lists.
+    """An adapter's file by a name from `adapter_names`.
 
     Raises:
         GoTError: there is no such name.
@@ -99,7 +99,7 @@ def adapter_file(name: str) -> Path:
 
 
 def adapter_times(name: str) -> str:
-    """When the adapters of the run of this name were written."""
+    """When the adapters of the run with this name were written."""
     files = [run_folder(name) / file for file in ADAPTERS]
     return " ".join(str(file.stat().st_mtime_ns) for file in files if file.is_file())
 
@@ -114,15 +114,15 @@ def _adapters() -> dict[str, Path]:
     return found
 
 
-# What a page shows of a run
+# The page's view of a run
 
 
 class Report:
-    """What a run has shown so far, as the page draws it.
+    """A run's progress so far, as the page draws it.
 
     Args:
         steps: of the whole run.
-        tell: is given `as_message`, at most every PAUSE seconds while training.
+        tell: receives `as_message`, at most every PAUSE seconds while training.
     """
 
     def __init__(
@@ -139,17 +139,17 @@ class Report:
         self._read()
 
     def checking(self, done: int, total: int) -> None:
-        """So many bytes of the checkpoint have been compared with what the run began with."""
+        """Bytes of the checkpoint compared with what the run started with."""
         self.state = f"checking {done / 1e9:.1f} of {total / 1e9:.1f} GB of the checkpoint"
         self.tell(now=done == total)
 
     def preserving(self, done: int, total: int) -> None:
-        """So many of the pictures that the model preserves have been drawn."""
+        """Pictures for prior preservation drawn so far."""
         self.state = f"drawing {done} of {total} pictures of what it knows"
         self.tell(now=True)
 
     def encoding(self, done: int, total: int) -> None:
-        """So many of all pictures have been encoded."""
+        """Pictures encoded so far."""
         self.state = f"encoding {done} of {total} pictures"
         self.tell(now=done == total)
 
@@ -172,13 +172,13 @@ class Report:
         self.tell(now=True)
 
     def tell(self, now: bool) -> None:
-        """Send what there is, unless the page was told a moment ago."""
+        """Send the current report, unless the last message was very recent."""
         if now or time.monotonic() - self._told >= PAUSE:
             self._told = time.monotonic()
             self._tell(self.as_message())
 
     def as_message(self) -> dict[str, Any]:
-        """All of it: a page that has just been opened needs nothing that was said before."""
+        """The complete report, so that a page that was just opened needs no earlier message."""
         samples = newest_samples(self.folder)
         return {
             "run": self.folder.name,
@@ -200,14 +200,14 @@ class Report:
         for name in CURVES:
             if name in values and is_number(values[name]):
                 points = self._curves[name]
-                while points and points[-1][0] >= step:  # from before the run was killed, and goes on
+                while points and points[-1][0] >= step:  # from before the run was killed and resumed
                     points.pop()
                 points.append((step, float(values[name])))
 
     def _read(self) -> None:
-        """Take up what the run's folder holds from before."""
+        """Load the existing contents of the run's folder."""
         for entry in log_entries(self.folder / LOG_FILE):
-            # A validation's line counts the steps before it, that of a step is about the next one.
+            # A validation's line counts the steps before it, a step's line is about the next one.
             done = entry["step"] + ("layout_iou" not in entry)
             if 0 <= done <= self.steps:
                 self._add(done, entry)
@@ -215,15 +215,15 @@ class Report:
 
 
 def log_entries(file: Path) -> Iterator[dict[str, Any]]:
-    """What a run's log says of its steps: "step", and numbers by the names of CURVES.
+    """The entries of a run's log: "step", and numbers by the names of CURVES.
 
-    What is damaged is skipped. Of a log that is much longer than any training writes, evenly spread pieces
-    are read: a curve needs no more.
+    Damaged lines are skipped. Of a log that is much longer than any training writes, evenly spaced pieces
+    are read, which suffice for a curve.
     """
     for line in log_lines(file):
         try:
             entry = json.loads(line)
-        except (ValueError, RecursionError):  # such as the last line of a run that was killed
+        except (ValueError, RecursionError):  # such as the truncated last line of a killed run
             continue
         if isinstance(entry, dict) and type(entry.get("step")) is int:
             losses = {name: entry[name] for name in CURVES if is_number(entry.get(name))}
@@ -231,12 +231,12 @@ def log_entries(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a number that can be drawn: not NaN, for instance."""
+    """Whether a value can be plotted: not NaN, for instance."""
     return type(value) in (int, float) and abs(value) < MAX_VALUE  # type: ignore[arg-type]
 
 
 def log_lines(file: Path) -> Iterator[bytes]:
-    """The lines of a log of up to MAX_LOG bytes; of a longer one the whole lines in PIECES pieces."""
+    """The lines of a log of up to MAX_LOG bytes; of a longer one the complete lines in PIECES pieces."""
     try:
         if not file.is_file():
             return
@@ -255,27 +255,27 @@ def log_lines(file: Path) -> Iterator[bytes]:
 
 
 def thinned(points: Points) -> list[list[float]]:
-    """At most MAX_POINTS points: each the mean of as many neighbours, at the last one's step."""
+    """At most MAX_POINTS points: each the mean of equally many neighbours, at the last one's step."""
     size = -(-len(points) // MAX_POINTS) or 1
     groups = [points[start : start + size] for start in range(0, len(points), size)]
     return [[group[-1][0], sum(value for _, value in group) / len(group)] for group in groups]
 
 
 def reporter(name: str, steps: int, node_id: str | None) -> Report:
-    """A report that the node shows in the page that has queued it."""
+    """A report that the node shows on the page that queued it."""
     return Report(name, steps, lambda message: send(EVENT, {"node": node_id, **message}))
 
 
 async def answer_page(request: Request) -> Response:
-    """The report of a run from its files, for a page that was not there: {} if there is no such run."""
+    """The report of a run from its files, for a page opened later: {} if there is no such run."""
     from aiohttp import web
 
-    # In a thread: while this waits for the disk, the server answers others.
+    # In a thread, so that the server can answer other requests during disk access.
     return web.json_response(await asyncio.to_thread(report_of_files, request.match_info["name"]))
 
 
 def report_of_files(name: str) -> dict[str, Any]:
-    """What a page shows of a run that is not in progress; {} if there is no such run, or none can be read."""
+    """The report of a run that is not in progress; {} if there is no such run, or it cannot be read."""
     from ..got_models.files.text_files import read_text
 
     try:

@@ -55,7 +55,7 @@ class GoTEditChain:
         "The boxes with their words, on an empty ground.",
         "The locked boxes with their words alone, for the input 'locked' of another GoT Reason.",
     )
-    OUTPUT_NODE = True  # so that every run tells the editor its chain, also when all else is cached
+    OUTPUT_NODE = True  # so that every run sends the chain to the editor, even when everything else is cached
     FUNCTION = "edit"
 
     @classmethod
@@ -98,7 +98,7 @@ class GoTEditChain:
         chosen, locked = choose_chain(chain, edited_chain, when_upstream_changes)
         layout = pictures_to_image([draw_layout(chosen, None, LAYOUT_SIZE)])
         return {
-            # What the editor shows: the incoming chain, and the one that goes on.
+            # For the editor: the incoming chain, and the outgoing one.
             "ui": {
                 "text": (printable(chosen.text),),
                 **({"upstream_chain": (chain.to_json(),)} if chain else {}),
@@ -114,15 +114,17 @@ def choose_chain(
     """The edited chain or the upstream one, and the colours of its locked boxes.
 
     Args:
-        upstream: None where nothing comes in; then the edited chain is all there is.
+        upstream: None if not connected; then only the edited chain is available.
         edited: empty, or a JSON object: "upstream" is the text of the chain that was edited, "chain" the
-            result as `ReasoningChain.to_json` gives it; "locked" may list the colours of locked boxes. With
-            "replan": true another upstream chain counts once it comes, with the same boxes locked in it.
-        when_upstream_changes: which of the two counts when the upstream text is another by now.
+            result as returned by `ReasoningChain.to_json`; "locked" may list the colours of locked boxes.
+            With "replan": true a different upstream chain is used once it arrives, with the same boxes locked
+            in it.
+        when_upstream_changes: which of the two to use when the upstream text has changed since.
 
     Raises:
-        ChainError: there is no chain, or the edited one cannot be read, is empty, or was made for another
-            task and is to be kept.
+        ChainError: there is no chain, or the edited one cannot be read, is empty, or is to be kept although
+        it
+            was made for another task.
     """
     if not edited.strip():
         if upstream is None:
@@ -252,7 +254,7 @@ class GoTChainFromImage:
 
     @classmethod
     def IS_CHANGED(cls, image: str | None) -> str:
-        """The file's time and size: another picture may take its name."""
+        """The file's time and size: another picture may replace it under the same name."""
         return state(lambda image: time_and_size(input_file(image)), image)
 
     def read(self, image: str) -> dict[str, Any]:

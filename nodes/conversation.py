@@ -1,4 +1,4 @@
-"""Edit Image in Turns: the model plans, draws, looks at its picture, and changes it again."""
+"""Edit Image in Turns: the model plans, draws, looks at its picture, and edits it again."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class GoTConverse:
         "The plan of every turn, as a list.",
         "All plans in words, with an empty line between them.",
     )
-    OUTPUT_NODE = True  # so that every run shows the plans, also when they come from the cache
+    OUTPUT_NODE = True  # so that every run shows the plans, even when they are cached
     FUNCTION = "converse"
 
     @classmethod
@@ -122,7 +122,7 @@ class GoTConverse:
 
 
 def _conversation_inputs() -> dict[str, Any]:
-    """What the conversation is about, and how long it may become."""
+    """The inputs for the conversation's subject and its maximum length."""
     return {
         "model": ("GOT_MODEL", {"tooltip": "The checkpoint, from GoT Model Loader."}),
         "prompt": (
@@ -165,7 +165,7 @@ def _conversation_inputs() -> dict[str, Any]:
 
 
 def _drawing_inputs() -> dict[str, Any]:
-    """How each of its pictures is drawn."""
+    """The inputs for drawing each of its pictures."""
     side = {"default": 0, "min": 0, "max": 2048, "step": 8, "advanced": True}
     own = "0: the checkpoint's own for the first task."
     return {

@@ -1,4 +1,4 @@
-"""GoT Dataset: a folder of one's own pictures with their plans."""
+"""GoT Dataset: a folder of the user's pictures with their plans."""
 
 from __future__ import annotations
 
@@ -90,9 +90,9 @@ class GoTDataset:
 
 
 def times_and_sizes(folder: Path) -> str:
-    """A digest of all files' times and sizes in a dataset's folder, but for what encoding keeps there.
+    """A digest of all files' times and sizes in a dataset's folder, except for the encoding cache.
 
-    Empty for another folder, which could be a whole disk.
+    Empty for a folder that is not a dataset, which could be a whole disk.
     """
     if not (folder / DATA_FILE).is_file():
         return ""

@@ -1,4 +1,4 @@
-"""SSGM Encode: a chain, and for editing a picture, become guidance."""
+"""SSGM Encode: turns a chain, and for editing a picture, into guidance."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TENSORS = ("semantic", "null_semantic", "pooled", "spatial", "reference")
 
 @dataclass(frozen=True, eq=False)
 class EncodedPlan:
-    """GOT_GUIDANCE: guidance, and what it was made from.
+    """GOT_GUIDANCE: guidance, and its sources.
 
     `source` is the IMAGE [b, H, W, 3] to be edited, at its own size; None when generating. `default_scales`
     are the checkpoint's for the task.
@@ -38,13 +38,13 @@ class EncodedPlan:
     default_scales: GuidanceScales
 
     def scales(self, semantic: float, spatial: float, reference: float) -> GuidanceScales:
-        """What the three widgets mean: a negative scale stands for the task's default."""
+        """The scales from the three widgets: a negative one selects the task's default."""
         given = {"semantic": semantic, "spatial": spatial, "reference": reference}
         return replace(self.default_scales, **{name: scale for name, scale in given.items() if scale >= 0})
 
 
 def scale_widgets(advanced: bool = False) -> dict[str, Any]:
-    """The three guidance scales, as the nodes that draw show them; `advanced` ones are folded away."""
+    """The three guidance scales as shown by the nodes that draw; `advanced` ones are collapsed."""
     scales = {
         "semantic_scale": _scale(
             "How strongly the words pull.",
@@ -151,7 +151,7 @@ class GoTSSGMEncode:
 
 
 def join(parts: Sequence[Guidance]) -> Guidance:
-    """Guidance for several pictures of one size as one batch, in float32, where results wait."""
+    """Guidance for several pictures of one size as one batch, in float32, on the device for results."""
     import torch
 
     device = result_device()
@@ -170,9 +170,9 @@ def split(guidance: Guidance) -> list[Guidance]:
 
 
 def conditioning(guidance: Guidance) -> tuple[Conditioning, Conditioning]:
-    """Positive (the full branch) and negative (the null branch), as ComfyUI's samplers take them.
+    """Positive (the full branch) and negative (the null branch), as ComfyUI's samplers expect them.
 
-    `got_reference` and `got_spatial` are unscaled latents [b, 4, h, w], which the native MODEL stacks under
+    `got_reference` and `got_spatial` are unscaled latents [b, 4, h, w], which the native MODEL stacks behind
     the noisy ones; for the null branch they are zeros. The pooled embedding is the same for both.
     """
     import torch

@@ -1,4 +1,4 @@
-"""Importing the published GoT-6B: its folders, downloaded if asked for, become a checkpoint in models/got."""
+"""Importing the published GoT-6B: its folders, downloaded if requested, become a checkpoint in models/got."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class GoTImportCheckpoint:
 
     @classmethod
     def IS_CHANGED(cls, name: str | None, **_: Any) -> str:
-        """A checkpoint that somebody has removed meanwhile is made again."""
+        """Detects that the checkpoint has been deleted, so that it is imported again."""
         return state(imports.count, name)
 
     def import_checkpoint(
@@ -101,7 +101,7 @@ class GoTImportCheckpoint:
         node_id: str | None = None,
     ) -> tuple[str]:
         destination = new_checkpoint_folder(name)
-        # A workflow may come from anywhere: what it downloads stays in the folder for models.
+        # A workflow may come from anywhere: its downloads must stay in the folder for models.
         folder = new_checkpoint_folder(source) if download else published_folder(source)
         others = [published_folder(text) if text else None for text in (qwen, sdxl)]
         from ..got_models.files.staging import is_imported
@@ -120,7 +120,7 @@ class GoTImportCheckpoint:
 
 
 def _reporter(work: str, node_id: str | None) -> Callable[[int, int], None]:
-    """Shows how many bytes are done, on the node, and stops the work when the user wants it."""
+    """Shows the progress in bytes on the node, and stops the work when the user asks."""
     bar: Callable[[int, Any], None] | None = None
 
     def report(done: int, total: int) -> None:

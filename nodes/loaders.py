@@ -77,7 +77,7 @@ class GoTModelLoader:
 
     @classmethod
     def VALIDATE_INPUTS(cls, checkpoint: str | None) -> bool | str:
-        """Asks for one input only: ComfyUI repeats what is refused for each input that is asked for."""
+        """Declares a single input: ComfyUI repeats the error for each declared input."""
         return refusal(checkpoint_folder, checkpoint)
 
     def load(

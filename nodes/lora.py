@@ -1,4 +1,4 @@
-"""GoT LoRA Loader: a model as an adapter has changed it."""
+"""GoT LoRA Loader: a model with an adapter applied."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ class GoTLoraLoader:
 
     @classmethod
     def VALIDATE_INPUTS(cls, adapter: str | None) -> bool | str:
-        """A workflow may ask for a file that only its maker has."""
+        """A workflow from elsewhere may refer to a file that is not here."""
         return adapter == FROM_TRAINING or refusal(adapter_file, adapter)
 
     @classmethod
     def IS_CHANGED(cls, adapter: str | None, **_: Any) -> str:
-        """A training goes on under the same name. `from GoT Train` is the name of no file."""
+        """A training may be resumed under the same name. `from GoT Train` is not the name of a file."""
         return state(lambda adapter: adapter_file(adapter).stat().st_mtime_ns, adapter)
 
     def load(

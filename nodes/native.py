@@ -1,6 +1,6 @@
 """GoT with ComfyUI's own samplers: the UNet as a MODEL, the VAE as a VAE, the multi-guidance as a GUIDER.
 
-What needs ComfyUI is in `_native/`, imported when a node runs.
+Code that needs ComfyUI is in `_native/`, imported when a node runs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""GoT Reason: a prompt, and for editing a picture, become a plan."""
+"""GoT Reason: turns a prompt, and for editing a picture, into a plan."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ._model import ManagedModel
 
-VARIED = 1.0  # the temperature of further plans where the first is the likeliest one
+VARIED = 1.0  # the temperature of further plans if the first is decoded greedily
 
 
 @checked
@@ -43,7 +43,7 @@ class GoTReason:
     RETURN_TYPES = ("GOT_CHAIN", "STRING")
     RETURN_NAMES = ("chain", "text")
     OUTPUT_TOOLTIPS = (CHAIN_TOOLTIP, TEXT_TOOLTIP)
-    OUTPUT_NODE = True  # so that every run shows the plan, also when it comes from the cache
+    OUTPUT_NODE = True  # so that every run shows the plan, even when it is cached
     FUNCTION = "reason"
 
     @classmethod
@@ -116,10 +116,10 @@ class GoTReason:
 
 
 def _task(chosen: str, picture: Image.Image | None, locked: ReasoningChain | None) -> str:
-    """The task: the chosen one or, with "auto", the one that a picture makes it.
+    """The task: the chosen one or, with "auto", "edit" if there is a picture.
 
     Raises:
-        GoTError: the picture or the locked objects belong to another task.
+        GoTError: the picture or the locked objects belong to the other task.
     """
     task = chosen
     if chosen == "auto":
@@ -139,7 +139,7 @@ def _task(chosen: str, picture: Image.Image | None, locked: ReasoningChain | Non
 
 
 def _prompt_inputs() -> dict[str, Any]:
-    """What the plan is to be about."""
+    """The inputs for the plan's subject."""
     return {
         "model": ("GOT_MODEL", {"tooltip": "The checkpoint, from GoT Model Loader."}),
         "prompt": (
@@ -159,7 +159,7 @@ def _prompt_inputs() -> dict[str, Any]:
 
 
 def _decoding_inputs() -> dict[str, Any]:
-    """How the language model chooses its words."""
+    """The inputs for decoding."""
     return {
         "max_new_tokens": (
             "INT",
@@ -209,7 +209,7 @@ def _decoding_inputs() -> dict[str, Any]:
 
 
 def _optional_inputs() -> dict[str, Any]:
-    """What may be connected to GoT Reason."""
+    """The optional inputs of GoT Reason."""
     return {
         "image": (
             "IMAGE",
@@ -250,7 +250,7 @@ def _optional_inputs() -> dict[str, Any]:
 
 
 def _regions_in(locked_objects: str, task: str) -> tuple[Region, ...]:
-    """The objects with boxes that a person or the editor has written down."""
+    """The objects with boxes written by a person or by the editor."""
     try:
         regions = ReasoningChain.parse(locked_objects, task, "").regions
     except ChainError as error:

@@ -1,4 +1,4 @@
-"""GoT Sampler: guidance becomes a picture, with the library's own denoising loop."""
+"""GoT Sampler: turns guidance into a picture, with the library's own denoising loop."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class GoTSampler:
         scales = plan.scales(semantic_scale, spatial_scale, reference_scale)
         steps = steps or model.settings.tasks[plan.chain.task].steps
 
-        # 1. Denoise, one picture after the other: each has its own seed and can be drawn again alone.
+        # 1. Denoise, one picture after the other: each has its own seed and can be reproduced alone.
         rows = split(plan.guidance) * batch_size  # first, second, first, second: as ComfyUI repeats a batch
         update, preview = progress_bar(len(rows) * steps), previews(model, plan.guidance.size)
         drawn = []
@@ -135,14 +135,14 @@ class GoTSampler:
             latents = model.sample_latents(row, settings, on_step=on_step, should_stop=stop_if_interrupted)
             drawn.append(latents.to(result_device(), torch.float32))  # [1, 4, h, w]
 
-        # 2. Decode, after all sampling, so that UNet and VAE need not share the card.
+        # 2. Decode after all sampling, so that UNet and VAE need not share GPU memory.
         pictures = []
         for latents in drawn:
             stop_if_interrupted()
             pictures.append(model.decode(latents))
         samples = torch.cat(drawn) / model.vae_scaling_factor
 
-        # 3. Bring an edit to the shape of its source, and put back what was not to change.
+        # 3. Resize an edit to its source, and restore what must not change.
         samples, image = finish(plan, samples, pictures, batch_size, keep_outside_boxes)
         notes: list[Note] = []
         if plan.source is not None and keep_outside_boxes:
@@ -171,11 +171,11 @@ def finish(
     repeats: int,
     keep_outside_boxes: bool,
 ) -> tuple[Tensor, Tensor]:
-    """The unscaled latents [n, 4, h, w] and the IMAGE that leave the sampler.
+    """The unscaled latents [n, 4, h, w] and the IMAGE that the sampler returns.
 
-    A generated picture stays as it is. An edited one is its source, drawn anew inside the chain's boxes, and
-    so are its latents; if nothing is to be kept, it has its source's aspect and the drawn short side.
-    The batch of sources was drawn `repeats` times.
+    A generated picture is unchanged. An edited one is its source, redrawn inside the chain's boxes, and so
+    are its latents; if nothing is kept, it has its source's aspect and the drawn short side. The batch of
+    sources was drawn `repeats` times.
     """
     from ..got_models.edit_area import edited_area, paste, paste_latents, resize_result
     from ._images import pictures_to_image, resize_image

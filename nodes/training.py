@@ -1,4 +1,4 @@
-"""GoT Train: a LoRA training on one's own pictures, as a node."""
+"""GoT Train: a LoRA training on the user's pictures, as a node."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class GoTTrain:
 
     @classmethod
     def IS_CHANGED(cls, name: str | None, **_: Any) -> str:
-        """A training that somebody has removed, or gone on with, meanwhile is looked at again."""
+        """Detects that a training has been deleted or resumed elsewhere."""
         return state(trainings.count, name)
 
     def train(
@@ -122,7 +122,7 @@ class GoTTrain:
 
 
 def _run_inputs() -> dict[str, Any]:
-    """Which training it is."""
+    """The inputs that select the training."""
     return {
         "model": (
             "GOT_MODEL",
@@ -154,7 +154,7 @@ def _run_inputs() -> dict[str, Any]:
 
 
 def _learning_inputs() -> dict[str, Any]:
-    """How it learns."""
+    """The inputs for optimization."""
     return {
         "steps": (
             "INT",
@@ -196,7 +196,7 @@ def _learning_inputs() -> dict[str, Any]:
 
 
 def _batch_inputs() -> dict[str, Any]:
-    """In what portions it learns, and how it is watched."""
+    """The inputs for batches and validation."""
     return {
         "batch_rows": (
             "INT",
@@ -256,7 +256,7 @@ def _batch_inputs() -> dict[str, Any]:
 
 
 def _more_settings() -> dict[str, Any]:
-    """Everything else that a training can be told."""
+    """The inputs for all other settings."""
     return {
         "settings": (
             "STRING",
@@ -274,7 +274,7 @@ def _more_settings() -> dict[str, Any]:
 def run_training(
     config: LoraTraining, name: str, when_it_exists: str, node_id: str | None
 ) -> tuple[Path, Tensor]:
-    """Train, or go on, and show it on the node; the adapter's file and the last samples."""
+    """Start or resume a training, shown on the node; the adapter's file and the latest samples."""
     from PIL import Image
 
     from ..got_models.pictures import open_picture
@@ -310,10 +310,10 @@ def run_training(
 
 
 class NodeObserver(TrainingObserver):
-    """Shows a training on its node and in ComfyUI's progress bars, and hears Stop.
+    """Shows a training on its node and in ComfyUI's progress bars, and responds to Stop.
 
     Args:
-        begin: whether the run begins now, so that its config has to be written.
+        begin: whether the run starts now, so that its config has to be written.
     """
 
     def __init__(self, report: Report, config: LoraTraining, begin: bool) -> None:
@@ -349,10 +349,10 @@ class NodeObserver(TrainingObserver):
 
 
 def read_settings(text: str) -> dict[str, Any]:
-    """What a person has typed under `settings`.
+    """The text of the `settings` widget, parsed.
 
     Raises:
-        GoTError: it is no YAML mapping, or says where things lie, which the node's inputs do.
+        GoTError: it is not a YAML mapping, or sets paths, which are the node's inputs.
     """
     from ..got_models.files.yaml_mappings import read_yaml
     from ..got_models.training.config import PATHS
@@ -364,7 +364,7 @@ def read_settings(text: str) -> dict[str, Any]:
 
 
 def merged(values: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
-    """`values` with `others` over them, also inside of both."""
+    """`values` overridden by `others`, recursively."""
     new = dict(values)
     for key, value in others.items():
         both = isinstance(value, dict) and isinstance(new.get(key), dict)
@@ -373,7 +373,7 @@ def merged(values: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_config(folder: Path, config: LoraTraining) -> None:
-    """The config for `python -m got_models train`, which can go on with the run on other machines.
+    """Write the config for `python -m got_models train`, which can resume the run on other machines.
 
     Raises:
         GoTError: the folder cannot be written to.

@@ -1,1 +1,1 @@
-"""How the bundled model is made and measured: a drawable world, the training from nothing, the evaluation."""
+"""How the bundled model is trained and evaluated: a drawable world, training from scratch, evaluation."""

@@ -1,4 +1,4 @@
-"""What the user sees while a node works, and the way to stop it; without ComfyUI silence."""
+"""Progress, previews and interruption while a node runs; without ComfyUI these do nothing."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 TEXT_EVENT = "got_text"
 
 
-# What the user sees, and the way to stop
+# Feedback and interruption
 
 
 def running_node() -> str | None:
-    """The name of the node that ComfyUI runs in this thread."""
+    """The id of the node that ComfyUI runs in this thread."""
     from comfy_execution.utils import get_executing_context
 
     context = get_executing_context()
@@ -26,7 +26,7 @@ def running_node() -> str | None:
 
 
 def stop_if_interrupted() -> bool:
-    """Raises ComfyUI's own exception if the user pressed stop; else False, to serve as a `should_stop`."""
+    """Raises ComfyUI's own exception if the user pressed stop; else False, for use as `should_stop`."""
     if inside_comfyui():
         import comfy.model_management as management
 
@@ -35,7 +35,7 @@ def stop_if_interrupted() -> bool:
 
 
 def interrupted() -> bool:
-    """Whether the user has pressed stop, for work that has to be saved first; then `stop_if_interrupted`."""
+    """Whether the user has pressed stop, for work to be saved first; then `stop_if_interrupted`."""
     if not inside_comfyui():
         return False
     import comfy.model_management as management
@@ -44,9 +44,9 @@ def interrupted() -> bool:
 
 
 def send(event: str, data: dict[str, Any]) -> None:
-    """Tell the page that has queued what runs now, and say which prompt this is; a script's has no page.
+    """Send an event, with its prompt's id, to the page that queued the current run; scripts have no page.
 
-    Texts of `data` may come from outside: what cannot be encoded leaves as escapes.
+    Texts in `data` may come from outside: what cannot be encoded is escaped.
     """
     if not inside_comfyui():
         return
@@ -59,7 +59,7 @@ def send(event: str, data: dict[str, Any]) -> None:
 
 
 def encodable(value: Any) -> Any:
-    """The value with all its texts `printable`, in lists and dictionaries too."""
+    """The value with all its texts `printable`, including those in lists and dictionaries."""
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, dict):
@@ -68,16 +68,16 @@ def encodable(value: Any) -> Any:
 
 
 def show_text(text: str, node_id: str | None) -> None:
-    """Show text on a node while it works.
+    """Show text on a node while it runs.
 
-    Not by ComfyUI's `send_progress_text`: its text is HTML in some frontends, and goes to every page.
+    Not with ComfyUI's `send_progress_text`: its text is HTML in some frontends, and goes to every page.
     """
     if node_id is not None:
         send(TEXT_EVENT, {"node": node_id, "text": text})
 
 
 def progress_bar(total: int) -> Callable[[int, Any], None]:
-    """The progress bar of the node at work: a function of how much of `total` is done, and of a preview."""
+    """The current node's progress bar: a function of how much of `total` is finished, and of a preview."""
     if not inside_comfyui():
         return lambda done, preview: None
     import comfy.utils
@@ -87,7 +87,7 @@ def progress_bar(total: int) -> Callable[[int, Any], None]:
 
 
 def patient_progress_bar(total: int) -> Callable[[int], None]:
-    """The same for work that has to be saved before it stops: ComfyUI's bar would stop it on the spot."""
+    """The same for work that must be saved before it stops: ComfyUI's bar would stop it immediately."""
     update = progress_bar(total)
     if not inside_comfyui():
         return lambda done: None
@@ -97,17 +97,17 @@ def patient_progress_bar(total: int) -> Callable[[int], None]:
         try:
             update(done, None)
         except management.InterruptProcessingException:
-            management.interrupt_current_processing()  # for whoever asks `interrupted`
+            management.interrupt_current_processing()  # for `interrupted` to report
 
     return show
 
 
 def latent_previews(encode: Callable[[Tensor], Tensor], scaling_factor: float) -> Callable[[Tensor], Any]:
-    """A function from scaled latents [b, 4, h, w] to what `progress_bar` shows; None if previews are off.
+    """A function from scaled latents [b, 4, h, w] to a preview for `progress_bar`; None if previews are off.
 
     Args:
-        encode: IMAGE -> scaled latents on the CPU, asked for the colours of a VAE that is not SDXL's.
-        scaling_factor: the VAE's; by it ComfyUI's SDXL is told from other VAEs.
+        encode: IMAGE -> scaled latents on the CPU, called to fit the colours of a VAE that is not SDXL's.
+        scaling_factor: the VAE's; it identifies the SDXL VAE that ComfyUI knows.
     """
     if not inside_comfyui():
         return lambda latents: None

@@ -1,6 +1,6 @@
-"""ComfyUI's folders: checkpoints, LoRA files, input and output, and what a user means by a name or a path.
+"""ComfyUI's folders: checkpoints, LoRA files, input and output, and the names and paths that users enter.
 
-What cannot be reached, such as an entry on a network drive that is gone, is skipped with a line in the log.
+Anything unreachable, such as a disconnected network drive, is skipped with a line in the log.
 Without ComfyUI the folders are `models/got`, `models/loras`, `input` and `output` in the working directory.
 """
 
@@ -30,15 +30,15 @@ BUNDLED_DATASETS = {
 }
 NEEDS_IMPORT = " (needs import)"
 OF_ANOTHER_MODEL = ("config.json", "model_index.json")
-"""A folder that holds one of these is a model of another kind, and no group of checkpoints."""
+"""A folder with one of these is a model of another kind, not a group of checkpoints."""
 FOLDER_NAME = re.compile(r"\w[\w .+-]{0,99}(?<![. ])")
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE)
-"""Names that Windows keeps for its devices, whatever follows behind a dot."""
+"""Names that Windows reserves for devices, with any extension."""
 QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "\u201e": "\u201c"}
 INVISIBLE = (
     string.whitespace + "\xa0\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
 )
-"""What Windows puts before a path that is copied from a file's properties, and others like it."""
+"""Invisible characters that Windows puts before a path copied from a file's properties, and similar ones."""
 
 _logged: set[str] = set()
 
@@ -52,13 +52,13 @@ class _Found(NamedTuple):
 
 
 def checkpoint_names() -> list[str]:
-    """The bundled checkpoint, then every one in the `got` model folders; one to be imported says so."""
+    """The bundled checkpoint, then all in the `got` model folders; those to import first are marked."""
     found = _checkpoints()
     return [BUNDLED_NAME, *sorted(name + NEEDS_IMPORT * found[name].needs_import for name in offered(found))]
 
 
 def checkpoint_folder(name: str) -> Path:
-    """The folder of a checkpoint by the name that `checkpoint_names` lists.
+    """The folder of a checkpoint by a name from `checkpoint_names`.
 
     Raises:
         GoTError: no such name (a path, such as `../other`, never is one), or it has to be imported first.
@@ -86,10 +86,10 @@ def checkpoint_folder(name: str) -> Path:
 
 
 def new_checkpoint_folder(name: str) -> Path:
-    """Where a checkpoint of this name is made: in the first of the `got` model folders.
+    """Where a checkpoint with this name is created: in the first of the `got` model folders.
 
     Raises:
-        GoTError: it is no name for a folder.
+        GoTError: the name is not valid for a folder.
     """
     if not is_folder_name(name) or name.endswith((UNFINISHED, ".lock")):
         raise GoTError(
@@ -100,10 +100,10 @@ def new_checkpoint_folder(name: str) -> Path:
 
 
 def published_folder(text: str) -> Path:
-    """The folder that a user means by its name in a `got` model folder, or by a full path.
+    """The folder that a user refers to by its name in a `got` model folder, or by a full path.
 
     Raises:
-        GoTError: nothing was named, or no folder can have such a name.
+        GoTError: the text is empty, or no folder can have such a name.
     """
     path = typed_path(text)
     if path is None:
@@ -117,7 +117,7 @@ def published_folder(text: str) -> Path:
 def _checkpoints() -> dict[str, _Found]:
     """Name -> checkpoint or published weights in the model folders, or in a group there: `mine/checkpoint-a`.
 
-    Hidden ones aside; where two model folders hold the same name, the first one counts.
+    Hidden ones are skipped; if two model folders contain the same name, the first one is used.
     """
     found: dict[str, _Found] = {}
     for models in _model_folders():
@@ -140,7 +140,7 @@ def _inspect(folder: Path) -> _Found | None:
 
 
 def _group(folder: Path) -> list[Path]:
-    """The folders in one that has been made to hold several checkpoints, and is no model of another kind."""
+    """The subfolders of a folder that groups several checkpoints and is not a model of another kind."""
     other = any(os.path.lexists(folder / name) for name in OF_ANOTHER_MODEL)
     return [] if other else subfolders(folder)
 
@@ -155,10 +155,10 @@ def input_files(suffix: str) -> list[str]:
 
 
 def input_file(name: str) -> Path:
-    """A file of ComfyUI's input folder, or of a folder in it; `name [output]` is one of the output folder.
+    """A file of ComfyUI's input folder or its subfolders; `name [output]` refers to the output folder.
 
     Raises:
-        GoTError: it is missing or lies elsewhere.
+        GoTError: it is missing or is elsewhere.
     """
     plain, folder = name, _input_folder()
     if inside_comfyui():
@@ -173,12 +173,12 @@ def input_file(name: str) -> Path:
 
 
 def dataset_folder(text: str) -> Path:
-    """The folder with pictures that a user means: by its name in ComfyUI's input folder, or by a full path.
+    """The dataset folder that a user refers to: by its name in ComfyUI's input folder, or by a full path.
 
-    The datasets of this pack go by the names in BUNDLED_DATASETS.
+    The pack's own datasets are available under the names in BUNDLED_DATASETS.
 
     Raises:
-        GoTError: nothing was named, or no folder can have such a name.
+        GoTError: the text is empty, or no folder can have such a name.
     """
     if text.strip() in BUNDLED_DATASETS:
         return BUNDLED_DATASETS[text.strip()]
@@ -226,22 +226,22 @@ def _input_folder() -> str:
     return os.path.abspath(folder_paths.get_input_directory())
 
 
-# Names that people give
+# Names entered by users
 
 NAMING = (
     "Use up to 100 letters, digits, spaces and . + - _, a letter or digit first, no dot or space at the end, "
     "and no name that Windows keeps for a device, such as CON or COM1."
 )
-"""What `is_folder_name` asks for."""
+"""What `is_folder_name` requires."""
 
 
 def is_folder_name(name: str) -> bool:
-    """Whether a folder may be called so, here and on any other system that it is copied to."""
+    """Whether a name is valid for a folder, on this and on any other system that it is copied to."""
     return FOLDER_NAME.fullmatch(name) is not None and RESERVED.fullmatch(name) is None
 
 
 def typed_path(text: str) -> Path | None:
-    """The path that a user has typed or pasted: bare, in quotes, or as a file:// address. None for nothing.
+    """The path that a user has typed or pasted: bare, in quotes, or as a file:// address. None if empty.
 
     Raises:
         GoTError: no file can have such a name.
@@ -264,11 +264,11 @@ def typed_path(text: str) -> Path | None:
     return Path(os.path.expanduser(path)) if path else None
 
 
-# Looking through folders
+# Listing folders
 
 
 def offered(names: Iterable[str]) -> list[str]:
-    """Of names on disk those that a list in the page may hold: some frontends take a `<` there for markup."""
+    """Those names on disk that a list in the page can show: some frontends interpret a `<` as markup."""
     harmless = []
     for name in names:
         if "<" in name or name != printable(name):
@@ -279,7 +279,7 @@ def offered(names: Iterable[str]) -> list[str]:
 
 
 def subfolders(folder: str | Path) -> list[Path]:
-    """The folders in a folder, also behind links; hidden ones and what cannot be reached aside."""
+    """The subfolders of a folder, following links; hidden and unreachable ones are skipped."""
     return [
         path
         for path, status in _reachable(folder)
@@ -288,7 +288,7 @@ def subfolders(folder: str | Path) -> list[Path]:
 
 
 def _reachable(folder: str | Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """What lies in a folder, with what its links lead to; nothing if there is no such folder."""
+    """A folder's entries, with links resolved; none if there is no such folder."""
     try:
         with os.scandir(folder) as entries:
             paths = sorted(entry.path for entry in entries)
@@ -308,7 +308,7 @@ def _reachable(folder: str | Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 
 def _leave_out(path: str | Path, reason: object) -> None:
-    """One line in the log for each path, however often the page asks what there is."""
+    """Log a path once, however often the page requests a listing."""
     if str(path) not in _logged:
         _logged.add(str(path))
         reason = getattr(reason, "strerror", None) or reason

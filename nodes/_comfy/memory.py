@@ -1,4 +1,4 @@
-"""Devices and memory, as ComfyUI manages them; without ComfyUI the CPU."""
+"""Devices and memory as managed by ComfyUI; without ComfyUI the CPU."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def choose_dtype(name: str) -> torch.dtype:
-    """One of DTYPES as a torch type; `auto` is the smallest one that the device computes well with."""
+    """One of DTYPES as a torch dtype; `auto` is the smallest one that the device supports well."""
     import torch
 
     if name != "auto":
@@ -38,7 +38,7 @@ def choose_dtype(name: str) -> torch.dtype:
 
 
 def result_device() -> torch.device:
-    """Where results wait on the wires between nodes."""
+    """The device of results passed between nodes."""
     import torch
 
     if not inside_comfyui():
@@ -50,7 +50,7 @@ def result_device() -> torch.device:
 
 
 def managed(module: nn.Module, part: str) -> Any:
-    """A part ("language", "unet" or "vae") under ComfyUI's memory management: a ModelPatcher, else None."""
+    """A part ("language", "unet" or "vae") as a ModelPatcher, managed by ComfyUI; otherwise None."""
     if not inside_comfyui():
         return None
     import comfy.model_management as management
@@ -73,17 +73,17 @@ def managed(module: nn.Module, part: str) -> Any:
             size / 1e9,
         )
         device = rest
-    # In a list, because ModelPatcher sets `device` on the module, which the libraries' own classes forbid.
+    # In a list, because ModelPatcher sets `device` on the module, which the libraries' classes do not allow.
     return ModelPatcher(nn.ModuleList([module]), device, rest, size=size)
 
 
 def bytes_of(module: nn.Module) -> int:
-    """What a module's weights take: one that two layers share counts once, where ComfyUI counts it twice."""
+    """The size of a module's weights; shared ones are counted once, where ComfyUI counts them twice."""
     return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
 
 
 def bring(patcher: Any, working_memory: int) -> None:
-    """Bring a part to its device whole, with room for `working_memory` bytes; other models may have to go."""
+    """Load a part onto its device whole, with space for `working_memory` bytes; may offload others."""
     if patcher is None:
         return
     import comfy.model_management as management
@@ -91,12 +91,12 @@ def bring(patcher: Any, working_memory: int) -> None:
     stop_if_interrupted()
     management.load_models_gpu([patcher], memory_required=working_memory, force_full_load=True)
     if patcher.loaded_size() == 0:
-        # With --novram ComfyUI leaves weights in the CPU's memory, where only its own layers can use them.
+        # With --novram ComfyUI leaves weights in CPU memory, where only its own layers can use them.
         patcher.partially_load(patcher.load_device, extra_memory=patcher.model_size() + 1)
 
 
 def free_memory(device: torch.device) -> float:
-    """Bytes that are free on a device; without ComfyUI, which knows them, no limit."""
+    """Free bytes on a device; infinite without ComfyUI, which tracks them."""
     if not inside_comfyui():
         return math.inf
     import comfy.model_management as management
@@ -116,9 +116,9 @@ def on_cpu() -> bool:
 
 @contextmanager
 def room_for_training() -> Iterator[None]:
-    """The device without ComfyUI's models, and gradients; the server's random numbers stay as they are.
+    """A context with ComfyUI's models offloaded and gradients enabled; preserves the server's random state.
 
-    ComfyUI runs its nodes in inference mode, whose tensors no gradient passes through.
+    ComfyUI runs its nodes in inference mode, whose tensors do not support gradients.
     """
     import torch
 

@@ -1,1 +1,1 @@
-"""A GoT checkpoint in ComfyUI's own classes. All of it needs ComfyUI: it is imported when a node runs."""
+"""A GoT checkpoint in ComfyUI's own classes. Requires ComfyUI, so it is imported when a node runs."""

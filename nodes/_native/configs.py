@@ -1,4 +1,4 @@
-"""What the config files of a checkpoint's UNet and VAE mean to ComfyUI's SDXL classes."""
+"""Translation of the configs of a checkpoint's UNet and VAE for ComfyUI's SDXL classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...got_models.errors import GoTError, short_repr
 from ...got_models.files.json_objects import read_json
 from ...got_models.weights.checkpoint import UNET_CHANNELS
 
-# What ComfyUI's classes have built in. A key that a config lacks has this value in diffusers as well.
+# What is hard-coded in ComfyUI's classes. diffusers uses the same values for missing keys.
 UNET_NEEDS = {
     "act_fn": "silu",
     "addition_time_embed_dim": 256,
@@ -44,10 +44,10 @@ SCHEDULE_NEEDS = {
 
 
 def unet_config(file: Path) -> dict[str, Any]:
-    """The arguments of ComfyUI's UNetModel for the config.json of a diffusers UNet of SDXL's kind.
+    """The arguments of ComfyUI's UNetModel for the config.json of an SDXL-like diffusers UNet.
 
     Raises:
-        GoTError: the config asks for something that ComfyUI's UNet does not have.
+        GoTError: the config requires something that ComfyUI's UNet does not support.
     """
     config = read_config(file, UNET_NEEDS)
     base, multipliers = level_widths(file, config)
@@ -68,7 +68,7 @@ def unet_config(file: Path) -> dict[str, Any]:
             f"{file}: ComfyUI's SDXL needs attention heads of one width on all levels, got "
             f"{', '.join(f'{width:g}' for width in sorted(head_widths))}."
         )
-    # One entry per residual block; the upward half has one block more on each level.
+    # One entry per residual block; the up path has one more block on each level.
     down, up = [], []
     for count, depth, in_down, in_up in zip(resnets, depths, attends_down, attends_up, strict=True):
         down += [depth if in_down else 0] * count
@@ -97,8 +97,7 @@ def unet_config(file: Path) -> dict[str, Any]:
 
 
 def read_config(file: Path, needs: Mapping[str, object]) -> dict[str, Any]:
-    """A diffusers config that `check` has passed; an entry other than what ComfyUI's classes have built in is
-    an error."""
+    """A diffusers config that `check` has passed; entries that differ from `needs` are errors."""
     config = read_json(file)
     for key, needed in needs.items():
         if config.get(key, needed) != needed:

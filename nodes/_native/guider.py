@@ -82,7 +82,7 @@ def make_guider(
 
 
 def branch_conditioning(guidance: Guidance, branch: str) -> Conditioning:
-    """What one branch sees, in the form in which SSGM Encode gives the full and the null branch."""
+    """One branch's inputs, in the form that SSGM Encode uses for the full and the null branch."""
     semantic, spatial, reference = branch_inputs(guidance, branch)
     positive, _ = conditioning(guidance)
     return [[semantic, {**positive[0][1], "got_reference": reference, "got_spatial": spatial}]]

@@ -40,8 +40,8 @@ DTYPES: dict[str, torch.dtype | None] = {
 class GoTSDXL(comfy.model_base.SDXL):
     """ComfyUI's SDXL with reference and spatial latents behind the noisy ones, and the checkpoint's settings.
 
-    A conditioning gives the latents as "got_reference" and "got_spatial", [b, 4, h, w] unscaled; where it
-    has none they are zeros, the null guidance.
+    A conditioning holds the latents as "got_reference" and "got_spatial", [b, 4, h, w] unscaled; missing ones
+    are zeros, the null guidance.
     """
 
     def __init__(self, model_config: comfy.supported_models.SDXL, settings: CheckpointSettings) -> None:
@@ -49,7 +49,7 @@ class GoTSDXL(comfy.model_base.SDXL):
         self.settings = settings
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
-        """ComfyUI's own, after a check that the conditioning comes from this kind of checkpoint.
+        """ComfyUI's own, after checking that the conditioning was made for this kind of checkpoint.
 
         Raises:
             GoTError: cross-attention states or a pooled embedding of another width.
@@ -78,10 +78,10 @@ class GoTSDXL(comfy.model_base.SDXL):
         )
 
     def process_latent_out(self, latent: Tensor) -> Tensor:
-        """Called by ComfyUI with what a sampler has made, on its way out: scaled latents become unscaled.
+        """Called by ComfyUI with a sampler's result: scaled latents become unscaled.
 
         Raises:
-            GoTError: they are not finite; the VAE would make a black picture of them.
+            GoTError: they are not finite; the VAE would decode them to a black picture.
         """
         check_finite(latent, "What the sampler has made", self.diffusion_model)
         processed: Tensor = super().process_latent_out(latent)
@@ -106,11 +106,11 @@ def load(folder: Path, weight_dtype: str) -> tuple[comfy.model_patcher.ModelPatc
     """A checkpoint folder's UNet and VAE in ComfyUI's classes.
 
     Args:
-        weight_dtype: a key of `DTYPES`; "default" is what ComfyUI chooses.
+        weight_dtype: a key of `DTYPES`; "default" leaves it to ComfyUI.
 
     Raises:
-        GoTError: a folder that is incomplete, whose tensors are not what its configs say, or whose configs
-            ask for something that ComfyUI's SDXL does not have.
+        GoTError: a folder that is incomplete, whose tensors do not match its configs, or whose configs
+            require something that ComfyUI's SDXL does not support.
     """
     model = load_model(folder, check(folder), DTYPES[weight_dtype])
     vae = load_vae(folder / "vae")
@@ -127,11 +127,11 @@ def load_model(
     *,
     disable_dynamic: bool = False,
 ) -> comfy.model_patcher.ModelPatcher:
-    """The UNet under ComfyUI's memory management, with weights of `dtype` or of what ComfyUI chooses.
+    """The UNet under ComfyUI's memory management, with weights in `dtype` or as ComfyUI chooses.
 
     Args:
-        disable_dynamic: load into the classic patcher where ComfyUI has one for dynamic VRAM. ComfyUI asks
-            for it when a feature, such as a LoRA for a part of the steps, needs whole weights.
+        disable_dynamic: load into the classic patcher if ComfyUI has one for dynamic VRAM. ComfyUI requests
+            this when a feature, such as a LoRA for some of the steps, needs whole weights.
     """
     # 1. ComfyUI's config, from the checkpoint's.
     vae = read_config(folder / "vae" / "config.json", VAE_NEEDS)
@@ -145,11 +145,11 @@ def load_model(
         "timesteps": schedule["num_train_timesteps"],
     }
 
-    # 2. The weights, checked against the config: with dynamic VRAM ComfyUI's layers take any shape.
+    # 2. The weights, checked against the config: with dynamic VRAM ComfyUI's layers accept any shape.
     tensors = _read_tensors(folder / "unet")
     _check_tensors(folder / "unet", tensors, unet_shapes(folder / "unet" / "config.json"))
 
-    # 3. An empty UNet, in the type and place that ComfyUI wants.
+    # 3. An empty UNet, with ComfyUI's choice of dtype and device.
     management = comfy.model_management
     device, offload_device = management.get_torch_device(), management.unet_offload_device()
     supported = config.supported_inference_dtypes
@@ -163,8 +163,8 @@ def load_model(
     patcher = _patcher_class(disable_dynamic)(model, load_device=device, offload_device=offload_device)
     patcher.cached_patcher_init = (load_model, (folder, settings, dtype))
 
-    # 4. Its weights, under ComfyUI's names and already in the type that they are stored in, because with
-    # dynamic VRAM a layer keeps the type it is given. Assigned there, they may stay in the file until used.
+    # 4. Its weights, under ComfyUI's names and already in their storage dtype, because with
+    # dynamic VRAM a layer keeps the dtype it is given. Assigned there, they may stay in the file until used.
     slots = comfy.utils.unet_to_diffusers(config.unet_config)
     weights = {slots[name]: tensor.to(stored) for name, tensor in tensors.items()}
     model.diffusion_model.load_state_dict(weights, assign=_is_dynamic(patcher))
@@ -181,7 +181,7 @@ def unet_shapes(file: Path) -> dict[str, torch.Size]:
 
 
 def _patcher_class(disable_dynamic: bool) -> type[comfy.model_patcher.ModelPatcher]:
-    """The class that ComfyUI itself uses for diffusion models; before 0.8 or so there was only one."""
+    """The class that ComfyUI itself uses for diffusion models; before about 0.8 there was only one."""
     plain: type[comfy.model_patcher.ModelPatcher] = comfy.model_patcher.ModelPatcher
     return plain if disable_dynamic else getattr(comfy.model_patcher, "CoreModelPatcher", plain)
 
@@ -219,7 +219,7 @@ def load_vae(folder: Path) -> comfy.sd.VAE:
 
 
 def fit_previews(latent_format: comfy.latent_formats.SDXL, vae: comfy.sd.VAE) -> None:
-    """Give previews the colours of a VAE that is not SDXL's."""
+    """Fit the preview colours to a VAE that is not SDXL's."""
     latent_format.latent_rgb_factors, latent_format.latent_rgb_factors_bias = fit_preview_colors(
         lambda pixels: latent_format.process_in(vae.encode(pixels)).cpu()
     )

@@ -1,4 +1,4 @@
-"""``evaluate``: how often plans and pictures obey the prompt, on held-out prompts of the shapes world."""
+"""``evaluate``: how often plans and pictures follow the prompt, on held-out prompts of the shapes world."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``train``: makes the bundled model from nothing."""
+"""``train``: trains the bundled model from scratch."""
 
 from __future__ import annotations
 

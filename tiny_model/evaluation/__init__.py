@@ -1,1 +1,1 @@
-"""How well plans and pictures obey, measured in the drawable world."""
+"""How well plans and pictures follow prompts, measured in the drawable world."""

@@ -1,4 +1,4 @@
-"""Plans and pictures of many prompts at a time."""
+"""Batched planning and drawing for many prompts."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from got_models.pipeline import GoTModel
 
 from ..world.language import Example
 
-# --- the model at work on many prompts at once ----------------------------------------------------
+# --- batched generation ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Batches:
-    """A model that reasons and draws ``size`` prompts at a time.
+    """A model that reasons and draws for ``size`` prompts at a time.
 
-    Two calls of ``sample`` with the same number of pictures start from the same noise.
+    Two calls of ``sample`` with the same number of pictures use the same initial noise.
     """
 
     model: GoTModel
@@ -35,7 +35,7 @@ class Batches:
     def reason(
         self, examples: Sequence[Example], pictures: Sequence[Image.Image] | None = None
     ) -> list[ReasoningChain]:
-        """The chains that ``GoTModel.reason`` would write for each prompt (and picture)."""
+        """The chains that ``GoTModel.reason`` would generate for each prompt (and picture)."""
         reasoner = self.model.parts.reasoner()
         ids = reasoner.token_ids
         stops = list(reasoner.stop_ids)
@@ -72,7 +72,7 @@ class Batches:
     def sample(
         self, guidances: Sequence[Guidance], name: str, scales: GuidanceScales | None = None
     ) -> list[Image.Image]:
-        """A picture for each guidance; batch ``k`` starts from the noise of seed + k."""
+        """A picture for each guidance; batch ``k`` uses the noise of seed + k."""
         pictures: list[Image.Image] = []
         for number, numbers in enumerate(self._batches(len(guidances), name)):
             guidance = stack([guidances[i] for i in numbers])
@@ -106,7 +106,7 @@ def pad_left(rows: Sequence[dict[str, Tensor]], padding: int) -> dict[str, Tenso
 
 
 def stack(guidances: Sequence[Guidance]) -> Guidance:
-    """Guidance of one size and task, side by side along the batch axis."""
+    """Guidance of one size and task, concatenated along the batch axis."""
     first = guidances[0]
     tensors = ("semantic", "null_semantic", "pooled", "spatial", "reference")
     joined = {name: torch.cat([getattr(guidance, name) for guidance in guidances]) for name in tensors}

@@ -21,9 +21,9 @@ def edit_figures(
     sources: Sequence[Image.Image],
     results: Sequence[Image.Image],
 ) -> Figures:
-    """How often the edit happened and how little changed elsewhere, in all and by kind of edit.
+    """How often the edit was made and how little changed elsewhere, overall and by kind of edit.
 
-    The results are what the model itself has drawn: the source is not put back outside the boxes.
+    The results are the model's raw output: the source is not restored outside the boxes.
     """
     rows = zip(examples, chains, sources, results, strict=True)
     scores = [(row[0].kind, score_edit(*row)) for row in rows]

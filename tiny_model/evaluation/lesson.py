@@ -1,4 +1,4 @@
-"""How well a checkpoint knows the new things of ``lesson``: in boxes given to it, and in its own plans."""
+"""How well a checkpoint has learned the new things of ``lesson``: in given boxes, and in its own plans."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ DRAWN_BAR = 0.8
 def evaluate_lesson(
     model: GoTModel, n: int = 60, out: Path = Path("evaluation"), seed: int = 0, batch_size: int = 25
 ) -> Figures:
-    """Draws held-out captions with new things, by their true plans and by the model's own.
+    """Draws held-out captions with new things, from their true plans and from the model's own.
 
     Writes figures.json, contact_sheet.png and, when there are any, failures.png; prints the figures.
 
     Args:
         n: number of captions.
-        out: folder for the results; made if missing.
-        seed: of the captions and of the noise, which is the same for both plans.
+        out: folder for the results; created if missing.
+        seed: for the captions and for the noise, which is the same for both plans.
         batch_size: prompts or pictures at a time.
     """
     rng = random.Random(seed)
@@ -60,7 +60,7 @@ def evaluate_lesson(
         for row, example, chain, picture in zip(rows, examples, own, own_pictures, strict=True)
         if not all(hit for _, hit in new_things_drawn(example, chain, picture))
     ]
-    print(table(figures))  # first: if the disk is full, this is what is left of the work
+    print(table(figures))  # first, so that the figures are not lost if the disk is full
     write_results(out, figures, rows[:SHEET_ROWS], failures)
     return figures
 
@@ -68,7 +68,7 @@ def evaluate_lesson(
 def new_thing_figures(
     examples: Sequence[Example], chains: Sequence[ReasoningChain], pictures: Sequence[Image.Image]
 ) -> Figures:
-    """How often the new things that captions ask for are drawn in their boxes, in all and by what is new."""
+    """How often the new things in captions are drawn in their boxes, overall and by what is new."""
     hits = [
         result
         for example, chain, picture in zip(examples, chains, pictures, strict=True)
@@ -85,7 +85,7 @@ def new_thing_figures(
 def new_things_drawn(
     example: Example, chain: ReasoningChain, picture: Image.Image
 ) -> list[tuple[tuple[str, str], bool]]:
-    """For each new thing that the caption asks for, its pair and whether it is drawn; unplanned is a miss."""
+    """For each new thing in the caption, its pair and whether it is drawn; an unplanned one is a miss."""
     planned = expected_objects(chain)
     results = []
     for wanted in example.request.objects:

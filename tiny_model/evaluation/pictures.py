@@ -1,4 +1,4 @@
-"""Figures about pictures: objects in their boxes, moved boxes, places."""
+"""Figures about pictures: objects in their boxes, moved boxes, positions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def picture_figures(
 def unseen_figures(
     examples: Sequence[Example], chains: Sequence[ReasoningChain], pictures: Sequence[Image.Image]
 ) -> Figures:
-    """The same for objects of a pair that training never shows; one that the plan leaves out is a miss."""
+    """The same for objects of a pair that training never shows; one missing from the plan is a miss."""
     found, shape_right, planned = [], [], []
     for example, chain, picture in zip(examples, chains, pictures, strict=True):
         expected = expected_objects(chain)
@@ -84,9 +84,9 @@ class Move:
 
 
 def sample_move(rng: random.Random, chain: ReasoningChain) -> Move | None:
-    """Moves a random box to a random free place; None where there is no free place.
+    """Moves a random box to a random free position; None if there is none.
 
-    Free: clear of all other boxes, and hardly overlapping the old place.
+    Free: clear of all other boxes, and hardly overlapping the old position.
     """
     gap = math.ceil(GAP * GRID / PICTURE_SIZE)
     for index in rng.sample(range(len(chain.regions)), len(chain.regions)):
@@ -106,7 +106,7 @@ def sample_move(rng: random.Random, chain: ReasoningChain) -> Move | None:
 
 
 def follows(move: Move, picture: Image.Image) -> bool:
-    """Whether the object is found at its new box and no longer at the old one."""
+    """Whether the object is found in its new box and no longer in the old one."""
     expected = expected_objects(move.after)
     place = move.before.regions[move.index].box.to_pixels(picture.width, picture.height)
     stayed = any(
@@ -117,7 +117,7 @@ def follows(move: Move, picture: Image.Image) -> bool:
 
 
 def move_figures(moves: Sequence[Move], pictures: Sequence[Image.Image]) -> Figures:
-    """How often an object follows its box, and how often the others keep to theirs."""
+    """How often an object follows its box, and how often the others stay in theirs."""
     others = [
         result.found
         for move, picture in zip(moves, pictures, strict=True)
@@ -131,7 +131,7 @@ def move_figures(moves: Sequence[Move], pictures: Sequence[Image.Image]) -> Figu
 def position_figures(
     examples: Sequence[Example], chains: Sequence[ReasoningChain], pictures: Sequence[Image.Image]
 ) -> Figures:
-    """Objects at the plan's boxes, relations that the picture shows, and objects that are there at all."""
+    """Objects in the plan's boxes, relations that the picture shows, and objects that appear at all."""
     rows = list(zip(examples, chains, pictures, strict=True))
     found = [
         result.found

@@ -12,7 +12,7 @@ from .report import Figures, rate
 
 
 def plan_figures(examples: Sequence[Example], chains: Sequence[ReasoningChain]) -> Figures:
-    """How often the plan is what the caption asks for."""
+    """How often the plan contains what the caption asks for."""
     scores = [score_plan(chain, example.request) for example, chain in zip(examples, chains, strict=True)]
     related = [
         score.relation_right

@@ -33,12 +33,12 @@ Row = tuple[str, Image.Image]
 
 
 def rate(hits: Sequence[bool], bar: float | None = None) -> Figure:
-    """The share of hits; None when there was nothing to hit."""
+    """The share of hits; None if the list is empty."""
     return {"value": sum(hits) / len(hits) if hits else None, "count": len(hits), "bar": bar}
 
 
 def table(figures: Figures, indent: str = "") -> str:
-    """All figures as lines of text; the rows of the ablation stand side by side."""
+    """All figures as lines of text; the rows of the ablation side by side."""
     lines = []
     for name, value in figures.items():
         label = f"{indent}{name.replace('_', ' ')}"
@@ -84,14 +84,14 @@ def write_results(out: Path, figures: Figures, rows: Sequence[Row], failures: Se
 
 
 def plan_row(chain: ReasoningChain, picture: Image.Image, before_title: str = "") -> Row:
-    """The plan beside its picture."""
+    """The plan next to its picture."""
     return (before_title + chain.prompt, beside(draw_layout(chain, None, picture.size), picture))
 
 
 def failed_rows(
     examples: Sequence[Example], chains: Sequence[ReasoningChain], pictures: Sequence[Image.Image]
 ) -> list[Row]:
-    """The plans that do not answer their caption, and the pictures that do not show their plan."""
+    """The plans that do not match their caption, and the pictures that do not show their plan."""
     return [
         plan_row(chain, picture)
         for example, chain, picture in zip(examples, chains, pictures, strict=True)
@@ -103,6 +103,6 @@ def failed_rows(
 
 
 def spread(rows: Sequence[Row]) -> list[Row]:
-    """At most ``SHEET_ROWS`` rows, taken evenly from all, so that every sort of failure is shown."""
+    """At most ``SHEET_ROWS`` rows, evenly spaced, so that every kind of failure is shown."""
     step = max(1, math.ceil(len(rows) / SHEET_ROWS))
     return list(rows[::step])

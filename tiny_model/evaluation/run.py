@@ -1,4 +1,4 @@
-"""How well a checkpoint obeys: held-out prompts through the whole walk, scored from boxes and pixels."""
+"""How well a checkpoint follows prompts: held-out prompts, end to end, scored from boxes and pixels."""
 
 from __future__ import annotations
 
@@ -52,8 +52,9 @@ def evaluate(
         n: number of held-out captions; of moved boxes and edits half as many, of captions with a never-seen
             colour-shape pair a fifth (at least 50, but no more than n).
         ablate: also draw without the chain, and without spatial guidance, for the first 200 captions or so.
-        out: folder for the results; made if missing.
-        seed, batch_size: of the prompts and the noise; prompts or pictures at a time.
+        out: folder for the results; created if missing.
+        seed: for the prompts and the noise.
+        batch_size: prompts or pictures at a time.
     """
     rng = random.Random(seed)
     at_work = Batches(model, batch_size, seed)
@@ -94,7 +95,7 @@ def evaluate(
             figures["ablation"] = ablation(at_work, examples[part], chains[part], *whole)
 
     figures["seconds"] = {name: round(value, 1) for name, value in seconds.items()}
-    print(table(figures))  # before anything is written: the disk may be full
+    print(table(figures))  # first, since the disk may be full
     sheet = [plan_row(*drawn) for drawn in zip(chains[:SHEET_ROWS], pictures, strict=False)]
     write_results(out, figures, sheet, failures)
     return figures
@@ -115,7 +116,7 @@ def failed_edits(
     sources: Sequence[Image.Image],
     results: Sequence[Image.Image],
 ) -> list[Row]:
-    """The edits that did not happen, for failures.png: source, plan and result beside each other."""
+    """The edits that were not made, for failures.png: source, plan and result side by side."""
     rows = []
     for example, chain, source, result in zip(edits, chains, sources, results, strict=True):
         if not score_edit(example, chain, source, result).happened:
@@ -133,7 +134,7 @@ def ablation(
 ) -> Figures:
     """The rows of paper Table 3 on the same prompts and noise: no chain, no spatial guidance, full.
 
-    "No chain" reads the prompt and an empty chain. ``full`` are the pictures drawn with everything from
+    "No chain" reads the prompt and an empty chain. ``full`` are the pictures drawn with the complete
     ``guidances``.
     """
     scales = at_work.model.default_scales("generate")
@@ -150,7 +151,7 @@ def ablation(
 
 @contextmanager
 def timed(name: str, seconds: dict[str, float]) -> Iterator[None]:
-    """Notes the wall-clock seconds of a block."""
+    """Records the wall-clock seconds of a block."""
     start = time.perf_counter()
     yield
     seconds[name] = time.perf_counter() - start

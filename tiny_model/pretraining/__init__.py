@@ -1,1 +1,1 @@
-"""The bundled model from nothing: data, stages and their trainer."""
+"""Training the bundled model from scratch: data, stages and their trainer."""

@@ -1,4 +1,4 @@
-"""What a training run does, with units in the names."""
+"""The config of a training run, with units in its names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class VaeSettings:
-    """The VAE on collages and whole pictures, one a step: first in the small, then on whole shapes."""
+    """The VAE on collages and whole pictures, one per step: first on small tiles, then on whole shapes."""
 
     steps: int = 5000
     learning_rate: float = 1e-4
@@ -18,7 +18,7 @@ class VaeSettings:
 
 @dataclass(frozen=True)
 class VisionSettings:
-    """The MLLM's vision tower alone, before it has to serve chains."""
+    """The MLLM's vision tower alone, before the language stage."""
 
     steps: int = 3000
     learning_rate: float = 1.5e-3
@@ -28,7 +28,7 @@ class VisionSettings:
 
 @dataclass(frozen=True)
 class LanguageSettings:
-    """The MLLM writes chains and its image tokens learn to hold the regions' contents."""
+    """The MLLM learns to generate chains, and its image tokens to hold the regions' contents."""
 
     steps: int = 6000
     learning_rate: float = 1.5e-3
@@ -48,7 +48,7 @@ class NoiseSettings:
 
 @dataclass(frozen=True)
 class UnetSettings:
-    """The UNet and the projectors, under the image tokens of a frozen MLLM."""
+    """The UNet and the projectors, conditioned on the image tokens of a frozen MLLM."""
 
     steps: int = 5000
     learning_rate: float = 1e-3
@@ -63,8 +63,8 @@ class UnetSettings:
 class JointSettings:
     """The paper's joint objective, end to end through the semantic guidance.
 
-    More chains than pictures: by now the UNet obeys its boxes, and what goes wrong is a box around the wrong
-    thing.
+    More chains than pictures: by now the UNet follows its boxes, and the remaining errors are boxes around
+    the wrong thing.
     """
 
     steps: int = 1800
@@ -81,7 +81,7 @@ class JointSettings:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """A whole run. Adam's settings and the loss weights are the paper's."""
+    """A complete run. Adam's settings and the loss weights are the paper's."""
 
     seed: int = 0
     adam_beta1: float = 0.9

@@ -1,6 +1,6 @@
 """An endless, numbered stream of shapes-world examples, and their batches as tensors.
 
-Row ``index`` depends only on the seed and the index, so a resumed run sees the rows it would have seen.
+Row ``index`` depends only on the seed and the index, so a resumed run sees the same rows.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ def edit_example(seed: int, index: int) -> Example:
 
 
 def anywhere_edit_example(seed: int, index: int) -> Example:
-    """Row ``index`` of a stream of edits whose sources are laid out as generated pictures are."""
+    """Row ``index`` of a stream of edits whose sources have the layout of generated pictures."""
     return sample_edit(random.Random(f"edit anywhere {seed} {index}"), anywhere=True)
 
 
 def confusable_edit_example(seed: int, index: int) -> Example:
     """Row ``index`` of a stream of edits in whose source two things share their colour or their shape.
 
-    There the MLLM has to mind both words of an object's name to put the box around the right one. Every third
-    source is laid out as generated pictures are.
+    Here the MLLM needs both words of an object's name to put the box around the right one. Every third
+    source has the layout of generated pictures.
     """
     rng = random.Random(f"confusable edit {seed} {index}")
     while True:
@@ -70,7 +70,7 @@ class ChainBatch:
 
     ``labels`` [b, length]: the chain's tokens and the <|im_gen_start|> after them; all else is ignored.
     ``regions`` [b, 4, 7] and ``visual`` [b, visual tokens, 7] or None: targets of the readouts. ``seen`` is
-    ``regions`` with only those that stand in the source picture; where a box starts, the MLLM must know them.
+    ``regions`` with only those in the source picture; where a box starts, the MLLM must know them.
     ``lookups``: where the chains of edits have to look something up.
     """
 
@@ -93,7 +93,7 @@ class ChainBatch:
 
 
 class Collator:
-    """Turns examples of one task into a ``ChainBatch``, with the prompt and picture code of inference."""
+    """Converts examples of one task to a ``ChainBatch``, with the prompt and picture code of inference."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, image_processor: Any, vision_size: int) -> None:
         self.tokenizer = tokenizer
@@ -137,13 +137,13 @@ class Collator:
         )
 
     def covered_tokens(self, thing: Thing) -> list[int]:
-        """The indices of the visual tokens on which a thing of a picture stands."""
+        """The indices of the visual tokens that a thing covers."""
         shown = visual_targets(Scene("white", (thing,)), self.tokens_per_side)
         covered: list[int] = (shown[:, 1] != ABSENT_SHAPE).nonzero().flatten().tolist()
         return covered
 
     def words(self, input_ids: Tensor) -> list[str]:
-        """The tokens as words, without the sign for a space before them."""
+        """The tokens as words, without the marker for a preceding space."""
         return [token.lstrip("\u0120") for token in self.tokenizer.convert_ids_to_tokens(input_ids.tolist())]
 
     def pictures(self, scenes: Sequence[Scene]) -> tuple[Tensor, Tensor, Tensor]:
@@ -162,7 +162,7 @@ class Collator:
         return region_targets(example.contents, boxes, example.target.background)
 
     def seen(self, examples: Sequence[Example], regions: Tensor) -> Tensor:
-        """``regions`` [b, 4, 7] with "no such region" for every box around nothing of the source picture."""
+        """``regions`` [b, 4, 7] with "no such region" for every box that is empty in the source picture."""
         seen = regions.clone()
         for row, example in enumerate(examples):
             pictured = set() if example.source is None else {thing.box for thing in example.source.things}

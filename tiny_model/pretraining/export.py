@@ -51,12 +51,12 @@ def rewrite(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def without_path(config: dict[str, Any]) -> None:
-    """diffusers notes the folder that a part was loaded from; that is nobody else's business."""
+    """Remove the local folder that diffusers records for a loaded part."""
     config.pop("_name_or_path", None)
 
 
 def without_token_list(config: dict[str, Any]) -> None:
-    """transformers 4 expects a mapping under this name; the tokens themselves stand in tokenizer.json."""
+    """transformers 4 expects a mapping under this name; the tokens themselves are in tokenizer.json."""
     config.pop("extra_special_tokens", None)
 
 

@@ -34,7 +34,7 @@ PATCH_SIZE = 14
 MERGE_SIZE = 2
 
 UNREAD_WORDS = (NEW_COLOR, NEW_SHAPE, plural(NEW_SHAPE))
-"""Words with a token of their own that the training never uses. A LoRA training can teach them, as it can
+"""Words with a token of their own that this training never uses. LoRA training can teach them, as it can
 teach a large model, which has a token for every word."""
 QWEN_SPECIAL_TOKENS = (
     "<|endoftext|>",
@@ -56,9 +56,10 @@ SPLIT_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-"""Where Qwen2's tokenizer cuts text before merging; every digit stands alone.
+"""The regular expression by which Qwen2's tokenizer splits text before merging; every digit is separate.
 
-transformers 5 rebuilds a Qwen2 tokenizer with this pattern and NFC whatever its file says; 4 reads the file.
+transformers 5 rebuilds a Qwen2 tokenizer with this pattern and NFC whatever its file contains; 4 reads the
+file.
 """
 
 CHAT_TEMPLATE = """\
@@ -87,8 +88,8 @@ def initialize_checkpoint(path: Path, seed: int = 0) -> None:
     """Writes a checkpoint folder with the bundled model's sizes and random weights, in float32.
 
     Args:
-        path: folder to write; made if missing.
-        seed: of the weights and of the text that the tokenizer is trained on.
+        path: folder to write; created if missing.
+        seed: for the weights and for the text that the tokenizer is trained on.
     """
     path = Path(path)
     torch.manual_seed(seed)
@@ -132,7 +133,7 @@ def corpus(seed: int, rows: int = 2000) -> Iterator[str]:
 
 
 def build_tokenizer(seed: int) -> Qwen2TokenizerFast:
-    """A byte-level BPE tokenizer of Qwen2's construction with a small vocabulary and GoT's image tokens."""
+    """A byte-level BPE tokenizer of Qwen2's type with a small vocabulary and GoT's image tokens."""
     core = Tokenizer(models.BPE())
     core.normalizer = normalizers.NFC()
     core.pre_tokenizer = pre_tokenizers.Sequence(
@@ -269,7 +270,7 @@ def build_vae() -> AutoencoderKL:
 
 
 def build_scheduler() -> DDPMScheduler:
-    """SDXL base's noise schedule as DDPM, as the published inference uses it."""
+    """SDXL base's noise schedule as DDPM, as in the published inference code."""
     return DDPMScheduler(
         num_train_timesteps=1000,
         beta_start=0.00085,

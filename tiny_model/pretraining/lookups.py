@@ -1,7 +1,7 @@
-"""Where the chain of an edit has to look at the picture, and a loss that turns a head's attention there.
+"""Where an edit's chain depends on the picture, and a loss that directs an attention head there.
 
 To write the size and the box of an object, the MLLM has to find it among the visual tokens by its colour and
-its shape. A model built from nothing is long content with a thing that has one of the two.
+its shape. A model trained from scratch is long satisfied with a thing that has one of the two.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from ..world.language import Example
 from ..world.scene import SHAPES, SIZES, Thing
 
 LAYER = 2
-"""Of the decoder's layers: late enough to know what to look for, early enough to write what it finds."""
+"""The decoder layer: late enough to know what to look for, early enough to write what it finds."""
 NAME_HEAD, BOX_HEAD = 0, 3
-"""Heads with keys and values of their own, for an object's size and for its box."""
+"""Heads with separate keys and values, for an object's size and for its box."""
 NAMED = ["The", "object", "to", "edit"]
-"""How the sentence begins that names an object of the picture."""
+"""The beginning of the sentence that names an object of the picture."""
 
 
 @dataclass(frozen=True)
 class Lookups:
     """A batch's n lookups.
 
-    ``rows``, ``positions`` and ``heads`` [n]: from where in the batch the next token is predicted, and which
-    head has to look. ``answers`` [n, length]: True where the answer stands.
+    ``rows``, ``positions`` and ``heads`` [n]: where in the batch the next token is predicted, and which head
+    is trained. ``answers`` [n, length]: True at the positions to attend to.
     """
 
     rows: Tensor
@@ -37,7 +37,7 @@ class Lookups:
     answers: Tensor
 
     def loss(self, attentions: Sequence[Tensor]) -> Tensor:
-        """Mean negative logarithm of the attention that falls on the answers, the heads' means added up.
+        """Mean negative log of the attention on the answers, summed over the heads' means.
 
         ``attentions``: of every layer, [b, heads, length, length]. 0 without lookups.
         """
@@ -82,7 +82,7 @@ def find_lookups(
 def _sizes(
     example: Example, words: list[str], start: int, visual_tokens: Callable[[Thing], list[int]]
 ) -> list[tuple[int, int, list[int]]]:
-    """The size of each object to edit, where all that is known of it is its name."""
+    """The size of each object to edit, where only its name has been given."""
     first = words.index("<|image_pad|>")
     things = {thing.pair: thing for thing in example.source.things} if example.source else {}
     found = []
@@ -97,7 +97,7 @@ def _sizes(
 def _boxes(
     example: Example, words: list[str], visual_tokens: Callable[[Thing], list[int]]
 ) -> list[tuple[int, int, list[int]]]:
-    """Every token of a box around a thing of the source: the visual tokens that the thing covers."""
+    """Every token of a box around a thing in the source: the visual tokens that the thing covers."""
     first = words.index("<|image_pad|>")
     things = {thing.box: thing for thing in example.source.things} if example.source else {}
     found = []
@@ -113,5 +113,5 @@ def _boxes(
 
 
 def _next(words: list[str], start: int, wanted: Sequence[str]) -> int:
-    """Where the first of some words stands after ``start``."""
+    """The position of the first of some words after ``start``."""
     return next(at for at in range(start + 1, len(words)) if words[at] in wanted)

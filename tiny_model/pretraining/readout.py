@@ -1,8 +1,8 @@
-"""Auxiliary readouts that teach a model built from nothing what its features must hold.
+"""Auxiliary readouts that shape the features of a model trained from scratch.
 
 The paper starts from a pretrained MLLM and UNet; the bundled model starts from random weights. Two linear
-readouts, thrown away after training, shorten the way: one reads each region's content from the semantic
-guidance, the other reads from the MLLM's visual tokens what the picture shows there.
+readouts, discarded after training, speed this up: one reads each region's content from the semantic
+guidance, the other reads the picture's content from the MLLM's visual tokens.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from ..world.language import GRID_STEP
 from ..world.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, Scene
 
 SLOTS = 4
-"""Regions told apart by the readout: the 64 image tokens are shared out evenly among the first four boxes."""
+"""Regions distinguished by the readout: the 64 image tokens are divided evenly among the first four boxes."""
 
 GRID_LINES = PICTURE_SIZE // GRID_STEP
-"""Things lie between these lines, 0 to 16 in each direction."""
+"""Things are aligned to these lines, 0 to 16 in each direction."""
 
 COLOR_NAMES = tuple(COLORS)
 BACKGROUND_NAMES = tuple(BACKGROUNDS)
@@ -27,7 +27,7 @@ NO_SHAPE, ABSENT_SHAPE = len(SHAPES), len(SHAPES) + 1
 
 
 class ContentReadout(nn.Module):
-    """Linear heads on features [..., width]: colour, shape, box and background of what it stands for.
+    """Linear heads on features [..., width]: colour, shape, box and background of what they represent.
 
     Targets are one tensor [..., 7]: colour class, shape class, background class, then x1, y1, x2, y2 in 0..1.
     Classes beyond the names mean "nothing there" and "no such region".
@@ -55,10 +55,10 @@ class ContentReadout(nn.Module):
 
 
 class PlaceReadout(nn.Module):
-    """A linear head on features [..., width]: the grid line of each edge of the thing that stands there.
+    """A linear head on features [..., width]: the grid line of each edge of the thing at that position.
 
-    Targets as in ``ContentReadout``; with boxes from the picture's corner, or from that of the token itself.
-    Classes, unlike distances, are close to the digits that a chain needs, and ask for the exact line.
+    Targets as in ``ContentReadout``; with boxes relative to the picture's corner, or to that of the token
+    itself. Classes, unlike distances, resemble the digits that a chain needs, and require the exact line.
     """
 
     def __init__(self, width: int) -> None:
@@ -66,7 +66,7 @@ class PlaceReadout(nn.Module):
         self.edges = Linear(width, 4 * (2 * GRID_LINES + 1))
 
     def forward(self, features: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy over the edges of things; 0 where nothing stands."""
+        """Mean cross-entropy over the edges of things; 0 where there is none."""
         features, targets = features.flatten(0, -2), targets.flatten(0, -2)
         present = targets[:, 1] != ABSENT_SHAPE
         lines = (targets[present][:, 3:] * GRID_LINES).round().long() + GRID_LINES
@@ -90,7 +90,7 @@ def region_targets(
 
 
 def visual_targets(scene: Scene, tokens_per_side: int) -> Tensor:
-    """Targets [tokens_per_side squared, 7]: for each visual token the thing on most of its square."""
+    """Targets [tokens_per_side squared, 7]: for each visual token the thing covering most of its square."""
     back = float(BACKGROUND_NAMES.index(scene.background))
     targets = torch.tensor([[NO_COLOR, ABSENT_SHAPE, back, 0.0, 0.0, 0.0, 0.0]]).repeat(tokens_per_side**2, 1)
     side = PICTURE_SIZE / tokens_per_side

@@ -1,4 +1,4 @@
-"""Runs the stages one after the other on accelerate, and continues exactly where a run was stopped.
+"""Runs the stages one after the other on accelerate, resuming exactly where a run was stopped.
 
 The run's folder:
 
@@ -42,11 +42,11 @@ STAGES = (VisionStage, LanguageStage, VaeStage, DetailStage, UnetStage, JointSta
 def train(
     config: TrainingConfig, out: Path, *, resume: bool = False, stop_after_steps: int | None = None
 ) -> Path | None:
-    """Makes the bundled checkpoint from nothing.
+    """Trains the bundled checkpoint from scratch.
 
     Args:
         out: the run's folder.
-        resume: continue the run in ``out``; without it the folder must not hold one.
+        resume: resume the run in ``out``; without it the folder must not hold one.
         stop_after_steps: save and stop after this many steps of this call, counted over all stages.
 
     Returns:
@@ -85,13 +85,13 @@ def _train(config: TrainingConfig, out: Path, resume: bool, budget: StepBudget) 
 
 
 class StepBudget:
-    """Counts the steps that this call may still take; None means as many as there are."""
+    """Counts the steps that this call may still take; None means no limit."""
 
     def __init__(self, steps: int | None) -> None:
         self.left = math.inf if steps is None else steps
 
     def take(self) -> bool:
-        """True while there is one more step to take, which it takes."""
+        """True while there is another step, which is deducted."""
         self.left -= 1
         return self.left >= 0
 
@@ -154,7 +154,7 @@ def run_stage(stage_class: Callable[..., Any], config: TrainingConfig, out: Path
 
 
 def save_state(accelerator: Accelerator, out: Path, stage: str, step: int) -> None:
-    """Writes the state beside and renames it, then removes the older ones: there is always a complete one."""
+    """Writes the state, renames it when complete, then removes older ones: one is always complete."""
     target = out / f"state-{stage}-{step}"
     beside = out / f"state-{stage}-{step}.part"
     shutil.rmtree(beside, ignore_errors=True)

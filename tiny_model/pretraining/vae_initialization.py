@@ -1,10 +1,10 @@
-"""A first VAE that already passes colours, so that training only has to learn the edges.
+"""An initial VAE that already passes colours, so that training only has to learn the edges.
 
 GroupNorm with 32 groups on 64 channels removes the level and the scale of every pair of channels: a small VAE
-with random weights takes very long to learn to tell a white background from a gray one. Here each colour
-travels as a pair of channels (+x, -x) through the residual path. Before the two norms that stand on that path
-a fixed pattern of large amplitude at the picture's border joins the pair: the pattern sets the norm's scale,
-and the pair survives it, since silu(u) - silu(-u) = u. A further pair holds the pattern alone.
+with random weights takes very long to learn to distinguish a white background from a gray one. Here each
+colour travels as a pair of channels (+x, -x) through the residual path. Before the two norms on that path a
+fixed pattern of large amplitude at the picture's border is added to the pair: the pattern sets the norm's
+scale, and the pair survives it, since silu(u) - silu(-u) = u. A further pair holds the pattern alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ AMPLITUDE = 100.0
 def pass_colors(vae: Any, picture_size: int) -> None:
     """Rewrites a random AutoencoderKL of one width so that it keeps the mean colour of every 8 x 8 square."""
     for module in vae.modules():
-        if hasattr(module, "conv2"):  # residual blocks begin as the identity
+        if hasattr(module, "conv2"):  # residual blocks start as the identity
             nn.init.zeros_(module.conv2.weight)
             nn.init.zeros_(module.conv2.bias)
         if hasattr(module, "to_out"):  # and so does the attention
@@ -63,7 +63,7 @@ def pass_colors(vae: Any, picture_size: int) -> None:
 
 
 def center() -> torch.Tensor:
-    """The 3 x 3 kernel that changes nothing."""
+    """The 3 x 3 identity kernel."""
     kernel = torch.zeros(3, 3)
     kernel[1, 1] = 1.0
     return kernel
@@ -87,7 +87,7 @@ def add_pattern(conv: Any, border: torch.Tensor) -> None:
 
 
 def read_pairs(conv: Any, scale: float) -> None:
-    """Output channels 0 to 2 become the colours: their pairs less the pattern, in the scale before it."""
+    """Output channels 0 to 2 become the colours: their pairs minus the pattern, at the original scale."""
     conv.weight[:COLORS].zero_()
     conv.bias[:COLORS] = 0.0
     for color in range(COLORS):

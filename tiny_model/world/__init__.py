@@ -1,1 +1,1 @@
-"""A small drawable world in which obedience to a plan can be measured."""
+"""A small drawable world in which it can be measured how well a plan is followed."""

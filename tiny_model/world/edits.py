@@ -47,7 +47,7 @@ def quadrant_of(thing: Thing) -> int:
 
 
 def touched_quadrants(thing: Thing) -> set[int]:
-    """The indices of all quarters into which the thing reaches."""
+    """The indices of all quarters that the thing overlaps."""
     left, top, right, bottom = thing.pixel_box
     return {
         index
@@ -57,7 +57,7 @@ def touched_quadrants(thing: Thing) -> set[int]:
 
 
 def free_quadrants(things: list[Thing]) -> list[int]:
-    """The quarters into which nothing reaches."""
+    """The quarters that nothing overlaps."""
     taken = set().union(*(touched_quadrants(thing) for thing in things))
     return [index for index in range(4) if index not in taken]
 
@@ -68,9 +68,9 @@ def in_reading_order(things: list[Thing]) -> tuple[Thing, ...]:
 
 
 def sample_step(rng: random.Random, kind: str, things: list[Thing], untouched: list[Thing]) -> Step | None:
-    """One edit of ``kind`` about one of ``untouched``; None where this scene does not allow it.
+    """One edit of ``kind`` on one of ``untouched``; None if this scene does not allow it.
 
-    The result never holds two things of one colour and shape, nor a pair that training must not see.
+    The result never holds two things of one colour and shape, nor a pair that is held out from training.
     """
     pairs = {thing.pair for thing in things}
     if kind == "add":
@@ -148,7 +148,7 @@ def edit_text(source: Scene, steps: list[Step], target: Scene) -> str:
 def sample_source(rng: random.Random, anywhere: bool = False) -> Scene:
     """One to three things of different colour and shape, each in its own quarter.
 
-    ``anywhere``: laid out as generated pictures are; only each thing's centre has a quarter of its own.
+    ``anywhere``: with the layout of generated pictures; only each thing's centre has its own quarter.
     """
     count = rng.randint(1, 3)
     cells = cells_for(rng, count, None) if anywhere else rng.sample(QUADRANTS, count)
@@ -167,8 +167,8 @@ def sample_edit(
 ) -> Example:
     """A source scene, an instruction of one step or (``kind`` "multi-step") two, its chain, its target scene.
 
-    ``kind``: one of ``EDIT_KINDS``, "multi-step", or None for any. ``evaluation``: an instruction that
-    training never shows. ``anywhere``: as for ``sample_source``.
+    ``kind``: one of ``EDIT_KINDS``, "multi-step", or None for any. ``evaluation``: a held-out instruction.
+    ``anywhere``: as for ``sample_source``.
     """
     while True:
         source = sample_source(rng, anywhere)
@@ -210,9 +210,9 @@ def sample_edit(
 
 
 def crowded(steps: list[Step]) -> bool:
-    """True when the second step places something where the first one took something away or the reverse.
+    """Whether the second step puts something where the first one removed something, or vice versa.
 
-    Two boxes in one place would leave open which of them the result shows.
+    With two boxes in one place it would be undefined which of them the result shows.
     """
     first, second = steps
     if first.before is None or second.after is None or second.kind not in ("add", "move"):

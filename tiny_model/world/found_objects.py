@@ -1,6 +1,6 @@
-"""Objects in a picture, found by their pixels alone.
+"""Finding objects in a picture by its pixels alone.
 
-Nothing is taken from the model that made the picture.
+Nothing is taken from the model that generated the picture.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from PIL import Image, ImageDraw
 from .scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, SUPERSAMPLING, draw_shape
 
 MIN_AREA = 60
-"""Pixels of a 128 x 128 picture below which a patch of colour is a speck and not an object."""
+"""Pixels of a 128 x 128 picture below which a patch of colour counts as a speck, not an object."""
 
 PixelBox = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels; right and bottom lie just outside."""
+"""Left, top, right, bottom in pixels; right and bottom are exclusive."""
 
 
 # --- objects in a picture -------------------------------------------------------------------------
@@ -51,8 +51,8 @@ def classify(picture: Image.Image, colors: Mapping[str, tuple[int, int, int]] = 
 def find_objects(picture: Image.Image) -> list[Found]:
     """The patches of object colour in a picture, largest first.
 
-    A 3 x 3 opening drops everything thinner than three pixels, so that a smooth edge (the pink rim of a red
-    circle on white) is no object; tips that it cuts off a real object are given back up to two pixels.
+    A 3 x 3 opening removes everything thinner than three pixels, so that a smooth edge (the pink rim of a red
+    circle on white) is not an object; tips that it cuts off a real object are restored up to two pixels.
     Same-coloured objects that touch are one patch.
     """
     smallest = MIN_AREA * picture.width * picture.height / PICTURE_SIZE**2
@@ -90,7 +90,7 @@ def over_squares(combine: np.ufunc, mask: np.ndarray) -> np.ndarray:
 
 
 def components(mask: np.ndarray) -> list[np.ndarray]:
-    """The parts of a boolean mask that hang together by pixel sides, each a mask of the same size."""
+    """The 4-connected components of a boolean mask, each a mask of the same size."""
     remaining = mask.copy()
     parts = []
     while remaining.any():
@@ -130,7 +130,7 @@ def shape_template(shape: str, width: int, height: int) -> np.ndarray:
 
 
 def find_background(picture: Image.Image) -> str | None:
-    """The background that most pixels are nearest to; None when an object colour covers more than any."""
+    """The background nearest to most pixels; None if an object colour covers more than any."""
     names = [*COLORS, *BACKGROUNDS]
     counts = np.bincount(classify(picture).ravel(), minlength=len(names))
     name = names[int(counts.argmax())]

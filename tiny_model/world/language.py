@@ -1,7 +1,7 @@
 """Captions and generation chains of the shapes world.
 
 A caption asks for objects; the chain answers in GoT's format (paper section 3): prose in which every object
-is followed by its box. Boxes never overlap, and they keep the relation that the caption names.
+is followed by its box. Boxes never overlap, and they satisfy the relation in the caption.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .scene import (
 )
 
 GAP = 8
-"""Pixels that stay free on the right of each cell and below: no two things touch."""
+"""Pixels that are left free on the right of and below each cell: no two things touch."""
 
 GRID_STEP = 8
 """Things start at multiples of this many pixels: one latent cell, and one patch of the vision tower."""
@@ -53,7 +53,7 @@ QUADRANTS: tuple[Cell, ...] = (
 
 @dataclass(frozen=True)
 class Wanted:
-    """One object that a prompt asks for; ``size`` is None when the prompt leaves it open."""
+    """One object that a prompt asks for; ``size`` is None if the prompt does not say."""
 
     color: str
     shape: str
@@ -82,9 +82,9 @@ class Request:
 class Example:
     """One row of the shapes world.
 
-    ``contents`` says for each region of the chain what the target shows in its box: (colour, shape), or None
-    for plain background. ``loose``: indices of ``target.things`` whose exact place the prompt leaves open
-    (the quarter of the picture is fixed). ``kind`` names the sort of caption or edit.
+    ``contents`` gives for each region of the chain what the target shows in its box: (colour, shape), or None
+    for plain background. ``loose``: indices of ``target.things`` whose exact position the prompt leaves open
+    (the quarter of the picture is fixed). ``kind`` names the kind of caption or edit.
     """
 
     task: str
@@ -99,7 +99,7 @@ class Example:
 
 
 def held_out(prompt: str) -> bool:
-    """True for the tenth of all prompts that is kept for evaluation; training never shows these."""
+    """True for the tenth of all prompts that is held out for evaluation."""
     return zlib.crc32(prompt.encode()) % 10 == 0
 
 
@@ -122,7 +122,7 @@ def marked(thing: Thing, index: int) -> str:
 
 
 def box_text(box: Box, index: int) -> str:
-    """The box as GoT-6B writes it, with the mask colour that is due at ``index``."""
+    """The box as GoT-6B writes it, with the ``index``-th mask colour."""
     return f"<|box_start|>({box.x1},{box.y1}),({box.x2},{box.y2})<|box_end|> ({MASK_COLORS[index]})"
 
 
@@ -132,7 +132,7 @@ def listed(parts: list[str]) -> str:
 
 
 def random_pair(rng: random.Random, pairs: str = "seen") -> tuple[str, str]:
-    """A colour and a shape, of the pairs that ``sample_generation`` speaks of."""
+    """A colour and a shape, from the pairs described in ``sample_generation``."""
     if pairs == "unseen":
         return rng.choice(sorted(HELD_OUT_PAIRS))
     if pairs == "new":
@@ -170,7 +170,7 @@ def cells_for(rng: random.Random, count: int, relation: str | None) -> list[Cell
 
 
 def sample_request(rng: random.Random, pairs: str, explicit: bool) -> tuple[str, str, Request]:
-    """Kind, caption and request as ``sample_generation`` describes them."""
+    """Kind, caption and request as described in ``sample_generation``."""
     kind = rng.choices(("single", "count", "relation", "list"), (2, 2, 4, 3))[0]
     background = rng.choice(list(BACKGROUNDS)) if explicit or rng.random() < 0.7 else None
 

@@ -1,6 +1,6 @@
 """Forty pictures that teach the bundled model a new colour and a new shape: lessons/brown_crosses.
 
-``python -m tiny_model.world.lesson FOLDER`` writes them as a dataset, always the same.
+``python -m tiny_model.world.lesson FOLDER`` writes them as a dataset, deterministically.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ TAUGHT = [
 KINDS = ("list", "count", "relation", "list", "relation", "count", "single")
 """The captions' kinds in turn: seven, so that a colour's second cross has another kind than its first."""
 CANDIDATES = 24
-"""So many examples are made for each picture, and the one that shows most of what was least shown wins."""
+"""Candidates generated per picture; the one that shows most of what was least shown is chosen."""
 EDITS = 10
-"""Edits of old things, so that edits are not forgotten."""
+"""Edits of known things, so that editing is not forgotten."""
 
 
 @cache
@@ -51,12 +51,12 @@ def lesson() -> tuple[Example, ...]:
 
 
 def worth(example: Example, shown: Mapping[tuple[str, str], int]) -> float:
-    """The number of new things in the picture, each the less, the oftener its pair was shown before."""
+    """The number of new things in the picture, each weighted less the more often its pair was shown."""
     return sum(1 / (1 + shown[pair]) for pair in new_things(example))
 
 
 def new_things(example: Example) -> list[tuple[str, str]]:
-    """Colour and shape of each thing in the picture of which one of the two is new."""
+    """Colour and shape of each thing in the picture with a new colour or shape."""
     pairs = [thing.pair for thing in example.target.things]
     return [pair for pair in pairs if NEW_COLOR in pair or NEW_SHAPE in pair]
 

@@ -32,12 +32,12 @@ BACKGROUNDS = {
 SIZES = {"small": 32, "medium": 40, "large": 48}
 
 NEW_SHAPE, NEW_COLOR = "cross", "brown"
-"""What the bundled model has never seen, and what ``lesson`` teaches it."""
+"""Things that the bundled model has never seen, taught by ``lesson``."""
 ALL_SHAPES = (*SHAPES, NEW_SHAPE)
 ALL_COLORS = COLORS | {NEW_COLOR: (150, 80, 20)}
 
 HELD_OUT_PAIRS = frozenset({("purple", "star"), ("cyan", "square"), ("orange", "triangle")})
-"""Colour and shape pairs that training never shows, so that evaluation tests composition and not memory."""
+"""Colour and shape pairs held out from training, so that evaluation tests composition and not memory."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Thing:
 
     @property
     def pixel_box(self) -> tuple[int, int, int, int]:
-        """Left, top, right, bottom in pixels; right and bottom lie just outside."""
+        """Left, top, right, bottom in pixels; right and bottom are exclusive."""
         side = SIZES[self.size]
         return (self.left, self.top, self.left + side, self.top + side)
 

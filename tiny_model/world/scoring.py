@@ -1,6 +1,7 @@
-"""Whether a plan says what the caption asks, and whether a picture shows what the plan says.
+"""Whether a plan matches its caption, and whether a picture matches its plan.
 
-Everything here reads pixels, boxes and the words of a plan; nothing is taken from the model that made them.
+Everything here reads pixels, boxes and the words of a plan; nothing is taken from the model that generated
+them.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ Expected = tuple[str, str, Box]
 
 @dataclass(frozen=True)
 class ObjectScore:
-    """How one expected object fared: ``iou`` with the best patch of its own colour, and that patch."""
+    """The score of one expected object: ``iou`` with the best patch of its own colour, and that patch."""
 
     iou: float
     patch: Found | None
@@ -57,7 +58,7 @@ class ObjectScore:
 
 @dataclass(frozen=True)
 class PictureScore:
-    """``objects`` in the order they were expected; ``extra`` patches that belong to none of them."""
+    """``objects`` in the expected order; ``extra`` patches that belong to none of them."""
 
     objects: tuple[ObjectScore, ...]
     extra: tuple[Found, ...]
@@ -70,7 +71,7 @@ class PictureScore:
 
 
 def score_picture(picture: Image.Image, expected: Sequence[Expected]) -> PictureScore:
-    """Looks for every expected object at its box. A shape counts as right only where the object was found."""
+    """Looks for every expected object at its box. A shape counts as right only if the object was found."""
     patches = find_objects(picture)
     unclaimed = list(range(len(patches)))
     scores = []
@@ -91,11 +92,11 @@ def score_picture(picture: Image.Image, expected: Sequence[Expected]) -> Picture
 
 
 def drawn_in_box(picture: Image.Image, color: str, shape: str, box: Box) -> bool:
-    """Whether what is painted in a box in this colour is this shape, fills the box and is no other shape.
+    """Whether the pixels of a colour in a box have this shape, fill the box and have no other shape.
 
-    Knows the new colour and shape as well. The pixels of the colour in the box, and those outside that hang
-    together with them, must have an intersection over union of at least one half with the shape drawn to fill
-    the box, and a smaller one with every other shape.
+    Includes the new colour and shape. The pixels of the colour in the box, and those outside that are
+    connected with them, must have an intersection over union of at least one half with the shape drawn to
+    fill the box, and a smaller one with every other shape.
     """
     left, top, right, bottom = box.to_pixels(picture.width, picture.height)
     place = np.s_[top:bottom, left:right]
@@ -121,7 +122,7 @@ def present_objects(picture: Image.Image, wanted: Sequence[Wanted]) -> int:
 
 
 def relation_shown(picture: Image.Image, request: Request) -> bool:
-    """Whether the patches that look like the two related objects stand in the relation that was asked for."""
+    """Whether the patches that match the two related objects have the requested relation."""
     return relation_holds(request, [(patch.color, patch.shape, patch.box) for patch in find_objects(picture)])
 
 
@@ -158,9 +159,9 @@ def expected_objects(chain: ReasoningChain) -> list[Expected]:
 
 
 def score_plan(chain: ReasoningChain, request: Request) -> PlanScore:
-    """Compares the phrases and boxes of a generation's plan with what its caption asked for.
+    """Compares the phrases and boxes of a generation's plan with its caption.
 
-    A size that was asked for must be in the phrase, and the box must have it.
+    A requested size must be in the phrase, and the box must have it.
     """
     remaining = [
         (item, region.box) for region in chain.regions if (item := named_object(region.phrase)) is not None
@@ -182,7 +183,7 @@ def score_plan(chain: ReasoningChain, request: Request) -> PlanScore:
 
 
 def corners(box: Box) -> PixelBox:
-    """The box's edges on the grid of [0, 1000), which serve as pixels of a 1000 x 1000 picture."""
+    """The box's edges on the grid of [0, 1000), used as pixels of a 1000 x 1000 picture."""
     return (box.x1, box.y1, box.x2, box.y2)
 
 
@@ -214,7 +215,7 @@ def relation_holds(request: Request, objects: Sequence[tuple[str, str, PixelBox]
 
 
 def separated(relation: Relation, first: PixelBox, second: PixelBox) -> bool:
-    """Whether ``first`` lies wholly on the relation's side of ``second``."""
+    """Whether ``first`` is entirely on the relation's side of ``second``."""
     return {
         "left of": first[2] <= second[0],
         "right of": first[0] >= second[2],
@@ -239,7 +240,7 @@ def score_edit(
 ) -> EditScore:
     """Looks for every object of the target in its colour and shape, and for nothing else.
 
-    An object whose exact place the instruction leaves open has to lie in its quarter of the picture.
+    An object whose exact position the instruction leaves open has to be in its quarter of the picture.
     """
     patches = find_objects(result)
     happened = len(patches) == len(example.target.things)
@@ -264,7 +265,7 @@ def score_edit(
 
 
 def in_quarter(box: PixelBox, thing: Thing, size: tuple[int, int]) -> bool:
-    """Whether the box's centre lies in the quarter of the picture that holds ``thing``."""
+    """Whether the box's centre is in the quarter of the picture that holds ``thing``."""
     x = (box[0] + box[2]) / 2 * PICTURE_SIZE / size[0]
     y = (box[1] + box[3]) / 2 * PICTURE_SIZE / size[1]
     left, top, right, bottom = QUADRANTS[quadrant_of(thing)]
@@ -272,9 +273,9 @@ def in_quarter(box: PixelBox, thing: Thing, size: tuple[int, int]) -> bool:
 
 
 def edited_boxes(example: Example, chain: ReasoningChain) -> list[Box]:
-    """Where the true edit changes the source: the boxes of things that go, come or change.
+    """Where the true edit changes the source: the boxes of things that are removed, added or changed.
 
-    For a thing whose place the instruction leaves open, the boxes that the plan puts into its quarter.
+    For a thing whose position the instruction leaves open, the boxes that the plan puts into its quarter.
     """
     before = example.source.things if example.source else ()
     after = example.target.things

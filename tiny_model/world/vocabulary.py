@@ -1,4 +1,4 @@
-"""What a checkpoint that was trained on the shapes world knows, for its got.json."""
+"""The vocabulary of a checkpoint trained on the shapes world, for its got.json."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .language import COUNT_WORDS, sample_generation
 from .scene import BACKGROUNDS, COLORS, SHAPES
 
 SAMPLES = 500
-"""So many captions and as many edits hold every word, many times over."""
+"""The number of captions and of edits to sample, which hold every word many times over."""
 REACH, SHARE, STRAYS = 30.0, 0.9, 0.02
-"""Of pictures of this world, also of JPEG files of them, at least 0.92 is known and at most 0.0004 astray."""
+"""In pictures of this world, including JPEG files, at least 0.92 is known and at most 0.0004 stray."""
 
 
 def shapes_vocabulary() -> Vocabulary:
@@ -45,5 +45,5 @@ def shapes_vocabulary() -> Vocabulary:
 
 
 def written(color: tuple[int, int, int]) -> str:
-    """A colour as got.json has it: #e61919."""
+    """A colour as written in got.json: #e61919."""
     return "#{:02x}{:02x}{:02x}".format(*color)

@@ -1,4 +1,4 @@
-"""Pictures for the VAE: many colours and edges in one step, evenly mixed."""
+"""Pictures for the VAE: many colours and edges per step, evenly mixed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...world.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, SIZES, Sce
 
 
 def collage(rng: random.Random) -> Image.Image:
-    """A picture of many tiles with a background each: one step sees many colours and edges, evenly mixed."""
+    """A picture of many tiles, each with its own background: many colours and edges, evenly mixed."""
     picture = Image.new("RGB", (PICTURE_SIZE, PICTURE_SIZE))
     side = rng.choice((32, 64))
     for left in range(0, PICTURE_SIZE, side):
@@ -23,7 +23,7 @@ def collage(rng: random.Random) -> Image.Image:
 
 
 def tile(rng: random.Random, side: int) -> Image.Image:
-    """A small cut from a scene; shapes may stick out of it."""
+    """A small crop of a scene; shapes may extend beyond it."""
     picture = Image.new("RGB", (2 * side, 2 * side), rng.choice(list(BACKGROUNDS.values())))
     canvas = ImageDraw.Draw(picture)
     for _ in range(rng.randint(0, 2)):
@@ -35,7 +35,7 @@ def tile(rng: random.Random, side: int) -> Image.Image:
 
 
 def four_shapes(rng: random.Random) -> Image.Image:
-    """A picture whose four quarters each hold one whole shape on a background of its own."""
+    """A picture whose four quarters each hold one whole shape on its own background."""
     picture = Image.new("RGB", (PICTURE_SIZE, PICTURE_SIZE))
     for left, top, right, _ in QUADRANTS:
         side = right - left
@@ -48,7 +48,7 @@ def four_shapes(rng: random.Random) -> Image.Image:
 
 
 def whole_picture(rng: random.Random) -> Image.Image:
-    """A scene, or (one in four) one of the masks of its chain."""
+    """A scene, or (one in four) one of its chain's masks."""
     example = sample_generation(rng)
     if rng.random() < 0.25:
         return rng.choice(

@@ -1,4 +1,4 @@
-"""What the stages that draw have in common: a UNet that learns under guidance."""
+"""What the stages that draw have in common: a UNet trained under guidance."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class JointModules(nn.Module):
         super().__init__()
         self.language = LanguageModules(model)
         self.unet = model.parts.unet().requires_grad_(True)
-        self.unet.set_attn_processor(AttnProcessor())  # as for the MLLM: faster on a CPU, above all backwards
+        self.unet.set_attn_processor(AttnProcessor())  # as for the MLLM: faster on a CPU, especially backwards
 
 
 class DrawingStage:
@@ -94,7 +94,7 @@ class DrawingStage:
         )
 
     def rows(self, task: str, count: int, step: int) -> list[int]:
-        """The encoded rows of one step: every row once in each pass, each pass in its own order."""
+        """The encoded rows of one step: every row once per pass, each pass in its own order."""
         total = self.config.encoded_rows
         rows = []
         for position in range(step * count, (step + 1) * count):
@@ -111,13 +111,13 @@ class DrawingStage:
 
 
 def encoded_rows(model: GoTModel, config: TrainingConfig) -> dict[str, Tensor]:
-    """Target, reference and spatial latents (unscaled) of the rows that are drawn, kept in a file."""
+    """Target, reference and spatial latents (unscaled) of the rows to draw, cached in a file."""
     rule = model.settings.mask_rule
     file = model.path / LATENTS_FILE.format(mask_rule=rule)
     if not file.exists():
         size = (PICTURE_SIZE, PICTURE_SIZE)
         encoded: dict[str, list[Tensor]] = {}
-        masks: dict[tuple[Box, str], Tensor] = {}  # boxes lie on a grid: most come back
+        masks: dict[tuple[Box, str], Tensor] = {}  # boxes are on a grid, so most recur
         vae = model.parts.vae()
         black = encode_pictures(vae, [Image.new("RGB", size)])
         rows = [(task, row) for task in ("generate", "edit") for row in range(config.encoded_rows)]

@@ -29,7 +29,7 @@ class JointStage(DrawingStage):
         self.averaged = list(self.module.parameters())
 
     def fresh_rows(self, step: int) -> list[list[Example]]:
-        """Generations and edits that no earlier step has seen; the edits' sources are easily mixed up."""
+        """Generations and edits that no earlier step has seen; the edits' sources hold similar things."""
         seed, joint = self.config.seed, self.config.joint
         generations, edits = joint.chain_generations_per_batch, joint.chain_edits_per_batch
         return [

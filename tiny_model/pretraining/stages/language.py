@@ -1,4 +1,4 @@
-"""The MLLM writes chains, and its image tokens learn to hold the regions' contents."""
+"""The MLLM learns to generate chains, and its image tokens to hold the regions' contents."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from .rows import drawn_example, fresh_rows, off_grid
 
 READOUTS_FILE = "readouts.safetensors"
 READ_AT_ONCE = 20
-"""Rows in one pass through the MLLM where nothing is learnt from it."""
+"""Rows per forward pass of the MLLM without gradients."""
 NAMING_WEIGHT = 5.0
-"""How many times the words that name an object and its size count in the loss of an edit's chain.
+"""The weight in the loss of the words that name an object and its size in an edit's chain.
 
-Everything else in a chain is either soon known by heart or, like the boxes of a generation, left to chance.
+Everything else in a chain is either soon memorized or, like the boxes of a generation, random.
 """
 
 
 class LanguageModules(nn.Module):
     """The MLLM, the SSGM's projectors and the readouts: everything that the language stage trains.
 
-    The vision tower stays as its own stage left it.
+    The vision tower is frozen.
     """
 
     naming_weights: Tensor
@@ -45,7 +45,7 @@ class LanguageModules(nn.Module):
         sizes, folder = model.settings.sizes, model.path
         self.mllm = model.parts.reasoner().mllm
         self.mllm.requires_grad_(True).model.visual.requires_grad_(False)
-        # On a CPU, and at lengths like these, eager attention is faster than sdpa: above all backwards.
+        # On a CPU, and at lengths like these, eager attention is faster than sdpa, especially backwards.
         self.mllm.set_attn_implementation({"text_config": "eager", "vision_config": "sdpa"})
         self.ssgm = model.parts.ssgm().requires_grad_(True)
         self.region_readout = ContentReadout(sizes.cross_attention)
@@ -74,7 +74,7 @@ class LanguageModules(nn.Module):
     def states_and_attentions(self, batch: ChainBatch) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """`hidden_states`, and the attention weights [b, heads, length, length] of each layer.
 
-        Without a mask: padding stands on the right, where causal attention never looks.
+        Without a mask: padding is on the right, where causal attention never looks.
         """
         outputs = self.mllm.model(
             input_ids=batch.input_ids,
@@ -88,7 +88,7 @@ class LanguageModules(nn.Module):
         return outputs.hidden_states, outputs.attentions
 
     def chain_loss(self, hidden: Tensor, batch: ChainBatch) -> Tensor:
-        """Cross-entropy of the chains; in those of edits, naming words count several times."""
+        """Cross-entropy of the chains; in those of edits, naming words have a larger weight."""
         weights = None if batch.visual is None else self.naming_weights
         return chain_loss(self.mllm, hidden, batch.labels, weights)
 
@@ -98,8 +98,8 @@ class LanguageModules(nn.Module):
         """Of the regions, from the semantic guidance, and of the source picture, from the visual tokens.
 
         The visual tokens are read halfway through the layers: the second half has to write from them. Where
-        the box of a thing in the picture starts, its place is read before the last layer, which has to write
-        the digits.
+        the box of a thing in the picture starts, its position is read before the last layer, which has to
+        write the digits.
         """
         semantic = self.ssgm.output_projector(selected)
         slots = semantic.unflatten(1, (batch.regions.shape[1], -1))  # [b, 4, 16, Dc]
@@ -132,8 +132,7 @@ def naming_weights(model: GoTModel) -> Tensor:
 
 
 def box_starts(batch: ChainBatch, box_start: int) -> tuple[Tensor, Tensor]:
-    """Where each chain's first four boxes start, as booleans [b, length], and in their order the readout's
-    targets [boxes, 7]."""
+    """Where each chain's first four boxes start [b, length]; the readout's targets for them [boxes, 7]."""
     starts = batch.input_ids == box_start
     starts &= starts.cumsum(dim=1) <= batch.seen.shape[1]
     slots = starts.cumsum(dim=1)[starts] - 1  # which of its chain's boxes each one is
@@ -141,7 +140,7 @@ def box_starts(batch: ChainBatch, box_start: int) -> tuple[Tensor, Tensor]:
 
 
 class LanguageStage:
-    """The MLLM learns to write chains, to see, and to gather each region's content in its image tokens."""
+    """The MLLM learns to generate chains, to see, and to collect regions' contents in its image tokens."""
 
     name = "language"
 
@@ -170,7 +169,7 @@ class LanguageStage:
         for task, count in zip(("generate", "edit"), counts, strict=True):
             rows = range(step * count, (step + 1) * count)
             batch = self.collate([drawn_example(task, config.seed, row) for row in rows])
-            # Boxes off the grid are there to be read and drawn; the MLLM itself plans on the grid.
+            # Boxes off the grid are only for reading and drawing; the MLLM itself plans on the grid.
             batch.labels[[off_grid(task, row) for row in rows]] = IGNORED
             batch = batch.to(module.mllm.device)
             hidden, attentions = module.states_and_attentions(batch)
@@ -198,8 +197,10 @@ def collator(model: GoTModel) -> Collator:
 def chains_losses(
     module: LanguageModules, collate: Collator, rows: list[list[Example]]
 ) -> tuple[Tensor, Tensor]:
-    """The chains' mean loss and that of their lookups, without image tokens; rows of like length go together,
-    to pad less."""
+    """The chains' mean loss and that of their lookups, without image tokens.
+
+    Rows of similar length are batched together, to reduce padding.
+    """
     chain, lookup = [], []
     for examples in rows:
         ordered = sorted(examples, key=lambda example: len(example.chain.text))
@@ -213,5 +214,5 @@ def chains_losses(
 
 
 def mean(losses: list[Tensor]) -> Tensor:
-    """The mean of some losses."""
+    """The mean of several losses."""
     return torch.stack(losses).mean()

@@ -1,4 +1,4 @@
-"""Which rows of the stream a step of a stage sees."""
+"""Which rows of the stream a stage's step sees."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from ...world.language import nudged
 from ..data import Example, anywhere_edit_example, edit_example, generation_example
 
 LATER = 1_000_000
-"""Added to the joint stage's rows, so that its generations are none of the language stage's."""
+"""Offset of the joint stage's rows, so that its generations differ from the language stage's."""
 
 
 def drawn_example(task: str, seed: int, row: int) -> Example:
-    """Row ``row`` of the task's stream; every second generation lies off the grid, as moved boxes do."""
+    """Row ``row`` of the task's stream; every second generation is off the grid, as moved boxes are."""
     if task == "edit":
         return edit_example(seed, row)
     example = generation_example(seed, row)
@@ -20,7 +20,7 @@ def drawn_example(task: str, seed: int, row: int) -> Example:
 
 
 def off_grid(task: str, row: int) -> bool:
-    """Whether ``drawn_example`` lies off the grid."""
+    """Whether ``drawn_example`` is off the grid."""
     return task == "generate" and row % 2 == 1
 
 
@@ -33,5 +33,5 @@ def fresh_rows(seed: int, step: int, generations: int, edits: int) -> list[list[
 
 
 def fresh_edit_example(seed: int, row: int) -> Example:
-    """A new edit; every third has a source that is laid out as generated pictures are."""
+    """A new edit; every third has a source with the layout of generated pictures."""
     return anywhere_edit_example(seed, row) if row % 3 == 0 else edit_example(seed, row)

@@ -1,4 +1,4 @@
-"""The UNet and the projectors, under the image tokens of a frozen MLLM."""
+"""The UNet and the projectors, conditioned on the image tokens of a frozen MLLM."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .rows import drawn_example
 
 
 class UnetStage(DrawingStage):
-    """The UNet and the projectors learn to draw from the image tokens of the MLLM, which stays as it is."""
+    """The UNet and the projectors learn to draw from the image tokens of the MLLM, which is frozen."""
 
     name = "unet"
 

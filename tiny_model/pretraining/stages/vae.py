@@ -1,4 +1,4 @@
-"""The VAE: collages in the small, then whole shapes."""
+"""The VAE: collages of small tiles, then whole shapes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .collages import collage, four_shapes, whole_picture
 
 
 class VaeStage:
-    """Pictures in, the same pictures out. Learns scenes, and coloured boxes on black for spatial guidance."""
+    """An autoencoder of pictures: of scenes, and of coloured boxes on black for spatial guidance."""
 
     name = "vae"
 
@@ -37,7 +37,7 @@ class VaeStage:
         self.ema_decay = self.settings.ema_decay
 
     def losses(self, module: nn.Module, step: int) -> dict[str, Tensor]:
-        """L1 plus squared error of the decoded picture, and a small pull of the latents towards zero."""
+        """L1 plus squared error of the decoded picture, and a small penalty on the latents' magnitude."""
         settings = self.settings
         rng = random.Random(f"{self.name} {self.config.seed} {step}")
         generator = torch.Generator().manual_seed(step_seed(self.config.seed, self.name, step))
@@ -51,7 +51,7 @@ class VaeStage:
         }
 
     def collage(self, rng: random.Random) -> Image.Image:
-        """What a step shows unless it shows a whole picture."""
+        """The picture of a step unless it is a whole one."""
         return collage(rng)
 
     def save(self, folder: Path) -> None:
@@ -65,7 +65,7 @@ class VaeStage:
 
 
 class DetailStage(VaeStage):
-    """The VAE goes on with whole shapes, above all stars, whose tips it learns last."""
+    """The VAE continues with whole shapes, above all stars, whose tips it learns last."""
 
     name = "detail"
 
@@ -76,9 +76,9 @@ class DetailStage(VaeStage):
 
 @torch.no_grad()
 def normalize_latents(vae: Any, latents: Tensor) -> None:
-    """Shifts and scales each latent channel by those of ``latents`` [n, 4, h, w]; pictures stay the same.
+    """Shifts and scales each latent channel by those of ``latents`` [n, 4, h, w]; pictures are unchanged.
 
-    The last layer of the encoder and the first of the decoder are 1 x 1 convolutions that take it up exactly.
+    The encoder's last layer and the decoder's first are 1 x 1 convolutions that absorb the change exactly.
     """
     mean, deviation = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))  # [4]
     channels = len(mean)
@@ -92,7 +92,7 @@ def normalize_latents(vae: Any, latents: Tensor) -> None:
 def autoencode(
     vae: Any, pixels: Tensor, latent_noise: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """The decoded picture and its latents; noise on the latents makes the decoder forgiving."""
+    """The decoded picture and its latents; noise on the latents makes the decoder robust."""
     latents = vae.encode(pixels).latent_dist.mode()
     noise = torch.randn(latents.shape, generator=generator).to(latents.device)
     return vae.decode(latents + latent_noise * noise).sample, latents

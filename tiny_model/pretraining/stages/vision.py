@@ -1,4 +1,4 @@
-"""The vision tower: what stands on each visual token, and how far it reaches."""
+"""The vision tower learns what is at each visual token, and how far it extends."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .language import collator
 
 
 class LinearPatches(nn.Module):
-    """Qwen2.5-VL's patch embedding as the matrix product that it is.
+    """Qwen2.5-VL's patch embedding as the matrix product that it is equivalent to.
 
-    Its convolution never overlaps, and in bfloat16 on a CPU its backward pass takes forty times as long.
+    Its convolution never overlaps, and in bfloat16 on a CPU its backward pass is forty times slower.
     The weight keeps its name, ``proj.weight``.
     """
 
@@ -36,7 +36,7 @@ class LinearPatches(nn.Module):
 
 
 class VisionModules(nn.Module):
-    """The MLLM's vision tower, and a readout of what it sees."""
+    """The MLLM's vision tower, and a readout of its features."""
 
     def __init__(self, model: GoTModel) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class VisionModules(nn.Module):
 
 
 class VisionStage:
-    """The vision tower learns to tell what stands on each visual token, and how far it reaches from there."""
+    """The vision tower learns what is at each visual token, and how far it extends from there."""
 
     name = "vision"
 
@@ -90,9 +90,9 @@ class VisionStage:
 
 
 def from_token(targets: Tensor) -> Tensor:
-    """Readout targets [b, tokens, 7] with boxes measured from each visual token's own corner.
+    """Readout targets [b, tokens, 7] with boxes relative to each visual token's own corner.
 
-    The vision tower knows only distances; where a token lies in the picture, the MLLM's positions tell.
+    The vision tower knows only distances; a token's position in the picture is given by the MLLM's positions.
     """
     side = math.isqrt(targets.shape[1])
     edges = torch.arange(side, device=targets.device) / side
