@@ -7,7 +7,7 @@ import reprlib
 from typing import Any
 
 MAX_MESSAGE, KEPT_END = 4000, 400
-"""Characters of a message; and how many at its end, where the advice stands, are kept of a longer one."""
+"""Maximum characters of a message; and how many are kept at the end of a longer one, where the advice is."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What a terminal, a log or a JSON encoder interprets or rejects; tab and line feed are kept."""
 
@@ -23,8 +23,8 @@ def printable(text: str) -> str:
 class GoTError(ValueError):
     """Invalid input from the user; the message says what was expected, what was received, what to do.
 
-    The message is made `printable` and given an end here, once for all who raise it: a library's own words,
-    which many messages hold, may repeat a whole file.
+    The message is made `printable` and truncated here, once for every caller: many messages quote a library's
+    own, which may repeat a whole file.
     """
 
     def __init__(self, message: object = "") -> None:

@@ -50,8 +50,7 @@ def notes_on(question: bytes) -> list[dict[str, str]]:
     """
     Args:
         question: JSON with a "chain", as returned by `ReasoningChain.to_json`, and optionally the name of
-            the
-                "checkpoint" that is to draw it. For anything else there are no notes.
+            the "checkpoint" that is to draw it. For anything else there are no notes.
     """
     try:
         asked: Any = json.loads(question) if len(question) <= MAX_FILE else None

@@ -123,8 +123,7 @@ def choose_chain(
 
     Raises:
         ChainError: there is no chain, or the edited one cannot be read, is empty, or is to be kept although
-        it
-            was made for another task.
+            it was made for another task.
     """
     if not edited.strip():
         if upstream is None:

@@ -1,4 +1,4 @@
-"""Where the labels of boxes stand: beside the objects, not over them, and never over each other.
+"""Placement of box labels: next to the objects, avoiding them, and never overlapping each other.
 
 The web editor places its labels by the same rules.
 """
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from itertools import product
 
 _GAP = 3  # pixels between a label and its box
-_MOST_HIDDEN = 0.05  # parts of boxes that words may hide, before a label goes without them
-_NEIGHBOUR = 1.5  # how much worse it is to hide another object than one's own
-_COVERED = 1000.0  # and how bad to hide another label
-_STEPS = 12  # along a box's longer side, where all is crowded
+_MOST_HIDDEN = 0.05  # fraction of boxes that a label may hide before it is reduced to its number
+_NEIGHBOUR = 1.5  # cost of hiding another object, relative to the label's own
+_COVERED = 1000.0  # cost of hiding another label
+_STEPS = 12  # along a box's longer side, in crowded plans
 
 
 @dataclass(frozen=True)
 class Rectangle:
-    """Pixels from `left` and `top` up to, not including, `right` and `bottom`."""
+    """Pixels from `left` and `top` to `right` and `bottom`, which are exclusive."""
 
     left: int
     top: int
@@ -30,7 +30,7 @@ class Rectangle:
         return (self.right - self.left) * (self.bottom - self.top)
 
     def shared(self, other: Rectangle) -> int:
-        """The area that both have."""
+        """The area of the intersection."""
         width = min(self.right, other.right) - max(self.left, other.left)
         height = min(self.bottom, other.bottom) - max(self.top, other.top)
         return width * height if width > 0 and height > 0 else 0
@@ -38,7 +38,7 @@ class Rectangle:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A label: the box that it is for, and its width with words and with the number alone."""
+    """A label: its box, and its width with the phrase and with the number alone."""
 
     box: Rectangle
     full: int
@@ -47,14 +47,14 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a label stands, and whether it has room for the number alone."""
+    """A label's position, and whether it only has space for the number."""
 
     rectangle: Rectangle
     short: bool
 
 
 def place_labels(wanted: Sequence[Wanted], size: tuple[int, int], height: int) -> list[Place]:
-    """A place for each label, `height` pixels high, inside a picture of this (width, height)."""
+    """A position for each label, `height` pixels high, inside a picture of this (width, height)."""
     boxes = [label.box for label in wanted]
     places: list[Place] = []
     for label in wanted:
@@ -67,7 +67,7 @@ def _best_place(
 ) -> Place:
     def best(width: int, starts: Iterable[tuple[float, float]]) -> tuple[float, Rectangle]:
         candidates = [_inside(start, width, height, size) for start in starts]
-        return min(  # of several that are equally good, the first
+        return min(  # the first of several equally good ones
             ((_badness(each, label.box, boxes, taken), each) for each in candidates), key=lambda pair: pair[0]
         )
 
@@ -82,14 +82,14 @@ def _best_place(
 
 
 def _badness(rectangle: Rectangle, own: Rectangle, boxes: list[Rectangle], taken: list[Rectangle]) -> float:
-    """What a label would hide: parts of the boxes, and far worse, of other labels."""
+    """The cost of what a label would hide: parts of boxes and, far worse, of other labels."""
     covered = _COVERED if any(rectangle.shared(other) for other in taken) else 0.0
     hidden = (rectangle.shared(box) / box.area * (1.0 if box is own else _NEIGHBOUR) for box in boxes)
     return covered + sum(hidden)
 
 
 def _around(box: Rectangle, width: int, height: int) -> Iterable[tuple[float, float]]:
-    """Above, below and beside the box, then at its edges from inside."""
+    """Above, below and next to the box, then inside it along its edges."""
     middle = (box.left + box.right - width) / 2
     outside = (box.top - _GAP - height, box.bottom + _GAP)
     inside = (box.top + _GAP, box.bottom - _GAP - height)
@@ -101,7 +101,7 @@ def _around(box: Rectangle, width: int, height: int) -> Iterable[tuple[float, fl
 
 
 def _near(box: Rectangle, width: int, height: int) -> Iterable[tuple[float, float]]:
-    """Anywhere at the box, for where all is crowded."""
+    """Anywhere around the box, for crowded plans."""
     step = max(5, max(box.right - box.left, box.bottom - box.top) // _STEPS)
     rows = range(box.top - height, box.bottom + 1, step)
     yield from product(range(box.left - width, box.right + 1, step), rows)

@@ -22,12 +22,12 @@ _SHEET_WIDTH = 1400  # pixels
 def draw_layout(chain: ReasoningChain, picture: Image.Image | None, size: tuple[int, int]) -> Image.Image:
     """The boxes of a chain over the picture, in their mask colours, each with its number and phrase.
 
-    The numbers count the boxes in the order of the text. Labels stand beside the objects and not over each
-    other; where there is no room for the phrase, the number stands alone.
+    Boxes are numbered in the order of the text. Labels are placed next to the objects without overlapping;
+    where there is no space for the phrase, the number is shown alone.
 
     Args:
         picture: the picture to draw over; None draws on a dark background.
-            size: (width, height) of the background when there is no picture.
+        size: (width, height) of the background when there is no picture.
     """
     if picture is None:
         picture = Image.new("RGB", size, _EMPTY_GROUND)

@@ -67,7 +67,7 @@ _YEARS = range(1500, 2101)
 
 
 def coordinates_not_read(text: str) -> tuple[str, ...]:
-    """A warning if anything in a canonical text looks like coordinates but is no box; else nothing."""
+    """A warning if anything in a canonical text resembles coordinates but is not a box; otherwise empty."""
     compared = text.translate(_NO_LATIN_I)
     found = [match for match in re.finditer(_LOOKALIKE, compared, re.IGNORECASE) if _is_meant(match)]
     if not found:

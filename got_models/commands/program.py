@@ -22,7 +22,7 @@ def run_program(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
 
     Args:
         parser: its subcommands each set `run`.
-            arguments: by default those of the command line.
+        arguments: by default those of the command line.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

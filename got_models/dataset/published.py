@@ -84,12 +84,12 @@ def import_dataset(source: Path, folder: Path, fields: Mapping[str, str] | None 
 
     Args:
         source: a .json (a list of rows), .jsonl or .parquet file, or a folder of them.
-            folder: the folder that the paths in the rows are relative to.
-            fields: our name of an entry -> its name in the rows, where `FIELDS` does not list it.
+        folder: the folder that the paths in the rows are relative to.
+        fields: our name of an entry -> its name in the rows, where `FIELDS` does not list it.
 
     Raises:
         GoTError: no such file or folder, no rows in it, an existing `data.jsonl`, another import into the
-                folder, parquet without pyarrow, or a folder that cannot be written to.
+            folder, parquet without pyarrow, or a folder that cannot be written to.
     """
     target = folder / DATA_FILE
     if not os.path.isdir(folder):

@@ -21,7 +21,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
     Raises:
         GoTError: the file cannot be read, is not JSON, is not an object, is nested too deeply, or holds
-                numbers that are not finite or larger than any setting.
+            numbers that are not finite or larger than any setting.
     """
     text = read_text(file, MAX_FILE)
     try:

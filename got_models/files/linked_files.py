@@ -7,21 +7,21 @@ from collections import Counter, deque
 from pathlib import Path
 
 DEEPEST = 32
-"""So many folders below one another are looked through."""
+"""Maximum depth of nested folders."""
 MAX_WAYS = 4
-"""A folder is looked through on the shortest ways that lead to it. All are too many where folders link to one
-another: of ten such folders, a million."""
+"""Maximum paths by which a folder is searched, shortest first. All would be too many where folders link to
+each other: a million for ten such folders."""
 
 
 def files_below(folder: Path) -> list[Path]:
     """Every file below a folder, sorted by name; what cannot be read is skipped.
 
-    Links are followed, as ComfyUI does when it looks for models: a file has a name for each way that leads to
-    it, up to MAX_WAYS. A link to a folder above it leads nowhere.
+    Links are followed, as ComfyUI does when it looks for models: a file is listed once for each path to
+    it, up to MAX_WAYS. Links to a parent folder are ignored.
     """
     found: list[Path] = []
     ways: Counter[str] = Counter()
-    waiting: deque[tuple[str, tuple[str, ...]]] = deque([(str(folder), ())])  # and the real folders above
+    waiting: deque[tuple[str, tuple[str, ...]]] = deque([(str(folder), ())])  # with the real parent folders
     while waiting:
         path, above = waiting.popleft()
         here = os.path.realpath(path)

@@ -63,8 +63,7 @@ def make_plan(folders: PublishedFolders, weights: PublishedWeights) -> ImportPla
     """
     Raises:
         GoTError: tensors are missing, unexpected or of the wrong shape, all of which are listed; or a
-            settings
-                file is invalid.
+            settings file is invalid.
     """
     recipes, unexpected = gather(weights.shapes)
     processor = read_processor(folders.qwen)

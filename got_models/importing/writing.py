@@ -34,7 +34,7 @@ def write_safetensors(
 
     Raises:
         GoTError: values that are not finite, or that the dtype cannot represent.
-            OSError: the file cannot be written; nothing of it is left behind.
+        OSError: the file cannot be written; nothing of it is left behind.
     """
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     offset = 0

@@ -105,8 +105,7 @@ class PrefixCache:
             pictures: those in it, from left to right.
             last: how many hidden states to return, at most the length of the sequence.
             going_on: the sequence is the last one, changed near its end. Then everything new is computed in
-            one
-                pass, and the result depends, in its last bits, on all reads since the last one without
+                one pass, and the result depends, in its last bits, on all reads since the last one without
                 `going_on`.
         """
         self.release_if_moved()

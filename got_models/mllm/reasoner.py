@@ -72,8 +72,7 @@ class Reasoner:
 
         Raises:
             GoTError: an invalid prompt or picture; more locked regions than tokens; one that cannot be
-            placed;
-                values that are not finite.
+                placed; values that are not finite.
             Interrupted: `should_stop` returned true.
         """
         context = self.context(task, prompt, image)

@@ -167,8 +167,7 @@ def make_config(values: dict[str, Any]) -> LoraTraining:
 
     Raises:
         GoTError: an unknown preset or key, a missing one, a value of the wrong type or out of range,
-        incomplete
-            validation settings, or learning rates that are all 0.
+            incomplete validation settings, or learning rates that are all 0.
     """
     values = dict(values)
     preset = values.pop("preset", None)

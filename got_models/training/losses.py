@@ -72,9 +72,8 @@ def diffusion_loss(
         scheduler: a DDPMScheduler.
         size: height and width in pixels, for SDXL's time ids.
         noise_offset: standard deviation of one extra noise value per picture and channel.
-        largest_weight: noisy timesteps, which decide colours and positions, are weighted by the inverse
-            of
-                their signal-to-noise ratio, from 1 up to this. 1 is the plain squared error of the paper.
+        largest_weight: noisy timesteps, which decide colours and positions, are weighted by the
+            inverse of their signal-to-noise ratio, from 1 up to this. 1 is the paper's plain squared error.
         generator: CPU generator of timesteps, noise and dropout.
     """
     device = targets.latents.device

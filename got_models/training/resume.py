@@ -54,8 +54,7 @@ def begin_or_continue(out: Path, description: dict[str, Any], changed_dataset: b
 
     Raises:
         GoTError: run.json is damaged, or the config, the checkpoint, the dataset or the format of frozen
-        weights
-            differs from when the run started.
+            weights differs from when the run started.
     """
     file = out / RUN_FILE
     if file.exists():

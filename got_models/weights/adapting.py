@@ -37,7 +37,7 @@ def change_parts(
 
     Raises:
         GoTError: the adapter was trained on a checkpoint with other parts or widths, or a strength is
-                invalid; nothing is changed.
+            invalid; nothing is changed.
     """
     check_strengths(adapter, mllm_strength, unet_strength)
     _check_fits(parts, adapter)

@@ -35,7 +35,7 @@ class JointModules(nn.Module):
         super().__init__()
         self.language = LanguageModules(model)
         self.unet = model.parts.unet().requires_grad_(True)
-        self.unet.set_attn_processor(AttnProcessor())  # as for the MLLM: faster on a CPU, especially backwards
+        self.unet.set_attn_processor(AttnProcessor())  # faster on a CPU, as for the MLLM
 
 
 class DrawingStage:
