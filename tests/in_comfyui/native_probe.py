@@ -673,6 +673,17 @@ def regional(got: Any, model: Any) -> dict[str, Any]:
         return patched, positive
 
     ((_, base),), ((words, _),) = (regions.encode(clip, text) for text in ("a red circle", "a blue star"))
+
+    def as_masks() -> float:
+        """What a model without cross-attention gets, here on one that has it."""
+        place = chains.Region("a blue star", everywhere, "red", (0, 0))
+        with mock.patch.object(regions, "has_cross_attention", return_value=False):
+            _, masked, passes = regions.apply_regions(
+                model, clip, "a red circle", ["a blue star"], [place], 0.0, 0.0
+            )
+        assert passes == 2
+        return float((sample(model, masked) - sample(model, regions.encode(clip, "a blue star"))).abs().max())
+
     circle = sample(model, regions.encode(clip, "a red circle"))
     star = sample(model, [[words, base]])  # the pooled embedding is the base prompt's
     everywhere = box(0, 0, 999, 999)
@@ -683,6 +694,7 @@ def regional(got: Any, model: Any) -> dict[str, Any]:
         "no share for regions": float((sample(*apply(model, 1.0, everywhere)) - circle).abs().max()),
         "half": [float((left - other).abs().max()) for other in (circle, star)],
         "a lora's own": float((sample(*apply(styled, 0.0, everywhere)) - star).abs().max()),
+        "as masked conditioning": as_masks(),
         "largest": float(star.abs().max()),
         "model untouched": float((sample(model, regions.encode(clip, "a red circle")) - circle).abs().max()),
     }

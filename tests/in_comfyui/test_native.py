@@ -60,6 +60,7 @@ def test_regions_hear_their_own_words_in_one_pass(facts: Facts) -> None:
     assert regional["one region over all"] < 1e-4 * regional["largest"]
     assert regional["no share for regions"] < 1e-4 * regional["largest"]
     assert min(*regional["half"], regional["a lora's own"]) > 1e-2 * regional["largest"]
+    assert regional["as masked conditioning"] < 1e-4 * regional["largest"]
     assert regional["model untouched"] == 0.0
 
 
