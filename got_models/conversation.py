@@ -136,7 +136,7 @@ class Conversation:
             source = self.source
             chosen = replace(model.default_scales(chain.task), **(scales or {}))
             settings = replace(drawing, scales=chosen)
-            if source is not None and model.leaves_as_it_is(chain):
+            if source is not None and model.leaves_unchanged(chain):
                 picture = source
             else:
                 guidance = self.encode(chain, size)

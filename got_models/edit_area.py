@@ -41,9 +41,9 @@ def edited_area(regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
     area = torch.zeros(height, width)
     for region in regions:
         left, top, right, bottom = region.box.to_pixels(width, height)
-        beside = torch.maximum(left - x, x - (right - 1)).clamp(min=0)  # pixels outside the box
-        above = torch.maximum(top - y, y - (bottom - 1)).clamp(min=0)
-        area = torch.maximum(area, 1.0 - torch.maximum(beside, above) / (feather + 1))
+        horizontal = torch.maximum(left - x, x - (right - 1)).clamp(min=0)  # pixels outside the box
+        vertical = torch.maximum(top - y, y - (bottom - 1)).clamp(min=0)
+        area = torch.maximum(area, 1.0 - torch.maximum(horizontal, vertical) / (feather + 1))
     return area.clamp(min=0.0)
 
 

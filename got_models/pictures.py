@@ -117,7 +117,7 @@ def _decode(source: Path | BytesIO) -> ImageFile.ImageFile:
             raise GoTError("it has no pixels.")
         if file.width * file.height > MAX_MEGAPIXELS * 10**6:
             raise GoTError(_too_large(f"{file.width} x {file.height}"))
-        _mend_transparency(file)
+        _fix_transparency(file)
         file.info[TRUE_MODE] = _true_mode(file)
         file.load()
     except BaseException:
@@ -133,7 +133,7 @@ def _too_large(pixels: str) -> str:
     )
 
 
-def _mend_transparency(file: ImageFile.ImageFile) -> None:
+def _fix_transparency(file: ImageFile.ImageFile) -> None:
     """Fix a PNG's transparent colour, which Pillow returns unscaled even where it scales the pixels."""
     color = file.info.get("transparency")
     if file.format == "PNG" and file.tile:

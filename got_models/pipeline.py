@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from .chain.chain import Box, ReasoningChain, Region
-from .chain.plan_check import check_picture, check_plan, stays_as_it_is
+from .chain.plan_check import check_picture, check_plan, leaves_unchanged
 from .diffusion.guidance import MAX_SIDE, MIN_SIDE, VAE_FACTOR, Guidance
 from .diffusion.settings import SAMPLING_DEFAULTS, GuidanceScales, SamplingSettings
 from .errors import GoTError
@@ -53,7 +53,7 @@ class GoTModel:
         self.settings = settings
         self.parts = parts
         self.vocabulary = settings.vocabulary
-        self._kept_masks: dict[tuple[Mask, tuple[int, int]], Tensor] = {}  # least recently used first
+        self._mask_cache: dict[tuple[Mask, tuple[int, int]], Tensor] = {}  # least recently used first
 
     @classmethod
     def from_pretrained(
@@ -139,9 +139,9 @@ class GoTModel:
         said = check_plan(chain, self.vocabulary)
         return said if picture is None else [*said, *check_picture(picture, self.vocabulary)]
 
-    def leaves_as_it_is(self, chain: ReasoningChain) -> bool:
+    def leaves_unchanged(self, chain: ReasoningChain) -> bool:
         """Whether an edit leaves its picture unchanged because the model cannot tell where to change it."""
-        return stays_as_it_is(chain, self.vocabulary)
+        return leaves_unchanged(chain, self.vocabulary)
 
     @torch.no_grad()
     def encode(
@@ -280,7 +280,7 @@ class GoTModel:
         from .diffusion.ssgm import spatial_latents
         from .finite import check_finite
 
-        kept, rule = self._kept_masks, self.settings.mask_rule
+        kept, rule = self._mask_cache, self.settings.mask_rule
         unknown = [mask for mask in dict.fromkeys(masks) if (mask, size) not in kept]
         if unknown:
             vae = self.parts.vae(size)

@@ -78,7 +78,7 @@ def checked(node: Node) -> Node:
     return node
 
 
-def refusal(check: Callable[[str], object], name: Any) -> bool | str:
+def rejection(check: Callable[[str], object], name: Any) -> bool | str:
     """For VALIDATE_INPUTS: True, or the error that `check` raises for a name.
 
     None is a linked name that is not known yet.
@@ -108,7 +108,7 @@ def state(describe: Callable[[str], object], name: Any) -> str:
         return ""
 
 
-class OutsideChanges:
+class ExternalChanges:
     """For IS_CHANGED of a node that writes the files it watches: its own changes do not make it run again.
 
     Args:

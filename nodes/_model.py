@@ -15,7 +15,7 @@ from ..got_models.weights.adapter import Adapter, special_token_ids
 from ..got_models.weights.adapting import check_strengths
 from ..got_models.weights.checkpoint import check
 from ..got_models.weights.parts import Load, PartLoader, PartName, Size, weights_of
-from ..got_models.weights.patching import Reversible
+from ..got_models.weights.patching import ReversiblePatches
 from ._comfy import memory
 
 if TYPE_CHECKING:
@@ -50,33 +50,33 @@ class ManagedPart:
         self.module = weights_of(part)
         kind = name if name in ("unet", "vae") else "language"
         self.patcher = memory.managed(self.module, kind)
-        self._weights = Reversible(self.module)
+        self._weights = ReversiblePatches(self.module)
         self._applied: list[Applied] = []
         self._device: torch.device | None = None  # where they were applied
 
-    def bring(self, working_memory: int) -> None:
+    def load_to_device(self, working_memory: int) -> None:
         """Load onto its device, with space for this many bytes."""
-        memory.bring(self.patcher, working_memory)
+        memory.load_to_device(self.patcher, working_memory)
 
     def become(self, part: str, applied: list[Applied], special_tokens: list[int]) -> bool:
         """Apply exactly these adapters, in this order; returns whether that changed anything."""
         if applied == self._applied:
             return False
-        self.give_back()
+        self.restore()
         for adapter, strength in applied:
-            self._weights.take_up(adapter.changes(part, strength, special_tokens))
+            self._weights.apply(adapter.changes(part, strength, special_tokens))
         self._applied, self._device = applied, self._now_on()
         return True
 
-    def give_back(self) -> None:
+    def restore(self) -> None:
         """Restore the checkpoint's weights."""
         self._applied = []
-        self._weights.give_back()
+        self._weights.restore()
 
-    def give_back_if_moved(self) -> None:
+    def restore_if_moved(self) -> None:
         """Restore them if the part was offloaded, so that no weight is stored twice."""
         if self._applied and self._now_on() != self._device:
-            self.give_back()
+            self.restore()
 
     def _now_on(self) -> torch.device:
         device: torch.device = next(self.module.parameters()).device
@@ -103,9 +103,9 @@ class SharedParts:
         if name not in self.parts:
             self.parts[name] = ManagedPart(self._load(name), name)
         part = self.parts[name]
-        part.bring(working_values * int(part.module.dtype.itemsize) if working_values else 0)
+        part.load_to_device(working_values * int(part.module.dtype.itemsize) if working_values else 0)
         for other in self.parts.values():
-            other.give_back_if_moved()
+            other.restore_if_moved()
         if "reasoner" in self.parts:  # it may have been offloaded: then its cache is freed too
             self.parts["reasoner"].part.cache.release_if_moved()
         if name != "vae" and self._change(name, part, adapters) and name == "reasoner":

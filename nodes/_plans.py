@@ -17,7 +17,7 @@ TRANSLATIONS = Path(__file__).parents[1] / "locales"
 LANGUAGES = ("zh",)
 
 
-def shown(*plans: tuple[ReasoningChain, Sequence[Note]]) -> dict[str, Any]:
+def plans_ui(*plans: tuple[ReasoningChain, Sequence[Note]]) -> dict[str, Any]:
     """The `ui` of a node that has made plans, each with the notes on it.
 
     "plans" is for the page: each plan's text, and its notes, each a text by language. "text" is for scripts
@@ -32,7 +32,7 @@ def shown(*plans: tuple[ReasoningChain, Sequence[Note]]) -> dict[str, Any]:
     return {"text": (printable(report),), "plans": encodable(entries)}
 
 
-def told(notes: Sequence[Note]) -> dict[str, Any]:
+def notes_ui(notes: Sequence[Note]) -> dict[str, Any]:
     """The `ui` of a node with notes besides its results; an empty list clears earlier ones."""
     return {"notes": by_language(notes)}
 

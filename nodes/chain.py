@@ -14,8 +14,8 @@ from ..got_models.errors import GoTError, printable, short_repr
 from ..got_models.mllm.constrained_decoding import only_regions
 from ..got_models.mllm.prompts import check_prompt
 from ._comfy.folders import input_file, input_files
-from ._inputs import checked, refusal, state, time_and_size
-from ._plans import shown
+from ._inputs import checked, rejection, state, time_and_size
+from ._plans import plans_ui
 from ._png import read_chain
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ class GoTChainFromText:
         if not text.strip():
             raise GoTError("The plan's text is empty. Describe the picture, with a box after each object.")
         chain = ReasoningChain.parse(text, task, prompt)
-        return {"ui": shown((chain, check_plan(chain))), "result": (chain,)}
+        return {"ui": plans_ui((chain, check_plan(chain))), "result": (chain,)}
 
 
 @checked
@@ -249,7 +249,7 @@ class GoTChainFromImage:
 
     @classmethod
     def VALIDATE_INPUTS(cls, image: str | None) -> bool | str:
-        return refusal(input_file, image)
+        return rejection(input_file, image)
 
     @classmethod
     def IS_CHANGED(cls, image: str | None) -> str:
@@ -258,7 +258,7 @@ class GoTChainFromImage:
 
     def read(self, image: str) -> dict[str, Any]:
         chain = read_chain(input_file(image))
-        return {"ui": shown((chain, check_plan(chain))), "result": (chain, chain.text)}
+        return {"ui": plans_ui((chain, check_plan(chain))), "result": (chain, chain.text)}
 
 
 @checked

@@ -10,7 +10,7 @@ from ..got_models.mllm.prompts import check_prompt
 from ..got_models.notes import Note
 from ._comfy.feedback import progress_bar, show_text, stop_if_interrupted
 from ._inputs import checked
-from ._plans import shown
+from ._plans import plans_ui
 from ._png import store_chain
 from .guidance import scale_widgets
 from .sampling import previews
@@ -118,7 +118,7 @@ class GoTConverse:
         update(turns * each, None)
         chains = [chain for chain, _ in plans]
         text = "\n\n".join(chain.text for chain in chains)
-        return {"ui": shown(*plans), "result": (pictures_to_image(pictures), chains, text)}
+        return {"ui": plans_ui(*plans), "result": (pictures_to_image(pictures), chains, text)}
 
 
 def _conversation_inputs() -> dict[str, Any]:

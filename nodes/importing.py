@@ -8,9 +8,9 @@ from typing import Any
 from ..got_models.constants import STORED_DTYPES
 from ._comfy.feedback import progress_bar, show_text, stop_if_interrupted
 from ._comfy.folders import new_checkpoint_folder, published_folder
-from ._inputs import OutsideChanges, checked, state
+from ._inputs import ExternalChanges, checked, state
 
-imports = OutsideChanges(lambda name: new_checkpoint_folder(name).is_dir())
+imports = ExternalChanges(lambda name: new_checkpoint_folder(name).is_dir())
 
 
 @checked

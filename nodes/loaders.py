@@ -8,7 +8,7 @@ from ..got_models.constants import DTYPES
 from ..got_models.weights.quantization import check_library
 from ._comfy.folders import checkpoint_folder, checkpoint_names
 from ._comfy.memory import choose_dtype
-from ._inputs import checked, refusal
+from ._inputs import checked, rejection
 
 if TYPE_CHECKING:
     from ._model import ManagedModel
@@ -78,7 +78,7 @@ class GoTModelLoader:
     @classmethod
     def VALIDATE_INPUTS(cls, checkpoint: str | None) -> bool | str:
         """Declares a single input: ComfyUI repeats the error for each declared input."""
-        return refusal(checkpoint_folder, checkpoint)
+        return rejection(checkpoint_folder, checkpoint)
 
     def load(
         self, checkpoint: str, dtype: str, language_model: str = FULL, unet_weights: str = FULL

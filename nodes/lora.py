@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.errors import GoTError
-from ._inputs import checked, refusal, state
+from ._inputs import checked, rejection, state
 from ._runs import adapter_file, adapter_names
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class GoTLoraLoader:
     @classmethod
     def VALIDATE_INPUTS(cls, adapter: str | None) -> bool | str:
         """A workflow from elsewhere may refer to a file that is not here."""
-        return adapter == FROM_TRAINING or refusal(adapter_file, adapter)
+        return adapter == FROM_TRAINING or rejection(adapter_file, adapter)
 
     @classmethod
     def IS_CHANGED(cls, adapter: str | None, **_: Any) -> str:

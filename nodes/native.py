@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ._comfy.folders import checkpoint_folder, checkpoint_names
-from ._inputs import checked, refusal
+from ._inputs import checked, rejection
 from .guidance import EncodedPlan, scale_widgets
 
 WEIGHT_DTYPES = ("default", "float32", "float16", "bfloat16", "fp8_e4m3fn", "fp8_e5m2")
@@ -56,7 +56,7 @@ class GoTNativeModelLoader:
 
     @classmethod
     def VALIDATE_INPUTS(cls, checkpoint: str | None) -> bool | str:
-        return refusal(checkpoint_folder, checkpoint)
+        return rejection(checkpoint_folder, checkpoint)
 
     def load(self, checkpoint: str, weight_dtype: str) -> tuple[Any, Any]:
         from ._native.sdxl import load

@@ -10,7 +10,7 @@ from ..got_models.errors import GoTError, short_repr
 from ..got_models.mllm.prompts import check_prompt
 from ._comfy.feedback import encodable, progress_bar, show_text, stop_if_interrupted
 from ._inputs import checked
-from ._plans import shown
+from ._plans import plans_ui
 from .chain import CHAIN_TOOLTIP, TEXT_TOOLTIP
 
 if TYPE_CHECKING:
@@ -106,10 +106,10 @@ class GoTReason:
 
         chain, *others = [write(number) for number in range(variants)]
         notes = model.remarks(chain, picture)
-        if picture is not None and not model.leaves_as_it_is(chain):
+        if picture is not None and not model.leaves_unchanged(chain):
             own = model.settings.tasks["edit"]
             notes += enlargement((own.height, own.width), (picture.height, picture.width), "draws_smaller")
-        ui = shown((chain, notes))
+        ui = plans_ui((chain, notes))
         if others:
             ui["variants"] = encodable([plan.to_json() for plan in (chain, *others)])
         return {"ui": ui, "result": (chain, chain.text)}

@@ -8,7 +8,7 @@ from ..got_models.chain.chain import ReasoningChain
 from ..got_models.errors import GoTError
 from ..got_models.notes import Note
 from ._inputs import checked
-from ._plans import told
+from ._plans import notes_ui
 from .chain import CHAIN_TOOLTIP
 
 if TYPE_CHECKING:
@@ -103,4 +103,4 @@ class GoTRegionalConditioning:
             model, clip, base, prompts, chain.regions, base_share, feather
         )
         notes = [Note("regional_passes", passes=str(passes))] if passes > 1 else []
-        return {"ui": told(notes), "result": (patched, positive)}
+        return {"ui": notes_ui(notes), "result": (patched, positive)}

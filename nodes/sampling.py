@@ -10,7 +10,7 @@ from ..got_models.notes import Note
 from ._comfy.feedback import latent_previews, progress_bar, stop_if_interrupted
 from ._comfy.memory import result_device
 from ._inputs import checked
-from ._plans import told
+from ._plans import notes_ui
 from .guidance import EncodedPlan, scale_widgets, split
 
 if TYPE_CHECKING:
@@ -115,10 +115,10 @@ class GoTSampler:
         from ..got_models.edit_area import enlargement
 
         plan = guidance
-        if plan.source is not None and model.leaves_as_it_is(plan.chain):
+        if plan.source is not None and model.leaves_unchanged(plan.chain):
             untouched = {"samples": plan.guidance.reference.repeat(batch_size, 1, 1, 1)}
             image = plan.source.repeat(batch_size, 1, 1, 1)
-            return {"ui": told([Note("left_as_it_is")]), "result": (untouched, image)}
+            return {"ui": notes_ui([Note("left_as_it_is")]), "result": (untouched, image)}
         scales = plan.scales(semantic_scale, spatial_scale, reference_scale)
         steps = steps or model.settings.tasks[plan.chain.task].steps
 
@@ -147,7 +147,7 @@ class GoTSampler:
         notes: list[Note] = []
         if plan.source is not None and keep_outside_boxes:
             notes = enlargement(plan.guidance.size, (plan.source.shape[1], plan.source.shape[2]))
-        return {"ui": told(notes), "result": ({"samples": samples}, image)}
+        return {"ui": notes_ui(notes), "result": ({"samples": samples}, image)}
 
 
 def previews(model: ManagedModel, size: tuple[int, int]) -> Callable[[Tensor], Any]:

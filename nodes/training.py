@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from ..got_models.errors import GoTError
 from ..got_models.training.observer import Progress, TrainingObserver
 from ..got_models.training.run_files import RUN_FILE
-from ._comfy.feedback import interrupted, patient_progress_bar, stop_if_interrupted
+from ._comfy.feedback import interrupted, stop_if_interrupted, uninterruptible_progress_bar
 from ._comfy.memory import on_cpu, room_for_training
-from ._inputs import OutsideChanges, checked, refusal, state
+from ._inputs import ExternalChanges, checked, rejection, state
 from ._runs import adapter_times, cache_folder, newest_samples, reporter, run_folder
 from .dataset import STOP
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from ._runs import Report
 
 
-GO_ON, GO_ON_CHANGED = "go on", "go on with changed pictures"
+RESUME, RESUME_CHANGED = "go on", "go on with changed pictures"
 CONFIG_FILE = "config.yaml"
 MAX_WARMUP = 100  # steps
 
-trainings = OutsideChanges(adapter_times)
+trainings = ExternalChanges(adapter_times)
 
 
 @checked
@@ -61,7 +61,7 @@ class GoTTrain:
 
     @classmethod
     def VALIDATE_INPUTS(cls, name: str | None) -> bool | str:
-        return refusal(run_folder, name)
+        return rejection(run_folder, name)
 
     @classmethod
     def IS_CHANGED(cls, name: str | None, **_: Any) -> str:
@@ -141,9 +141,9 @@ def _run_inputs() -> dict[str, Any]:
             },
         ),
         "when_it_exists": (
-            [GO_ON, GO_ON_CHANGED, STOP],
+            [RESUME, RESUME_CHANGED, STOP],
             {
-                "default": GO_ON,
+                "default": RESUME,
                 "advanced": True,
                 "tooltip": "When there is a training of this name already. go on: where it stopped, "
                 "which needs the same inputs. go on with changed pictures: although the dataset is "
@@ -285,7 +285,7 @@ def run_training(
     exists = (folder / RUN_FILE).exists()
     if exists and when_it_exists == STOP:
         raise GoTError(
-            f"There is a training {name!r} already. Choose another name, or {GO_ON!r} to go on with it."
+            f"There is a training {name!r} already. Choose another name, or {RESUME!r} to go on with it."
         )
     report = reporter(name, config.steps, node_id)
     adapter = None
@@ -294,7 +294,7 @@ def run_training(
             adapter = train_lora(
                 config,
                 resume=exists,
-                changed_dataset=when_it_exists == GO_ON_CHANGED,
+                changed_dataset=when_it_exists == RESUME_CHANGED,
                 observer=NodeObserver(report, config, begin=not exists),
                 cpu=on_cpu(),
             )
@@ -320,10 +320,10 @@ class NodeObserver(TrainingObserver):
         self.report = report
         self.config = config
         self.begin = begin
-        self._update = patient_progress_bar(config.steps)
+        self._update = uninterruptible_progress_bar(config.steps)
 
     def on_check(self, done: int, total: int) -> None:
-        patient_progress_bar(total)(done)
+        uninterruptible_progress_bar(total)(done)
         self.report.checking(done, total)
 
     def on_begin(self) -> None:

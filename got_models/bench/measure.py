@@ -102,7 +102,7 @@ def compare(
             if number == 0:
                 memory = MemoryMeter(model, clock, unload=side == LIBRARY)
                 pictures.append(walk(session, work, memory.stage))
-                memory.bring_back()
+                memory.reload()
                 peaks[side], moving = memory.peaks, memory.moving
             else:
                 stopwatch = Stopwatch(clock)
@@ -132,7 +132,7 @@ def walk(
     reasoner = model.parts.reasoner()
     ids = reasoner.tokenizer(work.chain.mllm_text, add_special_tokens=False)["input_ids"]
     ids = [*ids, reasoner.token_ids.image_start]
-    with stage("reasoning"), dictated(reasoner.mllm, ids, on_token):
+    with stage("reasoning"), forced_tokens(reasoner.mllm, ids, on_token):
         chain = model.reason(work.chain.prompt, settings=GenerationSettings(max_new_tokens=len(ids)))
     with stage("first encoding"):
         model.encode(chain, size=work.size)
@@ -160,7 +160,9 @@ def chains() -> Iterator[ReasoningChain]:
 
 
 @contextmanager
-def dictated(mllm: Any, ids: Sequence[int], on_token: Callable[[], None] | None = None) -> Iterator[None]:
+def forced_tokens(
+    mllm: Any, ids: Sequence[int], on_token: Callable[[], None] | None = None
+) -> Iterator[None]:
     """Make the MLLM write `ids`: every pass is computed in full, only its choice is replaced.
 
     `on_token` is called at the end of every pass.
@@ -273,7 +275,7 @@ class MemoryMeter:
         with watch(name):
             yield
 
-    def bring_back(self) -> None:
+    def reload(self) -> None:
         """Move all parts back to the device."""
         if self.unload:
             self._place(tuple(self.parts))

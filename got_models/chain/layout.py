@@ -47,7 +47,7 @@ def draw_layout(chain: ReasoningChain, picture: Image.Image | None, size: tuple[
     return canvas
 
 
-def beside(*pictures: Image.Image) -> Image.Image:
+def side_by_side(*pictures: Image.Image) -> Image.Image:
     """Pictures side by side, all enlarged to the height of the tallest."""
     height = max(picture.height for picture in pictures)
     scaled = [_at_height(picture, height) for picture in pictures]
@@ -59,7 +59,7 @@ def beside(*pictures: Image.Image) -> Image.Image:
     return row
 
 
-def above(first: Image.Image, second: Image.Image) -> Image.Image:
+def stacked(first: Image.Image, second: Image.Image) -> Image.Image:
     """Two pictures of the same size, one above the other."""
     column = Image.new("RGB", (first.width, 2 * first.height))
     column.paste(first, (0, 0))

@@ -197,17 +197,19 @@ def _verbatim(text: str, name: Name) -> Iterator[Mention]:
     start = text.find(words)
     while start >= 0:
         end = start + len(words)
-        if not _goes_on(words, text[max(start - 1, 0) : start]) and not _goes_on(words, text[end : end + 1]):
+        if not _continues_word(words, text[max(start - 1, 0) : start]) and not _continues_word(
+            words, text[end : end + 1]
+        ):
             before = text[:start].rstrip(SPACES)
             begin = len(before) - len(name.determiner)
             told = begin >= 0 and before[begin:].lower() == name.determiner.lower()
-            if not name.determiner or not told or _goes_on(words, text[max(begin - 1, 0) : begin]):
+            if not name.determiner or not told or _continues_word(words, text[max(begin - 1, 0) : begin]):
                 begin = start
             yield Mention(begin, end, text[begin:start].rstrip(SPACES), words, [words])
         start = text.find(words, end)
 
 
-def _goes_on(words: str, neighbour: str) -> bool:
+def _continues_word(words: str, neighbour: str) -> bool:
     """Whether an adjacent character is part of the words, in a language that separates words by spaces."""
     spaceless = _SPACELESS.search(words) and _SPACELESS.fullmatch(neighbour)
     return bool(WORD.fullmatch(neighbour)) and not spaceless

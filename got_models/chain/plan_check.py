@@ -85,7 +85,7 @@ def _is_known(picture: Image.Image, kind: PictureKind) -> bool:
     return bool(colored.mean() + ground >= kind.share and sum(others) <= kind.strays)
 
 
-def stays_as_it_is(chain: ReasoningChain, vocabulary: Vocabulary | None) -> bool:
+def leaves_unchanged(chain: ReasoningChain, vocabulary: Vocabulary | None) -> bool:
     """Whether an edit leaves its picture unchanged because the checkpoint cannot tell where to change it."""
     needs_box = vocabulary is not None and vocabulary.edits_need_boxes
     return needs_box and chain.task == "edit" and not chain.regions
@@ -148,7 +148,7 @@ def _counts(chain: ReasoningChain, vocabulary: Vocabulary) -> Note | None:
 def _no_box(chain: ReasoningChain, vocabulary: Vocabulary | None) -> Note | None:
     if chain.regions:
         return None
-    if stays_as_it_is(chain, vocabulary):
+    if leaves_unchanged(chain, vocabulary):
         return Note("left_as_it_is")
     return Note("no_box_to_edit" if chain.task == "edit" else "no_box")
 

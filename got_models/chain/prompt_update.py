@@ -116,11 +116,11 @@ def _with_changes(prompt: str, changes: Sequence[_Change], task: str, related: b
             between = place >= 0 and any(
                 changes[other].place > change.place for other in mentions[place].objects
             )
-            beside = place if between else place + 1
-            if between or (beside < len(mentions) and mentions[beside].is_counted):
-                mentions[beside].objects.append(index)  # between or before objects that one word covers
+            at = place if between else place + 1
+            if between or (at < len(mentions) and mentions[at].is_counted):
+                mentions[at].objects.append(index)  # between or before objects that one word covers
             else:
-                added.append((beside, change.after))
+                added.append((at, change.after))
     objects: list[list[str]] = []
     for mention in mentions:
         text = prompt[mention.start : mention.end]

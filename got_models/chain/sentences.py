@@ -192,8 +192,8 @@ def _ends(after: str) -> bool:
     return bool(not rest or SENTENCE_MARK.match(rest) or BACKGROUND.match(after))
 
 
-def _with_more(text: str, added: Sequence[str], goes_on: bool) -> str:
-    """A text with further objects after its first sentence. `goes_on`: whether other objects precede it."""
+def _with_more(text: str, added: Sequence[str], continues: bool) -> str:
+    """A text with further objects after its first sentence. `continues`: whether other objects precede it."""
     listed = _Row(now=list(added)).text
     english, east_asian = _first_word(added[0]) in DETERMINERS, _EAST_ASIAN.search(listed)
     mark = SENTENCE_MARK.search(text)
@@ -209,7 +209,7 @@ def _with_more(text: str, added: Sequence[str], goes_on: bool) -> str:
     joint = ", and " if english else ", "
     if east_asian:
         joint = "\u3001" if _KANA.search(listed) else "\uff0c\u8fd8\u6709"
-    return f"{sentence.rstrip(_COMMAS)}{joint if goes_on or sentence else ''}{listed}{rest}"
+    return f"{sentence.rstrip(_COMMAS)}{joint if continues or sentence else ''}{listed}{rest}"
 
 
 def _agreeing(before: str, row: _Row) -> str:

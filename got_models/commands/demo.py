@@ -6,7 +6,7 @@ import argparse
 from functools import partial
 
 from ..chain.chain import GRID, Box, ReasoningChain
-from ..chain.layout import beside, contact_sheet
+from ..chain.layout import contact_sheet, side_by_side
 from ..errors import GoTError
 from ..files.whole_files import check_writable, write_files
 from .drawing import draw, reason
@@ -40,7 +40,9 @@ def run(arguments: argparse.Namespace) -> None:
 
     drawings = {"generated": generated, "moved": moved, "edited": edited}
     titles = {"generated": PROMPT, "moved": f"moved: {chain.regions[MOVED].phrase}", "edited": INSTRUCTION}
-    rows = [(titles[name], beside(drawing.layout(), drawing.picture)) for name, drawing in drawings.items()]
+    rows = [
+        (titles[name], side_by_side(drawing.layout(), drawing.picture)) for name, drawing in drawings.items()
+    ]
     files = {"contact_sheet.png": png(contact_sheet(rows))}
     for folder, drawing in drawings.items():
         files |= {f"{folder}/{name}": content for name, content in drawing.files().items()}

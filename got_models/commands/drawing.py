@@ -156,7 +156,7 @@ def draw(
     }
     if source is not None:
         used["keep_outside_boxes"] = keep_outside
-        if model.leaves_as_it_is(chain):
+        if model.leaves_unchanged(chain):
             return Drawing(chain, source, used)
         if keep_outside:
             print_notes(enlargement(size, (source.height, source.width)))

@@ -40,7 +40,7 @@ def run_program(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
         print("\nstopped", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of stdout, such as `head`, has gone
-        _send_nowhere(sys.stdout)
+        _discard(sys.stdout)
         return 141
     except OSError as error:
         return _failed(f"{error.filename or 'The output'}: {error.strerror or error}.")
@@ -52,14 +52,14 @@ def _failed(message: str) -> int:
     try:
         print("error:", " ".join(message.splitlines()), file=sys.stderr, flush=True)
     except OSError:
-        _send_nowhere(sys.stderr)
+        _discard(sys.stderr)
     try:
         sys.stdout.flush()
     except OSError:
-        _send_nowhere(sys.stdout)
+        _discard(sys.stdout)
     return 2
 
 
-def _send_nowhere(stream: TextIO) -> None:
+def _discard(stream: TextIO) -> None:
     """Redirect a stream that cannot be written to: otherwise it would be flushed again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -41,14 +41,14 @@ def with_coordinates(text: str, coord: Any) -> tuple[str, tuple[str, ...]]:
     if not keys:
         return text, ()
     found = set()
-    mended = []
+    fixed = []
 
     def replace(match: re.Match[str]) -> str:
         key = next(name for name in (match[0], match[0][1:-1]) if name in table)
         found.add(key)
         box, warning = _box(key, table[key])
         if warning:
-            mended.append(warning)
+            fixed.append(warning)
         return box
 
     text = re.sub("|".join(map(_pattern, keys)), replace, text)
@@ -56,8 +56,8 @@ def with_coordinates(text: str, coord: Any) -> tuple[str, tuple[str, ...]]:
     if like:
         raise GoTError(f"{short_repr(like[0])} stands in the text, and there are no coordinates for it.")
     lost = [key for key in table if key not in found and table[key] is not None]
-    mended += [f"The coordinates of {short_repr(key)} have no place in the text." for key in lost]
-    return text, tuple(mended)
+    fixed += [f"The coordinates of {short_repr(key)} have no place in the text." for key in lost]
+    return text, tuple(fixed)
 
 
 def _table(coord: Any) -> dict[str, Any]:

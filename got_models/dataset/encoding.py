@@ -145,8 +145,8 @@ class Cache:
             )
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(file, within=self.folder) as beside:
-            save_file({"tensor": tensor}, beside)
+        with whole_file(file, within=self.folder) as temporary:
+            save_file({"tensor": tensor}, temporary)
         return tensor
 
 

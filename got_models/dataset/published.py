@@ -62,7 +62,7 @@ class ImportReport:
     """
 
     written: int
-    mended: tuple[InvalidRow, ...]
+    fixed: tuple[InvalidRow, ...]
     odd: tuple[InvalidRow, ...]
     without_boxes: tuple[InvalidRow, ...]
     invalid: tuple[InvalidRow, ...]
@@ -70,9 +70,9 @@ class ImportReport:
     def text(self) -> str:
         """The report for people: one line per row that was fixed or skipped."""
         lines = [
-            f"{self.written} rows written, {len(self.mended)} of them mended; {len(self.invalid)} left out."
+            f"{self.written} rows written, {len(self.fixed)} of them mended; {len(self.invalid)} left out."
         ]
-        lines += [f"{row.where}: mended: {row.reason}" for row in self.mended]
+        lines += [f"{row.where}: mended: {row.reason}" for row in self.fixed]
         lines += [f"{row.where}: warning: {row.reason}" for row in self.odd]
         lines += [f"{row.where}: has no box: {row.reason}" for row in self.without_boxes]
         lines += [f"{row.where}: left out: {row.reason}" for row in self.invalid]
@@ -108,24 +108,24 @@ def _write(
     rows: Iterable[tuple[str, Any]], source: Path, names: Mapping[str, tuple[str, ...]], target: Path
 ) -> ImportReport:
     written = 0
-    mended: list[InvalidRow] = []
+    fixed: list[InvalidRow] = []
     odd: list[InvalidRow] = []
     without_boxes: list[InvalidRow] = []
     invalid: list[InvalidRow] = []
-    with whole_file(target) as beside, beside.open("w", encoding="utf-8") as file:
+    with whole_file(target) as temporary, temporary.open("w", encoding="utf-8") as file:
         for where, values in rows:
             try:
                 for row, warnings in convert(values, names):
                     chain = check_row(where, row, target.parent).chain
                     file.write(json.dumps(row, ensure_ascii=False) + "\n")
                     written += 1
-                    mended += [InvalidRow(where, text) for text in warnings if text not in chain.warnings]
+                    fixed += [InvalidRow(where, text) for text in warnings if text not in chain.warnings]
                     odd += [InvalidRow(where, text) for text in chain.warnings]
                     if not chain.regions:
                         without_boxes.append(InvalidRow(where, short_repr(chain.text)))
             except GoTError as error:
                 invalid.append(InvalidRow(where, str(error)))
-        report = ImportReport(written, tuple(mended), tuple(odd), tuple(without_boxes), tuple(invalid))
+        report = ImportReport(written, tuple(fixed), tuple(odd), tuple(without_boxes), tuple(invalid))
         if not written:
             raise GoTError(f"{source} gave no row that can be used. {report.text()}")
     return report
@@ -164,9 +164,9 @@ def convert(
         if wrong:
             raise GoTError(f"The {wrong[0]} must be text, got {short_repr(row[wrong[0]])}.")
         task = "edit" if "source" in row else "generate"
-        text, mended = with_coordinates(str(row["chain"]), coord) if coord else (str(row["chain"]), ())
+        text, fixed = with_coordinates(str(row["chain"]), coord) if coord else (str(row["chain"]), ())
         chain = ReasoningChain.read(text, task, str(prompt), expects_colors=False)
-        yield row | {"chain": chain.text}, (*mended, *chain.warnings)
+        yield row | {"chain": chain.text}, (*fixed, *chain.warnings)
 
 
 def _is_given(value: Any) -> bool:

@@ -7,7 +7,7 @@ from statistics import mean
 
 from PIL import Image
 
-from ..chain.layout import beside, contact_sheet, draw_layout
+from ..chain.layout import contact_sheet, draw_layout, side_by_side
 from ..pictures import open_picture
 from .buckets import nearest_bucket
 from .rows import Dataset, Row
@@ -50,6 +50,6 @@ def preview(dataset: Dataset, count: int) -> Image.Image:
     cells = []
     for row in dataset.rows[:count]:
         layout = draw_layout(row.chain, open_picture(row.image.path), (row.image.width, row.image.height))
-        picture = beside(open_picture(row.source.path), layout) if row.source else layout
+        picture = side_by_side(open_picture(row.source.path), layout) if row.source else layout
         cells.append((row.chain.prompt, picture))
     return contact_sheet(cells)

@@ -15,7 +15,7 @@ from ..errors import GoTError, Interrupted, short_repr
 from ..finite import not_finite
 from .guidance import BRANCHES, LATENT_CHANNELS, Guidance, active_branches, branch_inputs, combine
 from .settings import GuidanceScales, SamplingSettings
-from .unet_cache import Rows, computed_once
+from .unet_cache import Rows, reuse_computations
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -109,7 +109,7 @@ def denoise(
 
     # 4. Denoise.
     finite: list[Tensor] = []  # whether each step's and branch's prediction is finite
-    with computed_once(unet, [batch.rows for batch in batches]):
+    with reuse_computations(unet, [batch.rows for batch in batches]):
         for index, timestep in enumerate(schedule.timesteps, start=1):
             _stop_if(should_stop, index, steps)
             noisy = schedule.scale_model_input(latents, timestep)

@@ -49,22 +49,24 @@ class Rows:
 
 
 @contextmanager
-def computed_once(unet: Any, batches: Sequence[Rows]) -> Iterator[None]:
+def reuse_computations(unet: Any, batches: Sequence[Rows]) -> Iterator[None]:
     """Within this context the UNet computes repeated results only once.
 
     Every step must evaluate these batches in this order, each with the semantic guidance, the pooled
     embedding and the time ids of the first step. A batch's rows of one picture share one pooled embedding.
     """
     turns = len(batches)
-    places: list[tuple[Any, str, nn.Module]] = [(unet, "add_embedding", _Once(unet.add_embedding, turns))]
+    places: list[tuple[Any, str, nn.Module]] = [
+        (unet, "add_embedding", _ComputedOnce(unet.add_embedding, turns))
+    ]
     for part in unet.modules():
         if getattr(part, "is_cross_attention", False):
-            places += [(part, name, _Once(getattr(part, name), turns)) for name in ("to_k", "to_v")]
-    places.append((unet, "conv_in", _Alike(unet.conv_in, batches)))
+            places += [(part, name, _ComputedOnce(getattr(part, name), turns)) for name in ("to_k", "to_v")]
+    places.append((unet, "conv_in", _DistinctRows(unet.conv_in, batches)))
     for index, block in enumerate(unet.down_blocks):
         if getattr(block, "has_cross_attention", False):
             break
-        places.append((unet.down_blocks, str(index), _AlikeBlock(block, batches)))
+        places.append((unet.down_blocks, str(index), _DistinctRowsOfBlock(block, batches)))
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
     for owner, name, module in places:
         setattr(owner, name, module)
@@ -75,7 +77,7 @@ def computed_once(unet: Any, batches: Sequence[Rows]) -> Iterator[None]:
             setattr(owner, name, module)
 
 
-class _Once(nn.Module):
+class _ComputedOnce(nn.Module):
     """A layer whose `turns` inputs recur in a fixed order: each is computed once."""
 
     def __init__(self, layer: nn.Module, turns: int) -> None:
@@ -93,7 +95,7 @@ class _Once(nn.Module):
         return self.outputs[turn]
 
 
-class _Alike(nn.Module):
+class _DistinctRows(nn.Module):
     """A layer that receives the batches in turn, and computes only the distinct rows of each."""
 
     def __init__(self, layer: nn.Module, batches: Sequence[Rows]) -> None:
@@ -113,7 +115,7 @@ class _Alike(nn.Module):
         return rows.widen(self.layer(rows.narrow(states)))
 
 
-class _AlikeBlock(_Alike):
+class _DistinctRowsOfBlock(_DistinctRows):
     """The same for a down block, which also returns its skip connections."""
 
     def forward(self, hidden_states: Tensor, temb: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:  # type: ignore[override]

@@ -27,7 +27,7 @@ def encode_unscaled(vae: AutoencoderKL, pixels: Tensor) -> Tensor:
     Raises:
         GoTError: not enough memory, even in tiles.
     """
-    latents: Tensor = _in_tiles_if_need_be(vae, lambda: vae.encode(pixels).latent_dist.mode())
+    latents: Tensor = _tiled_on_out_of_memory(vae, lambda: vae.encode(pixels).latent_dist.mode())
     return latents
 
 
@@ -39,13 +39,13 @@ def decode_scaled(vae: AutoencoderKL, latents: Tensor) -> Tensor:
     """
     unscaled = latents.to(vae.device, vae.dtype) / vae.config["scaling_factor"]
     unscaled = unscaled + (vae.config.get("shift_factor") or 0.0)
-    pixels: Tensor = _in_tiles_if_need_be(vae, lambda: vae.decode(unscaled, return_dict=False)[0])
+    pixels: Tensor = _tiled_on_out_of_memory(vae, lambda: vae.decode(unscaled, return_dict=False)[0])
     check_finite(pixels, "The picture that the VAE has decoded", vae)
     return pixels
 
 
-def _in_tiles_if_need_be(vae: AutoencoderKL, work: Callable[[], Tensor]) -> Tensor:
-    result = _where_memory_suffices(work)
+def _tiled_on_out_of_memory(vae: AutoencoderKL, work: Callable[[], Tensor]) -> Tensor:
+    result = _none_if_out_of_memory(work)
     if result is not None:
         return result
     log.warning("The VAE ran out of memory and goes on in tiles of %d pixels.", TILE)
@@ -54,7 +54,7 @@ def _in_tiles_if_need_be(vae: AutoencoderKL, work: Callable[[], Tensor]) -> Tens
     vae.tile_sample_min_size, vae.tile_latent_min_size = TILE, TILE // VAE_FACTOR
     vae.enable_tiling()
     try:
-        result = _where_memory_suffices(work)
+        result = _none_if_out_of_memory(work)
     finally:
         vae.disable_tiling()
         vae.tile_sample_min_size, vae.tile_latent_min_size = sizes
@@ -66,7 +66,7 @@ def _in_tiles_if_need_be(vae: AutoencoderKL, work: Callable[[], Tensor]) -> Tens
     return result
 
 
-def _where_memory_suffices(work: Callable[[], Tensor]) -> Tensor | None:
+def _none_if_out_of_memory(work: Callable[[], Tensor]) -> Tensor | None:
     """The result, or None when out of memory; the exception, which references tensors, is freed by then."""
     try:
         return work()

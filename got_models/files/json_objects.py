@@ -11,7 +11,7 @@ from ..errors import GoTError
 from .text_files import read_text
 
 MAX_FILE = 64_000_000  # bytes
-DEEPEST = 32
+MAX_DEPTH = 32
 """Maximum nesting of objects and lists; settings use four."""
 MAX_NUMBER = 2**64
 
@@ -33,11 +33,11 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise GoTError(f"{file} must hold a JSON object, got {type(values).__name__}.")
     level: list[Any] = [values]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         inner = [entry.values() if isinstance(entry, dict) else entry for entry in level]
         level = [value for values in inner for value in values if isinstance(value, (dict, list))]
     if level:
-        raise GoTError(f"{file} is nested more than {DEEPEST} levels deep. Copy it again.")
+        raise GoTError(f"{file} is nested more than {MAX_DEPTH} levels deep. Copy it again.")
     return values
 
 

@@ -93,9 +93,9 @@ class Staging:
 
     def _write(self) -> None:
         manifest = {"made_from": self.made_from, "sha256": dict(sorted(self.sha256.items()))}
-        beside = self.folder / _UNFINISHED_MANIFEST
-        beside.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-        os.replace(beside, self.folder / MANIFEST)
+        temporary = self.folder / _UNFINISHED_MANIFEST
+        temporary.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        os.replace(temporary, self.folder / MANIFEST)
 
 
 def is_imported(folder: Path, dtype: str) -> bool:

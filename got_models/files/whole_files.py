@@ -21,7 +21,7 @@ from ..errors import GoTError
 from .exclusive_lock import exclusive_lock
 
 PREFIX, LOCK = ".got-writing-", ".lock"
-GLANCE = 0.01  # seconds to wait for another writer's lock
+TRY_SECONDS = 0.01  # seconds to wait for another writer's lock
 
 
 class UnwritableError(GoTError):
@@ -48,7 +48,7 @@ def workspace(folder: Path) -> Iterator[Path]:
 def _clear_leftovers(folder: Path) -> None:
     """Remove the workspaces of killed writers: those whose lock is free."""
     for lock in folder.glob(f"{PREFIX}*{LOCK}"):
-        with suppress(GoTError, OSError), exclusive_lock("writer", lock, GLANCE):
+        with suppress(GoTError, OSError), exclusive_lock("writer", lock, TRY_SECONDS):
             shutil.rmtree(lock.with_name(lock.name.removesuffix(LOCK)), ignore_errors=True)
 
 
@@ -91,8 +91,8 @@ def write_whole(file: Path, content: bytes) -> None:
     Raises:
         UnwritableError: as `whole_file`.
     """
-    with whole_file(file) as beside:
-        beside.write_bytes(content)
+    with whole_file(file) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -102,9 +102,9 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         UnwritableError: the folder cannot be written to; existing files are kept.
     """
     try:
-        with workspace(_existing(folder)) as beside:
+        with workspace(_existing(folder)) as temporary:
             for name, content in files.items():
-                target = beside / name
+                target = temporary / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
             for name in files:
@@ -112,7 +112,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
                     raise IsADirectoryError(errno.EISDIR, f"{name} is a folder there")
             for name in files:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(beside / name, folder / name)
+                os.replace(temporary / name, folder / name)
     except OSError as error:
         raise unwritable(folder, error) from error
 
@@ -125,8 +125,8 @@ def check_writable(folder: Path) -> None:
     """
     try:
         existing = _existing(folder)
-        with workspace(existing) as beside:
-            (beside / folder.absolute().relative_to(existing)).mkdir(parents=True, exist_ok=True)
+        with workspace(existing) as temporary:
+            (temporary / folder.absolute().relative_to(existing)).mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL or a lone surrogate
         raise unwritable(folder, error) from error
 

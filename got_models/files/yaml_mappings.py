@@ -16,7 +16,7 @@ import yaml
 from ..errors import GoTError, short_repr
 
 MAX_CHARACTERS = 100_000
-DEEPEST = 10
+MAX_DEPTH = 10
 _TAG = "tag:yaml.org,2002:"
 _ODD = re.compile("[\0\ud800-\udfff]")
 """What neither a path nor a tokenizer takes; escapes such as "\\ud800" can write it."""
@@ -66,14 +66,14 @@ class _PlainLoader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent):
-            raise _refused(f"found the alias {short_repr(event.anchor)}: write out what it repeats", event)
+            raise _rejected(f"found the alias {short_repr(event.anchor)}: write out what it repeats", event)
         if odd := _ODD.search(getattr(event, "value", "")):
             kind = "a null character" if odd[0] == "\0" else "half of a character"
-            raise _refused(f"found {kind}", event)
+            raise _rejected(f"found {kind}", event)
         if getattr(event, "tag", None) is not None:
-            raise _refused(f"found the tag {short_repr(event.tag)}: leave it out", event)
-        if self.depth == DEEPEST:
-            raise _refused(f"keys and lists may lie {DEEPEST} deep in one another", event)
+            raise _rejected(f"found the tag {short_repr(event.tag)}: leave it out", event)
+        if self.depth == MAX_DEPTH:
+            raise _rejected(f"keys and lists may lie {MAX_DEPTH} deep in one another", event)
         self.depth += 1
         try:
             return super().compose_node(parent, index)
@@ -85,14 +85,14 @@ class _PlainLoader(yaml.SafeLoader):
         for key_node, value_node in node.value:
             if key_node.tag != f"{_TAG}str":
                 advice = 'in quotes, such as "no"' if isinstance(key_node, yaml.ScalarNode) else "as a word"
-                raise _refused(f"write the key {advice}", key_node)
+                raise _rejected(f"write the key {advice}", key_node)
             if key_node.value in mapping:
-                raise _refused(f"the key {short_repr(key_node.value)} stands twice", key_node)
+                raise _rejected(f"the key {short_repr(key_node.value)} stands twice", key_node)
             mapping[key_node.value] = self.construct_object(value_node, deep=True)
         return mapping
 
 
-def _refused(problem: str, where: Any) -> yaml.MarkedYAMLError:
+def _rejected(problem: str, where: Any) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=where.start_mark)
 
 

@@ -20,7 +20,7 @@ from huggingface_hub.utils import build_hf_headers
 from ..errors import GoTError
 from ..files.checksum import checksum
 from ..files.exclusive_lock import exclusive_lock
-from .folders import REPOSITORIES, Repository, where_from
+from .folders import REPOSITORIES, Repository, download_instructions
 
 Progress = Callable[[int, int], None]
 
@@ -84,7 +84,7 @@ def _list_files(folder: Path, repository: Repository) -> list[RemoteFile]:
     """The files of a repository that an import needs, as listed by the hub."""
     patterns = [re.escape(name).replace(r"\*", "[0-9a-z-]+") for name in repository.files]
     wanted = re.compile("|".join(patterns))
-    with _reaching(repository.name):
+    with _network_errors(repository.name):
         entries = [
             entry
             for entry in HfApi().list_repo_tree(repository.name, recursive=True)
@@ -117,7 +117,7 @@ def _fetch(file: RemoteFile, on_size: Callable[[int], None]) -> None:
     file.part.parent.mkdir(parents=True, exist_ok=True)
     if file.sha256 is None or (file.part.is_file() and file.part.stat().st_size > file.size):
         file.part.unlink(missing_ok=True)
-    with _GrowingFile(file.part, on_size) as part, _reaching(file.repository, part):
+    with _GrowingFile(file.part, on_size) as part, _network_errors(file.repository, part):
         url, headers = hf_hub_url(file.repository, file.name), build_hf_headers()
         http_get(url, part, resume_size=part.tell(), headers=headers, expected_size=file.size)
     if file.sha256 is not None and checksum(file.part, lambda done: on_size(file.size)) != file.sha256:
@@ -145,7 +145,7 @@ class _GrowingFile(io.BufferedWriter):
 
 
 @contextmanager
-def _reaching(repository: str, part: _GrowingFile | None = None) -> Iterator[None]:
+def _network_errors(repository: str, part: _GrowingFile | None = None) -> Iterator[None]:
     """Turns all network errors, which vary with the hub's version, into one message.
 
     Errors raised through `part`, because the disk is full or the user wants to stop, are passed on.
@@ -159,5 +159,5 @@ def _reaching(repository: str, part: _GrowingFile | None = None) -> Iterator[Non
         raise GoTError(
             f"{repository} cannot be downloaded from {constants.ENDPOINT}: {reason}. Check the network (the"
             " environment variable HF_ENDPOINT may name a mirror) and run again: it goes on where it stopped."
-            f" Or put the files there by hand. {where_from()}"
+            f" Or put the files there by hand. {download_instructions()}"
         ) from error

@@ -57,8 +57,8 @@ def find_folders(source: Path, qwen: Path | None = None, sdxl: Path | None = Non
     """
     itself = not os.path.isdir(source / GOT) and (source.name == GOT or _holds_weights(source))
     got = source if itself else source / GOT
-    beside = got.absolute().parent
-    folders = PublishedFolders(got, qwen or beside / QWEN, sdxl or beside / SDXL)
+    parent = got.absolute().parent
+    folders = PublishedFolders(got, qwen or parent / QWEN, sdxl or parent / SDXL)
     missing = []
     for folder, name, files in (
         (folders.got, GOT, ()),
@@ -72,12 +72,12 @@ def find_folders(source: Path, qwen: Path | None = None, sdxl: Path | None = Non
     if missing:
         raise GoTError(
             f"An import needs {GOT}, {QWEN} and {SDXL} side by side, or `qwen` and `sdxl` with where these"
-            f" two are. Missing: {', '.join(missing)}. {where_from()}"
+            f" two are. Missing: {', '.join(missing)}. {download_instructions()}"
         )
     return folders
 
 
-def where_from() -> str:
+def download_instructions() -> str:
     """Instructions for downloading by hand: which files, and from where."""
     lists = [
         f"{folder}: {', '.join(repository.files)} (https://huggingface.co/{repository.name})"

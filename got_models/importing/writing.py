@@ -46,10 +46,10 @@ def write_safetensors(
     encoded += b" " * (-len(encoded) % 8)  # values start at a multiple of 8 bytes
 
     digest = hashlib.sha256()
-    beside = file.with_name(file.name + ".part")
+    temporary = file.with_name(file.name + ".part")
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with open(beside, "wb") as output:
+        with open(temporary, "wb") as output:
 
             def write(content: bytes | memoryview) -> None:
                 digest.update(content)
@@ -68,8 +68,8 @@ def write_safetensors(
                     write(values.contiguous().view(torch.uint8).numpy().data)
             output.flush()
             os.fsync(output.fileno())
-        os.replace(beside, file)
+        os.replace(temporary, file)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     return digest.hexdigest()

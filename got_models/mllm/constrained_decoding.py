@@ -133,7 +133,7 @@ class LockedRegions:
             return [*tokens, box_start]
         return best.tokens
 
-    def put_in(self, tokens: Tokens, regret: Regret) -> Tokens:
+    def insert_missing(self, tokens: Tokens, regret: Regret) -> Tokens:
         """Inserts a missing region where the MLLM has written tokens and would end: tokens up to that region.
 
         Of the missing regions, each at its best position, it is the first one.
@@ -181,7 +181,7 @@ class LockedRegions:
         once = {place: held.count(place) for place in self.regions}
         return max(once.values()) > 1 or len(held) + list(once.values()).count(0) > MAX_REGIONS
 
-    def without_box(self, tokens: Tokens) -> Tokens:
+    def without_last_box(self, tokens: Tokens) -> Tokens:
         """The tokens up to the box that the last token completes."""
         return self._cut(tokens[:-1], _last_box(self._decode(tokens)))[0]
 

@@ -90,7 +90,7 @@ class Continuation:
 
     def _read(self, ids: list[int], last: int = 1) -> Tensor:
         """Hidden states at the last tokens; the first call reads in blocks, for reproducible results."""
-        hidden = self.cache.read(ids, self.context.pictures, last, going_on=self.has_read)
+        hidden = self.cache.read(ids, self.context.pictures, last, incremental=self.has_read)
         self.has_read = True
         return hidden
 
@@ -159,18 +159,18 @@ class Writing:
                 text = self.locks.marked(self._decode(written))
                 self.stream.show(text, finished=True)
                 return Written(text, written, token)
-            written = self._go_on(written, token, missing)
+            written = self._continue(written, token, missing)
             if self.locks or self.stream.on_text is not None:
                 text = self._decode(written)
                 self.stream.show(self.locks.certain(written) if self.locks else text)
                 missing = self.locks.missing(text)
         raise _unplaced(missing)
 
-    def _go_on(self, written: list[int], token: int, missing: Sequence[Region]) -> list[int]:
+    def _continue(self, written: list[int], token: int, missing: Sequence[Region]) -> list[int]:
         """The tokens after the MLLM has chosen one, which a locked region may replace."""
         locks, regret = self.locks, self.continuation.regret
         if token in self.stops:
-            written = locks.put_in(written, regret)
+            written = locks.insert_missing(written, regret)
             still = locks.missing(self._decode(written))
             if all(region in still for region in missing):
                 raise _unplaced(still)
@@ -179,7 +179,7 @@ class Writing:
         else:
             written = [*written, token]
         if locks and locks.refuses(self._decode(written)):
-            start = len(locks.without_box(written))
+            start = len(locks.without_last_box(written))
             place = self.continuation.least_certain(written, start, self.refused)
             self.refused.setdefault(place, set()).add(written[place])
             written = written[:place]

@@ -96,7 +96,7 @@ class PrefixCache:
         pictures: Sequence[Picture] = (),
         last: int = 1,
         *,
-        going_on: bool = False,
+        incremental: bool = False,
     ) -> Tensor:
         """The hidden states [1, last, hidden] after the final norm, at the last tokens of a sequence.
 
@@ -104,18 +104,17 @@ class PrefixCache:
             token_ids: the whole sequence, prompt included.
             pictures: those in it, from left to right.
             last: how many hidden states to return, at most the length of the sequence.
-            going_on: the sequence is the last one, changed near its end. Then everything new is computed in
-                one pass, and the result depends, in its last bits, on all reads since the last one without
-                `going_on`.
+            incremental: the sequence is the last one, changed near its end. Everything new is computed in one
+                pass, and the result depends, in its last bits, on all reads since the last one without this.
         """
         self.release_if_moved()
         ids = list(token_ids)
         kept = min(self._shared(ids, pictures), len(ids) - last)
-        tail = kept if going_on else (len(ids) - last) // BLOCK * BLOCK
-        if not going_on:
+        tail = kept if incremental else (len(ids) - last) // BLOCK * BLOCK
+        if not incremental:
             kept = min(kept, self._in_blocks, tail) // BLOCK * BLOCK
         ends = [*range(kept + BLOCK, tail + 1, BLOCK), len(ids)]
-        in_blocks = min(self._in_blocks, kept) if going_on else tail
+        in_blocks = min(self._in_blocks, kept) if incremental else tail
 
         known, keys_and_values = self._pictures, self._keys_and_values
         surplus = len(self._token_ids) - kept

@@ -137,7 +137,7 @@ AT_LEAST_ONE = {
     "rank",
 }
 HIGHEST = {"seed": 2**64 - 1, "rank": 4096, "batch_rows": 4096, "timesteps_per_picture": 4096}
-HIGHEST_WHOLE_NUMBER = 10**9  # of the other keys
+MAX_INTEGER = 10**9  # of the other keys
 SHARES = {"dropout", "conditioning_dropout", "ema_decay", "adam_beta1", "adam_beta2"}
 MAX_FILE = 1_000_000  # bytes
 CHOICES = {"train": WAYS, "precision": PRECISIONS, "optimizer": OPTIMIZERS}
@@ -255,7 +255,7 @@ def _checked(value: Any, kind: Any, key: str, where: str) -> Any:
         low = 1 if key in AT_LEAST_ONE else 0
         high = 0.999999 if key in SHARES else math.inf
         if kind is int:
-            high = HIGHEST.get(key, HIGHEST_WHOLE_NUMBER)
+            high = HIGHEST.get(key, MAX_INTEGER)
         if not low <= value <= high or math.isinf(value):
             raise GoTError(f"{where}{key} must be a number from {low} to {high}, got {short_repr(value)}.")
     if key == "resolution_px" and (value % 8 or not 64 <= value <= 2048):

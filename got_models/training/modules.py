@@ -26,7 +26,7 @@ from ..pipeline import GoTModel
 from ..weights.adapter import LORA_A, LORA_B, TOKENS, WORD_IDS, WORDS, Adapter, special_token_ids
 from ..weights.loading import part_config
 from .config import LoraTraining, without_paths
-from .frozen_weights import keep_in_int8
+from .frozen_weights import store_in_int8
 from .losses import DiffusionTargets, chain_loss, diffusion_loss
 
 DECODER_LAYERS = r".*layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)"
@@ -55,21 +55,21 @@ class LoraModules(nn.Module):
         torch.manual_seed(config.seed)  # for initializing the factors A
         model.parts.reasoner().mllm.model.visual = nn.Identity()  # its features come from the cache
         if config.fp8_base:
-            keep_in_int8(model.parts.reasoner().mllm.model.language_model)
+            store_in_int8(model.parts.reasoner().mllm.model.language_model)
         self.mllm = get_peft_model(model.parts.reasoner().mllm, self._mllm_config())
         if self.word_tokens:
             register_parametrization(self._token_embeddings, NAME, TwoParts(len(self.special_tokens)))
         self.ssgm = model.parts.ssgm().requires_grad_(True)
         self.unet = model.parts.unet()
         if config.fp8_base and config.unet.train != "full":
-            keep_in_int8(self.unet)
+            store_in_int8(self.unet)
         if config.unet.train == "lora":
             inject_adapter_in_model(self._unet_config(), self.unet)
         elif config.unet.train == "full":
             self.unet.requires_grad_(True)
         for parameter in self.trained():
             parameter.data = parameter.data.float()
-        self._freeze_what_does_not_learn()
+        self._freeze_untrained()
         self.originals = {name: weight.detach().cpu().clone() for name, weight in self._trained_in_full()}
         if starts:
             self._embeddings[WORDS].data = torch.stack(starts)
@@ -116,7 +116,7 @@ class LoraModules(nn.Module):
         groups[0]["weight_decay"] = 0.0  # at the high rate of new words it would erase their initialization
         return [group for group in groups if group["params"]]
 
-    def _freeze_what_does_not_learn(self) -> None:
+    def _freeze_untrained(self) -> None:
         """Disable gradients where the learning rate is 0."""
         for group in self.parameter_groups():
             for parameter in group["params"]:

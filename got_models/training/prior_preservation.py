@@ -100,6 +100,6 @@ def _write(folder: Path, pictures: dict[str, Image.Image], lines: Sequence[str])
         GoTError: the folder cannot be written to.
     """
     for name, picture in pictures.items():
-        with whole_file(folder / name) as beside:
-            picture.save(beside, "PNG")
+        with whole_file(folder / name) as temporary:
+            picture.save(temporary, "PNG")
     write_whole(folder / DATA_FILE, "".join(f"{line}\n" for line in lines).encode())

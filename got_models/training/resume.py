@@ -46,7 +46,7 @@ def describe(
     return {"config": as_dictionary(config), "dataset": dataset.digest, "checkpoint": parts, **base}
 
 
-def begin_or_continue(out: Path, description: dict[str, Any], changed_dataset: bool, finished: bool) -> None:
+def start_or_resume(out: Path, description: dict[str, Any], changed_dataset: bool, finished: bool) -> None:
     """Write run.json, or compare it with the existing one.
 
     Args:

@@ -149,8 +149,8 @@ class Run:
         """Write a validation's strip, its log line and, if no earlier plan was better, its adapter."""
         file = strip_file(self.out, validation.step)
         with self._writing(f"The validation of step {validation.step}"):
-            with whole_file(file) as beside:
-                validation.strip.save(beside, "PNG")
+            with whole_file(file) as temporary:
+                validation.strip.save(temporary, "PNG")
             if validation.layout_iou > self.best_iou:
                 self._write_adapter(BEST_FILE, validation.step, layout_iou=validation.layout_iou)
                 self.best_iou = validation.layout_iou
@@ -163,24 +163,24 @@ class Run:
             GoTError: the disk is full or cannot be written to; earlier states are untouched.
         """
         target = self.out / f"state-{STAGE}-{step}"
-        beside = target.with_name(target.name + ".part")
+        temporary = target.with_name(target.name + ".part")
         accelerator = self.accelerator
         try:
             with self._writing(f"The state of step {step}"):
                 if accelerator.is_main_process:
-                    shutil.rmtree(beside, ignore_errors=True)
+                    shutil.rmtree(temporary, ignore_errors=True)
                 accelerator.wait_for_everyone()
                 if not target.exists():
-                    accelerator.save_state(str(beside))
+                    accelerator.save_state(str(temporary))
                     accelerator.wait_for_everyone()
                     if accelerator.is_main_process:
-                        os.replace(beside, target)
+                        os.replace(temporary, target)
                 if accelerator.is_main_process:
                     self._write_adapter(ADAPTER_FILE, step)
                     for folder in states(self.out, STAGE)[: -self.config.states_kept]:
                         shutil.rmtree(folder)
         except GoTError:
-            shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
             raise
         accelerator.wait_for_everyone()
 

@@ -26,7 +26,7 @@ LOCK_FILE = ".got-training.lock"
 
 
 @contextmanager
-def hold_run(out: Path) -> Iterator[None]:
+def lock_run(out: Path) -> Iterator[None]:
     """Lock a run's folder, created if missing, for this process; removes unfinished states.
 
     Raises:
@@ -75,7 +75,7 @@ def trim_log(file: Path, stage: str, start: int) -> None:
     """Remove the lines of steps that a resumed stage repeats, so that the log has no step twice."""
     if not file.exists():
         return
-    with whole_file(file) as beside, file.open("rb") as old, beside.open("wb") as new:
+    with whole_file(file) as temporary, file.open("rb") as old, temporary.open("wb") as new:
         new.writelines(line.rstrip() + b"\n" for line in old if _is_before(line, stage, start))
 
 

@@ -22,13 +22,13 @@ from .modules import LoraModules
 from .observer import TrainingObserver
 from .optimizer import check_optimizer
 from .prior_preservation import known_prompts, preserve
-from .resume import begin_or_continue, check_folder, describe, is_finished
+from .resume import check_folder, describe, is_finished, start_or_resume
 from .run import Run
 from .run_files import ADAPTER_FILE, PRESERVED_FOLDER
-from .run_folder import hold_run
+from .run_folder import lock_run
 from .validation import Validator
 
-PATIENCE = timedelta(days=1)  # for the other processes, while the main one draws, encodes or validates
+PROCESS_TIMEOUT = timedelta(days=1)  # for the other processes, while the main one draws, encodes or validates
 
 
 def train_lora(
@@ -61,7 +61,7 @@ def train_lora(
     out = Path(config.out)
     check_optimizer(config)
     accelerator = _accelerator(config, cpu)
-    with hold_run(out) if accelerator.is_main_process else nullcontext(), suppress(Interrupted):
+    with lock_run(out) if accelerator.is_main_process else nullcontext(), suppress(Interrupted):
         check_folder(out, resume)
         accelerator.wait_for_everyone()
         _check_processes(config, accelerator.num_processes)
@@ -73,7 +73,7 @@ def train_lora(
         fingerprints = Fingerprints(cache, observer.should_stop)
         if accelerator.is_main_process:
             description = describe(config, dataset, fingerprints, observer.on_check)
-            begin_or_continue(out, description, changed_dataset, is_finished(config, out))
+            start_or_resume(out, description, changed_dataset, is_finished(config, out))
             observer.on_begin()
         accelerator.wait_for_everyone()
         if is_finished(config, out):
@@ -97,8 +97,8 @@ def train_lora(
 def _accelerator(config: LoraTraining, cpu: bool) -> Accelerator:
     precision = "bf16" if config.precision == "bfloat16" else "no"
     AcceleratorState._reset_state()  # state of an earlier training in this process
-    patience = InitProcessGroupKwargs(timeout=PATIENCE)
-    return Accelerator(mixed_precision=precision, cpu=cpu, kwargs_handlers=[patience])
+    timeout = InitProcessGroupKwargs(timeout=PROCESS_TIMEOUT)
+    return Accelerator(mixed_precision=precision, cpu=cpu, kwargs_handlers=[timeout])
 
 
 def _check_processes(config: LoraTraining, processes: int) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from ..chain.chain import ReasoningChain
-from ..chain.layout import above, beside, draw_layout
+from ..chain.layout import draw_layout, side_by_side, stacked
 from ..dataset.encoding import Encoder, open_unchanged
 from ..dataset.rows import Row
 from ..diffusion.settings import SamplingSettings
@@ -137,5 +137,5 @@ def make_strip(planned: Sequence[tuple[Row, ReasoningChain]], pictures: Sequence
             draw_layout(chain, shown.resize(size, Image.Resampling.BICUBIC), size)
             for chain, shown in ((plan, picture), (row.chain, own))
         ]
-        columns.append(above(*layouts))
-    return beside(*columns)
+        columns.append(stacked(*layouts))
+    return side_by_side(*columns)

@@ -88,8 +88,8 @@ def load_adapter(file: str | Path) -> Adapter:
 
 def _write(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with whole_file(file) as beside:
-        save_file(content, beside, metadata)
+    with whole_file(file) as temporary:
+        save_file(content, temporary, metadata)
 
 
 def _check_header(file: str | Path) -> None:

@@ -13,7 +13,7 @@ from ..errors import GoTError, short_repr
 from ..mllm.prompts import SPECIAL_TOKENS
 from .adapter import EMBEDDINGS, LORA_A, LORA_B, PARTS, TOKENS, WORD_IDS, WORDS, Adapter, is_finite_number
 from .loading import loading, mllm_config, part_config
-from .patching import take_up
+from .patching import apply_change
 
 if TYPE_CHECKING:
     from .checkpoint import Sizes
@@ -50,7 +50,7 @@ def change_part(
 ) -> None:
     """Apply a matching adapter to one part's weights in place; arguments as `Adapter.changes`."""
     for change in adapter.changes(part, strength, special_tokens):
-        take_up(module, change)
+        apply_change(module, change)
 
 
 def check_strengths(adapter: Adapter, mllm_strength: float, unet_strength: float) -> None:

@@ -240,10 +240,10 @@ SCHEDULER = {
 }
 
 
-def without_ours(config: Config) -> dict[str, Any]:
+def without_program_choices(config: Config) -> dict[str, Any]:
     """A config without the entries, at any depth, that the program decides."""
     return {
-        key: without_ours(value) if isinstance(value, dict) else value
+        key: without_program_choices(value) if isinstance(value, dict) else value
         for key, value in config.items()
         if key not in OURS
     }

@@ -16,17 +16,17 @@ class Int8Linear(nn.Module):
 
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
-        rounded, step = rounded_to_int8(layer.weight.detach())
+        rounded, step = quantize_to_int8(layer.weight.detach())
         self.weight = nn.Parameter(rounded, requires_grad=False)
         self.step = nn.Parameter(step, requires_grad=False)
         self.bias = layer.bias
 
     def forward(self, values: Tensor) -> Tensor:
         # Not the product times the steps: in float16 the sum before scaling would overflow.
-        return functional.linear(values, unrounded(self.weight, self.step), self.bias)
+        return functional.linear(values, dequantize(self.weight, self.step), self.bias)
 
 
-def rounded_to_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
+def quantize_to_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
     """A weight [out, ...] in int8, and the quantization step of each output, [out] in its dtype.
 
     The largest weight of an output becomes 127 steps.
@@ -37,8 +37,8 @@ def rounded_to_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
     return rounded.to(torch.int8), step
 
 
-def unrounded(rounded: Tensor, step: Tensor) -> Tensor:
-    """The inverse of `rounded_to_int8`, up to rounding, in the original dtype."""
+def dequantize(rounded: Tensor, step: Tensor) -> Tensor:
+    """The inverse of `quantize_to_int8`, up to rounding, in the original dtype."""
     return rounded * _along(step, rounded)
 
 

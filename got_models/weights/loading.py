@@ -16,7 +16,7 @@ from ..chain.notation import SPECIAL_TOKEN
 from ..errors import GoTError
 from ..files.json_objects import read_json
 from ..mllm.prompts import IMAGE_PAD, NEEDED, SPECIAL_TOKENS, VISION_START, conversation
-from .configs import PROCESSOR, known_mllm, without_ours
+from .configs import PROCESSOR, known_mllm, without_program_choices
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Qwen2_5_VLConfig
@@ -53,7 +53,7 @@ def part_config(folder: Path) -> dict[str, Any]:
     Raises:
         GoTError: it cannot be read.
     """
-    return without_ours(read_json(folder / "config.json"))
+    return without_program_choices(read_json(folder / "config.json"))
 
 
 def mllm_config(folder: Path) -> Qwen2_5_VLConfig:

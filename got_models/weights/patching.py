@@ -48,7 +48,7 @@ class Change:
         return self.factor * tensor.view(like.shape)
 
 
-class Reversible:
+class ReversiblePatches:
     """Changes to the weights of a part that can be undone.
 
     If applying them fails, for instance out of memory, the weights are restored.
@@ -57,28 +57,28 @@ class Reversible:
     def __init__(self, module: nn.Module) -> None:
         self.module: Any = module
         self._before: list[tuple[Change, Tensor]] = []
-        self._beside: list[_Beside] = []
+        self._hooks: list[_OutputHook] = []
 
-    def take_up(self, changes: Sequence[Change]) -> None:
+    def apply(self, changes: Sequence[Change]) -> None:
         """Add changes, one after the other, to those already applied."""
         try:
             for change in changes:
                 if _is_whole(self.module.get_parameter(change.weight)):
                     self._keep(change)
-                take_up(self.module, change, self._beside.append)
+                apply_change(self.module, change, self._hooks.append)
         except BaseException:
-            self.give_back()
+            self.restore()
             raise
 
     @torch.inference_mode()
-    def give_back(self) -> None:
+    def restore(self) -> None:
         """Restore the original weights."""
-        for beside in self._beside:
-            beside.remove()
+        for hook in self._hooks:
+            hook.remove()
         for change, before in reversed(self._before):
             weight = self.module.get_parameter(change.weight)
             weight[_rows(change)] = before.to(weight.device)
-        self._before, self._beside = [], []
+        self._before, self._hooks = [], []
 
     def _keep(self, change: Change) -> None:
         """Keep a copy of the original weight, or of its rows; once for a whole weight."""
@@ -89,18 +89,20 @@ class Reversible:
 
 
 @torch.inference_mode()
-def take_up(module: Any, change: Change, on_beside: Callable[[_Beside], None] = lambda beside: None) -> None:
-    """Change a part in place; `on_beside` receives the hooks that add to a layer's output from now on."""
+def apply_change(
+    module: Any, change: Change, on_hook: Callable[[_OutputHook], None] = lambda hook: None
+) -> None:
+    """Change a part in place; `on_hook` receives the hooks that add to a layer's output from now on."""
     weight = module.get_parameter(change.weight)
     if not _is_whole(weight):
-        on_beside(_Beside(module.get_submodule(change.weight.rpartition(".")[0]), change))
+        on_hook(_OutputHook(module.get_submodule(change.weight.rpartition(".")[0]), change))
         return
     rows = _rows(change)
     before = weight[rows]
     weight[rows] = (before.float() + change.value(before)).to(weight.dtype)
 
 
-class _Beside:
+class _OutputHook:
     """Adds a change of a quantized weight, or of its bias, to the layer's output.
 
     It holds no reference to the layer: the layer holds the hook.

@@ -86,7 +86,7 @@ def progress_bar(total: int) -> Callable[[int, Any], None]:
     return lambda done, preview: bar.update_absolute(done, total, preview)
 
 
-def patient_progress_bar(total: int) -> Callable[[int], None]:
+def uninterruptible_progress_bar(total: int) -> Callable[[int], None]:
     """The same for work that must be saved before it stops: ComfyUI's bar would stop it immediately."""
     update = progress_bar(total)
     if not inside_comfyui():

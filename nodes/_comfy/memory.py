@@ -82,7 +82,7 @@ def bytes_of(module: nn.Module) -> int:
     return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
 
 
-def bring(patcher: Any, working_memory: int) -> None:
+def load_to_device(patcher: Any, working_memory: int) -> None:
     """Load a part onto its device whole, with space for `working_memory` bytes; may offload others."""
     if patcher is None:
         return

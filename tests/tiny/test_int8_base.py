@@ -16,11 +16,11 @@ from got_models.dataset.rows import read_dataset
 from got_models.errors import GoTError
 from got_models.pipeline import GoTModel
 from got_models.training.config import LoraTraining
-from got_models.training.frozen_weights import keep_in_int8
+from got_models.training.frozen_weights import store_in_int8
 from got_models.training.modules import LoraModules
 from got_models.training.trainer import train_lora
 from got_models.weights.adapter_files import load_adapter
-from got_models.weights.int8 import rounded_to_int8
+from got_models.weights.int8 import quantize_to_int8
 
 from .lora_runs import assert_same_tensors, logged, tensors
 
@@ -75,7 +75,7 @@ def test_a_layer_computes_with_its_weight_rounded_far_closer_than_fp8(dtype: tor
     for layer, values in ((nn.Linear(64, 50), (3, 64)), (nn.Conv2d(40, 30, 3), (1, 40, 5, 5))):
         layer = layer.to(dtype)
         weight = layer.weight.detach().clone()
-        keep_in_int8(layer)
+        store_in_int8(layer)
         assert layer.weight.dtype == dtype
         assert {p.dtype for p in layer.parameters()} == {torch.int8, dtype}  # weight; steps, bias
         assert not any(p.requires_grad for p in layer.parameters())
@@ -114,7 +114,7 @@ def test_losses_and_gradients_are_nearly_those_of_unrounded_weights_in_half_the_
 def test_a_step_leaves_the_kept_bytes_as_they_are(config: LoraTraining) -> None:
     model = GoTModel.from_pretrained(config.checkpoint)
     expected = [
-        rounded_to_int8(layer.weight.detach())[0]
+        quantize_to_int8(layer.weight.detach())[0]
         for part in (model.parts.reasoner().mllm.model.language_model, model.parts.unet())
         for layer in part.modules()
         if isinstance(layer, (nn.Linear, nn.Conv2d))

@@ -69,10 +69,10 @@ def test_room_is_made_for_the_type_that_a_part_computes_in(
     """In float16 SDXL's VAE, which would overflow, works in float32 and needs twice as much."""
     asked: list[int] = []
 
-    def bring(patcher: Any, working_memory: int) -> None:
+    def load_to_device(patcher: Any, working_memory: int) -> None:
         asked.append(working_memory)
 
-    monkeypatch.setattr(memory, "bring", bring)
+    monkeypatch.setattr(memory, "load_to_device", load_to_device)
     model = ManagedModel.open(checkpoint, dtype=dtype)
     overflows = model.parts.vae(SIZE).config.get("force_upcast", True)
     assert model.parts.unet(SIZE).dtype == dtype

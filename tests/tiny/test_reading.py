@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from got_models.bench.measure import dictated
+from got_models.bench.measure import forced_tokens
 from got_models.chain.chain import Box, ReasoningChain
 from got_models.mllm.kv_cache import BLOCK
 from got_models.mllm.reasoner import Reasoner, read_hidden
@@ -71,7 +71,7 @@ def test_after_writing_the_whole_blocks_of_the_prompt_are_not_read_again(fresh: 
     source = SOURCES[task]
     plan = chain(task)
     words = fresh.parts.reasoner().tokenizer(plan.text, add_special_tokens=False)["input_ids"]
-    with dictated(fresh.parts.reasoner().mllm, [*words, fresh.parts.reasoner().token_ids.end_of_text]):
+    with forced_tokens(fresh.parts.reasoner().mllm, [*words, fresh.parts.reasoner().token_ids.end_of_text]):
         text = fresh.parts.reasoner().write(task, PROMPT, source, settings=GenerationSettings(temperature=0))
     assert text == plan.text
     with (
@@ -258,7 +258,7 @@ def test_the_text_does_not_hold_the_token_that_ended_it(fresh: GoTModel) -> None
     assert reasoner.mllm.generation_config.eos_token_id == end
     words = reasoner.tokenizer("A red circle.", add_special_tokens=False)["input_ids"]
     pieces: list[str] = []
-    with dictated(reasoner.mllm, [*words, end, *words]):
+    with forced_tokens(reasoner.mllm, [*words, end, *words]):
         text = reasoner.write("generate", PROMPT, on_text=pieces.append)
     assert text == "".join(pieces) == "A red circle."
 

@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from got_models.chain.chain import ReasoningChain
-from got_models.chain.layout import beside, contact_sheet, draw_layout
+from got_models.chain.layout import contact_sheet, draw_layout, side_by_side
 from got_models.files.whole_files import write_files
 
 from ..world.language import Example
@@ -85,7 +85,7 @@ def write_results(out: Path, figures: Figures, rows: Sequence[Row], failures: Se
 
 def plan_row(chain: ReasoningChain, picture: Image.Image, before_title: str = "") -> Row:
     """The plan next to its picture."""
-    return (before_title + chain.prompt, beside(draw_layout(chain, None, picture.size), picture))
+    return (before_title + chain.prompt, side_by_side(draw_layout(chain, None, picture.size), picture))
 
 
 def failed_rows(

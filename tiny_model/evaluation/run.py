@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from got_models.chain.chain import ReasoningChain
-from got_models.chain.layout import beside, draw_layout
+from got_models.chain.layout import draw_layout, side_by_side
 from got_models.diffusion.guidance import Guidance
 from got_models.diffusion.settings import GuidanceScales
 from got_models.pipeline import GoTModel
@@ -121,7 +121,7 @@ def failed_edits(
     for example, chain, source, result in zip(edits, chains, sources, results, strict=True):
         if not score_edit(example, chain, source, result).happened:
             plan = draw_layout(chain, source, source.size)
-            rows.append((f"{example.kind}: {example.prompt}", beside(source, plan, result)))
+            rows.append((f"{example.kind}: {example.prompt}", side_by_side(source, plan, result)))
     return rows
 
 

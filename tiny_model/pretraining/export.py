@@ -22,24 +22,24 @@ def export_checkpoint(work: Path, target: Path) -> Path:
     Raises:
         GoTError: the result is not a checkpoint whose parts fit together.
     """
-    beside = target.with_name(target.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+    temporary = target.with_name(target.name + ".part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
     for name in FOLDERS:
-        shutil.copytree(work / name, beside / name)
+        shutil.copytree(work / name, temporary / name)
     for name in FILES:
-        shutil.copy2(work / name, beside / name)
-    for file in sorted(beside.rglob("*.safetensors")):
+        shutil.copy2(work / name, temporary / name)
+    for file in sorted(temporary.rglob("*.safetensors")):
         tensors = {key: value.half().contiguous() for key, value in load_file(file).items()}
         save_file(tensors, file, metadata={"format": "pt"})
-    rewrite(beside / "processor" / "tokenizer_config.json", without_token_list)
-    rewrite(beside / "mllm" / "config.json", with_older_rope_names)
+    rewrite(temporary / "processor" / "tokenizer_config.json", without_token_list)
+    rewrite(temporary / "mllm" / "config.json", with_older_rope_names)
     for part in ("unet", "vae"):
-        rewrite(beside / part / "config.json", without_path)
-    check(beside)
+        rewrite(temporary / part / "config.json", without_path)
+    check(temporary)
     if target.exists():
         shutil.rmtree(target)
-    beside.rename(target)
+    temporary.rename(target)
     return target
 
 

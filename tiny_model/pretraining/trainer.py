@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from got_models.errors import GoTError
 from got_models.files.whole_files import writing
-from got_models.training.run_folder import hold_run, last_state, record, states, trim_log
+from got_models.training.run_folder import last_state, lock_run, record, states, trim_log
 from got_models.training.schedule import learning_rate_share
 
 from .config import TrainingConfig
@@ -57,7 +57,7 @@ def train(
             another process trains there, or the disk is full or cannot be written to.
     """
     out = Path(out)
-    with hold_run(out):
+    with lock_run(out):
         return _train(config, out, resume, StepBudget(stop_after_steps))
 
 
@@ -70,11 +70,11 @@ def _train(config: TrainingConfig, out: Path, resume: bool, budget: StepBudget) 
     if resume and not work.exists():
         raise GoTError(f"{out} holds no training run to resume; leave out --resume to start one there.")
     if not work.exists():
-        beside = out / "work.part"
-        shutil.rmtree(beside, ignore_errors=True)
+        temporary = out / "work.part"
+        shutil.rmtree(temporary, ignore_errors=True)
         with writing(out):
-            initialize_checkpoint(beside, config.seed)
-            beside.rename(work)
+            initialize_checkpoint(temporary, config.seed)
+            temporary.rename(work)
     for stage_class in STAGES:
         if not (work / f"{stage_class.name}.done").exists() and not run_stage(
             stage_class, config, out, budget
@@ -156,16 +156,16 @@ def run_stage(stage_class: Callable[..., Any], config: TrainingConfig, out: Path
 def save_state(accelerator: Accelerator, out: Path, stage: str, step: int) -> None:
     """Writes the state, renames it when complete, then removes older ones: one is always complete."""
     target = out / f"state-{stage}-{step}"
-    beside = out / f"state-{stage}-{step}.part"
-    shutil.rmtree(beside, ignore_errors=True)
+    temporary = out / f"state-{stage}-{step}.part"
+    shutil.rmtree(temporary, ignore_errors=True)
     older = states(out, stage)
     try:
         with writing(out):
-            accelerator.save_state(str(beside))
+            accelerator.save_state(str(temporary))
             if not target.exists():
-                os.replace(beside, target)
+                os.replace(temporary, target)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     for folder in older:
         if folder != target:
             shutil.rmtree(folder)

@@ -18,7 +18,7 @@ from got_models.bench.measure import (
     MemoryMeter,
     Stopwatch,
     chains,
-    dictated,
+    forced_tokens,
     fresh_session,
     make_clock,
     signal_to_noise,
@@ -123,7 +123,7 @@ def test_both_sides_write_the_dictated_chain_with_one_pass_per_token(model: GoTM
     ids = [*ids, reasoner.token_ids.image_start]
     for side in (ReferencePipeline(model), fresh_session(model)):
         passes: list[None] = []
-        with dictated(reasoner.mllm, ids, lambda passes=passes: passes.append(None)):
+        with forced_tokens(reasoner.mllm, ids, lambda passes=passes: passes.append(None)):
             assert side.reason(chain.prompt, settings=GenerationSettings(max_new_tokens=len(ids))) == chain
         assert len(passes) == len(ids)
 

@@ -8,7 +8,7 @@ from PIL import Image, ImageChops, ImageColor
 
 from got_models.chain.chain import ReasoningChain
 from got_models.chain.label_places import Rectangle, Wanted, place_labels
-from got_models.chain.layout import above, beside, contact_sheet, draw_layout
+from got_models.chain.layout import contact_sheet, draw_layout, side_by_side, stacked
 
 GRAY = (128, 128, 128)
 
@@ -108,14 +108,14 @@ def test_the_given_picture_is_not_drawn_upon():
 
 
 def test_beside_brings_all_to_one_height():
-    row = beside(Image.new("RGB", (50, 50), "red"), Image.new("RGB", (100, 200), "blue"))
+    row = side_by_side(Image.new("RGB", (50, 50), "red"), Image.new("RGB", (100, 200), "blue"))
     assert row.size == (300, 200)
     assert row.getpixel((199, 100)) == (255, 0, 0)
     assert row.getpixel((200, 100)) == (0, 0, 255)
 
 
 def test_above_keeps_both_as_they_are():
-    column = above(Image.new("RGB", (3, 2), "red"), Image.new("RGB", (3, 2), "blue"))
+    column = stacked(Image.new("RGB", (3, 2), "red"), Image.new("RGB", (3, 2), "blue"))
     assert column.size == (3, 4)
     assert [column.getpixel((2, row)) for row in range(4)] == [(255, 0, 0)] * 2 + [(0, 0, 255)] * 2
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from got_models.chain.chain import ReasoningChain
-from got_models.chain.plan_check import check_picture, check_plan, stays_as_it_is, things_asked_for
+from got_models.chain.plan_check import check_picture, check_plan, leaves_unchanged, things_asked_for
 from got_models.commands.options import BUNDLED_CHECKPOINT
 from got_models.notes import ENGLISH
 from got_models.weights.checkpoint import read_settings
@@ -133,10 +133,10 @@ def test_a_plan_without_a_box_says_what_follows_from_that() -> None:
     assert "nothing is held in its place" in said("There is a red circle.", "a red circle")[0]
     chain = ReasoningChain.read("1. The picture shows a red circle.", "edit", "make the red circle blue")
     assert check_plan(chain, KNOWN)[0].key == "left_as_it_is"
-    assert stays_as_it_is(chain, KNOWN)
+    assert leaves_unchanged(chain, KNOWN)
     assert check_plan(chain)[0].key == "no_box_to_edit"
-    assert not stays_as_it_is(chain, None), "other models edit whole pictures"
-    assert not stays_as_it_is(ReasoningChain.read(ONE, "edit", "make the red circle blue"), KNOWN)
+    assert not leaves_unchanged(chain, None), "other models edit whole pictures"
+    assert not leaves_unchanged(ReasoningChain.read(ONE, "edit", "make the red circle blue"), KNOWN)
 
 
 def photo(seed: int) -> Image.Image:

@@ -213,7 +213,7 @@ def test_published_rows_become_ours(folder: Path, tmp_path: Path, name: str, row
     source = tmp_path / name
     source.write_text(json.dumps([row] if name.endswith(".json") else row))
     report = import_dataset(source, folder)
-    assert (report.written, report.mended, report.invalid) == (1, (), ())
+    assert (report.written, report.fixed, report.invalid) == (1, (), ())
     (imported,) = read_dataset(folder).rows
     assert imported.chain.text == CANONICAL and imported.chain.prompt == "a red cup"
 
@@ -242,7 +242,7 @@ def test_what_looks_like_coordinates_is_told_and_the_row_stays(
     (folder / DATA_FILE).unlink()
     (tmp_path / "a.json").write_text(json.dumps([GOOD, odd]))
     report = import_dataset(tmp_path / "a.json", folder)
-    assert report.mended == report.invalid == ()
+    assert report.fixed == report.invalid == ()
     assert len(report.odd) == 1
     assert "row 2: warning: '[100,200,500,900]'" in report.text()
 
@@ -260,8 +260,8 @@ def test_what_is_mended_or_left_out_is_said(folder: Path, tmp_path: Path) -> Non
     (tmp_path / "published" / "a.json").write_text(json.dumps(rows))
     report = import_dataset(tmp_path / "published", folder)
     assert report.written == 1
-    assert [row.where for row in report.mended] == ["a.json row 1"]
-    assert "must lie in 0 to 999" in report.mended[0].reason
+    assert [row.where for row in report.fixed] == ["a.json row 1"]
+    assert "must lie in 0 to 999" in report.fixed[0].reason
     assert [row.where for row in report.invalid] == [f"a.json row {number}" for number in range(2, 7)]
     assert "No chain under any of the names" in report.invalid[1].reason
     assert "stands in the row itself" in report.invalid[2].reason
@@ -518,7 +518,7 @@ def test_coordinates_apart_are_put_where_their_keys_stand(
 ) -> None:
     coord = {"box_1": value}
     report = omni(folder, tmp_path, f"A red cup {place} turns blue.", json.dumps(coord) if as_text else coord)
-    assert (report.written, report.mended, report.without_boxes, report.invalid) == (1, (), (), ())
+    assert (report.written, report.fixed, report.without_boxes, report.invalid) == (1, (), (), ())
     (row,) = read_dataset(folder).rows
     assert row.chain.text == "A red cup <|box_start|>(100,200),(500,900)<|box_end|> (red) turns blue."
     assert row.source.path == folder / "old/cup.png" and row.image.path == folder / "cup.png"
@@ -527,7 +527,7 @@ def test_coordinates_apart_are_put_where_their_keys_stand(
 def test_keys_that_begin_one_another_are_told_apart(folder: Path, tmp_path: Path) -> None:
     coord = {f"box_{n}": [10 * n, 20, 10 * n + 100, 300] for n in range(1, 12)}
     got = ", ".join(f"a cup box_{n}" for n in reversed(range(1, 12)))
-    assert omni(folder, tmp_path, got, json.dumps(coord)).mended == ()
+    assert omni(folder, tmp_path, got, json.dumps(coord)).fixed == ()
     boxes = [region.box.x1 for region in read_dataset(folder).rows[0].chain.regions]
     assert boxes == [10 * n for n in reversed(range(1, 12))]
 
@@ -561,11 +561,11 @@ def test_coordinates_that_cannot_be_used_leave_the_row_out(
 
 def test_boxes_that_are_lost_on_the_way_are_told(folder: Path, tmp_path: Path) -> None:
     report = omni(folder, tmp_path, "a cup turns blue", json.dumps({"box_1": [1, 2, 300, 400]}))
-    assert "coordinates of 'box_1' have no place in the text" in report.mended[0].reason
+    assert "coordinates of 'box_1' have no place in the text" in report.fixed[0].reason
     assert report.without_boxes[0].where == "line 1"
     assert "line 1: has no box: 'a cup turns blue'" in report.text()
     report = omni(folder, tmp_path, "a cup box_1", json.dumps({"box_1": [0.1, 0.2, 0.5, 0.9]}))
-    assert "shares of the side" in report.mended[0].reason
+    assert "shares of the side" in report.fixed[0].reason
     assert CANONICAL[10:56] in read_dataset(folder).rows[0].chain.text
 
 

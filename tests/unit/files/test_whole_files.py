@@ -18,8 +18,8 @@ from got_models.errors import GoTError
 from got_models.files import whole_files
 from got_models.files.exclusive_lock import exclusive_lock
 from got_models.files.whole_files import whole_file, write_files, write_whole
-from got_models.training.resume import begin_or_continue
-from got_models.training.run_folder import hold_run, last_state, record, trim_log
+from got_models.training.resume import start_or_resume
+from got_models.training.run_folder import last_state, lock_run, record, trim_log
 from got_models.weights.adapter import Adapter
 from got_models.weights.adapter_files import save_adapter
 from got_models.weights.checkpoint import CheckpointSettings, Sizes, write_settings
@@ -47,8 +47,8 @@ def test_what_a_killed_writer_has_left_is_cleared_by_the_next_one(tmp_path: Path
 
 
 def test_what_another_writer_is_at_work_on_is_left_alone(tmp_path: Path) -> None:
-    with whole_file(tmp_path / "slow.txt") as beside:
-        beside.write_bytes(b"slow")
+    with whole_file(tmp_path / "slow.txt") as temporary:
+        temporary.write_bytes(b"slow")
         write_whole(tmp_path / "fast.txt", b"fast")
     assert sorted(os.listdir(tmp_path)) == ["fast.txt", "slow.txt"]
     assert (tmp_path / "slow.txt").read_bytes() == b"slow"
@@ -68,8 +68,8 @@ def test_names_that_look_temporary_are_the_users_own(tmp_path: Path) -> None:
 
 def test_an_error_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     write_whole(tmp_path / "a.txt", b"old")
-    with pytest.raises(KeyboardInterrupt), whole_file(tmp_path / "a.txt") as beside:
-        beside.write_bytes(b"new")
+    with pytest.raises(KeyboardInterrupt), whole_file(tmp_path / "a.txt") as temporary:
+        temporary.write_bytes(b"new")
         raise KeyboardInterrupt
     assert os.listdir(tmp_path) == ["a.txt"]
     assert (tmp_path / "a.txt").read_bytes() == b"old"
@@ -132,16 +132,16 @@ def test_one_writer_at_a_time_holds_a_lock(tmp_path: Path) -> None:
 
 def test_one_training_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    with hold_run(out):
+    with lock_run(out):
         (out / "run.json").write_text("{}")
         for _ in range(2):
             with pytest.raises(GoTError, match=r"Another training in .*run is running"):
-                hold_run(out).__enter__()
+                lock_run(out).__enter__()
     assert os.listdir(out) == ["run.json"]
 
 
 def test_a_folder_in_which_no_training_began_is_removed_again(tmp_path: Path) -> None:
-    with pytest.raises(GoTError, match="no dataset"), hold_run(tmp_path / "a/run"):
+    with pytest.raises(GoTError, match="no dataset"), lock_run(tmp_path / "a/run"):
         raise GoTError("no dataset")
     assert os.listdir(tmp_path / "a") == []
 
@@ -149,7 +149,7 @@ def test_a_folder_in_which_no_training_began_is_removed_again(tmp_path: Path) ->
 def test_a_training_clears_the_state_that_a_killed_one_was_writing(tmp_path: Path) -> None:
     for name in ("state-lora-5", "state-lora-10.part", "mine.part"):
         (tmp_path / name).mkdir()
-    with hold_run(tmp_path):
+    with lock_run(tmp_path):
         assert sorted(os.listdir(tmp_path)) == [".got-training.lock", "mine.part", "state-lora-5"]
 
 
@@ -157,7 +157,7 @@ def test_a_place_for_a_training_that_cannot_be_written_to_is_named(tmp_path: Pat
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file/run", Path("/proc/run")):
         with pytest.raises(GoTError, match="cannot be written to"):
-            hold_run(place).__enter__()
+            lock_run(place).__enter__()
 
 
 def test_a_name_that_only_looks_like_a_state_is_none(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_name_that_only_looks_like_a_state_is_none(tmp_path: Path) -> None:
 def test_a_run_that_is_damaged_cannot_go_on_and_says_so(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run.json").write_bytes(content)
     with pytest.raises(GoTError, match=r"run\.json"):
-        begin_or_continue(
+        start_or_resume(
             tmp_path, {"config": {}, "dataset": "", "checkpoint": []}, changed_dataset=False, finished=False
         )
 

@@ -55,8 +55,8 @@ class Writer:
         box_start = self.tokens(BOX_START)[0]
         return self.text(self.locks.open_box(self.tokens(text), box_start, self.regret))
 
-    def put_in(self, text: str) -> str:
-        return self.text(self.locks.put_in(self.tokens(text), self.regret))
+    def insert_missing(self, text: str) -> str:
+        return self.text(self.locks.insert_missing(self.tokens(text), self.regret))
 
 
 def test_a_locked_region_takes_the_place_of_a_phrase_where_it_is_likely(
@@ -92,7 +92,7 @@ def test_a_region_that_is_there_already_is_not_put_in_again(tokenizer: PreTraine
 
 def test_what_is_missing_at_the_end_goes_before_the_full_stop(tokenizer: PreTrainedTokenizerBase) -> None:
     writer = Writer(tokenizer, STAR)
-    assert writer.put_in(f"There is {CIRCLE} (red).") == f"There is {CIRCLE} (red) and {STAR}"
+    assert writer.insert_missing(f"There is {CIRCLE} (red).") == f"There is {CIRCLE} (red) and {STAR}"
 
 
 def test_what_is_missing_at_the_end_goes_back_to_its_best_place(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -103,7 +103,7 @@ def test_what_is_missing_at_the_end_goes_back_to_its_best_place(tokenizer: PreTr
     assert writer.open_box(first).endswith(BOX_START)
     assert writer.open_box(second).endswith(BOX_START)
     end = f"{second}<|box_start|>(5,6),(7,8)<|box_end|> (green)."
-    assert writer.put_in(end) == second.removesuffix("a circle ") + STAR
+    assert writer.insert_missing(end) == second.removesuffix("a circle ") + STAR
 
 
 def test_several_missing_regions_are_put_in_from_left_to_right(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -120,12 +120,12 @@ def test_several_missing_regions_are_put_in_from_left_to_right(tokenizer: PreTra
     for text in (first, second):
         writer.locks.open_box(writer.tokens(text), 0, regret)
     end = writer.tokens(f"{second}<|box_start|>(5,6),(7,8)<|box_end|> (green).")
-    assert writer.text(writer.locks.put_in(end, lambda *_: 30.0)) == f"there are {STAR}"
+    assert writer.text(writer.locks.insert_missing(end, lambda *_: 30.0)) == f"there are {STAR}"
 
 
 def test_a_box_that_is_not_complete_gives_way(tokenizer: PreTrainedTokenizerBase) -> None:
     writer = Writer(tokenizer, STAR)
-    assert writer.put_in(f"There is a square {BOX_START}(12,3") == f"There is a square and {STAR}"
+    assert writer.insert_missing(f"There is a square {BOX_START}(12,3") == f"There is a square and {STAR}"
 
 
 @pytest.mark.parametrize("before", ["", "a", "On a wall", "A list:\n", "In the end (", "Two <|box_end|>"])
@@ -146,7 +146,7 @@ def test_whatever_stands_before_it_the_phrase_is_read_back(
 ) -> None:
     writer = Writer(tokenizer, locked)
     (wanted,) = regions(locked)
-    written = writer.put_in(before)
+    written = writer.insert_missing(before)
     assert "<|obj_start|>" not in written
     held = ReasoningChain.read(writer.locks.marked(written), "generate", "x").regions
     assert [(region.phrase, region.box) for region in held] == [(wanted.phrase, wanted.box)]
@@ -173,7 +173,7 @@ def test_boxes_that_leave_no_room_for_a_missing_region_are_refused(
 @pytest.mark.parametrize("box", [" <|box_start|>(10,20),(300,400)<|box_end|>", " (10,20),(300,400)"])
 def test_a_box_is_taken_back_whole(tokenizer: PreTrainedTokenizerBase, box: str) -> None:
     writer = Writer(tokenizer, STAR)
-    assert writer.text(writer.locks.without_box(writer.tokens("a star" + box))) == "a star"
+    assert writer.text(writer.locks.without_last_box(writer.tokens("a star" + box))) == "a star"
 
 
 def test_too_few_tokens_for_the_locked_regions_are_refused(tokenizer: PreTrainedTokenizerBase) -> None:

@@ -97,7 +97,7 @@ def test_a_locked_phrase_is_held_or_refused_before_anything_is_written(
         "A list:\n",
         f"a dog {BOX_START}(5,6),(7,8){BOX_END} (red).",
     ):
-        written = locks.put_in(tokens(tokenizer, before), lambda *_: 0.0)
+        written = locks.insert_missing(tokens(tokenizer, before), lambda *_: 0.0)
         text = str(tokenizer.decode(written))
         assert locks.missing(text) == []
         assert "obj_start" not in text

@@ -13,7 +13,7 @@ from got_pack.got_models.chain.chain import Box, ReasoningChain
 from got_pack.got_models.commands.outputs import Drawing
 from got_pack.got_models.errors import GoTError, printable
 from got_pack.nodes import _png
-from got_pack.nodes._plans import shown, translations
+from got_pack.nodes._plans import plans_ui, translations
 from got_pack.nodes._png import prepare, store_chain
 from got_pack.nodes.chain import (
     KEEP_MINE,
@@ -190,7 +190,7 @@ def test_what_looks_like_coordinates_in_my_text_is_told_on_the_node() -> None:
 
 def test_a_plan_is_shown_in_a_form_that_can_be_sent_and_logged() -> None:
     chain = ReasoningChain.read("A \x1b star (1,2),(300,400) and \udcff <|box_end|>.", "generate", "a star")
-    ui = shown((chain, []), (MINE, []))
+    ui = plans_ui((chain, []), (MINE, []))
     json.dumps(ui, ensure_ascii=False).encode()
     assert [plan["text"] for plan in ui["plans"]] == [printable(chain.text), MINE.text]
     assert "\x1b" not in ui["text"][0]

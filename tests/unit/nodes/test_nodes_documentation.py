@@ -64,14 +64,14 @@ def values(kind: Any, options: dict[str, Any]) -> list[str]:
         default = options.get("default", next(iter(kind), None))
         return [f"`{option}`" + (" (default)" if option == default else "") for option in kind]
     if kind in ("INT", "FLOAT"):
-        low, high, default = (shown(options[key]) for key in ("min", "max", "default"))
+        low, high, default = (plans_ui(options[key]) for key in ("min", "max", "default"))
         return [f"{low} to {high}, default {default}"]
     if kind == "BOOLEAN":
         return [f"on or off, default {'on' if options['default'] else 'off'}"]
     return ["text" if kind == "STRING" else kind]
 
 
-def shown(number: float) -> str:
+def plans_ui(number: float) -> str:
     return "2^64 - 1" if number == 2**64 - 1 else f"{number:g}"
 
 

@@ -14,7 +14,7 @@ from got_pack.got_models.chain.chain import ReasoningChain
 from got_pack.got_models.dataset.rows import Dataset
 from got_pack.got_models.errors import GoTError
 from got_pack.nodes._comfy.folders import BUNDLED_NAME
-from got_pack.nodes._inputs import OutsideChanges, checked
+from got_pack.nodes._inputs import ExternalChanges, checked
 from got_pack.nodes._model import ManagedModel
 from got_pack.nodes.guidance import EncodedPlan
 from got_pack.nodes.lora import FROM_TRAINING
@@ -145,7 +145,7 @@ def test_the_message_says_what_came_and_where_the_right_thing_is(value: Any, wor
 
 def test_a_nodes_own_work_is_no_reason_to_run_it_again_but_everything_else_is() -> None:
     files = {"mine": 0}
-    changes = OutsideChanges(files.get)
+    changes = ExternalChanges(files.get)
     first = changes.count("mine")
     files["mine"] = 1
     changes.done("mine")

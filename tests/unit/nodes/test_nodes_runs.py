@@ -108,17 +108,17 @@ def test_a_report_goes_on_where_the_runs_files_end(place: Path) -> None:
 
 
 def test_the_page_is_told_at_most_twice_a_second_but_of_each_validation_and_the_end(place: Path) -> None:
-    told: list[dict[str, Any]] = []
-    report = Report("new", 1000, told.append)
+    messages: list[dict[str, Any]] = []
+    report = Report("new", 1000, messages.append)
     for step in range(1, 1001):
         report.step(step, {"chain": 1.0, "diffusion": 1.0})
-    assert 1 <= len(told) <= 3  # a thousand steps take well below a second here
-    before = len(told)
+    assert 1 <= len(messages) <= 3  # a thousand steps take well below a second here
+    before = len(messages)
     report.validation(1000, 0.5)
     report.end("done")
-    assert len(told) == before + 2
-    assert told[-1]["state"] == "done"
-    assert told[-1]["step"] == 1000
+    assert len(messages) == before + 2
+    assert messages[-1]["state"] == "done"
+    assert messages[-1]["step"] == 1000
 
 
 def test_long_curves_are_thinned_to_means() -> None:

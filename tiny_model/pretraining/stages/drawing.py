@@ -132,6 +132,6 @@ def encoded_rows(model: GoTModel, config: TrainingConfig) -> dict[str, Tensor]:
             reference = encode_pictures(vae, [draw(example.source)]) if example.source else black
             for part, latents in (("target", target), ("reference", reference), ("spatial", spatial)):
                 encoded.setdefault(f"{task}.{part}", []).append(latents)
-        with whole_file(file) as beside:
-            save_file({name: torch.cat(values).contiguous() for name, values in encoded.items()}, beside)
+        with whole_file(file) as temporary:
+            save_file({name: torch.cat(values).contiguous() for name, values in encoded.items()}, temporary)
     return load_file(file)
