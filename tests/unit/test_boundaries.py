@@ -38,6 +38,7 @@ LIGHT = [
     "chain.chain",
     "chain.label_places",
     "chain.layout",
+    "chain.notations",
     "chain.plan_check",
     "chain.prompt_update",
     "chain.vocabulary",

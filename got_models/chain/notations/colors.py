@@ -1,0 +1,28 @@
+"""Mask colours as other notations write them, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PIL import ImageColor
+
+from ..notation import MASK_COLORS
+
+
+def hex_color(name: str) -> str:
+    """A colour by its name as "#RRGGBB"."""
+    red, green, blue = ImageColor.getrgb(name)[:3]
+    return f"#{red:02X}{green:02X}{blue:02X}"
+
+
+_VISIBLE = 100  # of 255: a mask of a darker colour can hardly be seen on black
+_NAMES = {
+    hex_color(name): name
+    for name in (*ImageColor.colormap, *MASK_COLORS)
+    if max(ImageColor.getrgb(name)[:3]) >= _VISIBLE
+}
+
+
+def color_name(palette: Sequence[str]) -> str | None:
+    """The mask colour that a palette of one colour is; None: it is none, or there are several."""
+    return _NAMES.get(palette[0].strip().upper()) if len(palette) == 1 else None

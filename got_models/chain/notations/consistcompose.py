@@ -1,0 +1,40 @@
+"""ConsistCompose's prompts: prose with `<bbox>[x1, y1, x2, y2]</bbox>` in 0 to 1 behind each thing's words.
+
+Words between `<p>` and `</p>` right before it are the whole phrase, as models of its family write them.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..chain import BOX_START, GRID, OBJECT_END, OBJECT_START, ReasoningChain
+from .coordinates import FRACTIONS, X_FIRST, Four, Reading, Size, four_numbers
+from .inline import placed
+from .plan import LayoutPlan
+
+CONSISTCOMPOSE = Reading(X_FIRST, FRACTIONS)
+_BOX = re.compile(r"\s?<bbox>([^<]{1,120})(?:</?bbox>|\Z)", re.IGNORECASE)
+_NAMED = re.compile(r"<(p|object|ref)>\s?([^<>\n]{1,2000}?)\s?</\1>(?=\s?<bbox>)", re.IGNORECASE)
+_MARKED = re.compile(rf"{re.escape(OBJECT_START)}(.*?){re.escape(OBJECT_END)}")
+
+
+def read(text: str, size: Size | None) -> LayoutPlan:
+    """Raises GoTError where the boxes are in pixels, and the picture's size is not given."""
+    text = _NAMED.sub(lambda match: f"{OBJECT_START}{match[2]}{OBJECT_END}", text)
+    found: list[tuple[int, int, Four | None]] = [
+        (*match.span(), four_numbers(match[1])) for match in _BOX.finditer(text)
+    ]
+    return placed(text, found, CONSISTCOMPOSE, size)
+
+
+def write(chain: ReasoningChain) -> str:
+    text, done = "", 0
+    for region in chain.regions:
+        start, end = region.span
+        words = chain.text[start:end].rpartition(BOX_START)[0].rstrip()
+        words = _MARKED.sub(lambda match: f"<p>{match[1]}</p>", words)
+        box = region.box
+        corners = ", ".join(f"{value / GRID:.3f}" for value in (box.x1, box.y1, box.x2, box.y2))
+        text += f"{chain.text[done:start]}{words} <bbox>[{corners}]</bbox>"
+        done = end
+    return text + chain.text[done:]

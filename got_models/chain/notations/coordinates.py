@@ -1,0 +1,181 @@
+"""Four numbers that mean a box: in which order, and of what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ...errors import GoTError, short_repr
+from ..region import GRID
+from .plan import Gathering
+
+Size = tuple[int, int]
+FRACTIONS, THOUSANDTHS, PIXELS, PERCENT = "fractions", "thousandths", "pixels", "percent"
+X_FIRST, Y_FIRST, WIDTH_HEIGHT = "x1, y1, x2, y2", "y1, x1, y2, x2", "x, y, width, height"
+_PARTS = {FRACTIONS: 1, THOUSANDTHS: GRID, PERCENT: 100}
+_OVERSHOOT = 1.1  # of the largest number that the unit has: so much may be a slip of the model
+_NUMBER = re.compile(
+    r"(?<![\w.])-?(?:[0-9]{1,15}(?:\.[0-9]{0,15})?|\.[0-9]{1,15})(?:[eE][-+]?[0-9]{1,3})?\s?(%?)"
+)
+_EDGES = (
+    ("x1", "y1", "x2", "y2"),
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x_min", "y_min", "x_max", "y_max"),
+    ("x0", "y0", "x1", "y1"),
+    ("left", "top", "right", "bottom"),
+)
+_SIDES = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))
+
+
+@dataclass(frozen=True)
+class Four:
+    """Four numbers as they were written, and their order, if their names say it."""
+
+    values: tuple[float, float, float, float]
+    order: str | None = None
+    percent: bool = False
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How four numbers are meant. None: to be found out, with a note of what was assumed."""
+
+    order: str | None = None
+    unit: str | None = None
+
+
+def check_size(size: Size | None) -> None:
+    """Raises GoTError where a picture's (width, height) is no pair of whole numbers from 1 on."""
+    if size is not None and not all(type(side) is int and 1 <= side <= 1_000_000 for side in size):
+        raise GoTError(f"A picture's size is its width and height in pixels, got {short_repr(size)}.")
+
+
+def four_numbers(value: Any) -> Four | None:
+    """The box in a value, or None: a list, two corners, a text with four numbers, or named numbers."""
+    if isinstance(value, dict):
+        return _named_numbers(value)
+    if isinstance(value, str):
+        found = list(_NUMBER.finditer(value[:200]))
+        if len(found) != 4:
+            return None
+        values = [float(match[0].rstrip("% \n")) for match in found]
+        return _four(values, None, all(match[1] for match in found))
+    if isinstance(value, (list, tuple)) and len(value) == 2 and all(_is_pair(corner) for corner in value):
+        value = [*value[0], *value[1]]
+    if isinstance(value, (list, tuple)) and len(value) == 4:
+        return _numbers(value, None)
+    return None
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 2
+
+
+def _named_numbers(value: dict[str, Any]) -> Four | None:
+    entries = {key.lower(): entry for key, entry in value.items()}
+    for names in _EDGES:
+        if all(name in entries for name in names):
+            return _numbers([entries[name] for name in names], X_FIRST)
+    for names in _SIDES:
+        if all(name in entries for name in names):
+            return _numbers([entries[name] for name in names], WIDTH_HEIGHT)
+    return None
+
+
+def _numbers(entries: Sequence[Any], order: str | None) -> Four | None:
+    values = []
+    percents = 0
+    for entry in entries:
+        if isinstance(entry, str) and (match := _NUMBER.fullmatch(entry.strip().removesuffix("px").strip())):
+            percents += bool(match[1])
+            values.append(float(match[0].rstrip("% ")))
+        elif isinstance(entry, (int, float)) and not isinstance(entry, bool):
+            values.append(float(entry))
+        else:
+            return None
+    return _four(values, order, percents == 4)
+
+
+def _four(values: Sequence[float], order: str | None, percent: bool) -> Four:
+    a, b, c, d = values
+    return Four((a, b, c, d), order, percent)
+
+
+def settled(reading: Reading, boxes: Sequence[Four], size: Size | None, gathering: Gathering) -> Reading:
+    """The reading of all boxes of a plan, nothing left open. What is assumed is noted.
+
+    Raises:
+        GoTError: the boxes are in pixels, and the picture's size is not given.
+    """
+    largest = max((abs(value) for box in boxes for value in box.values if abs(value) < 1e9), default=0.0)
+    if all(box.percent for box in boxes) and boxes:
+        return replace(reading, order=reading.order or X_FIRST, unit=PERCENT)
+    unit = _unit(reading.unit, largest, size, gathering)
+    if unit == PIXELS and size is None and boxes:
+        raise GoTError(
+            f"The boxes are in pixels, up to {largest:g}, and of which picture is not said. Give the width"
+            " and height of the picture that they were made for; for Qwen2.5-VL, as it saw it, resized."
+        )
+    return Reading(reading.order or _assumed_order(boxes, gathering), unit)
+
+
+def _assumed_order(boxes: Sequence[Four], gathering: Gathering) -> str:
+    """The order of boxes that do not say it: sides where second corners would lie before first ones."""
+    open_ones = [box.values for box in boxes if box.order is None]
+    if not open_ones:
+        return X_FIRST
+    if any(c < a or d < b for a, b, c, d in open_ones):
+        gathering.note(
+            "Boxes are read as x, y, width, height: as corners, some would end before they begin. If they are"
+            " corners, choose the notation 'qwen3-vl' for x first or 'ideogram' for y first."
+        )
+        return WIDTH_HEIGHT
+    gathering.note(
+        "Boxes are read as x1, y1, x2, y2, which is not said anywhere. If y comes first, choose the notation"
+        " 'ideogram'; if they are x, y, width, height, name them so."
+    )
+    return X_FIRST
+
+
+def _unit(unit: str | None, largest: float, size: Size | None, gathering: Gathering) -> str:
+    if unit == PIXELS or (unit == FRACTIONS and largest <= _OVERSHOOT):
+        return unit
+    if largest <= 1:
+        if unit == THOUSANDTHS:
+            gathering.note("No number is larger than 1, so the boxes are read as fractions of the picture.")
+        return FRACTIONS
+    if unit is None and largest <= 100:
+        gathering.note(
+            "No number is larger than 100, so the boxes are read as percent of the picture. If they are"
+            " thousandths, choose the notation 'qwen3-vl'; if pixels, 'qwen2.5-vl', and give the size."
+        )
+        return PERCENT
+    if largest > GRID * _OVERSHOOT or (unit == FRACTIONS and largest > GRID):
+        if unit is not None:
+            gathering.note(
+                f"Numbers up to {largest:g} are more than this notation has: the boxes are read as pixels."
+            )
+        return PIXELS
+    if unit is None:
+        gathering.note(
+            "The boxes are read as thousandths of the picture, which is not said anywhere. If they are"
+            " pixels, choose the notation 'qwen2.5-vl', and give the width and height."
+        )
+    elif unit == FRACTIONS:
+        gathering.note("Numbers are larger than 1, so the boxes are read as thousandths of the picture.")
+    return THOUSANDTHS
+
+
+def as_fractions(box: Four, reading: Reading, size: Size | None) -> tuple[float, float, float, float]:
+    """x1, y1, x2, y2 of a box, wherever they lie, by a settled reading."""
+    a, b, c, d = box.values
+    order = box.order or reading.order
+    if order == Y_FIRST:
+        a, b, c, d = b, a, d, c
+    elif order == WIDTH_HEIGHT:
+        c, d = a + c, b + d
+    parts = _PARTS.get(PERCENT if box.percent else reading.unit or FRACTIONS)
+    across, down = (parts, parts) if parts else size or (1, 1)
+    return a / across, b / down, c / across, d / down

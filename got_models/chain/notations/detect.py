@@ -1,0 +1,87 @@
+"""Which notation a plan is in, told by its signs and by the names in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from ..notation import scan
+from . import omost
+from .coordinates import WIDTH_HEIGHT
+from .json_entries import Entry
+from .json_plans import all_entries
+from .tolerant_json import find_json
+
+_LOCATION, _BBOX = re.compile(r"<loc_[0-9]"), re.compile(r"<bbox>", re.IGNORECASE)
+_BRACKET = re.compile(r"[\[{]")
+_IS_JSON = re.compile(r"\A\s*[\[{]\s*[\[{\"'\]}]|```json", re.IGNORECASE)
+_CAPTION = "compositional_deconstruction"
+_AT_MOST_AS_FRACTION = 2  # a box may reach beyond the picture
+
+
+def notation_of(text: str) -> str:
+    """The notation of a text; "got", that of a chain, where no other is found."""
+    if _LOCATION.search(text):
+        return "florence-2"
+    if _BBOX.search(text):
+        return "consistcompose"
+    if omost.is_omost(text):
+        return "omost"
+    if not _BRACKET.search(text) or (scan(text)[0] and not _IS_JSON.search(text)):
+        return "got"
+    notation = notation_of_values([item.value for item in find_json(text)])
+    return "json" if notation == "got" and _IS_JSON.search(text) else notation
+
+
+def notation_of_values(values: Sequence[Any]) -> str:
+    """The notation of lists and objects; "got" where there is no plan in them."""
+    keys = {key.lower() for value in values if isinstance(value, dict) for key in value}
+    found = [entry for entry in all_entries(values) if entry.box]
+    names = {entry.box_name for entry in found}
+    if _CAPTION in keys:
+        return "ideogram"
+    if not found:
+        return "got"
+    if {entry.box.order for entry in found if entry.box} == {WIDTH_HEIGHT}:
+        if not _all_fractions(found):
+            return "bounding boxes"
+        return "deno" if "stylepalette" in keys else "kjnodes"
+    if names == {"bbox_2d"}:
+        return "qwen3-vl"
+    if names == {"box_2d"} or (names == {"bbox"} and _are_elements(values)):
+        return "elements"
+    if "gligen_boxes" in keys:
+        return "gligen"
+    return "eligen" if "eligen_entity_prompts" in keys else "json"
+
+
+def assumption(notation: str) -> str:
+    """What is assumed where a notation was found by its names alone, and how to say otherwise; or nothing."""
+    if notation == "qwen3-vl":
+        return (
+            "bbox_2d is read as Qwen3-VL writes it, in thousandths of the picture. If Qwen2.5-VL wrote it,"
+            " choose the notation 'qwen2.5-vl', and give the width and height of the picture that it saw."
+        )
+    if notation == "elements":
+        return (
+            "Boxes are read with y first, in thousandths, as Ideogram's elements and Gemini's box_2d have"
+            " them. If x comes first, choose the notation 'qwen3-vl'."
+        )
+    return ""
+
+
+def _all_fractions(found: Sequence[Entry]) -> bool:
+    numbers = [abs(value) for entry in found if entry.box for value in entry.box.values]
+    return all(value <= _AT_MOST_AS_FRACTION for value in numbers)
+
+
+def _are_elements(values: Sequence[Any]) -> bool:
+    """Whether all things in the lists are described as Ideogram's elements are."""
+    groups = [value for value in values if isinstance(value, list)]
+    groups += [inner for value in values if isinstance(value, dict) for inner in value.values()]
+    things = [
+        thing for group in groups if isinstance(group, list) for thing in group if isinstance(thing, dict)
+    ]
+    things += [value for value in values if isinstance(value, dict) and "bbox" in value]
+    return bool(things) and all(thing.get("type") in ("obj", "text") or "desc" in thing for thing in things)

@@ -1,0 +1,60 @@
+"""Florence-2's answers: words, then `<loc_x1><loc_y1><loc_x2><loc_y2>` for each place of theirs, 0 to 999.
+
+a cat<loc_120><loc_300><loc_480><loc_900>a dog<loc_500><loc_310><loc_760><loc_880>
+"""
+
+from __future__ import annotations
+
+import re
+
+from ...errors import GoTError, short_repr
+from ..characters import SPACES, clean
+from ..region import GRID
+from .plan import Gathering, LayoutPlan
+
+_LOCATION = re.compile(r"<loc_([0-9]{1,6})>")
+_LOCATIONS = re.compile(r"(?:\s{0,9}<loc_[0-9]{1,6}>)+")
+_TAGS = re.compile(r"</?(?:s|pad|poly|sep)>|<[A-Z_]{2,40}>")
+_JOINT = re.compile(r"(?:\s{1,9}and\s{1,9}|\s{0,9}[,;.]\s{0,9}(?:and\s{1,9})?)", re.IGNORECASE)
+
+
+def read(text: str) -> LayoutPlan:
+    """Raises GoTError where there is no complete box."""
+    gathering = Gathering()
+    text = _TAGS.sub("", text)
+    done = 0
+    for match in _LOCATIONS.finditer(text):
+        phrase = _phrase(text[done : match.start()])
+        done = match.end()
+        values = [min(int(digits), GRID) / GRID for digits in _LOCATION.findall(match[0])]
+        for place in range(0, len(values) - 3, 4):
+            gathering.add(phrase, values[place : place + 4])
+        if len(values) % 4:
+            gathering.about("A box has fewer than four numbers, and is left out", short_repr(phrase))
+            if len(values) < 4:
+                gathering.add(phrase, None)
+    if not gathering.elements:
+        raise GoTError(
+            f"No four <loc_N> in a row could be read in {short_repr(text)}. Give Florence-2's whole answer."
+        )
+    rest = clean(text[done:]).strip(f"{SPACES}\n.")
+    if rest:
+        gathering.note(f"Words behind the last box are left out: {short_repr(rest)}.")
+    return gathering.plan()
+
+
+def _phrase(text: str) -> str:
+    """The words before a box, without what joins them to those before."""
+    joint = _JOINT.match(text)
+    return " ".join(clean(text[joint.end() :] if joint else text).split())
+
+
+def write(plan: LayoutPlan) -> str:
+    """All elements with a box. The prose around them has no place in this notation."""
+    written = ""
+    for element in plan.elements:
+        if box := element.grid_box:
+            written += element.phrase + "".join(
+                f"<loc_{value}>" for value in (box.x1, box.y1, box.x2, box.y2)
+            )
+    return written

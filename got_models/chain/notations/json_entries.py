@@ -1,0 +1,226 @@
+"""The entries of a plan in JSON, wherever they stand: words and boxes, by the names that they go under."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import short_repr
+from .coordinates import Four, Reading, Size, as_fractions, four_numbers, settled
+from .plan import Gathering
+
+# In Chinese: bounding box, box, coordinates, position; description, label, name, object, caption.
+BOXES = (
+    *"""bbox_2d box_2d bbox box bounding_box boundingbox bbox2d box2d coordinates coords bounds rect region
+    location position bboxes boxes""".split(),  # noqa: SIM905
+    *("\u8fb9\u754c\u6846", "\u6846", "\u5750\u6807", "\u4f4d\u7f6e"),
+)
+WORDS = (
+    *"""desc description phrase label name object caption class class_name category prompt entity title
+    text_content sub_label""".split(),  # noqa: SIM905
+    *("\u63cf\u8ff0", "\u6807\u7b7e", "\u540d\u79f0", "\u7269\u4f53", "\u5bf9\u8c61", "\u8bf4\u660e"),
+)
+PARALLEL_WORDS = tuple(
+    """labels phrases names descriptions captions gligen_phrases entity_prompts eligen_entity_prompts entities
+    objects bboxes_labels""".split()  # noqa: SIM905
+)
+_PARALLEL_BOXES = (
+    "bboxes",
+    "boxes",
+    "bbox",
+    "locations",
+    "gligen_boxes",
+    "eligen_entity_bboxes",
+    "entity_bboxes",
+)
+_DESCRIPTION = ("desc", "description", "\u63cf\u8ff0")
+_KINDS = ("obj", "object", "text", "image", "rectangle", "rect", "bbox", "box")
+_LISTS = {
+    *BOXES,
+    *PARALLEL_WORDS,
+    *"""elements items regions annotations detections results result layout instances frames data plan things
+    subjects predictions output answer compositional_deconstruction metadata""".split(),  # noqa: SIM905
+    "",
+}
+_READ = {*WORDS, "text", "type", "metadata", "color_palette", "palette", "id"}
+
+
+@dataclass
+class Entry:
+    """One thing as it stands in the JSON. `box` is None where it has none that can be read.
+
+    Attributes:
+        rest: names of what is not read.
+        unread: the box as it was written, where it holds no four numbers.
+    """
+
+    phrase: str = ""
+    box: Four | None = None
+    kind: str = "obj"
+    text: str = ""
+    palette: tuple[str, ...] = ()
+    box_name: str = ""
+    rest: tuple[str, ...] = ()
+    unread: str = ""
+
+
+def entries(value: Any, name: str = "", listed: bool = False) -> Iterator[Entry]:
+    """All entries of a value, in their order.
+
+    Args:
+        name: the key that it stands under.
+        listed: whether it stands in a list, where things without a box count too.
+    """
+    if isinstance(value, dict):
+        yield from _of_object(value, name, listed)
+    elif isinstance(value, (list, tuple)):
+        yield from _of_list(value, name)
+
+
+def _of_object(value: dict[str, Any], name: str, listed: bool) -> Iterator[Entry]:
+    lower = _lower(value)
+    words = next((lower[key] for key in PARALLEL_WORDS if _is_list_of_text(lower.get(key))), None)
+    boxes = next((lower[key] for key in _PARALLEL_BOXES if isinstance(lower.get(key), list)), None)
+    if words is not None and boxes is not None:
+        for place in range(max(len(words), len(boxes))):
+            word = words[place] if place < len(words) else ""
+            yield from _boxed({}, word, boxes[place] if place < len(boxes) else None, "bboxes")
+        return
+    key = next((key for key in BOXES if key in lower and _may_be_box(lower[key])), None)
+    if lower.get("nobbox") is True:
+        yield _described(lower, _phrase(lower), None, "")
+    elif key is not None:
+        yield from _with_boxes(lower, name, key)
+    elif (box := four_numbers(lower)) is not None:
+        yield _described(lower, _phrase(lower) or _thing(name), box, "x, y")
+    elif listed and (words := _phrase(lower)):
+        yield _described(lower, "", None, "")
+        yield from _inner(lower)
+    else:
+        yield from _inner(value)
+
+
+def _inner(value: dict[str, Any]) -> Iterator[Entry]:
+    for key, entry in value.items():
+        if isinstance(entry, (list, tuple)) and len(entry) == 4 and (box := four_numbers(entry)):
+            yield Entry(_thing(key), box, box_name=key.lower() if not _thing(key) else "")
+        else:
+            yield from entries(entry, key)
+
+
+def _may_be_box(value: Any) -> bool:
+    """Whether a value under the name of a box is one, or several, and no list of things that have boxes."""
+    if not isinstance(value, (list, tuple)):
+        return value is None or four_numbers(value) is not None
+    things = any(isinstance(entry, dict) and (_phrase(entry) or not four_numbers(entry)) for entry in value)
+    return not things and (not _is_list_of_text(value) or four_numbers(value) is not None)
+
+
+def _with_boxes(lower: dict[str, Any], name: str, key: str) -> Iterator[Entry]:
+    value = lower[key]
+    several = isinstance(value, (list, tuple)) and value and four_numbers(value) is None
+    if several and all(four_numbers(entry) is not None for entry in value):
+        for entry in value:
+            yield from _boxed(lower, _phrase(lower) or _thing(name), entry, key)
+    else:
+        yield from _boxed(lower, _phrase(lower) or _thing(name), value, key)
+    for other, inner in lower.items():  # parts of the thing, with boxes of their own
+        if other != key and isinstance(inner, (list, dict)):
+            yield from entries(inner, "", listed=False)
+
+
+def _boxed(lower: dict[str, Any], phrase: Any, value: Any, key: str) -> Iterator[Entry]:
+    entry = _described(lower, phrase if isinstance(phrase, str) else "", four_numbers(value), key)
+    if entry.box is None and value not in (None, [], ""):
+        entry.unread = short_repr(value)
+    yield entry
+
+
+def _of_list(value: Sequence[Any], name: str) -> Iterator[Entry]:
+    numbers = [entry for entry in value if not isinstance(entry, str)]
+    words = [entry for entry in value if isinstance(entry, str)]
+    boxed = numbers[0] if len(numbers) == 1 else numbers
+    if len(value) == 4 and (box := four_numbers(value)) is not None:
+        yield Entry("", box, box_name=name.lower())
+    elif len(words) == 1 and (box := four_numbers(boxed)):  # "a cat", [1, 2, 3, 4], or the numbers themselves
+        yield Entry(words[0], box, box_name=name.lower())
+    else:
+        for entry in value:
+            yield from entries(entry, name, listed=True)
+
+
+def _is_list_of_text(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(entry, str) for entry in value)
+
+
+def _thing(name: str) -> str:
+    """The key that an entry stands under, where it names the thing and no list of things."""
+    name = name.rstrip("'").strip()
+    return "" if name.lower() in _LISTS else name
+
+
+def _lower(value: Any) -> dict[str, Any]:
+    return {key.lower().strip(): entry for key, entry in value.items()} if isinstance(value, dict) else {}
+
+
+def _phrase(entry: dict[str, Any]) -> str:
+    """The words of an entry: its description, with its label before it where that says more."""
+    both = {**_lower(entry.get("metadata")), **entry}
+    found = [
+        (key, both[key].strip()) for key in WORDS if isinstance(both.get(key), str) and both[key].strip()
+    ]
+    found.sort(key=lambda item: item[0] not in _DESCRIPTION)
+    phrase = ""
+    for _, text in found:
+        if text.lower() not in phrase.lower():
+            phrase = f"{text}, {phrase}" if phrase else text
+    kind = both.get("type")
+    return phrase or (kind if isinstance(kind, str) and kind.lower() not in _KINDS else "")
+
+
+def _described(entry: dict[str, Any], phrase: str, box: Four | None, key: str) -> Entry:
+    """What is said of a thing besides its box, which stands under `key`."""
+    both = {**entry, **{name: value for name, value in _lower(entry.get("metadata")).items() if value}}
+    text = both.get("text")
+    text = text.strip() if isinstance(text, str) else ""
+    is_text = str(both.get("type", "")).lower() == "text"
+    phrase = phrase or _phrase(entry)
+    if not is_text and not phrase:
+        phrase, text = text, ""
+    palette = both.get("color_palette", both.get("palette"))
+    colors = (
+        list(palette.values()) if isinstance(palette, dict) else palette if isinstance(palette, list) else []
+    )
+    return Entry(
+        phrase,
+        box,
+        "text" if is_text else "obj",
+        text,
+        tuple(color for color in colors if isinstance(color, str) and color),
+        key,
+        tuple(
+            f"{name}: {short_repr(value)}"
+            for name, value in entry.items()
+            if name not in _READ
+            and name != key
+            and (_is_list_of_text(value) or (isinstance(value, str) and value.strip()))
+        ),
+    )
+
+
+def gather(found: Sequence[Entry], reading: Reading, size: Size | None, gathering: Gathering) -> None:
+    """Adds all entries, their boxes read in one way.
+
+    Raises:
+        GoTError: the boxes are in pixels, and the picture's size is not given.
+    """
+    reading = settled(reading, [entry.box for entry in found if entry.box], size, gathering)
+    for entry in found:
+        name = short_repr(entry.phrase or entry.text or "a box without words")
+        if entry.unread:
+            gathering.about(f"No four numbers could be read in {entry.unread}, and so there is no box", name)
+        for key in entry.rest:
+            gathering.about(f"Not read ({key})", name)
+        corners = as_fractions(entry.box, reading, size) if entry.box else None
+        gathering.add(entry.phrase, corners, entry.kind, entry.text, entry.palette)

@@ -1,0 +1,179 @@
+"""Plans in JSON: found in the reply of a language model, or handed over as data."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from ...errors import GoTError, short_repr
+from ..characters import SPACES, clean
+from ..sentences import SENTENCE_MARK
+from .coordinates import Reading, Size, four_numbers
+from .inline import placed
+from .json_entries import PARALLEL_WORDS, Entry, entries, gather
+from .plan import Gathering, LayoutPlan
+from .tolerant_json import MAX_DEPTH, MAX_VALUES, Found, find_json
+
+# In Chinese: background, caption, scene.
+PROMPTS = ("prompt", "high_level_description", "global_prompt", "user_prompt", "\u63d0\u793a\u8bcd")
+PROSE = (
+    *"""high_level_description caption description summary scene global_description background bg setting
+    global_caption overall_description""".split(),  # noqa: SIM905
+    *("\u80cc\u666f", "\u63cf\u8ff0", "\u573a\u666f"),
+)
+_EXPECTED = (
+    'Each thing needs its words and its box, such as {"bbox_2d": [100, 200, 400, 500], "label": "a cat"}.'
+)
+_KNOWN = {"elements", "compositional_deconstruction", "aspect_ratio", "version", "importsig", *PARALLEL_WORDS}
+
+
+def read_json(text: str, reading: Reading, size: Size | None) -> LayoutPlan:
+    """The plan in a reply: all that its JSON holds, and words around it where they name the same things.
+
+    Raises:
+        GoTError: there is no JSON, or nothing in it that could be read; or pixels come without a size.
+    """
+    found = find_json(text)
+    if not found:
+        raise GoTError(f"No box with words could be read in {short_repr(text.strip())}. {_EXPECTED}")
+    if all(
+        isinstance(item.value, list) and four_numbers(item.value) for item in found
+    ):  # in the prose itself
+        places = [(item.start, item.end, four_numbers(item.value)) for item in found]
+        return placed(text, places, reading, size)
+    gathering = Gathering()
+    if not all(item.complete for item in found):
+        gathering.note(
+            "The text ends in the middle: what came last is left out or cut. Give the model more tokens."
+        )
+    plan = _plan([item.value for item in found], reading, size, gathering)
+    around = _around(text, found)
+    if not around:
+        return plan
+    named = [element.phrase for element in plan.elements]
+    if not plan.prose and named and all(phrase and phrase.lower() in around.lower() for phrase in named):
+        return LayoutPlan(plan.elements, _naming(around, named), plan.prompt, plan.notes)
+    note = f"Words around the JSON are left out: {short_repr(around, 120)}."
+    return LayoutPlan(plan.elements, plan.prose, plan.prompt, (*plan.notes, note))
+
+
+def read_data(data: Any, reading: Reading, size: Size | None, labels: Sequence[str] = ()) -> LayoutPlan:
+    """The plan that lists and dictionaries hold, such as ComfyUI's BOUNDING_BOX.
+
+    Args:
+        labels: words for the boxes, in their order; they count where a box has none.
+
+    Raises:
+        GoTError: nothing could be read, or pixels come without a size.
+    """
+    return _plan([_plain(data, 0, [0])], reading, size, Gathering(), labels)
+
+
+def all_entries(values: Sequence[Any]) -> list[Entry]:
+    return [entry for value in values for entry in entries(value)]
+
+
+def _plan(
+    values: Sequence[Any],
+    reading: Reading,
+    size: Size | None,
+    gathering: Gathering,
+    labels: Sequence[str] = (),
+) -> LayoutPlan:
+    found = all_entries(values)
+    for entry, label in zip(found, labels, strict=False):
+        entry.phrase = entry.phrase or label
+    if len(labels) > len(found):
+        gathering.note(
+            f"There are {len(labels)} labels and {len(found)} boxes: the last labels are left out."
+        )
+    prompt, prose = _words(values, gathering)
+    if not found and not prose:
+        received = short_repr(values[0] if len(values) == 1 else values)
+        raise GoTError(f"No box with words could be read in {received}. {_EXPECTED}")
+    gather(found, reading, size, gathering)
+    return gathering.plan(prose, prompt)
+
+
+def _words(values: Sequence[Any], gathering: Gathering) -> tuple[str, str]:
+    """The prompt and the prose of a plan, which stand beside its entries; other words there are noted."""
+    prompt = ""
+    prose: list[str] = []
+    for value in values:
+        if not isinstance(value, dict) or _is_entry(value):
+            continue
+        inner = value.get("compositional_deconstruction")
+        for key, entry in [*value.items(), *(inner.items() if isinstance(inner, dict) else ())]:
+            name = key.lower().strip()
+            is_text = isinstance(entry, str) and bool(entry.strip())
+            if is_text and name in PROSE and entry.strip() not in prose:
+                prose.append(entry.strip())
+            if is_text and name in PROMPTS:
+                prompt = prompt or entry.strip()
+            elif name not in PROSE and name not in _KNOWN and _says_something(entry):
+                gathering.note(f"Left out: {short_repr(key)[1:-1]} ({short_repr(entry, 100)}).")
+    return prompt, _joined(prose)
+
+
+def _is_entry(value: dict[str, Any]) -> bool:
+    """Whether an object is a thing with a box, and not what holds such things."""
+    return len(all_entries([value])) == 1 and not any(isinstance(entry, dict) for entry in value.values())
+
+
+def _says_something(entry: Any) -> bool:
+    """Whether there are words in a value that are no entry's."""
+    if isinstance(entry, str):
+        return bool(entry.strip())
+    if isinstance(entry, list):
+        return bool(entry) and all(isinstance(text, str) for text in entry)
+    if isinstance(entry, dict):
+        return not any(True for _ in entries(entry)) and any(
+            isinstance(text, str) and text for text in entry.values()
+        )
+    return False
+
+
+def _joined(sentences: Sequence[str]) -> str:
+    ends = (".", "!", "?", "\u3002", "\uff01", "\uff1f")
+    return " ".join(text if text.endswith(ends) else f"{text}." for text in sentences)
+
+
+def _around(text: str, found: Sequence[Found]) -> str:
+    """The words before, between and after the JSON, without the fences that it stands in."""
+    pieces, done = [], 0
+    for item in found:
+        pieces.append(text[done : item.start])
+        done = item.end
+    pieces.append(text[done:])
+    words = [line.strip() for piece in pieces for line in piece.splitlines()]
+    kept = [
+        line
+        for line in words
+        if not line.startswith("```") and line.strip("`,;[](){}.: \t").lower() != "json"
+    ]
+    return clean(" ".join(line for line in kept if line.strip("`,;[](){}\"' \t"))).strip(f"{SPACES}\n")
+
+
+def _naming(around: str, phrases: Sequence[str]) -> str:
+    """The sentences that name any of the phrases."""
+    ends = [0, *(mark.end() for mark in SENTENCE_MARK.finditer(around)), len(around)]
+    sentences = [around[start:end].strip() for start, end in pairwise(ends)]
+    return " ".join(text for text in sentences if any(phrase.lower() in text.lower() for phrase in phrases))
+
+
+def _plain(data: Any, depth: int, count: list[int]) -> Any:
+    """Data from another node as plain lists, dictionaries, texts and numbers, within bounds."""
+    count[0] += 1
+    if depth > MAX_DEPTH or count[0] > MAX_VALUES:
+        raise GoTError("The boxes are nested too deep, or there are too many. Connect boxes of one picture.")
+    if isinstance(data, dict):
+        return {str(key): _plain(value, depth + 1, count) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_plain(value, depth + 1, count) for value in data]
+    if isinstance(data, (str, bool)) or data is None:
+        return data
+    if isinstance(data, numbers.Integral):
+        return int(data) if abs(int(data)) < 10**15 else float("inf")
+    return float(data) if isinstance(data, numbers.Real) else None

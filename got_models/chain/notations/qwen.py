@@ -1,0 +1,30 @@
+"""Boxes of Qwen2.5-VL and Qwen3-VL: [{"bbox_2d": [x1, y1, x2, y2], "label": "a cat"}, ...].
+
+Qwen2.5-VL counts pixels of the picture as it saw it, resized; Qwen3-VL thousandths of width and height.
+"""
+
+from __future__ import annotations
+
+import json
+
+from .coordinates import PIXELS, THOUSANDTHS, X_FIRST, Reading, Size
+from .plan import LayoutPlan
+
+QWEN3 = Reading(X_FIRST, THOUSANDTHS)
+QWEN2_5 = Reading(X_FIRST, PIXELS)
+
+
+def write(plan: LayoutPlan, size: Size | None) -> str:
+    """The elements with a box, one a line. `size`: in pixels of such a picture; None: in thousandths."""
+    lines = []
+    for element in plan.elements:
+        if element.box:
+            entry = {"bbox_2d": corners(element.box, size), "label": element.phrase}
+            lines.append(f"\t{json.dumps(entry, ensure_ascii=False)}")
+    return "[\n" + ",\n".join(lines) + "\n]" if lines else "[]"
+
+
+def corners(box: tuple[float, float, float, float], size: Size | None) -> list[int]:
+    """A box in whole pixels, or without a size in thousandths."""
+    width, height = size or (1000, 1000)
+    return [round(value * side) for value, side in zip(box, (width, height, width, height), strict=True)]

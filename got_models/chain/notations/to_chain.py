@@ -1,0 +1,162 @@
+"""A plan in no notation becomes a chain: boxes behind the words of its prose, or sentences made for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ...errors import short_repr
+from ..chain import MAX_REGIONS, ReasoningChain
+from ..characters import SPACES, clean
+from ..notation import Problem, box_markup, free_colors, marked, scan, without
+from .colors import color_name
+from .plan import Element, LayoutPlan, listed
+from .wording import HAN, KANA, Named, sentences_about
+
+NAMELESS = "an object"
+_STOPS = (".", "!", "?", "\u3002", "\uff01", "\uff1f", "\u2026", ":", "\uff1a", "\n")
+
+
+def plan_to_chain(plan: LayoutPlan, task: str, prompt: str = "") -> ReasoningChain:
+    """The chain of a plan. Its warnings begin with the plan's notes, and say what a chain cannot hold.
+
+    Args:
+        prompt: the sentence that the plan is for; where it is empty, the plan's own, or else its words.
+    """
+    notes = list(plan.notes)
+    prose = clean(plan.prose)
+    named = _held(plan.elements, notes) if prose == plan.prose else _held(_unplaced(plan.elements), notes)
+    text = _text(prose, named)
+    chain = ReasoningChain.read(text, task, "", expects_colors=False)
+    prompt = prompt if prompt.strip() else plan.prompt if plan.prompt.strip() else words_of(chain)
+    return replace(chain, prompt=clean(prompt), warnings=(*notes, *chain.warnings))
+
+
+def words_of(chain: ReasoningChain) -> str:
+    """The chain's text without its boxes, in one line."""
+    words, done = "", 0
+    for region in chain.regions:
+        words += chain.text[done : region.span[0]] + region.phrase
+        done = region.span[1]
+    return " ".join((words + chain.text[done:]).split())
+
+
+def _unplaced(elements: tuple[Element, ...]) -> tuple[Element, ...]:
+    return tuple(replace(element, span=None) for element in elements)
+
+
+def _held(elements: tuple[Element, ...], notes: list[str]) -> list[Named]:
+    """The elements as a chain can hold them; what it cannot hold is noted."""
+    named: list[Named] = []
+    taken: set[str] = set()
+    left_out: list[str] = []
+    nameless: list[str] = []
+    changed: list[str] = []
+    colorless: list[str] = []
+    boxes = 0
+    for number, element in enumerate(elements, 1):
+        phrase = held_phrase(_words(element))
+        if not phrase.startswith(clean(" ".join(_words(element).split())).rstrip(".\u3002")):
+            changed.append(short_repr(phrase))
+        if not phrase:
+            nameless.append(f"box {number}")
+            phrase = NAMELESS
+        if element.box:
+            boxes += 1
+            if boxes > MAX_REGIONS:
+                left_out.append(short_repr(phrase))
+                continue
+        color = color_name(element.palette) or ""
+        if element.palette and not color:
+            colorless.append(short_repr(phrase))
+        named.append(Named(phrase, element.grid_box, "" if color in taken else color, element.span))
+        taken.add(color)
+    for what, names in (
+        (f"Left out, because a chain holds at most {MAX_REGIONS} boxes", left_out),
+        (f"Without words, and called '{NAMELESS}'; rename it in the editor", nameless),
+        ("Special signs in the words are left out, which a chain cannot hold", changed),
+        ("Colours (palette) are left out, because a chain has no place for them", colorless),
+        ("Without a box, and so in words only", [short_repr(item.phrase) for item in named if not item.box]),
+    ):
+        if names:
+            notes.append(f"{what}: {listed(names)}.")
+    free = iter(free_colors([color for color in taken if color]))
+    return [item if item.color or not item.box else replace(item, color=next(free)) for item in named]
+
+
+def _words(element: Element) -> str:
+    """The words of an element, those that its lettering says among them."""
+    if not element.text or element.text.lower() in element.phrase.lower():
+        return element.phrase
+    quoted = f'the words "{element.text}"'
+    return f"{element.phrase} with {quoted}" if element.phrase else quoted
+
+
+def held_phrase(words: str) -> str:
+    """The words in one line, and without what would be a box or a token in a chain."""
+    phrase = " ".join(clean(words).split())
+    for _ in range(9):  # what is cut may bring other signs together
+        found, problems = scan(phrase)
+        cuts = [problem for problem in problems if problem.cut] + [
+            Problem(item.start, item.end, "") for item in found
+        ]
+        if not cuts:
+            break
+        phrase = without(phrase, sorted(cuts, key=lambda cut: cut.start)).strip(f"{SPACES}\n")
+    phrase = phrase.replace("<|", "<").replace("|>", ">").strip(f"{SPACES}\n")
+    if len(phrase.split()) > 2 and phrase[-1:] in (".", "\u3002") and phrase[-2:-1].isalnum():
+        phrase = phrase[:-1]
+    return phrase
+
+
+def _text(prose: str, named: Sequence[Named]) -> str:
+    """The prose with boxes behind the words that it has, and sentences about the rest."""
+    spans = _spans(prose, named)
+    text, done = "", 0
+    for place in sorted(spans, key=lambda place: spans[place]):
+        start, end = spans[place]
+        box = named[place].box
+        if box:
+            text += f"{prose[done:start]}{marked(prose[start:end])} {box_markup(box, named[place].color)}"
+            done = end
+    text = (text + prose[done:]).rstrip(f"{SPACES}\n")
+    rest = [item for place, item in enumerate(named) if place not in spans]
+    if not rest or not text:
+        return text + sentences_about(rest)
+    stop = "" if text.endswith(_STOPS) else "\u3002" if HAN.search(text[-1:]) else "."
+    return f"{text}{stop} {sentences_about(rest)}"
+
+
+def _spans(prose: str, named: Sequence[Named]) -> dict[int, tuple[int, int]]:
+    """Where the prose names elements: all of them, or the first ones in their order, which counts."""
+    spans = {place: item.span for place, item in enumerate(named) if item.span}
+    taken = sorted(spans.values())
+    for place, item in enumerate(named):
+        if place not in spans and (span := _named_at(prose, item.phrase, taken)):
+            spans[place] = span
+            taken.append(span)
+    if len(spans) < len(named):
+        kept: dict[int, tuple[int, int]] = {}
+        for place, item in enumerate(named):
+            if not item.span and (place not in spans or (kept and spans[place] < max(kept.values()))):
+                break
+            kept[place] = spans[place]
+        return {**kept, **{place: item.span for place, item in enumerate(named) if item.span}}
+    return spans
+
+
+def _named_at(prose: str, phrase: str, taken: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+    """The first place where the prose says a phrase, as words of its own, and no other element stands."""
+    first = phrase[0]
+    edges = [r"(?<!\w)" if _is_spaced(first) else "", r"(?!\w)" if _is_spaced(phrase[-1]) else ""]
+    first = f"[{re.escape(first.lower())}{re.escape(first.upper())}]" if first.isascii() else re.escape(first)
+    for match in re.finditer(f"{edges[0]}{first}{re.escape(phrase[1:])}{edges[1]}", prose):
+        if all(match.end() <= start or match.start() >= end for start, end in taken):
+            return match.span()
+    return None
+
+
+def _is_spaced(character: str) -> bool:
+    """Whether a word that begins or ends so has a space or a sign beside it."""
+    return character.isalnum() and not HAN.match(character) and not KANA.match(character)
