@@ -1,20 +1,21 @@
 /**
  * Puts the chain editor on Edit Reasoning Chain, and takes it away with the node.
  * @typedef {import("./chain_editor/chain.js").Chain} Chain
- * @typedef {import("./chain_editor/graph.js").GraphNode} GraphNode
- * @typedef {import("./runs.js").Run} Run
+ * @typedef {import("./comfyui/graph.js").GraphNode} GraphNode
+ * @typedef {import("./comfyui/runs.js").Run} Run
  */
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { sourceOfInput, targetsOf } from "./chain_editor/graph.js";
+import { sourceOfInput, targetsOf } from "./comfyui/graph.js";
 import { ChainEditor } from "./chain_editor/controller.js";
-import { checkpointOf } from "./checkpoints.js";
-import { inLanguage } from "./language.js";
-import { addElement, addStyle, chainCallback, widgetOf } from "./node_element.js";
+import { checkpointOf } from "./comfyui/checkpoints.js";
+import { keep } from "./comfyui/kept.js";
+import { inLanguage, texts } from "./comfyui/language.js";
+import { addElement, addStyle, chainCallback, widgetOf } from "./comfyui/node_element.js";
 import { PlanCheck } from "./plan_check.js";
-import { drawsAfter, sourceIn } from "./prompt.js";
-import { bring, onRuns, STOPS, whenBrought } from "./runs.js";
+import { drawsAfter, sourceIn } from "./comfyui/prompt.js";
+import { bring, onRuns, STOPS, whenBrought } from "./comfyui/runs.js";
 
 const NODE = "GoTEditChain";
 const SAVED = "edited_chain";
@@ -25,6 +26,8 @@ const LOCKED = "locked_objects";
 const RUNS = 0;  // a node's mode: neither muted nor bypassed
 /** A property of the node, so that it is saved without a widget: false where the prompt is not to follow the plan. */
 const FOLLOWS = "prompt follows the plan";
+/** Another one: the plans to choose from. */
+const VARIANTS = "got_variants";
 const MIN_HEIGHT = 480;
 /** @type {[number, number]} */
 const SIZE = [460, 780];
@@ -75,7 +78,10 @@ function addEditor(node) {
     };
     whenBrought(node, ({ chain, variants, picture, written }) => {
         if (chain) editor.receive(chain);
-        if (variants) editor.offer(variants);
+        if (variants) {
+            node.properties[VARIANTS] = variants;
+            editor.offer(variants);
+        }
         if (picture) editor.setPicture("generated", picture);
         if (written !== undefined) editor.stream(written);
         lookAround();
@@ -84,7 +90,10 @@ function addEditor(node) {
     chainCallback(saved, "callback", readWidgets);
     chainCallback(mode, "callback", readWidgets);
     chainCallback(node, "onConnectionsChange", lookAround);
-    chainCallback(node, "onConfigure", readWidgets);
+    chainCallback(node, "onConfigure", () => {
+        readWidgets();
+        editor.offer(node.properties[VARIANTS]);
+    });
     chainCallback(node, "onRemoved", () => {
         editor.dispose();
         check.dispose();
@@ -129,7 +138,9 @@ function takeUp(type, detail, run, name) {
     } else if (type === "got_text" && from === sourceIn(run.prompt, name, "chain")) {
         bring(run, name, { written: detail.text });
     } else if (type === "executed" && from === sourceIn(run.prompt, name, "chain")) {
-        bring(run, name, { variants: detail.output?.variants ?? [] });
+        const variants = detail.output?.variants ?? [];
+        bring(run, name, { variants });
+        keep(run.workflow, name, VARIANTS, variants);
     } else if (type === "executed" && from === name && detail.output?.upstream_chain) {
         bring(run, name, { chain: detail.output.upstream_chain[0], written: null });
     } else if (type === "executed" && image && drawsAfter(run.prompt, from, name, outputType)) {
@@ -165,16 +176,14 @@ function reasonOf(node) {
  */
 function planAround(node, locked) {
     const reason = reasonOf(node);
-    if (!reason) return "There is no GoT Reason before this node that could plan anew.";
+    if (!reason) return texts().bar.noReason;
     const [told, seed, temperature] = [LOCKED, "seed", "temperature"].map((name) => widgetOf(reason, name));
     const again = told.value === locked;
     told.value = locked;
     if (again && temperature?.value > 0 && !sourceOfInput(reason, "seed")) seed.value += 1;
     reason.setDirtyCanvas?.(true, true);
     noteInGraphHistory();
-    return again && !(temperature?.value > 0)
-        ? "GoT Reason would write the same plan again. For others, raise its temperature to 1."
-        : "";
+    return again && !(temperature?.value > 0) ? texts().bar.samePlan : "";
 }
 
 /** Makes what has changed a step of the graph's own undo, so that ComfyUI also knows that the workflow has changed. */

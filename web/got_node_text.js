@@ -1,10 +1,10 @@
 /** Shows on a node what it says of its work, as text and nothing else. */
 
 import { app } from "../../scripts/app.js";
-import { inLanguage } from "./language.js";
-import { addElement, addStyle, growTo } from "./node_element.js";
+import { inLanguage } from "./comfyui/language.js";
+import { addElement, addStyle, growTo } from "./comfyui/node_element.js";
 import { notesFrom } from "./plan_view/saved.js";
-import { bring, onRuns, whenBrought } from "./runs.js";
+import { bring, onRuns, whenBrought } from "./comfyui/runs.js";
 
 const NODES = new Set(["GoTImportCheckpoint", "GoTSampler"]);
 const EVENT = "got_text";
@@ -20,7 +20,7 @@ app.registerExtension({
             if (type === "executed" && output?.notes) bring(run, shown, { text: notesFrom(output.notes).map(inLanguage).join("\n") });
         });
     },
-    /** @param {import("./chain_editor/graph.js").GraphNode} node */
+    /** @param {import("./comfyui/graph.js").GraphNode} node */
     nodeCreated(node) {
         if (!NODES.has(node.comfyClass)) return;
         /** @type {HTMLElement | undefined} */
@@ -35,7 +35,7 @@ app.registerExtension({
     },
 });
 
-/** @param {import("./chain_editor/graph.js").GraphNode} node */
+/** @param {import("./comfyui/graph.js").GraphNode} node */
 function addText(node) {
     const element = document.createElement("div");
     element.className = "got-node-text";

@@ -1,15 +1,15 @@
 /**
  * Shows beside the name of a widget whose value stands for the checkpoint's own setting which one that is, as in
  * "steps = 50". What is saved stays the widget's value.
- * @typedef {import("./chain_editor/graph.js").GraphNode} GraphNode
+ * @typedef {import("./comfyui/graph.js").GraphNode} GraphNode
  * @typedef {import("./own_settings.js").Settings} Settings
  */
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { sourceOfInput } from "./chain_editor/graph.js";
-import { checkpointOf } from "./checkpoints.js";
-import { chainCallback } from "./node_element.js";
+import { sourceOfInput } from "./comfyui/graph.js";
+import { checkpointOf } from "./comfyui/checkpoints.js";
+import { chainCallback } from "./comfyui/node_element.js";
 import { hasOwnSettings, ownSetting } from "./own_settings.js";
 
 /** @type {Set<GraphNode>} */

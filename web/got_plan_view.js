@@ -1,16 +1,16 @@
 /**
  * Shows on a node the plans that it has made. They are kept in the workflow, so that they are there again when it is
  * opened, and are no step of its undo.
- * @typedef {import("./chain_editor/graph.js").GraphNode} GraphNode
- * @typedef {import("./plan_view/saved.js").Plan} Plan
- * @typedef {import("./runs.js").Run} Run
+ * @typedef {import("./comfyui/graph.js").GraphNode} GraphNode
+ * @typedef {import("./comfyui/runs.js").Run} Run
  */
 
 import { app } from "../../scripts/app.js";
-import { addElement, addStyle, chainCallback } from "./node_element.js";
-import { plansFrom, PROPERTY, withPlans } from "./plan_view/saved.js";
+import { keep } from "./comfyui/kept.js";
+import { addElement, addStyle, chainCallback } from "./comfyui/node_element.js";
+import { plansFrom, PROPERTY } from "./plan_view/saved.js";
 import { PlanView } from "./plan_view/view.js";
-import { bring, onRuns, STOPS, whenBrought } from "./runs.js";
+import { bring, onRuns, STOPS, whenBrought } from "./comfyui/runs.js";
 
 const NODES = new Set(["GoTChainFromImage", "GoTChainFromText", "GoTConverse", "GoTReason"]);
 const MIN_HEIGHT = 150;
@@ -64,23 +64,6 @@ function takeUp(type, detail, run) {
     } else if (type === "executed" && detail.output?.plans) {
         const plans = plansFrom(detail.output.plans);
         bring(run, name, { plans, written: null });
-        keep(run.workflow.changeTracker, name, plans);
+        keep(run.workflow, name, PROPERTY, plans);
     }
-}
-
-/**
- * Puts plans into a workflow as ComfyUI holds it: as it is now, and as it was before each step of undo, which is to
- * bring back no older plan.
- * @param {any} tracker
- * @param {string} name
- * @param {readonly Plan[]} plans
- */
-function keep(tracker, name, plans) {
-    if (!tracker?.activeState) return;
-    const before = JSON.stringify(tracker.activeState);
-    tracker.activeState = withPlans(tracker.activeState, name, plans);
-    for (const queue of [tracker.undoQueue, tracker.redoQueue]) {
-        queue.splice(0, queue.length, ...queue.map((/** @type {any} */ state) => withPlans(state, name, plans)));
-    }
-    if (JSON.stringify(tracker.activeState) !== before) tracker.updateModified();
 }

@@ -1,13 +1,13 @@
 /**
  * Shows on GoT Train how its training goes: while it runs, and afterwards from the run's folder.
- * @typedef {import("./chain_editor/graph.js").GraphNode} GraphNode
+ * @typedef {import("./comfyui/graph.js").GraphNode} GraphNode
  */
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { nodeAt } from "./chain_editor/graph.js";
-import { addElement, addStyle, chainCallback, widgetOf } from "./node_element.js";
-import { isOpen, onRuns } from "./runs.js";
+import { nodeAt } from "./comfyui/graph.js";
+import { addElement, addStyle, chainCallback, widgetOf } from "./comfyui/node_element.js";
+import { isOpen, onRuns } from "./comfyui/runs.js";
 import { TrainingPlot } from "./training_plot/widget.js";
 
 const NODE = "GoTTrain";

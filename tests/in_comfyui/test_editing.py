@@ -456,6 +456,7 @@ def test_one_of_several_plans_is_chosen(editor: EditorPage) -> None:
     assert group.get_by_role("button", pressed=True).get_attribute("aria-label") == (
         "Plan 1 of 2: a large red circle, a blue square"
     )
+    assert editor.frontend.load(editor.frontend.save()) == [], "they are saved with the workflow"
     group.get_by_role("button", name="Plan 2 of 2: a large red circle, a green triangle").press("Enter")
     shown = editor.shown()
     assert list(shown) == ["a large red circle", "a green triangle"]

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { sourceOfInput, targetsOf } from "../../web/chain_editor/graph.js";
+import { sourceOfInput, targetsOf } from "../../web/comfyui/graph.js";
 
 /** A graph whose nodes warn, as ComfyUI's do, when a slot is asked for its links. */
 function graphOf(nodes, links) {

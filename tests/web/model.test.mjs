@@ -439,6 +439,26 @@ test("of several plans of a prompt another one can be chosen, and undone", () =>
     assert.equal(model.chain.text, TEXT);
 });
 
+test("of plans that a workflow brings along one can be chosen before any run, and what is no plan is left out", () => {
+    const model = new ChainModel(() => {});
+    for (const strange of [undefined, null, 7, "text", {}, [null, 7, "text", {}, { ...json(TEXT), version: 9 }]]) {
+        model.offer(strange);
+        assert.deepEqual(model.variants, []);
+    }
+    model.offer([json(TEXT), "nothing", json(OTHER)]);
+    assert.equal(model.variants.length, 2);
+    for (const [index, text] of [TEXT, OTHER].map((plan) => json(plan).text).entries()) {
+        model.choose(index);
+        assert.equal(model.chain.text, text);
+        assert.equal(JSON.parse(model.value).upstream, json(TEXT).text, "the first is the one that a run will bring");
+    }
+    model.receive(json(TEXT));
+    assert(!model.upstreamChanged);
+    assert.equal(model.chain.text, json(OTHER).text);
+    model.offer(Array(1000).fill(0).map((_, index) => json(`A star (1,2),(300,${400 + (index % 500)}).`)));
+    assert.equal(model.variants.length, 64);
+});
+
 test("while the model writes, each box lands when it is complete", () => {
     const model = modelOf(OTHER);
     model.move("red", [0, 0, 9, 9]);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { drawsAfter, sourceIn } from "../../web/prompt.js";
+import { drawsAfter, sourceIn } from "../../web/comfyui/prompt.js";
 
 const OUTPUTS = {
     GoTEditChain: ["GOT_CHAIN", "STRING", "IMAGE", "GOT_CHAIN"],

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { plansFrom, PROPERTY, withPlans } from "../../web/plan_view/saved.js";
+import { keep, withProperty } from "../../web/comfyui/kept.js";
+import { plansFrom, PROPERTY } from "../../web/plan_view/saved.js";
 
 const PLANS = [{ text: "a star (1,2),(3,4)", notes: [{ en: "a note", zh: "说明" }] }];
 const node = (id, type = "GoTReason", properties = { other: 1 }) => ({ id, type, properties });
@@ -14,6 +15,7 @@ const WORKFLOW = {
         ],
     },
 };
+const withPlans = (workflow, path, plans) => withProperty(workflow, path, PROPERTY, plans);
 const holders = (workflow) => [workflow, ...workflow.definitions.subgraphs].map(
     ({ nodes }) => nodes.filter(({ properties }) => properties[PROPERTY]).map(({ id }) => id));
 
@@ -44,4 +46,17 @@ test("of what else a workflow may hold in their place, only texts are taken", ()
     assert.deepEqual(plansFrom([{ text: "a star", notes: "none" }]), [{ text: "a star", notes: [] }]);
     assert.deepEqual(plansFrom([{ text: "a".repeat(2_000_000) }]), []);
     assert.equal(plansFrom(Array(1000).fill({ text: "a star" })).length, 64);
+});
+
+test("what is kept is in the workflow and in each step of its undo, and is no step itself", () => {
+    let told = 0;
+    const tracker = { activeState: WORKFLOW, undoQueue: [WORKFLOW, {}], redoQueue: [WORKFLOW], updateModified: () => (told += 1) };
+    for (const expected of [1, 1]) {
+        keep({ changeTracker: tracker }, "7:1", PROPERTY, PLANS);
+        const states = [tracker.activeState, tracker.undoQueue[0], tracker.redoQueue[0]];
+        assert.deepEqual(states.map(holders), [[[], [1], []], [[], [1], []], [[], [1], []]]);
+        assert.equal(tracker.undoQueue.length + tracker.redoQueue.length, 3);
+        assert.equal(told, expected, "what was there already changes nothing");
+    }
+    keep({}, "1", PROPERTY, PLANS);
 });

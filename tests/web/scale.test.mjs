@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { lossRange, share, smoothed, ticks } from "../../web/training_plot/scale.js";
-import { duration, statusText } from "../../web/training_plot/widget.js";
+import { duration, statusText } from "../../web/training_plot/status.js";
+import { EN } from "../../web/texts/en.js";
 
 const STEPS = { low: 0, high: 400, logarithmic: false };
 
@@ -55,8 +56,8 @@ test("time is told in the unit that a person would use", () => {
 
 test("a line says how far it is", () => {
     const report = { run: "a", step: 3, steps: 10, seconds_per_step: 2, curves: {}, samples: null };
-    assert.equal(statusText({ ...report, state: "training" }), "step 3 of 10 · 2.0 s per step · 14 s left");
-    assert.equal(statusText({ ...report, state: "stopped" }), "stopped · 3 of 10 steps · 2.0 s per step");
-    assert.equal(statusText({ ...report, state: "done", seconds_per_step: null }), "done · 10 steps");
-    assert.equal(statusText({ ...report, state: "encoding 1 of 9 pictures", seconds_per_step: null }), "encoding 1 of 9 pictures");
+    assert.equal(statusText({ ...report, state: "training" }, EN.training), "step 3 of 10 · 2.0 s per step · 14 s left");
+    assert.equal(statusText({ ...report, state: "stopped" }, EN.training), "stopped · 3 of 10 steps · 2.0 s per step");
+    assert.equal(statusText({ ...report, state: "done", seconds_per_step: null }, EN.training), "done · 10 steps");
+    assert.equal(statusText({ ...report, state: "encoding 1 of 9 pictures", seconds_per_step: null }, EN.training), "encoding 1 of 9 pictures");
 });

@@ -1,16 +1,16 @@
 /** The bar that asks what to do when a new plan has come in, or the saved one cannot be read. */
 
+import { texts } from "../comfyui/language.js";
 import { element, textButton } from "./elements.js";
 
 /** @typedef {import("./model.js").ChainModel} ChainModel */
 
 export class Bar {
+    #say = texts().bar;
     #text = element("span", {});
-    keepMine = textButton("got-keep-mine", "Keep mine", "Go on with your version");
-    takeNew = textButton("got-take-new", "Take new", "Go on with the incoming plan; undo brings yours back");
-    replan = textButton(
-        "got-replan", "Replan around locked", "The next run plans the rest anew; locked boxes stay as they are",
-    );
+    keepMine = textButton("got-keep-mine", this.#say.keepMine, this.#say.goOnWithMine);
+    takeNew = textButton("got-take-new", this.#say.takeNew, this.#say.goOnWithNew);
+    replan = textButton("got-replan", this.#say.replan, this.#say.nextRun);
     element = element(
         "div", { class: "got-bar", role: "status", hidden: "" },
         this.#text, this.keepMine, this.takeNew, this.replan,
@@ -27,18 +27,21 @@ export class Bar {
         this.takeNew.hidden = !asks;
         this.replan.hidden = !locked || model.replans;
         this.keepMine.disabled = !model.fitsIncoming;
-        this.takeNew.textContent = model.unreadable ? "Start again" : news ? "Take new" : "Bring it back";
-        this.#text.textContent = messageOf(model);
+        this.takeNew.textContent = model.unreadable ? this.#say.startAgain : news ? this.#say.takeNew : this.#say.bringBack;
+        this.#text.textContent = messageOf(model, this.#say);
     }
 }
 
-/** @param {ChainModel} model */
-function messageOf(model) {
-    if (model.unreadable) return `The saved version cannot be read: ${model.unreadable.message}`;
-    if (model.replans) return "Press Run: the rest is planned anew around the locked boxes.";
-    if (!model.upstreamChanged && !model.emptied) return "Locked boxes stay as they are.";
-    if (!model.upstreamChanged) return "The plan is empty, so nothing would be drawn. The plan that came in is still there.";
-    if (model.replanned) return "Planned anew around your locked boxes.";
-    if (!model.fitsIncoming) return "The incoming plan is for another task.";
-    return model.takesNew ? "A new plan came in and is used." : "A new plan came in. Yours is used.";
+/**
+ * @param {ChainModel} model
+ * @param {import("../texts/en.js").Texts["bar"]} say
+ */
+function messageOf(model, say) {
+    if (model.unreadable) return say.unreadable(model.unreadable.message);
+    if (model.replans) return say.pressRun;
+    if (!model.upstreamChanged && !model.emptied) return say.lockedStay;
+    if (!model.upstreamChanged) return say.empty;
+    if (model.replanned) return say.replanned;
+    if (!model.fitsIncoming) return say.otherTask;
+    return model.takesNew ? say.newIsUsed : say.yoursIsUsed;
 }

@@ -1,5 +1,6 @@
 /** What can be done to the chosen boxes, whether by a button, a key or the menu. */
 
+import { texts } from "../comfyui/language.js";
 import { aligned, distributed } from "./alignment.js";
 
 /**
@@ -17,15 +18,16 @@ import { aligned, distributed } from "./alignment.js";
 export function boxMenu(model, selected) {
     const locked = selected.filter((color) => model.isLocked(color));
     const fixed = locked.length > 0;
+    const { menu: say } = texts();
     return [
-        { name: "rename", label: "Rename", keys: "Enter", disabled: fixed || selected.length > 1 },
-        { name: "lock", label: locked.length === selected.length ? "Unlock" : "Lock", keys: "L" },
-        { name: "duplicate", label: "Duplicate", keys: "Ctrl+D" },
+        { name: "rename", label: say.rename, keys: "Enter", disabled: fixed || selected.length > 1 },
+        { name: "lock", label: locked.length === selected.length ? say.unlock : say.lock, keys: "L" },
+        { name: "duplicate", label: say.duplicate, keys: "Ctrl+D" },
         null,
-        { name: "front", label: "To front" },
-        { name: "back", label: "To back" },
+        { name: "front", label: say.front },
+        { name: "back", label: say.back },
         null,
-        { name: "remove", label: "Delete", keys: "Delete", disabled: fixed },
+        { name: "remove", label: say.remove, keys: "Delete", disabled: fixed },
     ];
 }
 

@@ -3,6 +3,7 @@
  * from one drawing to the next.
  */
 
+import { texts } from "../comfyui/language.js";
 import { element, shape } from "./elements.js";
 import { frame, newBox, newLabel, percent, place, widthsOf } from "./box_elements.js";
 import { HANDLES } from "./geometry.js";
@@ -38,7 +39,7 @@ export class Boxes {
     });
 
     constructor() {
-        const attributes = { role: "group", "aria-label": "Boxes on the picture" };
+        const attributes = { role: "group", "aria-label": texts().editor.boxes };
         this.svg = shape("svg", attributes, this.#groups, this.#guides, this.#handles);
         this.labels = element("div", { class: "got-labels" });
         this.#observer.observe(this.labels);
@@ -112,7 +113,7 @@ export class Boxes {
      * @param {Region} region
      */
     openRename({ phrase, color }) {
-        const field = element("input", { type: "text", class: "got-rename", "aria-label": `New words for ${phrase}` });
+        const field = element("input", { type: "text", class: "got-rename", "aria-label": texts().editor.newWords(phrase) });
         const label = this.#labelOf.get(color);
         field.value = phrase;
         field.style.left = `min(${label?.style.left ?? 0}, 100% - 200px)`;
@@ -156,7 +157,7 @@ export class Boxes {
         this.#labelOf.set(color, label);
         if (!label.isConnected) this.labels.append(label);
         label.children[0].textContent = String(number);
-        label.children[1].textContent = phrase || "no words";
+        label.children[1].textContent = phrase || texts().editor.noWords;
         for (const drawn of [group, label]) {
             drawn.classList.toggle("got-selected", selected);
             drawn.classList.toggle("got-locked", locked);
@@ -211,5 +212,6 @@ export class Boxes {
  * @param {boolean} locked
  */
 function describe(phrase, [x1, y1, x2, y2], number, locked) {
-    return `${number}: ${phrase || "no words"}, from ${x1}, ${y1} to ${x2}, ${y2}${locked ? ", locked" : ""}`;
+    const { editor: say } = texts();
+    return say.box(number, phrase || say.noWords, `${x1}, ${y1}`, `${x2}, ${y2}`, locked);
 }

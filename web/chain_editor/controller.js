@@ -1,5 +1,6 @@
 /** The editor: joins what it holds, what is drawn, and what a pointer and a keyboard do. */
 
+import { texts } from "../comfyui/language.js";
 import { boxMenu, doBoxCommand } from "./box_commands.js";
 import { ChainError } from "./chain.js";
 import { colorOf, element } from "./elements.js";
@@ -85,9 +86,9 @@ export class ChainEditor {
         this.attempt(() => this.model.receive(data));
     }
 
-    /** @param {readonly unknown[]} data plans of one prompt to choose from, each as `chainToJson` gives it */
+    /** @param {unknown} data plans of one prompt to choose from, each as `chainToJson` gives it */
     offer(data) {
-        this.attempt(() => this.model.offer(data));
+        this.model.offer(data);
     }
 
     /**
@@ -173,7 +174,7 @@ export class ChainEditor {
     toggleByKey(color) {
         if (this.#adding) this.toggle(color);
         this.#adding = true;
-        this.say(`${this.selected.length} chosen. Tab to another box and press Space; Escape to end.`, false);
+        this.say(texts().editor.chosen(this.selected.length), false);
     }
 
     /** @param {readonly string[]} colors */

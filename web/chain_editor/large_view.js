@@ -1,5 +1,6 @@
 /** The editor as large as the window, in a dialog. Its place on the node is kept, and it goes back there. */
 
+import { texts } from "../comfyui/language.js";
 import { element } from "./elements.js";
 
 export class LargeView {
@@ -34,7 +35,7 @@ export class LargeView {
     }
 
     #open() {
-        const dialog = element("dialog", { class: "got-large", "aria-label": "Chain editor, large" });
+        const dialog = element("dialog", { class: "got-large", "aria-label": texts().editor.large });
         this.#dialog = dialog;
         dialog.addEventListener("close", () => this.#putBack());
         document.body.append(dialog);

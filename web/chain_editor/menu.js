@@ -1,5 +1,6 @@
 /** A menu of commands over the editor, opened by a right click or by the keyboard's own key for it. */
 
+import { texts } from "../comfyui/language.js";
 import { element } from "./elements.js";
 
 /**
@@ -12,7 +13,7 @@ export class Menu {
     #opener = null;
     /** @type {(name: string) => void} */
     #choose = () => {};
-    element = element("div", { class: "got-menu", role: "menu", "aria-label": "Box", tabindex: "-1", hidden: "" });
+    element = element("div", { class: "got-menu", role: "menu", "aria-label": texts().menu.name, tabindex: "-1", hidden: "" });
 
     constructor() {
         this.element.addEventListener("keydown", (event) => this.#onKey(event));

@@ -1,8 +1,6 @@
 /**
- * What the editor holds: the incoming chain, the artist's edit of it, and the way back through all edits.
- *
- * An edit is an immutable value, so undo is a list of them. Without an edit the incoming chain is shown and passes
- * through.
+ * What can be done to what the editor holds, and the way back through all edits. An edit is an immutable value, so undo is
+ * a list of them.
  */
 
 import {
@@ -13,7 +11,7 @@ import {
     withPrompt, written,
 } from "./edit.js";
 import { History } from "./history.js";
-import { updatedPrompt } from "./prompt_update.js";
+import { ChainState } from "./state.js";
 
 /**
  * @typedef {import("./notation.js").Box} Box
@@ -23,29 +21,9 @@ import { updatedPrompt } from "./prompt_update.js";
  */
 
 export const NEW_PHRASE = "a new object";
+const MOST_VARIANTS = 64;
 
-export class ChainModel {
-    /** @type {Chain | null} */
-    incoming = null;
-    /** @type {readonly Chain[]} those that the model upstream has written of one prompt, the incoming one among them */
-    variants = [];
-    /** Whether a chain may come in. */
-    connected = false;
-    /** What a plan is for that the artist makes alone: a new picture, or a change of one. */
-    ownTask = "generate";
-    /** @type {Edit | null} */
-    edit = null;
-    /** @type {Chain | null} what the model upstream is writing at the moment */
-    streamed = null;
-    /** Whether GoT Reason stands upstream and can be told to plan around what is locked. */
-    canReplan = false;
-    /** Whether a new incoming chain takes the place of an edit of another one. */
-    takesNew = false;
-    /** Whether the prompt follows what changes in the plan. */
-    follows = true;
-    /** @type {{value: string, message: string} | null} a saved value that is no edit */
-    unreadable = null;
-
+export class ChainModel extends ChainState {
     #history;
     #onChange;
     #onStep;
@@ -55,68 +33,10 @@ export class ChainModel {
      * @param {() => void} onStep is told when a step of undo is complete: a run of edits that are undone together is one
      */
     constructor(onChange, onStep = () => {}) {
+        super();
         this.#onChange = onChange;
         this.#onStep = onStep;
         this.#history = new History(onStep);
-    }
-
-    // What is shown
-
-    /** The chain that is used, or the one that is being written. */
-    get chain() {
-        return this.streamed ?? this.#basis().chain;
-    }
-
-    /** The prompt that goes with the chain. */
-    get prompt() {
-        return this.#basis().chain.prompt;
-    }
-
-    /** Which changes of the plan the prompt does not follow, in sentences. */
-    get missed() {
-        const { origin, chain } = this.#basis();
-        return this.follows && !this.streamed ? updatedPrompt(origin.prompt, origin, chain).missed : [];
-    }
-
-    get draft() {
-        return this.streamed ? null : this.#basis().draft;
-    }
-
-    get editable() {
-        return !this.streamed && !this.unreadable;
-    }
-
-    /** Whether there is nothing to see yet: no words and no boxes. */
-    get blank() {
-        return !this.streamed && !this.draft && !this.chain.text.trim();
-    }
-
-    /** Whether the artist has taken all words out of a plan that came in. */
-    get emptied() {
-        return this.edit !== null && this.blank && (this.incoming?.text.trim() ?? "") !== "";
-    }
-
-    get upstreamChanged() {
-        return this.edit !== null && this.incoming !== null && this.edit.upstream !== this.incoming.text;
-    }
-
-    /** Whether the rest is to be planned anew around what is locked, and has not been yet. */
-    get replans() {
-        return this.edit !== null && this.edit.replan && !this.upstreamChanged;
-    }
-
-    /** Whether what is shown was planned around what is locked. */
-    get replanned() {
-        return this.edit !== null && this.edit.replan && this.upstreamChanged;
-    }
-
-    get hasLocked() {
-        return !this.streamed && this.#basis().locked.length > 0;
-    }
-
-    /** Whether the edit can be kept: one of a picture's change cannot serve to make a new picture. */
-    get fitsIncoming() {
-        return this.edit?.chain.task === this.incoming?.task;
     }
 
     get canUndo() {
@@ -125,38 +45,6 @@ export class ChainModel {
 
     get canRedo() {
         return this.#history.canRedo;
-    }
-
-    /**
-     * @param {readonly string[]} colors
-     * @returns {ReadonlyMap<string, Box>} by the regions' colours
-     */
-    boxesOf(colors) {
-        const regions = this.chain.regions.filter(({ color }) => colors.includes(color));
-        return new Map(regions.map(({ color, box }) => [color, box]));
-    }
-
-    /** @returns {readonly Region[]} from the one at the back to the one in front */
-    get stacked() {
-        return this.chain.regions.toSorted((first, second) => this.level(first) - this.level(second));
-    }
-
-    /**
-     * How far in front a region lies: 0 unless somebody has put it elsewhere.
-     * @param {Region} region
-     */
-    level({ color }) {
-        return this.streamed ? 0 : this.#basis().levels[color] ?? 0;
-    }
-
-    /** @param {string} color */
-    isLocked(color) {
-        return !this.streamed && this.#basis().locked.includes(color);
-    }
-
-    /** @param {string | null} color */
-    region(color) {
-        return this.chain.regions.find((region) => region.color === color) ?? null;
     }
 
     // In and out
@@ -194,10 +82,10 @@ export class ChainModel {
 
     /**
      * Several plans of one prompt, to choose from.
-     * @param {readonly unknown[]} data each as `chainToJson` gives it
+     * @param {unknown} data each as `chainToJson` gives it; what is no plan is left out
      */
     offer(data) {
-        const chains = data.map(chainFromJson);
+        const chains = (Array.isArray(data) ? data.slice(0, MOST_VARIANTS) : []).flatMap(planOrNothing);
         this.variants = chains.filter(({ text }, index) => chains.findIndex((chain) => chain.text === text) === index);
         this.#onChange(false);
     }
@@ -210,9 +98,7 @@ export class ChainModel {
      */
     surround(connected, ownTask, canReplan = false) {
         if (connected === this.connected && ownTask === this.ownTask && canReplan === this.canReplan) return;
-        this.connected = connected;
-        this.ownTask = ownTask;
-        this.canReplan = canReplan;
+        Object.assign(this, { connected, ownTask, canReplan });
         if (!connected) this.incoming = null;
         this.#onChange(false);
     }
@@ -375,9 +261,9 @@ export class ChainModel {
      */
     choose(index) {
         const chain = this.variants[index];
-        const upstream = this.incoming?.text ?? "";
         if (!this.editable || chain.text === this.chain.text) return;
-        this.#apply(chain.text === upstream ? null : { ...unchanged(chain), upstream });
+        const upstream = (this.incoming ?? this.variants[0]).text;  // the first is the one that goes on
+        this.#apply(chain.text === this.incoming?.text ? null : { ...unchanged(chain), upstream });
     }
 
     /**
@@ -390,20 +276,9 @@ export class ChainModel {
         return lockedObjects(edit);
     }
 
-    /**
-     * What the next edit starts from, by the same rule that the node applies; with nothing at all, from an empty page.
-     * @returns {Edit}
-     */
-    #basis() {
-        const { edit, incoming } = this;
-        if (edit && !((this.takesNew || edit.replan) && this.upstreamChanged)) return edit;
-        const locked = edit?.replan && incoming ? lockedIn(edit, incoming) : [];
-        return unchanged(incoming ?? parseChain("", this.ownTask, ""), locked);
-    }
-
     #editableBasis() {
         if (!this.editable) throw new ChainError("The plan cannot be changed at the moment.");
-        return { ...this.#basis(), replan: false };
+        return { ...this.basis, replan: false };
     }
 
     /**
@@ -447,4 +322,16 @@ export class ChainModel {
  */
 function newIn(before, after) {
     return after.regions.map(({ color }) => color).filter((color) => before.regions.every((region) => region.color !== color));
+}
+
+/**
+ * @param {unknown} data of a workflow that may come from anybody
+ * @returns {Chain[]}
+ */
+function planOrNothing(data) {
+    try {
+        return [chainFromJson(data)];
+    } catch {
+        return [];
+    }
 }

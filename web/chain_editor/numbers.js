@@ -1,35 +1,22 @@
 /** The place of the chosen box in numbers, and the commands that set boxes in line. */
 
+import { texts } from "../comfyui/language.js";
 import { element, iconButton } from "./elements.js";
 
 /** @typedef {import("./model.js").ChainModel} ChainModel */
 
-const FIELDS = /** @type {const} */ ([
-    ["x", "Left edge, in thousandths of the picture's width"],
-    ["y", "Top edge, in thousandths of the picture's height"],
-    ["w", "Width, in thousandths of the picture's width"],
-    ["h", "Height, in thousandths of the picture's height"],
-]);
-const ALIGN = /** @type {const} */ ([
-    ["left", "Align left edges"],
-    ["center", "Align centres"],
-    ["right", "Align right edges"],
-    ["top", "Align top edges"],
-    ["middle", "Align middles"],
-    ["bottom", "Align bottom edges"],
-]);
-const DISTRIBUTE = /** @type {const} */ ([
-    ["across", "Equal gaps from left to right, for three boxes or more"],
-    ["down", "Equal gaps from top to bottom, for three boxes or more"],
-]);
+const FIELDS = /** @type {const} */ (["x", "y", "w", "h"]);
+const ALIGN = /** @type {const} */ (["left", "center", "right", "top", "middle", "bottom"]);
+const DISTRIBUTE = /** @type {const} */ (["across", "down"]);
 
 export class Numbers {
-    fields = FIELDS.map(([name, title]) => numberField(name, title));
-    align = Object.fromEntries(ALIGN.map(([name, title]) => [name, iconButton(name, title)]));
-    distribute = Object.fromEntries(DISTRIBUTE.map(([name, title]) => [name, iconButton(name, title)]));
+    #say = texts().numbers;
+    fields = FIELDS.map((name) => numberField(name, this.#say[name]));
+    align = Object.fromEntries(ALIGN.map((name) => [name, iconButton(name, this.#say[name])]));
+    distribute = Object.fromEntries(DISTRIBUTE.map((name) => [name, iconButton(name, this.#say[name])]));
     element = element(
         "div",
-        { class: "got-numbers", role: "toolbar", "aria-label": "Place of the box" },
+        { class: "got-numbers", role: "toolbar", "aria-label": this.#say.name },
         ...this.fields.map((field) => element("label", {}, field.name, field)),
         element("span", { class: "got-gap" }),
         ...Object.values(this.align), ...Object.values(this.distribute),

@@ -1,5 +1,6 @@
 /** What a pointer does on the picture: it chooses a box, moves it, pulls at its handles, or draws a new one. */
 
+import { texts } from "../comfyui/language.js";
 import { span } from "./alignment.js";
 import { boxBetween, enclosed, HANDLES, hits, moved, resized, snap, toGrid } from "./geometry.js";
 
@@ -80,7 +81,7 @@ export class Pointer {
             boxes.showDrawn(drag.drawn);
         } else if ([...drag.boxes.keys()].some((color) => model.isLocked(color))) {
             this.#end();
-            this.#editor.say("This box is locked. Press L to unlock it.");
+            this.#editor.say(texts().editor.locked);
         } else {
             const { result, guides } = this.#dragged(drag, to, !event.altKey);
             drag.result = result;

@@ -1,25 +1,23 @@
 /** The prompt that goes with the plan, to be read and written, and whether it follows what changes in the plan. */
 
+import { texts } from "../comfyui/language.js";
 import { element } from "./elements.js";
 
 /** @typedef {import("./model.js").ChainModel} ChainModel */
 
 export class PromptField {
+    #say = texts().prompt;
     field = element("textarea", {
-        class: "got-prompt", rows: "2", "aria-label": "Prompt", "data-testid": "got-prompt", "data-capture-wheel": "true",
-        spellcheck: "false", placeholder: "What the plan says", title: "What the picture should show or how it should change. The model reads it with the plan.",
+        class: "got-prompt", rows: "2", "aria-label": this.#say.name, "data-testid": "got-prompt", "data-capture-wheel": "true",
+        spellcheck: "false", placeholder: this.#say.placeholder, title: this.#say.title,
     });
     follows = element("input", { type: "checkbox", "data-testid": "got-prompt-follows" });
     #note = element("div", { class: "got-prompt-note", role: "status", "data-testid": "got-prompt-note", hidden: "" });
     element = element(
         "div", { class: "got-prompt-part" },
         element(
-            "div", { class: "got-heading" }, element("span", {}, "Prompt"), element("span", { class: "got-gap" }),
-            element(
-                "label",
-                { title: "What you rename, add, remove or reword in the plan changes in the prompt too: the picture follows both" },
-                this.follows, "follows the plan",
-            ),
+            "div", { class: "got-heading" }, element("span", {}, this.#say.name), element("span", { class: "got-gap" }),
+            element("label", { title: this.#say.followsTitle }, this.follows, this.#say.follows),
         ),
         this.field, this.#note,
     );
@@ -33,7 +31,7 @@ export class PromptField {
         this.follows.checked = model.follows;
         const [first, ...others] = model.missed;
         this.#note.hidden = first === undefined;
-        this.#note.textContent = `${first ?? ""}${others.length ? ` (${others.length} more like this)` : ""}`;
+        this.#note.textContent = [first ?? "", ...(others.length ? [this.#say.more(others.length)] : [])].join(" ");
         this.#note.title = model.missed.join("\n");
         if (prompt === this.#drawn) return;  // what is being typed stays, also while it is no prompt
         this.#drawn = prompt;

@@ -1,5 +1,6 @@
 /** The plan in words: prose in which every box is a coloured chip behind its words. */
 
+import { texts } from "../comfyui/language.js";
 import { element } from "./elements.js";
 import { OBJECT_END, OBJECT_START, scan } from "./notation.js";
 
@@ -16,9 +17,9 @@ export class Prose {
 
     constructor() {
         this.element = element("div", {
-            class: "got-text", role: "textbox", "aria-multiline": "true", "aria-label": "The plan in words",
+            class: "got-text", role: "textbox", "aria-multiline": "true", "aria-label": texts().editor.planInWords,
             "data-testid": "got-chain-text", "data-capture-wheel": "true", spellcheck: "false", tabindex: "0",
-            "data-placeholder": "Such as: a cat (100,300),(500,900) sits on a red sofa (0,500),(999,999).",
+            "data-placeholder": texts().editor.example,
         });
     }
 

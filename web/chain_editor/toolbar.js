@@ -1,38 +1,29 @@
 /** What can be done to a box, as buttons, and the choice of what lies behind the boxes. */
 
+import { texts } from "../comfyui/language.js";
 import { element, icon, iconButton, setAttributes } from "./elements.js";
 
 /** @typedef {import("./model.js").ChainModel} ChainModel */
 
-const TOOLS = /** @type {const} */ ([
-    ["undo", "Undo (Ctrl+Z)"],
-    ["redo", "Redo (Ctrl+Y)"],
-    ["add", "Add a box, or draw one on the picture"],
-    ["rename", "Rename the box (Enter)"],
-    ["lock", "Lock the box: it stays as it is (L)"],
-    ["duplicate", "Duplicate the box (Ctrl+D)"],
-    ["remove", "Remove the box (Delete)"],
-    ["more", "More for the box (right click, or Shift+F10)"],
-]);
-const LARGE = "Large view, over the whole window";
-const BACKGROUNDS = [["generated", "Last picture"], ["reference", "Reference"], ["black", "Black"]];
+const TOOLS = /** @type {const} */ (["undo", "redo", "add", "rename", "lock", "duplicate", "remove", "more"]);
+const BACKGROUNDS = /** @type {const} */ (["generated", "reference", "black"]);
 
 export class Toolbar {
+    #say = texts().tools;
     /** @type {Record<string, HTMLButtonElement>} by the tool's name */
-    tools = Object.fromEntries(TOOLS.map(([name, title]) => [name, iconButton(name, title)]));
+    tools = Object.fromEntries(TOOLS.map((name) => [name, iconButton(name, this.#say[name])]));
     background = element(
         "select",
-        { "aria-label": "Background", title: "What lies behind the boxes" },
-        ...BACKGROUNDS.map(([value, label]) => element("option", { value }, label)),
+        { "aria-label": this.#say.background, title: this.#say.behind },
+        ...BACKGROUNDS.map((value) => element("option", { value }, this.#say[value])),
     );
     opacity = element("input", {
-        type: "range", min: "0", max: "100", value: "70", title: "How visible the background is",
-        "aria-label": "Opacity of the background",
+        type: "range", min: "0", max: "100", value: "70", title: this.#say.visible, "aria-label": this.#say.opacity,
     });
-    large = iconButton("large", LARGE);
+    large = iconButton("large", this.#say.large);
     element = element(
         "div",
-        { class: "got-toolbar", role: "toolbar", "aria-label": "Boxes" },
+        { class: "got-toolbar", role: "toolbar", "aria-label": this.#say.name },
         ...Object.values(this.tools), element("span", { class: "got-gap" }), this.background, this.opacity, this.large,
     );
 
@@ -42,8 +33,8 @@ export class Toolbar {
 
     /** @param {boolean} open */
     showLarge(open) {
-        const title = open ? "Back to the node (Escape)" : LARGE;
-        this.large.replaceChildren(open ? "Close" : icon("large"));
+        const title = open ? this.#say.back : this.#say.large;
+        this.large.replaceChildren(open ? this.#say.close : icon("large"));
         setAttributes(this.large, { title, "aria-label": title });
         this.large.focus({ preventScroll: true });  // what is moved in the page loses the focus
     }

@@ -1,5 +1,6 @@
 /** Several plans of one prompt, as small pictures of their boxes to choose from. */
 
+import { texts } from "../comfyui/language.js";
 import { element, setAttributes, shape } from "./elements.js";
 
 /**
@@ -8,7 +9,7 @@ import { element, setAttributes, shape } from "./elements.js";
  */
 
 export class Variants {
-    element = element("div", { class: "got-variants", role: "group", "aria-label": "Plans to choose from", hidden: "" });
+    element = element("div", { class: "got-variants", role: "group", "aria-label": texts().variants.name, hidden: "" });
     /** @type {readonly Chain[]} */
     #drawn = [];
 
@@ -33,13 +34,14 @@ export class Variants {
  * @param {readonly Chain[]} all
  */
 function thumbnail({ regions, text }, index, all) {
+    const { variants: say } = texts();
     const boxes = regions.map(({ box: [x1, y1, x2, y2], color }) => {
         const box = shape("rect", { x: `${x1}`, y: `${y1}`, width: `${x2 - x1}`, height: `${y2 - y1}` });
         box.style.stroke = color;
         return box;
     });
-    const words = regions.map(({ phrase }) => phrase).join(", ") || "no boxes";
+    const words = regions.map(({ phrase }) => phrase).join(", ") || say.noBoxes;
     const picture = shape("svg", { viewBox: "0 0 1000 1000", preserveAspectRatio: "none", "aria-hidden": "true" }, ...boxes);
-    const label = `Plan ${index + 1} of ${all.length}: ${words}`;
+    const label = say.plan(index + 1, all.length, words);
     return element("button", { type: "button", "aria-label": label, title: text.replaceAll(/<\|.*?\|>/g, "") }, picture);
 }

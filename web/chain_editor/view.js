@@ -1,5 +1,6 @@
 /** Draws the editor: tools, a bar for news, boxes over a picture, prose, and a message. */
 
+import { texts } from "../comfyui/language.js";
 import { Bar } from "./bar.js";
 import { Boxes } from "./boxes.js";
 import { element } from "./elements.js";
@@ -13,10 +14,8 @@ import { Variants } from "./variants.js";
 
 /** @typedef {import("./model.js").ChainModel} ChainModel */
 
-const START = "Draw a box, or write what the picture shows.";
-const START_OR_RUN = "Run the workflow: the plan appears here. Or start with your own: draw a box, or write.";
-
 export class ChainView {
+    #say = texts().editor;
     toolbar = new Toolbar();
     bar = new Bar();
     variants = new Variants();
@@ -33,13 +32,13 @@ export class ChainView {
     root = element(
         "div",
         {
-            class: "got-chain-editor", role: "group", "aria-label": "Chain editor", "data-testid": "got-chain-editor",
+            class: "got-chain-editor", role: "group", "aria-label": this.#say.name, "data-testid": "got-chain-editor",
             tabindex: "-1",
         },
         this.toolbar.element, this.bar.element, this.variants.element, element("div", { class: "got-stage" }, this.canvas),
         element(
             "div", { class: "got-panel" },
-            this.numbers.element, this.prompt.element, element("div", { class: "got-heading" }, "Plan"), this.prose.element,
+            this.numbers.element, this.prompt.element, element("div", { class: "got-heading" }, this.#say.plan), this.prose.element,
             this.#remarks, this.#message,
         ),
         this.menu.element,
@@ -55,7 +54,7 @@ export class ChainView {
         const { chain, draft, editable } = model;
         this.root.classList.toggle("got-streaming", model.streamed !== null);
         this.#start.hidden = !model.blank;
-        this.#start.textContent = model.connected && !model.emptied ? START_OR_RUN : START;
+        this.#start.textContent = model.connected && !model.emptied ? this.#say.startOrRun : this.#say.start;
         this.toolbar.draw(model, selected);
         this.bar.draw(model);
         this.variants.draw(model);
@@ -67,7 +66,7 @@ export class ChainView {
         this.prose.underline(draft);
         const warning = draft || model.streamed ? null : coordinatesNotRead(chain.text);
         const problem = draft?.message || warning;
-        this.#message.textContent = message || problem || (model.streamed ? "The plan is being written" : "");
+        this.#message.textContent = message || problem || (model.streamed ? this.#say.writing : "");
         this.#message.classList.toggle("got-wrong", message ? wrong : Boolean(problem));
     }
 

@@ -3,17 +3,14 @@
 import { readChain } from "../chain_editor/chain.js";
 import { element } from "../chain_editor/elements.js";
 import { copyProse, Prose } from "../chain_editor/prose.js";
-import { inLanguage } from "../language.js";
+import { inLanguage, texts } from "../comfyui/language.js";
 
 /** @typedef {import("./saved.js").Plan} Plan */
-
-const EMPTY = { en: "The plan appears here.", zh: "计划会显示在这里。" };
-const LABEL = { en: "The plan", zh: "计划" };
 
 export class PlanView {
     constructor() {
         this.element = element("div", {
-            class: "got-plan", role: "group", "aria-label": inLanguage(LABEL), "data-testid": "got-plan",
+            class: "got-plan", role: "group", "aria-label": texts().planView.name, "data-testid": "got-plan",
             "data-capture-wheel": "true", tabindex: "0",
         });
         this.element.addEventListener("copy", (event) => {
@@ -34,7 +31,7 @@ export class PlanView {
         this.element.classList.toggle("got-writing", written !== null);
         this.element.setAttribute("aria-busy", String(written !== null));
         if (shown.length) this.element.replaceChildren(...shown.flatMap(planPieces));
-        else this.element.replaceChildren(element("div", { class: "got-plan-empty" }, inLanguage(EMPTY)));
+        else this.element.replaceChildren(element("div", { class: "got-plan-empty" }, texts().planView.empty));
         this.element.scrollTop = written === null ? 0 : this.element.scrollHeight;
     }
 }

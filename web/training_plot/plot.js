@@ -6,13 +6,19 @@ import { lossRange, share, smoothed, ticks } from "./scale.js";
  * @typedef {readonly (readonly [number, number])[]} Points steps and values
  * @typedef {{chain: Points, diffusion: Points, layout_iou: Points}} Curves
  * @typedef {import("./scale.js").Range} Range
+ *
+ * The rectangle inside the axes, what they span, where the steps' numbers stand, and where values lie.
+ * @typedef {{
+ *     inner: {width: number, height: number}, across: Range, losses: Range, bottom: number,
+ *     x: (step: number) => number, y: (range: Range, value: number) => number,
+ * }} Frame
  */
 
-/** Names for people, colours that also a colour-blind eye tells apart on dark and on bright ground. */
+/** Which of the texts names each; colours that also a colour-blind eye tells apart on dark and on bright ground. */
 export const CURVES = /** @type {const} */ ({
-    chain: { label: "chain loss", color: "#4a9eff" },
-    diffusion: { label: "diffusion loss", color: "#ff9f43" },
-    layout_iou: { label: "layout IoU", color: "#3fbf7f" },
+    chain: { text: "chain", color: "#4a9eff" },
+    diffusion: { text: "diffusion", color: "#ff9f43" },
+    layout_iou: { text: "iou", color: "#3fbf7f" },
 });
 const LOSSES = /** @type {const} */ (["chain", "diffusion"]);
 const IOU = { low: 0, high: 1, logarithmic: false };
@@ -32,17 +38,26 @@ export function drawPlot(canvas, curves, steps) {
     canvas.height = height * devicePixelRatio;
     pen.scale(devicePixelRatio, devicePixelRatio);
     pen.font = FONT;
-    const ink = getComputedStyle(canvas).color;
     const inner = { width: width - MARGIN.left - MARGIN.right, height: height - MARGIN.top - MARGIN.bottom };
     const across = { low: 0, high: Math.max(1, steps), logarithmic: false };
     const losses = lossRange(LOSSES.flatMap((name) => curves[name].map(([, value]) => value)));
+    /** @type {Frame} */
+    const frame = {
+        inner, across, losses, bottom: height - MARGIN.bottom / 2,
+        x: (step) => MARGIN.left + share(across, step) * inner.width,
+        y: (range, value) => MARGIN.top + (1 - share(range, value)) * inner.height,
+    };
+    drawAxes(pen, frame, getComputedStyle(canvas).color);
+    drawCurves(pen, frame, curves);
+}
 
-    /** @param {number} step */
-    const x = (step) => MARGIN.left + share(across, step) * inner.width;
-    /** @type {(range: Range, value: number) => number} */
-    const y = (range, value) => MARGIN.top + (1 - share(range, value)) * inner.height;
-
-    // Axes: losses on the left, the layout's IoU on the right, steps below.
+/**
+ * Losses on the left, the layout's IoU on the right, steps below.
+ * @param {CanvasRenderingContext2D} pen
+ * @param {Frame} frame
+ * @param {string} ink
+ */
+function drawAxes(pen, { inner, across, losses, bottom, x, y }, ink) {
     pen.fillStyle = pen.strokeStyle = ink;
     pen.lineWidth = 1;
     pen.textBaseline = "middle";
@@ -60,13 +75,18 @@ export function drawPlot(canvas, curves, steps) {
     }
     pen.fillStyle = ink;
     pen.textAlign = "center";
-    for (const value of ticks(across, Math.max(2, inner.width / 70))) {
-        pen.fillText(String(value), x(value), height - MARGIN.bottom / 2);
-    }
+    for (const value of ticks(across, Math.max(2, inner.width / 70))) pen.fillText(String(value), x(value), bottom);
     pen.globalAlpha = 0.3;
     pen.strokeRect(MARGIN.left, MARGIN.top, inner.width, inner.height);
+}
 
-    // Curves: as they are, and where they go.
+/**
+ * The losses as they are, and where they go; the layout's IoU wherever it was measured.
+ * @param {CanvasRenderingContext2D} pen
+ * @param {Frame} frame
+ * @param {Curves} curves
+ */
+function drawCurves(pen, { losses, x, y }, curves) {
     for (const name of LOSSES) {
         pen.strokeStyle = CURVES[name].color;
         for (const [points, alpha, thickness] of /** @type {const} */ ([

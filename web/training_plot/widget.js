@@ -1,6 +1,8 @@
 /** What a training shows of itself: how far it is, its curves, and the newest samples. */
 
+import { texts } from "../comfyui/language.js";
 import { CURVES, drawPlot } from "./plot.js";
+import { statusText } from "./status.js";
 
 /**
  * As the server sends it.
@@ -14,11 +16,10 @@ import { CURVES, drawPlot } from "./plot.js";
  * @property {string | null} samples the file
  */
 
-const EMPTY = "The curves appear here while the model learns.";
-
 export class TrainingPlot {
     /** @type {Report | null} */
     #report = null;
+    #say = texts().training;
     #canvas = document.createElement("canvas");
     #status = document.createElement("div");
     #legend = document.createElement("div");
@@ -34,7 +35,7 @@ export class TrainingPlot {
         this.#status.className = "got-training-status";
         this.#legend.className = "got-training-legend";
         this.#canvas.setAttribute("role", "img");
-        this.#samples.alt = "What the model draws, above what it was to draw";
+        this.#samples.alt = this.#say.samples;
         this.#samples.draggable = false;
         this.element.append(this.#status, this.#legend, this.#canvas, this.#samples);
         this.#samples.addEventListener("load", () => (this.#samples.hidden = false));
@@ -46,9 +47,10 @@ export class TrainingPlot {
     /** @param {Report | null} report null: there is none */
     show(report) {
         this.#report = report;
-        this.#status.textContent = report ? statusText(report) : EMPTY;
+        this.#status.textContent = report ? statusText(report, this.#say) : this.#say.empty;
         this.element.dataset.state = report?.state ?? "";
-        this.#legend.replaceChildren(...Object.entries(CURVES).map(([name, { label, color }]) => {
+        this.#legend.replaceChildren(...Object.entries(CURVES).map(([name, { text, color }]) => {
+            const label = this.#say[text];
             const last = report?.curves[/** @type {keyof typeof CURVES} */ (name)].at(-1);
             const entry = document.createElement("span");
             entry.style.setProperty("--got-color", color);
@@ -78,26 +80,4 @@ export class TrainingPlot {
     #draw() {
         if (this.#report) drawPlot(this.#canvas, this.#report.curves, this.#report.steps);
     }
-}
-
-/** @param {Report} report */
-export function statusText({ state, step, steps, seconds_per_step: pace }) {
-    const parts = [state === "training" ? `step ${step} of ${steps}` : state];
-    if (state === "stopped") parts.push(`${step} of ${steps} steps`);
-    if (state === "done") parts.push(`${steps} steps`);
-    if (pace) parts.push(`${paceText(pace)} per step`);
-    if (pace && state === "training") parts.push(`${duration(pace * (steps - step))} left`);
-    return parts.join(" · ");
-}
-
-/** @param {number} seconds */
-function paceText(seconds) {
-    return seconds < 0.095 ? `${(1000 * seconds).toFixed(0)} ms` : `${seconds.toPrecision(2)} s`;
-}
-
-/** @param {number} seconds */
-export function duration(seconds) {
-    const minutes = Math.round(seconds / 60);
-    if (seconds < 90) return `${Math.round(seconds)} s`;
-    return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

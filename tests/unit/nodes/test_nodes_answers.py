@@ -48,7 +48,7 @@ def test_a_plan_is_checked_against_what_its_checkpoint_knows() -> None:
         b"[" * 100_000,
         b'{"chain": 7}',
         b'{"chain": {}}',
-        b" " * 2_000_000,
+        json.dumps({"chain": CHAIN, "checkpoint": BUNDLED_NAME}).encode() + b" " * 2_000_000,
     ],
     ids=range(10),
 )

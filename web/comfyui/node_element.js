@@ -1,6 +1,6 @@
 /** An element of one's own on a ComfyUI node. */
 
-/** @typedef {import("./chain_editor/graph.js").GraphNode} GraphNode */
+/** @typedef {import("./graph.js").GraphNode} GraphNode */
 
 // Where the elements of removed nodes stood, by the node's number and the widget: Nodes 2.0 keeps that place for the
 // node that takes over the number, in whichever workflow, and leaves it empty.

@@ -1,10 +1,10 @@
 /** Which checkpoint a node works with, by the wires of the graph. */
 
-import { sourceOfInput } from "./chain_editor/graph.js";
+import { sourceOfInput } from "./graph.js";
 import { widgetOf } from "./node_element.js";
 
 /**
- * @typedef {import("./chain_editor/graph.js").GraphNode} GraphNode
+ * @typedef {import("./graph.js").GraphNode} GraphNode
  *
  * A checkpoint by its name, and whether an adapter has changed it.
  * @typedef {{name: string, adapted: boolean}} Checkpoint

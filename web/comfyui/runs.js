@@ -1,7 +1,7 @@
 /**
  * What runs bring, each to the workflow that has queued it. ComfyUI itself names only nodes, by numbers that all tabs
  * opened from one template share, and tells the tab that happens to be open.
- * @typedef {import("./chain_editor/graph.js").GraphNode} GraphNode
+ * @typedef {import("./graph.js").GraphNode} GraphNode
  * @typedef {import("./prompt.js").Prompt} Prompt
  *
  * @typedef {object} Run
@@ -12,15 +12,15 @@
  * @typedef {object} Brought
  * @property {string} [text] what it says of its work
  * @property {string | null} [written] what the model has written so far, here or upstream; null: it writes no more
- * @property {readonly import("./plan_view/saved.js").Plan[]} [plans] those that it has made
+ * @property {readonly import("../plan_view/saved.js").Plan[]} [plans] those that it has made
  * @property {unknown} [chain] the incoming one
  * @property {readonly unknown[]} [variants] plans of one prompt, the incoming one among them
  * @property {string} [picture] the address of the one that was drawn
  */
 
-import { api } from "../../scripts/api.js";
-import { app } from "../../scripts/app.js";
-import { nodeAt } from "./chain_editor/graph.js";
+import { api } from "../../../scripts/api.js";
+import { app } from "../../../scripts/app.js";
+import { nodeAt } from "./graph.js";
 
 const EVENTS = ["executed", "got_text", "got_training"];
 const ENDS = ["execution_success", "execution_error", "execution_interrupted"];
