@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,11 +53,10 @@ def measure(page: Page, patience: int = 1) -> Layout:
     return layout
 
 
-def measure_nodes_2(frontend: Frontend, workflow: dict[str, Any], name: str) -> Layout:
-    """The same workflow, opened as a template where nodes are elements."""
+@contextmanager
+def nodes_2(frontend: Frontend) -> Iterator[None]:
+    """Meanwhile nodes are elements."""
     switch = "(on) => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
     frontend.page.evaluate(switch, True)
-    frontend.load(workflow, name)
-    layout = measure(frontend.page, PATIENCE)
+    yield
     frontend.page.evaluate(switch, False)
-    return layout

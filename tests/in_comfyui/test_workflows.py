@@ -22,7 +22,7 @@ from tiny_model.world.scoring import Expected, drawn_in_box, expected_objects
 
 from .browser import Frontend
 from .conftest import SERVED, Checkpoint
-from .layout import PATIENCE, WINDOW, Layout, measure, measure_nodes_2
+from .layout import PATIENCE, WINDOW, Layout, measure, nodes_2
 from .place import ROOT, skip_loudly
 from .server import Run
 
@@ -30,7 +30,8 @@ NAMES = sorted(file.stem for file in (ROOT / "workflows").glob("*.json"))
 MIN_TEXT = 7.0  # pixels on the screen, where LiteGraph's own text is 12 high and notes are 10
 LEAST_CONTRAST = 4.5  # WCAG's for text
 LEAST_FILLED = 0.4  # of the rectangle around all nodes
-OPENED, AFTER_RUN, NODES_2 = "as it opens", "after its run", "as it opens in Nodes 2.0"
+OPENED, AFTER_RUN = "as it opens", "after its run"
+NODES_2, NODES_2_AFTER_RUN = "as it opens in Nodes 2.0", "after its run in Nodes 2.0"
 FEW_STEPS = 2
 SAVED = ("id", "type", "pos", "size", "mode", "widgets_values")
 TRAIN, BY_HAND, TRAIN_IN_FULL = "7 Train a LoRA", "3 Move a box", os.environ.get("GOT_TRAIN_IN_FULL") == "1"
@@ -79,7 +80,7 @@ class Outcome:
     saved: dict[str, Any]
     run: Run
     pictures: dict[str, Image.Image]  # by the title of the node that shows them
-    layouts: dict[str, Layout]  # as it opens, after the run, and where nodes are elements
+    layouts: dict[str, Layout]  # as it opens and after the run, on the canvas and in Nodes 2.0
     drawn_in_full: bool
 
 
@@ -126,12 +127,17 @@ def outcome(request: pytest.FixtureRequest, frontend: Frontend, checkpoint: Chec
     frontend.page.set_viewport_size(WINDOW)
     layouts = {}
     if frontend.has_nodes_2:
-        layouts[NODES_2] = measure_nodes_2(frontend, workflow, request.param)
+        with nodes_2(frontend):
+            frontend.load(workflow, request.param)
+            layouts[NODES_2] = measure(frontend.page, PATIENCE)
     complaints = frontend.load(workflow, request.param)
     layouts[OPENED] = measure(frontend.page, PATIENCE)
     saved = frontend.save()
     run = frontend.run()
     layouts[AFTER_RUN] = measure(frontend.page)
+    if frontend.has_nodes_2:
+        with nodes_2(frontend):
+            layouts[NODES_2_AFTER_RUN] = measure(frontend.page)
     frontend.page.set_viewport_size(before)
     titles = {str(node["id"]): node.get("title", "") for node in workflow["nodes"]}
     pictures = {
@@ -207,7 +213,7 @@ def test_the_template_trains_as_the_lesson_does(frontend: Frontend, outcome: Out
 
 
 def test_all_of_it_lies_in_the_window_with_nothing_over_it(outcome: Outcome) -> None:
-    for when in outcome.layouts.keys() - {AFTER_RUN}:  # a message may pop up then
+    for when in outcome.layouts.keys() & {OPENED, NODES_2}:  # after a run a message may pop up
         assert outcome.layouts[when].hidden == [], when
 
 
@@ -219,6 +225,11 @@ def test_its_texts_are_whole_and_can_be_read(outcome: Outcome) -> None:
         assert cut == [], when
         assert min(size for _, size in layout.texts) >= MIN_TEXT, when
         assert all(contrast >= LEAST_CONTRAST for contrast in layout.contrasts), when
+
+
+def test_a_widget_shows_what_its_value_stands_for(outcome: Outcome) -> None:
+    for when, layout in outcome.layouts.items():
+        assert "temperature = 0" in [text for text, _ in layout.texts], when
 
 
 def test_it_reads_from_left_to_right_and_no_link_is_behind_a_node(outcome: Outcome) -> None:
@@ -238,8 +249,9 @@ def test_no_node_covers_another_and_little_room_is_empty(outcome: Outcome) -> No
 def test_each_node_stands_in_one_group(outcome: Outcome) -> None:
     sides = ("x", "y", "width", "height")
     groups = [dict(zip(sides, group["bounding"], strict=True)) for group in outcome.workflow["groups"]]
-    for node in outcome.layouts[OPENED].nodes:
-        assert sum(inside(node, group) for group in groups) == 1, node["name"]
+    for when, layout in outcome.layouts.items():
+        strays = [node["name"] for node in layout.nodes if sum(inside(node, group) for group in groups) != 1]
+        assert strays == [], when
 
 
 @pytest.mark.parametrize("name", NAMES)
