@@ -95,7 +95,10 @@ def test_what_passes_together_depends_on_nothing_read_before(fresh: GoTModel, ta
     reasoner.read(chain(task), source)
     whole = [*pieces]
     assert whole[:-1] == [BLOCK] * (len(whole) - 1)
-    for before in (lambda: reasoner.write(task, PROMPT, source, max_new_tokens=9), reasoner.cache.forget):
+    for before in (
+        lambda: reasoner.write(task, PROMPT, source, GenerationSettings(max_new_tokens=9)),
+        reasoner.cache.forget,
+    ):
         before()
         pieces.clear()
         reasoner.read(chain(task).move_box(1, Box(570, 250, 891, 701)), source)
