@@ -9,6 +9,7 @@ from .nodes.importing import GoTImportCheckpoint
 from .nodes.loaders import GoTModelLoader
 from .nodes.lora import GoTLoraLoader
 from .nodes.native import GoTGuider, GoTNativeModelLoader
+from .nodes.notations import GoTChainFromBoxes, GoTChainToJSON
 from .nodes.reasoning import GoTReason
 from .nodes.regional import GoTRegionalConditioning
 from .nodes.sampling import GoTSampler
@@ -32,6 +33,8 @@ NODE_CLASS_MAPPINGS = {
     "GoTLoraLoader": GoTLoraLoader,
     "GoTConverse": GoTConverse,
     "GoTRegionalConditioning": GoTRegionalConditioning,
+    "GoTChainFromBoxes": GoTChainFromBoxes,
+    "GoTChainToJSON": GoTChainToJSON,
 }
 
 NODE_DISPLAY_NAME_MAPPINGS = {
@@ -51,6 +54,8 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "GoTLoraLoader": "GoT LoRA Loader",
     "GoTConverse": "Edit Image in Turns",
     "GoTRegionalConditioning": "GoT Regional Conditioning",
+    "GoTChainFromBoxes": "GoT Chain from Boxes",
+    "GoTChainToJSON": "GoT Chain to JSON",
 }
 
 WEB_DIRECTORY = "./web"

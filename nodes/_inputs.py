@@ -21,6 +21,9 @@ from ..got_models.errors import GoTError, short_repr
 
 Node = TypeVar("Node", bound=type)
 
+ANY_BOXES = "BOUNDING_BOX,ARRAY,DICT,STRING"
+"""The wire types that hold boxes, as ComfyUI writes several of them."""
+
 KINDS = {
     "GOT_MODEL": "a checkpoint, from GoT Model Loader",
     "GOT_CHAIN": "a plan, from GoT Reason or GoT Chain from Text",
@@ -30,6 +33,7 @@ KINDS = {
     "IMAGE": "a picture, as Load Image gives it",
     "MODEL": "a model, from Load Checkpoint or GoT Native Model Loader",
     "CLIP": "a text encoder, from Load Checkpoint",
+    ANY_BOXES: "boxes, from a detector, Create Bounding Boxes or a language model",
     "INT": "a whole number",
     "FLOAT": "a number",
     "STRING": "text",
@@ -241,4 +245,5 @@ def _classes() -> dict[str, Any]:
         "GOT_DATASET": Dataset,
         "GOT_ADAPTER": Path,
         "IMAGE": torch.Tensor,
+        ANY_BOXES: (str, list, tuple, dict),
     }

@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING, Any
 from ..got_models.chain.chain import TASKS, ChainError, ReasoningChain
 from ..got_models.chain.characters import clean
 from ..got_models.chain.layout import draw_layout
+from ..got_models.chain.notations import (
+    NOTATIONS,
+    bounding_boxes,
+    notation_of,
+    plan_of,
+    plan_to_chain,
+    read_plan,
+)
 from ..got_models.chain.plan_check import check_plan
 from ..got_models.errors import GoTError, printable, short_repr
 from ..got_models.mllm.constrained_decoding import only_regions
@@ -168,14 +176,59 @@ def choose_chain(
     return mine if mine.prompt.strip() else replace(mine, prompt=mine.words), locked
 
 
+def notation_inputs() -> dict[str, Any]:
+    """The widgets that say how a plan from elsewhere is to be read."""
+    side = {"default": 0, "min": 0, "max": 16384}
+    return {
+        "notation": (
+            list(NOTATIONS),
+            {
+                "tooltip": "How the boxes are written. auto finds out, and the node says what it assumed. "
+                "got: as in a chain. json: any list of boxes with words."
+            },
+        ),
+        "width": (
+            "INT",
+            {
+                **side,
+                "tooltip": "Width in pixels of the picture that the boxes were made for. Only boxes in "
+                "pixels need it; 0: not known.",
+            },
+        ),
+        "height": (
+            "INT",
+            {
+                **side,
+                "tooltip": "Height in pixels of the picture that the boxes were made for. Only boxes in "
+                "pixels need it; 0: not known.",
+            },
+        ),
+    }
+
+
+def size(width: int, height: int) -> tuple[int, int] | None:
+    """The size of a picture from widgets that are 0 where it is not known.
+
+    Raises:
+        GoTError: only one of them is known.
+    """
+    if (width == 0) != (height == 0):
+        raise GoTError(f"Give both the width and the height, or leave both at 0; got {width} x {height}.")
+    return (width, height) if width else None
+
+
 @checked
 class GoTChainFromText:
     DESCRIPTION = (
-        "A plan that you write yourself. After the words for each object comes its box, as the top left and "
-        "the bottom right corner in thousandths of the picture: a red circle (100,200),(400,500)."
+        "A plan that you write yourself, or paste from a language model. After the words for each object "
+        "comes its box, as the top left and the bottom right corner in thousandths of the picture: a red "
+        "circle (100,200),(400,500). Boxes of Qwen, Ideogram, Florence, Omost and others are read too."
     )
     CATEGORY = "GoT"
-    SEARCH_ALIASES = ("layout", "boxes", "bounding box", "regional prompt", "plan", "manual layout")
+    SEARCH_ALIASES = (
+        *("layout", "boxes", "bounding box", "regional prompt", "plan", "manual layout"),
+        *("paste layout", "json to layout", "bbox_2d", "ideogram json", "omost", "florence"),
+    )
     RETURN_TYPES = ("GOT_CHAIN",)
     RETURN_NAMES = ("chain",)
     OUTPUT_TOOLTIPS = (CHAIN_TOOLTIP,)
@@ -195,7 +248,8 @@ class GoTChainFromText:
                     {
                         "multiline": True,
                         "default": "a red circle",
-                        "tooltip": "The sentence that the plan is for; the model reads both.",
+                        "tooltip": "The sentence that the plan is for; the model reads both. Empty: that of "
+                        "a pasted plan, or its words.",
                     },
                 ),
                 "text": (
@@ -208,13 +262,20 @@ class GoTChainFromText:
                     },
                 ),
             },
+            "optional": notation_inputs(),
         }
 
-    def parse(self, task: str, prompt: str, text: str) -> dict[str, Any]:
-        check_prompt(prompt)
+    def parse(
+        self, task: str, prompt: str, text: str, notation: str = "auto", width: int = 0, height: int = 0
+    ) -> dict[str, Any]:
         if not text.strip():
             raise GoTError("The plan's text is empty. Describe the picture, with a box after each object.")
-        chain = ReasoningChain.parse(text, task, prompt)
+        if (notation_of(text) if notation == "auto" else notation) == "got":
+            check_prompt(prompt)
+            chain = ReasoningChain.parse(text, task, prompt)
+        else:
+            chain = plan_to_chain(read_plan(text, notation=notation, size=size(width, height)), task, prompt)
+            check_prompt(chain.prompt)
         return {"ui": plans_ui((chain, check_plan(chain))), "result": (chain,)}
 
 
@@ -274,7 +335,8 @@ class GoTChainToMasks:
     OUTPUT_IS_LIST = (False, False, True, False)
     OUTPUT_TOOLTIPS = (
         "One mask per box, in the plan's order. A plan without boxes gives one empty mask.",
-        "All boxes of the picture in pixels: x and y of the top left corner, width, height.",
+        "All boxes of the picture in pixels: x and y of the top left corner, width, height; and their words "
+        "and mask colours, for Create Bounding Boxes.",
         "The words of each box, as a list. A plan without boxes gives one empty text.",
         "The boxes with their words, on an empty ground.",
     )
@@ -293,15 +355,11 @@ class GoTChainToMasks:
 
     def convert(
         self, chain: ReasoningChain, width: int, height: int
-    ) -> tuple[Tensor, list[list[dict[str, int]]], list[str], Tensor]:
+    ) -> tuple[Tensor, list[list[dict[str, Any]]], list[str], Tensor]:
         from ._images import box_masks, pictures_to_image
 
         masks = box_masks(chain.regions, (height, width))
-        corners = [region.box.to_pixels(width, height) for region in chain.regions]
-        boxes = [
-            {"x": left, "y": top, "width": right - left, "height": bottom - top}
-            for left, top, right, bottom in corners
-        ]
+        boxes = bounding_boxes(plan_of(chain), (width, height))
         phrases = [region.phrase for region in chain.regions] or [""]
         layout = pictures_to_image([draw_layout(chain, None, (width, height))])
         return masks, [boxes], phrases, layout

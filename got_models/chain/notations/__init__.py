@@ -12,26 +12,31 @@ from typing import Any
 
 from ...errors import GoTError, short_repr
 from ..chain import ReasoningChain
-from . import bounding_boxes, consistcompose, eligen, florence, gligen, ideogram, omost, qwen
+from . import consistcompose, eligen, florence, gligen, ideogram, omost, qwen
+from .bounding_boxes import BOUNDING_BOXES, bounding_boxes, one_picture
+from .bounding_boxes import write as write_bounding_boxes
 from .coordinates import Reading, Size, check_size
 from .detect import assumption, notation_of, notation_of_values
 from .from_chain import background, plan_of
+from .ideogram import elements
 from .json_plans import read_data, read_json
 from .plan import MAX_TEXT, Element, LayoutPlan
 from .saved_states import SAVED_STATE
-from .to_chain import plan_to_chain, words_of
+from .to_chain import plan_to_chain
 
 __all__ = [
     "NOTATIONS",
     "WRITTEN",
     "Element",
     "LayoutPlan",
+    "background",
+    "bounding_boxes",
+    "elements",
     "notation_of",
     "plan_of",
     "plan_to_chain",
     "read_boxes",
     "read_plan",
-    "words_of",
     "write_plan",
 ]
 
@@ -40,7 +45,7 @@ _JSON = {
     "qwen2.5-vl": qwen.QWEN2_5,
     "ideogram": ideogram.IDEOGRAM,
     "elements": ideogram.IDEOGRAM,
-    "bounding boxes": bounding_boxes.BOUNDING_BOXES,
+    "bounding boxes": BOUNDING_BOXES,
     "kjnodes": SAVED_STATE,
     "deno": SAVED_STATE,
     "gligen": gligen.GLIGEN,
@@ -55,7 +60,7 @@ _WRITERS = {
     "elements": lambda chain, size: ideogram.write_elements(plan_of(chain)),
     "qwen3-vl": lambda chain, size: qwen.write(plan_of(chain), None),
     "qwen2.5-vl": lambda chain, size: qwen.write(plan_of(chain), size),
-    "bounding boxes": lambda chain, size: bounding_boxes.write(plan_of(chain), size),
+    "bounding boxes": lambda chain, size: write_bounding_boxes(plan_of(chain), size),
     "gligen": lambda chain, size: gligen.write(plan_of(chain)),
     "eligen": lambda chain, size: eligen.write(plan_of(chain)),
     "consistcompose": lambda chain, size: consistcompose.write(chain),
@@ -122,7 +127,7 @@ def read_boxes(
         plan = read_plan(data, notation=notation, size=size)
         return replace(plan, elements=tuple(_labelled(plan.elements, labels)))
     check_size(size)
-    data, note = bounding_boxes.one_picture(data)
+    data, note = one_picture(data)
     found = notation_of_values([data]) if notation == "auto" else notation
     plan = read_data(data, _JSON.get(found, Reading()), size, labels)
     plan = _assuming(plan, found, notation)

@@ -12,8 +12,9 @@ from .plan import Element, LayoutPlan
 
 _S = f"[{SPACES}]+"
 _PREPOSITION = r"(?:on|in|at|under|against|inside|outside|beneath|during|before|across|along|amid|around)"
+_WORD = rf"[^{SPACES}\n,;]+"
 _PLACE_FIRST = re.compile(
-    rf"{_PREPOSITION}{_S}(?:[^{SPACES}\n,;]+{_S}?){{1,12}}?(?=[,;]|{_S}there\b|{_S}(?:stand|sit|lie|hang|is|are)s?\b|\Z)",
+    rf"{_PREPOSITION}(?:{_S}{_WORD}){{1,12}}?(?=[,;]|{_S}there\b|{_S}(?:stand|sit|lie|hang|is|are)s?\b|\Z)",
     re.ASCII | re.IGNORECASE,
 )
 _PLACE_LAST = re.compile(

@@ -19,7 +19,7 @@ from .tolerant_json import MAX_DEPTH, MAX_VALUES, Found, find_json
 # In Chinese: background, caption, scene.
 PROMPTS = ("prompt", "high_level_description", "global_prompt", "user_prompt", "\u63d0\u793a\u8bcd")
 PROSE = (
-    *"""high_level_description caption description summary scene global_description background bg setting
+    *"""caption description summary scene global_description background bg setting
     global_caption overall_description""".split(),  # noqa: SIM905
     *("\u80cc\u666f", "\u63cf\u8ff0", "\u573a\u666f"),
 )

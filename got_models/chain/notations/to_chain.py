@@ -29,17 +29,11 @@ def plan_to_chain(plan: LayoutPlan, task: str, prompt: str = "") -> ReasoningCha
     named = _held(plan.elements, notes) if prose == plan.prose else _held(_unplaced(plan.elements), notes)
     text = _text(prose, named)
     chain = ReasoningChain.read(text, task, "", expects_colors=False)
-    prompt = prompt if prompt.strip() else plan.prompt if plan.prompt.strip() else words_of(chain)
+    own = plan.prompt.strip()
+    if prompt.strip() and own and own not in prompt and own not in chain.words:
+        notes.append(f"The plan's own prompt is left out: {short_repr(own, 100)}.")
+    prompt = prompt if prompt.strip() else own or chain.words
     return replace(chain, prompt=clean(prompt), warnings=(*notes, *chain.warnings))
-
-
-def words_of(chain: ReasoningChain) -> str:
-    """The chain's text without its boxes, in one line."""
-    words, done = "", 0
-    for region in chain.regions:
-        words += chain.text[done : region.span[0]] + region.phrase
-        done = region.span[1]
-    return " ".join((words + chain.text[done:]).split())
 
 
 def _unplaced(elements: tuple[Element, ...]) -> tuple[Element, ...]:

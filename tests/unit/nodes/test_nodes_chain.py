@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from got_pack.got_models.chain.chain import Box, ReasoningChain
+from got_pack.got_models.chain.notations import WRITTEN
 from got_pack.got_models.commands.outputs import Drawing
 from got_pack.got_models.errors import GoTError, printable
 from got_pack.nodes import _png
@@ -24,6 +25,7 @@ from got_pack.nodes.chain import (
     GoTEditChain,
 )
 from got_pack.nodes.conversation import GoTConverse
+from got_pack.nodes.notations import GoTChainFromBoxes, GoTChainToJSON
 from got_pack.nodes.reasoning import GoTReason
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -179,9 +181,9 @@ def test_a_chain_typed_in_is_read_strictly() -> None:
 
 
 def test_what_looks_like_coordinates_in_my_text_is_told_on_the_node() -> None:
-    answer = GoTChainFromText().parse("generate", "a circle", "A circle [100,200,400,500].")
+    answer = GoTChainFromText().parse("generate", "a circle", "A circle (100,200,400,500).")
     text, no_box, warning = answer["ui"]["text"][0].split("\nWarning: ")
-    assert warning.startswith("'[100,200,400,500]' looks like coordinates")
+    assert warning.startswith("'(100,200,400,500)' looks like coordinates")
     (plan,) = answer["ui"]["plans"]
     assert (plan["text"], plan["notes"][1]) == (text, {"en": warning})
     assert plan["notes"][0] == {"en": no_box, "zh": translations("zh")["no_box"]}
@@ -204,8 +206,11 @@ def test_a_run_shows_the_plan_also_where_it_comes_from_the_cache(node: Any) -> N
 def test_masks_and_boxes_are_where_the_chain_says() -> None:
     masks, boxes, phrases, layout = GoTChainToMasks().convert(UPSTREAM, 200, 100)
     assert masks.shape == (2, 100, 200)
-    assert boxes == [
-        [{"x": 20, "y": 20, "width": 60, "height": 30}, {"x": 120, "y": 60, "width": 60, "height": 30}]
+    places = [[box["x"], box["y"], box["width"], box["height"]] for box in boxes[0]]
+    assert places == [[20, 20, 60, 30], [120, 60, 60, 30]]
+    assert [box["metadata"] for box in boxes[0]] == [
+        {"type": "obj", "text": "", "desc": "A red circle", "palette": ["#FF0000"]},
+        {"type": "obj", "text": "", "desc": "a blue square", "palette": ["#008000"]},
     ]
     assert masks[0, 20:50, 20:80].min() == 1
     assert masks[0].sum() == 60 * 30
@@ -452,3 +457,84 @@ def test_what_a_client_sent_stays_and_a_loop_or_missing_node_does_no_harm() -> N
     request = {"prompt": loop, "extra_data": {"extra_pnginfo": {"workflow": {"nodes": []}}}}
     answer = prepare(request, lambda: "1")
     assert answer["extra_data"] == {"extra_pnginfo": {"workflow": {"nodes": []}}}
+
+
+# Plans in other notations
+
+QWEN = '[{"bbox_2d": [100, 200, 400, 500], "label": "a red kite"}]'
+
+
+def test_a_pasted_answer_is_read_and_the_node_says_what_it_assumed() -> None:
+    answer = GoTChainFromText().parse("generate", "", f"Sure!\n```json\n{QWEN}\n```")
+    (chain,) = answer["result"]
+    assert [(region.phrase, region.box) for region in chain.regions] == [
+        ("a red kite", Box(100, 200, 400, 500))
+    ]
+    assert chain.prompt == "There is a red kite."
+    assert "Qwen2.5-VL" in answer["ui"]["text"][0] and "Sure!" in answer["ui"]["text"][0]
+
+
+def test_boxes_in_pixels_ask_for_the_size_and_use_it() -> None:
+    with pytest.raises(GoTError, match="width and height"):
+        GoTChainFromText().parse("generate", "a kite", QWEN, "qwen2.5-vl")
+    with pytest.raises(GoTError, match="both the width and the height"):
+        GoTChainFromText().parse("generate", "a kite", QWEN, "qwen2.5-vl", 800)
+    (chain,) = GoTChainFromText().parse("generate", "a kite", QWEN, "qwen2.5-vl", 800, 1000)["result"]
+    assert chain.regions[0].box == Box(125, 200, 500, 500)
+
+
+def test_what_detectors_find_becomes_a_plan() -> None:
+    found = [[{"x": 10.0, "y": 20.0, "width": 50.0, "height": 30.0, "label": "dog", "score": 0.9}], []]
+    answer = GoTChainFromBoxes().read(found, "edit", "make the dog blue", width=100, height=100)
+    chain, text = answer["result"]
+    assert [(region.phrase, region.box) for region in chain.regions] == [("dog", Box(100, 200, 600, 500))]
+    assert (chain.task, chain.prompt, chain.text) == ("edit", "make the dog blue", text)
+    assert "2 pictures" in answer["ui"]["text"][0]
+
+
+def test_labels_name_boxes_that_have_no_words() -> None:
+    boxes = [{"x": 0, "y": 0, "width": 50, "height": 50}, {"x": 50, "y": 0, "width": 50, "height": 50}]
+    chain, _ = GoTChainFromBoxes().read(boxes, "generate", "", "a cat\n a dog \n", width=100, height=100)[
+        "result"
+    ]
+    assert [region.phrase for region in chain.regions] == ["a cat", "a dog"]
+
+
+@pytest.mark.parametrize("nothing", [[], [[]], {}, "nothing here", None])
+def test_no_boxes_are_no_plan(nothing: Any) -> None:
+    with pytest.raises(GoTError, match="boxes"):
+        GoTChainFromBoxes().read(nothing, "generate", "")
+
+
+@pytest.mark.parametrize("notation", WRITTEN)
+def test_a_plan_leaves_in_every_notation_and_comes_back(notation: str) -> None:
+    written = GoTChainToJSON().write(UPSTREAM, notation, 1000, 1000)
+    caption, text, elements, background, boxes, phrases = written
+    for left in (caption, text, elements, [boxes]):
+        read = GoTChainFromBoxes().read(left, "generate", "", notation="auto", width=1000, height=1000)
+        chain = read["result"][0]
+        assert [(region.phrase, region.box) for region in chain.regions] == [
+            (region.phrase, region.box) for region in UPSTREAM.regions
+        ]
+    assert phrases == ["A red circle", "a blue square"] == [box["metadata"]["desc"] for box in boxes]
+    assert background == ""
+
+
+def test_the_background_of_a_caption_names_no_subject() -> None:
+    text = (
+        "On a white background there is a cat (1,2),(300,400). It rains. A dog (5,1),(900,300) sits in a den."
+    )
+    chain = ReasoningChain.parse(text, "generate", "a cat and a dog")
+    caption = json.loads(GoTChainToJSON().write(chain, "ideogram", 512, 512)[0])
+    layout = caption["compositional_deconstruction"]
+    assert layout["background"] == "On a white background. It rains. In a den."
+    assert [list(element) for element in layout["elements"]] == [
+        ["type", "bbox", "desc", "color_palette"]
+    ] * 2
+
+
+def test_a_plan_without_boxes_gives_the_whole_picture_once() -> None:
+    plain = ReasoningChain.parse("Just mist.", "generate", "mist")
+    *_, elements, background, boxes, phrases = GoTChainToJSON().write(plain, "ideogram", 64, 32)
+    assert (elements, background, phrases) == ([], "Just mist.", [""])
+    assert boxes == [{"x": 0, "y": 0, "width": 64, "height": 32}]

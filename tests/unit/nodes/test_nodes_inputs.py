@@ -14,7 +14,7 @@ from got_pack.got_models.chain.chain import ReasoningChain
 from got_pack.got_models.dataset.rows import Dataset
 from got_pack.got_models.errors import GoTError
 from got_pack.nodes._comfy.folders import BUNDLED_NAME
-from got_pack.nodes._inputs import ExternalChanges, checked
+from got_pack.nodes._inputs import ANY_BOXES, ExternalChanges, checked
 from got_pack.nodes._model import ManagedModel
 from got_pack.nodes.guidance import EncodedPlan
 from got_pack.nodes.lora import FROM_TRAINING
@@ -31,6 +31,7 @@ RIGHT = {
     "MODEL": object(),
     "CLIP": object(),
     "STRING": "text",
+    ANY_BOXES: [{"bbox_2d": [1, 2, 300, 400], "label": "a star"}],
 }
 BY_NAME = {"checkpoint": BUNDLED_NAME, "adapter": FROM_TRAINING}
 NUMBERS = [None, True, "1", float("nan"), float("inf"), 10**400, -(10**9), [1], torch.zeros(1)]
@@ -43,6 +44,7 @@ WRONG: dict[str, list[Any]] = {
     "COMBO": [None, 7, True, "no such choice", ["full"], {}, torch.zeros(1)],
     "MODEL": [None],
     "CLIP": [None],
+    ANY_BOXES: [None, 7, "text", [], {}, {"samples": torch.zeros(1, 4, 8, 8)}, object(), torch.zeros(1)],
 }
 
 

@@ -68,6 +68,8 @@ def test_the_ids_are_the_ones_that_saved_workflows_name() -> None:
         "GoTLoraLoader",
         "GoTConverse",
         "GoTRegionalConditioning",
+        "GoTChainFromBoxes",
+        "GoTChainToJSON",
     }
     assert got_pack.NODE_DISPLAY_NAME_MAPPINGS.keys() == got_pack.NODE_CLASS_MAPPINGS.keys()
 
