@@ -10,6 +10,7 @@ from .nodes.loaders import GoTModelLoader
 from .nodes.lora import GoTLoraLoader
 from .nodes.native import GoTGuider, GoTNativeModelLoader
 from .nodes.notations import GoTChainFromBoxes, GoTChainToJSON
+from .nodes.planning import GoTPlan
 from .nodes.reasoning import GoTReason
 from .nodes.regional import GoTRegionalConditioning
 from .nodes.sampling import GoTSampler
@@ -35,6 +36,7 @@ NODE_CLASS_MAPPINGS = {
     "GoTRegionalConditioning": GoTRegionalConditioning,
     "GoTChainFromBoxes": GoTChainFromBoxes,
     "GoTChainToJSON": GoTChainToJSON,
+    "GoTPlan": GoTPlan,
 }
 
 NODE_DISPLAY_NAME_MAPPINGS = {
@@ -56,6 +58,7 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "GoTRegionalConditioning": "GoT Regional Conditioning",
     "GoTChainFromBoxes": "GoT Chain from Boxes",
     "GoTChainToJSON": "GoT Chain to JSON",
+    "GoTPlan": "GoT Plan",
 }
 
 WEB_DIRECTORY = "./web"

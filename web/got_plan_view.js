@@ -12,7 +12,7 @@ import { plansFrom, PROPERTY } from "./plan_view/saved.js";
 import { PlanView } from "./plan_view/view.js";
 import { bring, onRuns, STOPS, whenBrought } from "./comfyui/runs.js";
 
-const NODES = new Set(["GoTChainFromBoxes", "GoTChainFromImage", "GoTChainFromText", "GoTConverse", "GoTReason"]);
+const NODES = new Set(["GoTChainFromBoxes", "GoTChainFromImage", "GoTChainFromText", "GoTConverse", "GoTPlan", "GoTReason"]);
 const MIN_HEIGHT = 150;
 const MIN_WIDTH = 340;
 
