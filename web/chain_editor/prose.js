@@ -155,7 +155,7 @@ function draftPieces(text) {
  */
 function chip(color, markup, number) {
     const shown = element("span", {
-        class: "got-chip", contenteditable: "false", role: "img", "aria-label": `box ${number}`,
+        class: "got-chip", contenteditable: "false", role: "img", "aria-label": texts().editor.chip(number),
         "data-color": color, "data-markup": markup, "data-number": String(number), title: markup,
     });
     shown.style.borderColor = color;

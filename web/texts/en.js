@@ -12,6 +12,7 @@ export const EN = {
         planInWords: "The plan in words",
         example: "Such as: a cat (100,300),(500,900) sits on a red sofa (0,500),(999,999).",
         noWords: "no words",
+        chip: (/** @type {number} */ number) => `box ${number}`,
         locked: "This box is locked. Press L to unlock it.",
         newWords: (/** @type {string} */ phrase) => `New words for ${phrase}`,
         /** @type {(number: number, phrase: string, from: string, to: string, locked: boolean) => string} */

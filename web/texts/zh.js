@@ -13,6 +13,7 @@ export const ZH = {
         planInWords: "计划的文字",
         example: "例如：a cat (100,300),(500,900) sits on a red sofa (0,500),(999,999).",
         noWords: "没有文字",
+        chip: (number) => `框 ${number}`,
         locked: "这个框已锁定。按 L 解锁。",
         newWords: (phrase) => `${phrase} 的新文字`,
         box: (number, phrase, from, to, locked) => `${number}：${phrase}，从 ${from} 到 ${to}${locked ? "，已锁定" : ""}`,
