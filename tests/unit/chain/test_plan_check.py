@@ -60,8 +60,8 @@ def said(text: str, prompt: str, task: str = "generate") -> list[str]:
 
 def examples() -> list[Example]:
     rng = random.Random("own prompts")
-    made = [sample_generation(rng, evaluation=True) for _ in range(200)]
-    return made + [sample_edit(rng, evaluation=True, anywhere=index % 2 == 0) for index in range(200)]
+    made = [sample_generation(rng, evaluation=True) for _ in range(100)]
+    return made + [sample_edit(rng, evaluation=True, anywhere=index % 2 == 0) for index in range(100)]
 
 
 def test_the_shapes_worlds_own_plans_and_pictures_are_not_worth_a_word() -> None:

@@ -81,6 +81,7 @@ def test_semantic_guidance_is_projected_nulled_to_the_bias_and_pooled_by_the_mea
         ("published", Box(990, 990, 999, 999), slice(99, 100), slice(198, 200)),
         # 290 / 1000 * 100 is a little less than 29 in floating point, and is cut to 28.
         ("published", Box(100, 290, 200, 490), slice(28, 50), slice(20, 41)),
+        ("published", Box(145, 200, 400, 500), slice(20, 51), slice(28, 81)),
     ],
 )
 def test_each_region_gets_its_own_mask_in_its_own_colour_by_the_rule(
