@@ -142,6 +142,7 @@ SHARES = {"dropout", "conditioning_dropout", "ema_decay", "adam_beta1", "adam_be
 MAX_FILE = 1_000_000  # bytes
 CHOICES = {"train": WAYS, "precision": PRECISIONS, "optimizer": OPTIMIZERS}
 PATHS = ("checkpoint", "dataset", "out", "cache")
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 def read_config(file: Path) -> LoraTraining:
@@ -248,7 +249,7 @@ def _checked(value: Any, kind: Any, key: str, where: str) -> Any:
             value = float(value)
     if type(value) is not kind:
         hint = " (YAML reads yes, no, on and off as true or false)" if isinstance(value, bool) else ""
-        raise GoTError(f"{where}{key} must be of type {kind.__name__}, got {short_repr(value)}{hint}.")
+        raise GoTError(f"{where}{key} must be {WORDS[kind]}, got {short_repr(value)}{hint}.")
     if key in CHOICES and value not in CHOICES[key]:
         raise GoTError(f"{where}{key} must be one of {', '.join(CHOICES[key])}, got {short_repr(value)}.")
     if kind in (int, float):
@@ -257,7 +258,8 @@ def _checked(value: Any, kind: Any, key: str, where: str) -> Any:
         if kind is int:
             high = HIGHEST.get(key, MAX_INTEGER)
         if not low <= value <= high or math.isinf(value):
-            raise GoTError(f"{where}{key} must be a number from {low} to {high}, got {short_repr(value)}.")
+            span = f"from {low} to {high}" if math.isfinite(high) else f"of at least {low}, and finite"
+            raise GoTError(f"{where}{key} must be a number {span}, got {short_repr(value)}.")
     if key == "resolution_px" and (value % 8 or not 64 <= value <= 2048):
         raise GoTError(f"{where}{key} must be a multiple of 8 from 64 to 2048, got {value}.")
     return value

@@ -1,4 +1,7 @@
-"""LoRA training loses no work, goes on exactly and moves what it should; its adapter is what it learned."""
+"""LoRA training loses no work, goes on exactly and moves what it should; its adapter is what it learned.
+
+GOT_DEATHS is how often a training is killed.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,7 @@ from .conftest import STEPS
 from .lora_runs import assert_same_tensors, full_disk, logged, observing, saved, tensors
 
 ROOT = Path(__file__).parents[2]
+DEATHS = int(os.environ.get("GOT_DEATHS", "5"))
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +88,7 @@ def test_a_run_stopped_after_any_step_ends_with_the_same_bits(config, straight) 
     assert_same(config, expected)
 
 
-def test_a_run_killed_at_ten_random_points_ends_with_the_same_bits(config, tmp_path) -> None:
+def test_a_run_killed_at_random_points_ends_with_the_same_bits(config, tmp_path) -> None:
     settings = {"steps": 20, "batch_rows": 1, "batches_per_step": 1}
     files = {}
     for name in ("killed", "undisturbed"):
@@ -93,7 +97,7 @@ def test_a_run_killed_at_ten_random_points_ends_with_the_same_bits(config, tmp_p
         files[name].write_text(yaml.safe_dump(as_dictionary(run)))
     program = Path(__file__).with_name("killed_training.py")
     result = subprocess.run(
-        [sys.executable, program, files["killed"], files["undisturbed"], "a seed", "10"],
+        [sys.executable, program, files["killed"], files["undisturbed"], "a seed", str(DEATHS)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         text=True,
@@ -101,7 +105,7 @@ def test_a_run_killed_at_ten_random_points_ends_with_the_same_bits(config, tmp_p
         timeout=900,
     )
     deaths = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
-    assert [death["ended"] for death in deaths] == [-signal.SIGKILL] * 10
+    assert [death["ended"] for death in deaths] == [-signal.SIGKILL] * DEATHS
     for death in deaths:
         half_written = any(name.startswith("state-") and name.endswith(".part") for name in death["left"])
         assert half_written or death["kind"] != "in_the_writing_of_a_state"
@@ -116,9 +120,10 @@ def test_a_run_killed_at_ten_random_points_ends_with_the_same_bits(config, tmp_p
     assert names[0] == names[1]
 
 
-def test_two_processes_have_the_losses_of_one(config, tmp_path) -> None:
+def test_two_processes_have_the_losses_of_one_and_one_of_them_validates(config, tmp_path) -> None:
     mllm = replace(config.mllm, new_words={"circle": "square star"})
     config = replace(config, resolution_px=80, preserved_rows=3, validation_steps=2, mllm=mllm, fp8_base=True)
+    config = replace(config, validation_rows=2, validate_every_steps=2)
     expected = never_stopped(config, {})
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump(as_dictionary(config)))
@@ -130,10 +135,10 @@ def test_two_processes_have_the_losses_of_one(config, tmp_path) -> None:
             [*command, *arguments], cwd=ROOT, env=environment, check=True, capture_output=True, timeout=900
         )
     received = logged(config)
-    assert [line["step"] for line in received] == list(range(STEPS))
+    assert [line["step"] for line in received if "chain" in line] == list(range(STEPS))
+    assert [line["step"] for line in received if "layout_iou" in line] == [0, 2, 4, 6]
     for line, other in zip(received, expected["log"], strict=True):
-        assert line["chain"] == pytest.approx(other["chain"], abs=1e-4)
-        assert line["diffusion"] == pytest.approx(other["diffusion"], abs=1e-4)
+        assert line == pytest.approx(other, abs=1e-4)
 
 
 def test_a_stop_that_is_asked_for_saves_first(config, straight) -> None:

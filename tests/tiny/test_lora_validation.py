@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -205,19 +202,6 @@ def test_the_command_line_says_how_well_it_plans_where_the_pictures_lie_and_how_
         assert f"step {step}: layout IoU {iou:.3f}, pictures in {strip}" in said
         assert strip.is_file()
     assert "ETA" in said
-
-
-def test_with_two_processes_one_of_them_validates_and_the_other_waits(validated, whole, tmp_path) -> None:
-    run = never_stopped(validated, whole)
-    file = tmp_path / "config.yaml"
-    file.write_text(yaml.safe_dump(as_dictionary(validated)))
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=2"]
-    command = [*launcher, "--num_machines=1", "--mixed_precision=no", "-m", "got_models", "train", str(file)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=900)
-    received = logged(validated)
-    assert [line["step"] for line in received] == [line["step"] for line in run["log"]]
-    assert layout_ious(received) == pytest.approx(layout_ious(run["log"]), abs=1e-3)
 
 
 def test_it_works_in_half_precision(validated) -> None:

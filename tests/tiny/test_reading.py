@@ -85,6 +85,15 @@ def test_after_writing_the_whole_blocks_of_the_prompt_are_not_read_again(fresh: 
     assert torch.allclose(hidden, full_pass(fresh, plan, source), atol=1e-4)
 
 
+def test_the_mllm_reads_no_markers_of_phrases(fresh: GoTModel) -> None:
+    text = "<|obj_start|>a man, in a hat<|obj_end|> (102,203),(398,497)"
+    plan, reasoner = ReasoningChain.parse(text, "generate", PROMPT), fresh.parts.reasoner()
+    assert "obj_start" in plan.text
+    before = reasoner.context("generate", PROMPT, None)
+    read = reasoner.tokenizer.decode(reasoner.with_chain(before, plan).tokens[len(before.tokens) :])
+    assert read.startswith("a man, in a hat <|box_start|>(102,203),(398,497)<|box_end|>")
+
+
 @pytest.mark.parametrize("task", SOURCES)
 def test_what_passes_together_depends_on_nothing_read_before(fresh: GoTModel, task: str) -> None:
     """On many machines other pieces would give other last bits, if not on this one."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -46,14 +44,41 @@ SMALL = TrainingConfig(
 """20 steps in all."""
 KILLED_AFTER = 16  # in the stage that trains all parts together
 
-RUN = """
-import sys, torch
-sys.path.append(sys.argv[1])
-torch.set_num_threads(1)
+# Every life is a fork of one process, which has imported all that training needs and computed nothing.
+LIVES = """
+import os, signal, sys, time
 from pathlib import Path
-from tests_training_config import SMALL
+sys.path.append(sys.argv[1])
+from tests_training_config import KILLED_AFTER, SMALL
+import tiny_model.pretraining.stages.joint
 from tiny_model.pretraining.trainer import train
-train(SMALL, Path(sys.argv[2]), resume=sys.argv[3] == "resume")
+
+
+def begin(out, resume=False):
+    child = os.fork()
+    if child == 0:
+        try:
+            train(SMALL, out, resume=resume)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return child
+
+
+straight, killed = (Path(folder) for folder in sys.argv[2:])
+if os.waitpid(begin(straight), 0)[1]:
+    sys.exit("the straight run failed")
+child, log = begin(killed), killed / "losses.jsonl"
+while not log.exists() or len(log.read_text().splitlines()) < KILLED_AFTER:
+    if os.waitpid(child, os.WNOHANG) != (0, 0):
+        sys.exit("it ended before it could be killed")
+    time.sleep(0.02)
+os.kill(child, signal.SIGKILL)
+os.waitpid(child, 0)
+if (killed / "checkpoint").exists():
+    sys.exit("the killed run left a checkpoint")
+if os.waitpid(begin(killed, resume=True), 0)[1]:
+    sys.exit("the resumed run failed")
 """
 
 
@@ -71,42 +96,36 @@ def logged(out: Path) -> list[tuple[str, int]]:
 
 
 @pytest.fixture(scope="module")
-def straight_run(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("straight") / "run"
-    launch(out, "start").wait()
-    return out
-
-
-def launch(out: Path, how: str) -> subprocess.Popen:
-    """The small run in a process of its own, on one thread."""
-    config = out.parent / "tests_training_config.py"
-    config.write_text(f"from tiny_model.pretraining.config import *\nSMALL = {SMALL!r}\n")
-    environment = {**os.environ, "PYTHONPATH": str(out.parent), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", RUN, str(ROOT), str(out), how],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+def runs(tmp_path_factory) -> tuple[Path, Path]:
+    """The small run without a stop, and one that was killed in its last stage and resumed."""
+    folder = tmp_path_factory.mktemp("runs")
+    config = (
+        f"from tiny_model.pretraining.config import *\nSMALL = {SMALL!r}\nKILLED_AFTER = {KILLED_AFTER}\n"
     )
+    (folder / "tests_training_config.py").write_text(config)
+    straight, killed = folder / "straight", folder / "killed"
+    lives = subprocess.run(
+        [sys.executable, "-c", LIVES, ROOT, straight, killed],
+        env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert lives.returncode == 0, lives.stderr[-2000:]
+    return straight, killed
 
 
-def test_a_killed_and_resumed_run_ends_with_the_same_bits(straight_run, tmp_path):
-    out = tmp_path / "run"
-    process = launch(out, "start")
-    deadline = time.monotonic() + 240
-    while time.monotonic() < deadline and process.poll() is None:
-        log = out / "losses.jsonl"
-        if log.exists() and len(log.read_text().splitlines()) >= KILLED_AFTER:
-            break
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (out / "checkpoint").exists()
-    assert launch(out, "resume").wait() == 0
-    resumed, straight = weights(out / "checkpoint"), weights(straight_run / "checkpoint")
+@pytest.fixture(scope="module")
+def straight_run(runs) -> Path:
+    return runs[0]
+
+
+def test_a_killed_and_resumed_run_ends_with_the_same_bits(runs):
+    straight_run, resumed_run = runs
+    resumed, straight = weights(resumed_run / "checkpoint"), weights(straight_run / "checkpoint")
     assert resumed.keys() == straight.keys()
     assert all(torch.equal(resumed[name], straight[name]) for name in straight)
-    assert logged(out) == logged(straight_run)
+    assert logged(resumed_run) == logged(straight_run)
 
 
 def test_the_result_is_a_checkpoint_in_half_precision(straight_run):
