@@ -34,7 +34,7 @@ KEEP_MINE, TAKE_NEW = "keep mine", "take new"
 LAYOUT_SIZE = (512, 512)
 
 CHAIN_TOOLTIP = "The plan of the picture, in words and boxes."
-TEXT_TOOLTIP = "The plan as text, with each box right behind its words."
+TEXT_TOOLTIP = "The plan as text, with each box right after its words."
 
 
 @checked
@@ -60,7 +60,7 @@ class GoTEditChain:
     OUTPUT_TOOLTIPS = (
         "The plan with your changes.",
         TEXT_TOOLTIP,
-        "The boxes with their words, on an empty ground.",
+        "The boxes with their words, on an empty background.",
         "The locked boxes with their words alone, for the input 'locked' of another GoT Reason.",
     )
     OUTPUT_NODE = True  # so that every run sends the chain to the editor, even when everything else is cached
@@ -75,8 +75,8 @@ class GoTEditChain:
                     {
                         "default": "",
                         "multiline": True,
-                        "tooltip": "Your version, written by the editor: JSON that holds the plan and the "
-                        "text of the plan it was made from. Empty it to start again from the incoming one.",
+                        "tooltip": "Your version, written by the editor: JSON with the plan and the text "
+                        "of the plan it was made from. Empty it to start again from the incoming one.",
                     },
                 ),
                 "when_upstream_changes": (
@@ -140,7 +140,7 @@ def choose_chain(
                 "a plan to 'chain'."
             )
         return upstream, []
-    remedy = "Mend the edited chain, or empty it to start again from the incoming one."
+    remedy = "Fix the edited chain, or empty it to start again from the incoming one."
     try:
         data = json.loads(edited)
     except (ValueError, RecursionError) as error:
@@ -282,8 +282,8 @@ class GoTChainFromText:
 @checked
 class GoTChainFromImage:
     DESCRIPTION = (
-        "Takes the plan out of a picture that was drawn from one: a PNG that a workflow with SSGM Encode, or "
-        "this pack's command line, has saved."
+        "Reads the plan back from a picture that was drawn from it: a PNG saved by a workflow with SSGM "
+        "Encode, or by this pack's command line."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = ("read layout", "plan from image")
@@ -338,7 +338,7 @@ class GoTChainToMasks:
         "All boxes of the picture in pixels: x and y of the top left corner, width, height; and their words "
         "and mask colours, for Create Bounding Boxes.",
         "The words of each box, as a list. A plan without boxes gives one empty text.",
-        "The boxes with their words, on an empty ground.",
+        "The boxes with their words, on an empty background.",
     )
     FUNCTION = "convert"
 

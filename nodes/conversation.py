@@ -28,9 +28,9 @@ MAX_TURNS = 16
 @checked
 class GoTConverse:
     DESCRIPTION = (
-        "Several steps in one conversation: the model plans and draws, looks at what it has drawn and "
-        "changes it, until it has nothing to add. The bundled model never learned to look at its pictures "
-        "and stops after the first."
+        "Several steps in one conversation: the model plans and draws, looks at the result and changes "
+        "it, until it has nothing to add. The bundled model was never trained to look at its pictures and "
+        "stops after the first."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = ("multi-turn edit", "multi-step edit", "converse", "iterative editing", "edit image")
@@ -40,7 +40,7 @@ class GoTConverse:
     OUTPUT_TOOLTIPS = (
         "The picture of every turn, from the first to the last.",
         "The plan of every turn, as a list.",
-        "All plans in words, with an empty line between them.",
+        "All plans as text, separated by empty lines.",
     )
     OUTPUT_NODE = True  # so that every run shows the plans, even when they are cached
     FUNCTION = "converse"
@@ -53,8 +53,8 @@ class GoTConverse:
                 "image": (
                     "IMAGE",
                     {
-                        "tooltip": "The picture to edit; of a batch the first one. Without it the first turn "
-                        "draws a new picture."
+                        "tooltip": "The picture to edit; of a batch the first one. Without it, the first "
+                        "turn draws a new picture."
                     },
                 ),
             },
@@ -130,8 +130,8 @@ def _conversation_inputs() -> dict[str, Any]:
             {
                 "multiline": True,
                 "default": "make the blue square green, then remove the star",
-                "tooltip": "All that is to be done, or without a picture what it should show. The "
-                "model divides it into turns by itself.",
+                "tooltip": "Everything that should be done or, without a picture, what the picture should "
+                "show. The model divides it into turns itself.",
             },
         ),
         "turns": (
@@ -140,7 +140,7 @@ def _conversation_inputs() -> dict[str, Any]:
                 "default": 4,
                 "min": 1,
                 "max": MAX_TURNS,
-                "tooltip": "At most so many pictures. The model may stop before.",
+                "tooltip": "Maximum number of pictures. The model may stop earlier.",
             },
         ),
         "seed": (
@@ -149,7 +149,7 @@ def _conversation_inputs() -> dict[str, Any]:
                 "default": 0,
                 "min": 0,
                 "max": 0xFFFFFFFFFFFFFFFF,
-                "tooltip": "The same seed gives the same pictures; all turns begin with its noise.",
+                "tooltip": "The same seed gives the same pictures; all turns start from the same noise.",
             },
         ),
         "steps": (
@@ -172,8 +172,8 @@ def _drawing_inputs() -> dict[str, Any]:
         "scheduler": (
             list(SCHEDULERS),
             {
-                "tooltip": "How noise is removed. ddpm wants about 50 steps; euler, dpm++2m and "
-                "unipc manage with 20 to 30."
+                "tooltip": "How noise is removed. ddpm needs about 50 steps; euler, dpm++2m and unipc "
+                "need only 20 to 30."
             },
         ),
         **scale_widgets(advanced=True),
@@ -181,8 +181,8 @@ def _drawing_inputs() -> dict[str, Any]:
             "BOOLEAN",
             {
                 "default": True,
-                "tooltip": "Everything outside a plan's boxes is taken from the picture before, with "
-                "a soft edge.",
+                "tooltip": "Everything outside a plan's boxes is taken from the previous picture, with a "
+                "soft edge.",
             },
         ),
         "width": ("INT", {**side, "tooltip": f"Width to draw at, in pixels: a multiple of 8. {own}"}),

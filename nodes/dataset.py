@@ -55,8 +55,8 @@ class GoTDataset:
                     [STOP, LEAVE_OUT],
                     {
                         "default": STOP,
-                        "tooltip": "What to do when rows cannot be used. stop: say which and why, and go no "
-                        "further. leave out: go on with the others.",
+                        "tooltip": "What to do with rows that cannot be used. stop: report which and why, "
+                        "and stop. leave out: continue with the others.",
                     },
                 ),
                 "preview_rows": (

@@ -112,8 +112,8 @@ class GoTSSGMEncode:
                 "reference": (
                     "IMAGE",
                     {
-                        "tooltip": "The picture to edit; needed when the plan is for an edit. The model "
-                        "sees it squeezed to width x height. A batch gives a batch of guidance."
+                        "tooltip": "The picture to edit; required if the plan is for an edit. The model "
+                        "sees it stretched to width x height. A batch gives a batch of guidance."
                     },
                 ),
             },

@@ -16,9 +16,9 @@ imports = ExternalChanges(lambda name: new_checkpoint_folder(name).is_dir())
 @checked
 class GoTImportCheckpoint:
     DESCRIPTION = (
-        "Gets GoT-6B, the large model that knows the world: downloads it if wished, and makes a checkpoint "
-        "of its pieces. Run it once; if it is stopped, run it again and it goes on. Then refresh the page "
-        "and choose the checkpoint in GoT Model Loader."
+        "Imports GoT-6B, the large general-purpose model: downloads it if requested, and assembles a "
+        "checkpoint from its parts. Run it once; if it is stopped, run it again and it resumes. Then "
+        "refresh the page and choose the checkpoint in GoT Model Loader."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = ("convert checkpoint", "download model", "install model", "got-6b")
@@ -44,7 +44,7 @@ class GoTImportCheckpoint:
                     "STRING",
                     {
                         "default": "GoT-6B-imported",
-                        "tooltip": "What the checkpoint will be called: its folder in models/got.",
+                        "tooltip": "The name of the new checkpoint: its folder in models/got.",
                     },
                 ),
                 "dtype": (
@@ -59,8 +59,8 @@ class GoTImportCheckpoint:
                     "BOOLEAN",
                     {
                         "default": False,
-                        "tooltip": "First fetch what the source folder lacks from huggingface.co: 28 GB. "
-                        "The source must then be a name in models/got.",
+                        "tooltip": "First download what is missing in the source folder from "
+                        "huggingface.co: 28 GB. The source must then be a name in models/got.",
                     },
                 ),
             },

@@ -21,9 +21,9 @@ UNET_WEIGHTS = {FULL: False, "fp8": True}
 @checked
 class GoTModelLoader:
     DESCRIPTION = (
-        "Opens a GoT checkpoint: a language model that plans the picture, and a diffusion model that draws "
-        "it. The folder is checked at once; each part loads when it is first used, and leaves the graphics "
-        "card when another model needs the room."
+        "Opens a GoT checkpoint: a language model that plans the picture, and a diffusion model that "
+        "draws it. The folder is checked at once; each part loads on first use, and is offloaded when "
+        "another model needs the graphics memory."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = ("got", "chain of thought", "layout model")
@@ -48,9 +48,9 @@ class GoTModelLoader:
                     list(DTYPES),
                     {
                         "advanced": True,
-                        "tooltip": "Number format of the weights. auto: bfloat16 or float16 where the card "
-                        "is good at it, else float32. float32 takes twice the memory and is the remedy for "
-                        "black pictures.",
+                        "tooltip": "Number format of the weights. auto: bfloat16 or float16 if the "
+                        "graphics card supports it well, otherwise float32. float32 takes twice the "
+                        "memory and fixes black pictures.",
                     },
                 ),
             },
@@ -59,17 +59,17 @@ class GoTModelLoader:
                     list(LANGUAGE_MODELS),
                     {
                         "advanced": True,
-                        "tooltip": "How the language model's weights are kept in memory. 8-bit takes little "
-                        "more than half, 4-bit, which needs the library bitsandbytes, a third of the "
-                        "memory. Plans get a little worse, and with 8-bit take longer.",
+                        "tooltip": "How the language model's weights are stored in memory. 8-bit needs "
+                        "little more than half the memory, 4-bit a third, but requires the library "
+                        "bitsandbytes. Plans get slightly worse, and 8-bit is slower.",
                     },
                 ),
                 "unet_weights": (
                     list(UNET_WEIGHTS),
                     {
                         "advanced": True,
-                        "tooltip": "How the UNet's weights are kept in memory. fp8 needs half of what "
-                        "bfloat16 does, draws a little slower, and costs a little quality.",
+                        "tooltip": "How the UNet's weights are stored in memory. fp8 needs half the "
+                        "memory of bfloat16, is a little slower, and costs a little quality.",
                     },
                 ),
             },

@@ -20,8 +20,8 @@ FROM_TRAINING = "from GoT Train"
 @checked
 class GoTLoraLoader:
     DESCRIPTION = (
-        "Gives the model what a training has learned, from GoT Train or from a file. The model that comes in "
-        "stays as it is, so that both can be used side by side."
+        "Applies an adapter to the model, from GoT Train or from a file. The incoming model is not changed, "
+        "so that both can be used side by side."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = ("got lora", "adapter", "lora trained on layouts")
@@ -48,21 +48,21 @@ class GoTLoraLoader:
                     "FLOAT",
                     {
                         **strength,
-                        "tooltip": "How strongly plans follow it. 0: as without.",
+                        "tooltip": "How strongly the adapter affects plans. 0: not at all.",
                     },
                 ),
                 "unet_strength": (
                     "FLOAT",
                     {
                         **strength,
-                        "tooltip": "How strongly pictures follow it. 0: as without.",
+                        "tooltip": "How strongly the adapter affects pictures. 0: not at all.",
                     },
                 ),
             },
             "optional": {
                 "trained": (
                     "GOT_ADAPTER",
-                    {"tooltip": "From GoT Train. When it is connected, the file chosen above is not used."},
+                    {"tooltip": "From GoT Train. If connected, the file chosen above is not used."},
                 ),
             },
         }

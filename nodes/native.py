@@ -46,8 +46,8 @@ class GoTNativeModelLoader:
                     {
                         "default": WEIGHT_DTYPES[0],
                         "advanced": True,
-                        "tooltip": "How the UNet's weights are kept in memory. default: what ComfyUI finds "
-                        "best for this card. The fp8 types need half the memory of float16 and cost a "
+                        "tooltip": "How the UNet's weights are stored in memory. default: ComfyUI's "
+                        "choice for this card. The fp8 types need half the memory of float16 and cost a "
                         "little quality.",
                     },
                 ),
@@ -71,9 +71,9 @@ class GoTGuider:
     CATEGORY = "GoT/native"
     SEARCH_ALIASES = ("cfg guider", "multi guidance", "native")
     DESCRIPTION = (
-        "Guides ComfyUI's custom samplers by the plan's meaning, by its boxes and by the reference picture, "
-        "each with a strength of its own. Only what the strengths need is computed. "
-        "Wire it into SamplerCustomAdvanced."
+        "Guides ComfyUI's custom samplers by the plan's meaning, by its boxes and by the reference "
+        "picture, each with its own strength. Only what the strengths need is computed. Connect it to "
+        "SamplerCustomAdvanced."
     )
     RETURN_TYPES = ("GUIDER",)
     RETURN_NAMES = ("guider",)
@@ -84,7 +84,10 @@ class GoTGuider:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "model": ("MODEL", {"tooltip": "From GoT Native Model Loader; LoRAs may come in between."}),
+                "model": (
+                    "MODEL",
+                    {"tooltip": "From GoT Native Model Loader; LoRA loaders may come in between."},
+                ),
                 "guidance": ("GOT_GUIDANCE", {"tooltip": "From SSGM Encode, of the same checkpoint."}),
                 **scale_widgets(),
             }

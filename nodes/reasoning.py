@@ -25,7 +25,7 @@ VARIED = 1.0  # the temperature of further plans if the first is decoded greedil
 @checked
 class GoTReason:
     DESCRIPTION = (
-        "Plans the picture before it is drawn: the model writes down in plain words what will be in it and "
+        "Plans the picture before it is drawn: the model describes in plain words what will be in it and "
         "where, with a box for every object. The plan appears on the node as it is written."
     )
     CATEGORY = "GoT"
@@ -153,7 +153,7 @@ def _prompt_inputs() -> dict[str, Any]:
         ),
         "task": (
             ["auto", *TASKS],
-            {"advanced": True, "tooltip": "auto: edit when a picture is connected, else generate."},
+            {"advanced": True, "tooltip": "auto: edit if a picture is connected, otherwise generate."},
         ),
     }
 
@@ -168,7 +168,8 @@ def _decoding_inputs() -> dict[str, Any]:
                 "min": 0,
                 "max": 4096,
                 "advanced": True,
-                "tooltip": "Longest plan, in tokens (a few letters each). 0: the checkpoint's own limit.",
+                "tooltip": "Maximum length of the plan, in tokens (a few letters each). 0: the "
+                "checkpoint's own limit.",
             },
         ),
         "temperature": (
@@ -178,8 +179,8 @@ def _decoding_inputs() -> dict[str, Any]:
                 "min": -1.0,
                 "max": 2.0,
                 "step": 0.05,
-                "tooltip": "-1: write as the checkpoint's own settings say. 0: always the likeliest "
-                "word. Higher: more varied plans, another one for each seed.",
+                "tooltip": "-1: the checkpoint's own settings. 0: always the most likely word. Higher: "
+                "more varied plans, a different one for each seed.",
             },
         ),
         "top_p": (
@@ -190,7 +191,7 @@ def _decoding_inputs() -> dict[str, Any]:
                 "max": 1.0,
                 "step": 0.01,
                 "advanced": True,
-                "tooltip": "With a temperature above 0: choose only among the likeliest words that "
+                "tooltip": "With a temperature above 0: choose only among the most likely words that "
                 "together have this probability. Lower is safer, 1 allows every word.",
             },
         ),
@@ -201,8 +202,8 @@ def _decoding_inputs() -> dict[str, Any]:
                 "min": 0,
                 "max": 0xFFFFFFFFFFFFFFFF,
                 "control_after_generate": False,
-                "tooltip": "With a temperature above 0, another seed gives another plan; else it has "
-                "no effect.",
+                "tooltip": "With a temperature above 0, a different seed gives a different plan; "
+                "otherwise it has no effect.",
             },
         ),
     }
@@ -214,8 +215,8 @@ def _optional_inputs() -> dict[str, Any]:
         "image": (
             "IMAGE",
             {
-                "tooltip": "The picture to edit. Of a batch the first one is looked at: there is one "
-                "plan, which SSGM Encode can apply to the whole batch."
+                "tooltip": "The picture to edit. Of a batch only the first is used: there is one plan, "
+                "which SSGM Encode can apply to the whole batch."
             },
         ),
         "locked": (
@@ -223,7 +224,7 @@ def _optional_inputs() -> dict[str, Any]:
             {
                 "tooltip": "Objects that the plan must hold with exactly these words and boxes; "
                 "the rest is planned around them. From the output 'locked' of Edit Reasoning Chain "
-                "behind another GoT Reason, or from GoT Chain from Text."
+                "after another GoT Reason, or from GoT Chain from Text."
             },
         ),
         "variants": (
@@ -232,7 +233,7 @@ def _optional_inputs() -> dict[str, Any]:
                 "default": 1,
                 "min": 1,
                 "max": 9,
-                "tooltip": "How many plans to write, each with the next seed. The first goes on, and "
+                "tooltip": "How many plans to write, each with the next seed. The first is passed on, and "
                 "Edit Reasoning Chain shows all of them to choose from. Without a temperature "
                 "above 0 the others are written at 1.",
             },
@@ -241,7 +242,7 @@ def _optional_inputs() -> dict[str, Any]:
             "STRING",
             {
                 "default": "",
-                "tooltip": "More of them in words, each with its box: a large red circle "
+                "tooltip": "More locked objects as text, each with its box: a large red circle "
                 "(62,62),(438,438). 'Replan around locked' in Edit Reasoning Chain writes them here; "
                 "empty it to plan freely again.",
             },
@@ -257,7 +258,7 @@ def _regions_in(locked_objects: str, task: str) -> tuple[Region, ...]:
         raise ChainError(f"locked_objects cannot be read: {error}") from error
     if locked_objects.strip() and not regions:
         raise ChainError(
-            f"locked_objects holds no box, got {short_repr(locked_objects)}. Put a box behind each object, "
+            f"locked_objects holds no box, got {short_repr(locked_objects)}. Put a box after each object, "
             "such as a red circle (62,62),(438,438), or empty it."
         )
     return regions

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 @checked
 class GoTRegionalConditioning:
     DESCRIPTION = (
-        "Draws a plan with any checkpoint: each object's words are heard in its own box, and the prompt "
-        "everywhere. With SD 1.5, SDXL and their kin a step takes hardly longer; other models take one more "
-        "pass for each box, and the node says so."
+        "Draws a plan with any checkpoint: each object's words apply in its own box, and the prompt "
+        "everywhere. With SD 1.5, SDXL and their relatives a step is hardly slower; other models need one "
+        "more pass for each box, and the node says so."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = (
@@ -33,7 +33,7 @@ class GoTRegionalConditioning:
     RETURN_TYPES = ("MODEL", "CONDITIONING")
     RETURN_NAMES = ("model", "positive")
     OUTPUT_TOOLTIPS = (
-        "The model, which hears each region's words in its box: for the sampler.",
+        "The model, with each region's words applied in its box: for the sampler.",
         "The prompt, for the sampler's positive input. The negative is yours, as always.",
     )
     FUNCTION = "apply"
@@ -52,7 +52,7 @@ class GoTRegionalConditioning:
                     "STRING",
                     {
                         "default": "",
-                        "tooltip": "Put behind the words of every region, such as the style: watercolour, "
+                        "tooltip": "Appended to the words of every region, such as the style: watercolour, "
                         "soft light.",
                     },
                 ),
@@ -63,8 +63,8 @@ class GoTRegionalConditioning:
                         "min": 0.0,
                         "max": 1.0,
                         "step": 0.05,
-                        "tooltip": "How much of the prompt is still heard inside the boxes. Low: the regions "
-                        "decide. High: they blend in, and may be ignored.",
+                        "tooltip": "How much the prompt still counts inside the boxes. Low: the regions "
+                        "dominate. High: they blend in, and may be ignored.",
                     },
                 ),
                 "feather": (
@@ -75,7 +75,8 @@ class GoTRegionalConditioning:
                         "max": 0.5,
                         "step": 0.01,
                         "advanced": True,
-                        "tooltip": "How soft the boxes' edges are, as a share of the picture's shorter side.",
+                        "tooltip": "Softness of the boxes' edges, as a fraction of the picture's shorter "
+                        "side.",
                     },
                 ),
             }
@@ -92,7 +93,7 @@ class GoTRegionalConditioning:
     ) -> dict[str, Any]:
         if not chain.regions:
             raise GoTError(
-                "The plan has no box, so there is no region to draw. Write a box behind an object, such as "
+                "The plan has no box, so there is no region to draw. Write a box after an object, such as "
                 "a red circle (62,62),(438,438), or draw one in Edit Reasoning Chain."
             )
         from ._native.regional import apply_regions

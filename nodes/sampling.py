@@ -26,8 +26,8 @@ MAX_PICTURES = 64
 @checked
 class GoTSampler:
     DESCRIPTION = (
-        "Draws the picture. An edit comes back at the size of its source, drawn anew inside the plan's "
-        "boxes; the node says so where what was drawn is smaller and had to be enlarged."
+        "Draws the picture. An edit is returned at the size of its source, redrawn inside the plan's "
+        "boxes; the node says so if what was drawn is smaller and had to be enlarged."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = ("generate image", "edit image", "image editing", "layout to image")
@@ -62,15 +62,15 @@ class GoTSampler:
                         "default": 0,
                         "min": 0,
                         "max": 1000,
-                        "tooltip": "Denoising steps; more take longer and draw cleaner. "
-                        "0: the checkpoint's own for the task.",
+                        "tooltip": "Denoising steps; more take longer and give cleaner pictures. 0: the "
+                        "checkpoint's own for the task.",
                     },
                 ),
                 "scheduler": (
                     list(SCHEDULERS),
                     {
-                        "tooltip": "How noise is removed. ddpm is what GoT was made with and wants about 50 "
-                        "steps; euler, dpm++2m and unipc manage with 20 to 30."
+                        "tooltip": "How noise is removed. ddpm is what GoT was trained with and needs "
+                        "about 50 steps; euler, dpm++2m and unipc need only 20 to 30."
                     },
                 ),
                 **scale_widgets(advanced=True),
@@ -79,8 +79,8 @@ class GoTSampler:
                     {
                         "default": True,
                         "tooltip": "When editing: everything outside the plan's boxes is taken from the "
-                        "source, at its full size and with a soft edge. Off: all of the picture is the drawn "
-                        "one, at the size that was drawn. When generating, it has no effect.",
+                        "source, at its full size and with a soft edge. Off: the whole picture is "
+                        "redrawn, at the size that was drawn. No effect when generating.",
                     },
                 ),
                 "batch_size": (
@@ -89,8 +89,8 @@ class GoTSampler:
                         "default": 1,
                         "min": 1,
                         "max": MAX_PICTURES,
-                        "tooltip": "Pictures to draw from the same guidance. Picture number k, counted from "
-                        "0, is the one that seed + k gives alone.",
+                        "tooltip": "Number of pictures to draw from the same guidance. Picture number k, "
+                        "counted from 0, is the one that seed + k gives alone.",
                     },
                 ),
             },

@@ -36,8 +36,8 @@ trainings = ExternalChanges(adapter_times)
 class GoTTrain:
     DESCRIPTION = (
         "Teaches the model your own pictures: how they are planned and how things in them look. The "
-        "checkpoint stays as it is; what is learned goes into an adapter, a small file. Stop saves, and with "
-        "the same inputs the training goes on exactly where it was."
+        "checkpoint is not changed; what is learned goes into an adapter, a small file. Stop saves, and with "
+        "the same inputs the training resumes exactly where it was."
     )
     CATEGORY = "GoT/training"
     SEARCH_ALIASES = ("lora train", "train lora", "training", "fine-tune", "finetune")
@@ -45,8 +45,8 @@ class GoTTrain:
     RETURN_NAMES = ("adapter", "samples")
     OUTPUT_TOOLTIPS = (
         "What was learned, for GoT LoRA Loader.",
-        "What the model made of the pictures kept aside, above those pictures, at the last validation; black "
-        "if there was none.",
+        "What the model made of the held-out pictures, above those pictures, at the last validation; "
+        "black if there was none.",
     )
     FUNCTION = "train"
     OUTPUT_NODE = True
@@ -90,7 +90,7 @@ class GoTTrain:
 
         if model.parts.adapters:
             raise GoTError(
-                "A training starts from a checkpoint as it is, and this model has taken up an adapter. "
+                "A training starts from a checkpoint as it is, and this model has an adapter applied. "
                 "Connect GoT Model Loader itself."
             )
         part = {"rank": rank, "alpha": rank, "learning_rate": learning_rate}
@@ -127,9 +127,9 @@ def _run_inputs() -> dict[str, Any]:
         "model": (
             "GOT_MODEL",
             {
-                "tooltip": "The checkpoint to start from, straight from GoT Model Loader. With "
-                "float32 weights it is trained in float32, else in bfloat16; what saves memory there "
-                "has no effect here."
+                "tooltip": "The checkpoint to start from, directly from GoT Model Loader. With float32 "
+                "weights it is trained in float32, otherwise in bfloat16; the loader's memory-saving "
+                "settings have no effect here."
             },
         ),
         "dataset": ("GOT_DATASET", {"tooltip": "What to learn, from GoT Dataset."}),
@@ -137,7 +137,7 @@ def _run_inputs() -> dict[str, Any]:
             "STRING",
             {
                 "default": "my pictures",
-                "tooltip": "What the training is called: its folder in output/got_training.",
+                "tooltip": "The name of the training: its folder in output/got_training.",
             },
         ),
         "when_it_exists": (
@@ -145,9 +145,9 @@ def _run_inputs() -> dict[str, Any]:
             {
                 "default": RESUME,
                 "advanced": True,
-                "tooltip": "When there is a training of this name already. go on: where it stopped, "
-                "which needs the same inputs. go on with changed pictures: although the dataset is "
-                "another by now. stop: say so.",
+                "tooltip": "What to do if a training with this name exists. go on: resume it, which "
+                "requires the same inputs. go on with changed pictures: resume it although the dataset "
+                "has changed. stop: report it and stop.",
             },
         ),
     }
@@ -158,7 +158,7 @@ def _learning_inputs() -> dict[str, Any]:
     return {
         "steps": (
             "INT",
-            {"default": 2000, "min": 1, "max": 100_000, "tooltip": "How long to train."},
+            {"default": 2000, "min": 1, "max": 100_000, "tooltip": "Number of training steps."},
         ),
         "learning_rate": (
             "FLOAT",
@@ -168,8 +168,7 @@ def _learning_inputs() -> dict[str, Any]:
                 "max": 1.0,
                 "step": 1e-6,
                 "round": False,
-                "tooltip": "How far each step goes. Higher learns faster; too high destroys what the "
-                "model knew.",
+                "tooltip": "Step size. Higher learns faster; too high destroys what the model knew.",
             },
         ),
         "rank": (
@@ -178,7 +177,7 @@ def _learning_inputs() -> dict[str, Any]:
                 "default": 32,
                 "min": 1,
                 "max": 512,
-                "tooltip": "How much the adapter can hold; its file grows with it.",
+                "tooltip": "Capacity of the adapter; its file grows with it.",
             },
         ),
         "resolution_px": (
@@ -188,8 +187,8 @@ def _learning_inputs() -> dict[str, Any]:
                 "min": 0,
                 "max": 2048,
                 "step": 8,
-                "tooltip": "Pictures are trained at about the area of a square of this side, in "
-                "pixels, each in its own shape. 0: the size that the checkpoint draws at.",
+                "tooltip": "Pictures are trained at about the area of a square with this side, in pixels, "
+                "each in its own aspect ratio. 0: the size that the checkpoint draws at.",
             },
         ),
     }
@@ -205,8 +204,7 @@ def _batch_inputs() -> dict[str, Any]:
                 "min": 1,
                 "max": 256,
                 "advanced": True,
-                "tooltip": "Pictures that go through the model together. More are faster as long as "
-                "the memory lasts.",
+                "tooltip": "Pictures per batch. More are faster, as long as the memory suffices.",
             },
         ),
         "batches_per_step": (
@@ -216,8 +214,8 @@ def _batch_inputs() -> dict[str, Any]:
                 "min": 1,
                 "max": 1024,
                 "advanced": True,
-                "tooltip": "Batches from which one step learns: as good as larger batches, and takes "
-                "no more memory.",
+                "tooltip": "Batches per optimizer step (gradient accumulation): as good as larger "
+                "batches, without more memory.",
             },
         ),
         "seed": (
@@ -228,7 +226,8 @@ def _batch_inputs() -> dict[str, Any]:
                 "max": 0xFFFFFFFFFFFFFFFF,
                 "control_after_generate": False,
                 "advanced": True,
-                "tooltip": "Of the order of pictures and of noise. The same seed gives the same adapter.",
+                "tooltip": "Seed for the order of pictures and for noise. The same seed gives the same "
+                "adapter.",
             },
         ),
         "validation_rows": (
@@ -238,8 +237,8 @@ def _batch_inputs() -> dict[str, Any]:
                 "min": 0,
                 "max": 256,
                 "advanced": True,
-                "tooltip": "The last rows of the dataset are kept aside to show how well the model "
-                "plans and draws what it was not trained on. 0: train on all.",
+                "tooltip": "The last rows of the dataset are held out to show how well the model plans "
+                "and draws what it was not trained on. 0: train on all.",
             },
         ),
         "validate_every_steps": (
@@ -249,7 +248,7 @@ def _batch_inputs() -> dict[str, Any]:
                 "min": 0,
                 "max": 100_000,
                 "advanced": True,
-                "tooltip": "How often to look at the rows kept aside; 0 where there are none.",
+                "tooltip": "How often to validate on the held-out rows; 0 if there are none.",
             },
         ),
     }
@@ -264,8 +263,8 @@ def _more_settings() -> dict[str, Any]:
                 "default": "",
                 "multiline": True,
                 "advanced": True,
-                "tooltip": "More settings, one on each line, such as ema_decay: 0.99; docs/lora.md "
-                "lists them. They win over the inputs above.",
+                "tooltip": "More settings, one per line, such as ema_decay: 0.99; docs/lora.md lists "
+                "them. They override the inputs above.",
             },
         ),
     }
@@ -285,7 +284,7 @@ def run_training(
     exists = (folder / RUN_FILE).exists()
     if exists and when_it_exists == STOP:
         raise GoTError(
-            f"There is a training {name!r} already. Choose another name, or {RESUME!r} to go on with it."
+            f"There is a training {name!r} already. Choose another name, or {RESUME!r} to resume it."
         )
     report = reporter(name, config.steps, node_id)
     adapter = None
@@ -302,7 +301,7 @@ def run_training(
         report.end("done" if adapter else "stopped")
     if adapter is None:
         stop_if_interrupted()
-        raise GoTError(f"The training {name!r} was stopped. Run it again to go on.")
+        raise GoTError(f"The training {name!r} was stopped. Run it again to resume.")
     trainings.done(name)
     samples = newest_samples(folder)
     picture = open_picture(samples) if samples else Image.new("RGB", (64, 64))

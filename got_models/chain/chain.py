@@ -119,7 +119,7 @@ class ReasoningChain:
             warnings += [f"{cut.message} Left out: {_excerpt(text, cut.start, cut.end)!r}" for cut in cuts]
             text = without(text, cuts)
             found, problems = scan(text)
-        warnings += [f"{p.message} Mended: {_excerpt(text, p.start, p.end)!r}" for p in problems]
+        warnings += [f"{p.message} Fixed: {_excerpt(text, p.start, p.end)!r}" for p in problems]
         text, regions = render(text, found)
         if expects_colors:
             warnings += _colorless(found, regions)
@@ -348,7 +348,7 @@ def _checked_phrase(phrase: str) -> str:
     if not phrase:
         raise ChainError("The phrase is empty. Give the region a few words.")
     if not _is_phrase(phrase):
-        raise ChainError(f"A phrase may not hold line breaks, boxes or markup, got {short_repr(phrase)}.")
+        raise ChainError(f"A phrase must not contain line breaks, boxes or markup, got {short_repr(phrase)}.")
     return phrase
 
 

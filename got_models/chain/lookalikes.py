@@ -76,7 +76,7 @@ def coordinates_not_read(text: str) -> tuple[str, ...]:
     more = f" There are {len(found) - 1} more like it." if len(found) > 1 else ""
     return (
         f"{short_repr(first)} looks like coordinates, but is not read: it makes no box. Write"
-        " (x1,y1),(x2,y2) in thousandths of the picture, right behind the words that it belongs to."
+        " (x1,y1),(x2,y2) in thousandths of the picture, right after the words that it belongs to."
         f"{more}",
     )
 

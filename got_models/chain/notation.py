@@ -165,7 +165,7 @@ def _read_corners(text: str) -> tuple[tuple[int, int, int, int] | None, list[str
         if all(0 <= value <= 1 for value in values):
             return None, complaints
     if any(not 0 <= value <= GRID for value in values):
-        complaints.append(f"Box coordinates must lie in 0 to {GRID - 1}.")
+        complaints.append(f"Box coordinates must be in 0 to {GRID - 1}.")
     x1, y1, x2, y2 = (round(min(max(value, 0.0), GRID - 1.0)) for value in values)
     if x1 == x2 or y1 == y2:
         return None, [*complaints, "The box has no area."]
@@ -286,4 +286,4 @@ def _stray_token_message(token: str) -> str:
         return f"{token} without a readable box: expected {BOX_START}(x1,y1),(x2,y2){BOX_END}."
     if token in (OBJECT_START, OBJECT_END, REFERENCE_START, REFERENCE_END):
         return f"{token} that does not mark a phrase directly before a box."
-    return f"The special token {short_repr(token)} may not stand in a chain."
+    return f"The special token {short_repr(token)} is not allowed in a chain."

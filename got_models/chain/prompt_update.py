@@ -105,7 +105,7 @@ def _with_changes(prompt: str, changes: Sequence[_Change], task: str, related: b
         if index in named or change.is_none or not change.after:
             continue
         if change.before is not None:
-            missed.append(f"The prompt does not name {_quoted(change.before)}: it stays as it is.")
+            missed.append(f"The prompt does not name {_quoted(change.before)}: it is left unchanged.")
         elif task == "edit":
             missed.append(
                 f"The instruction does not say what to do with {_quoted(change.after)}. Add it by hand."
@@ -127,14 +127,14 @@ def _with_changes(prompt: str, changes: Sequence[_Change], task: str, related: b
         now = _now(mention, text, names, changes)
         if now is None:
             missed.append(
-                f"The prompt says {_quoted(text)}, which cannot be changed by itself. Mend it by hand."
+                f"The prompt says {_quoted(text)}, which cannot be changed by itself. Fix it by hand."
             )
         objects.append([text] if now is None else now)
     spans = [(mention.start, mention.end) for mention in mentions]
     updated, stay = with_objects(prompt, spans, objects, added, related)
     for place in stay:
         text = prompt[mentions[place].start : mentions[place].end]
-        missed.append(f"The prompt still names {_quoted(text)}, which its sentence needs. Mend it by hand.")
+        missed.append(f"The prompt still names {_quoted(text)}, which its sentence needs. Fix it by hand.")
     return capital_like(updated, prompt), missed
 
 

@@ -37,7 +37,7 @@ class Box:
         if any(type(value) is not int for value in corners):
             raise ChainError(f"Box coordinates must be whole numbers, got {received}.")
         if any(not 0 <= value < GRID for value in corners):
-            raise ChainError(f"Box coordinates must lie in 0 to {GRID - 1}, got {received}.")
+            raise ChainError(f"Box coordinates must be in 0 to {GRID - 1}, got {received}.")
         if self.x1 == self.x2 or self.y1 == self.y2:
             raise ChainError(f"The box has no area: {received}. Give it two different corners.")
         if self.x1 > self.x2 or self.y1 > self.y2:

@@ -29,7 +29,7 @@ def add_parser(subcommands: Subparsers) -> None:
     parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG", help="YAML of the training")
     for moved in ("--preset", "--out"):
         parser.add_argument(moved, help=argparse.SUPPRESS)
-    parser.add_argument("--resume", action="store_true", help="go on exactly where the run stopped")
+    parser.add_argument("--resume", action="store_true", help="resume exactly where the run stopped")
     parser.add_argument(
         "--changed-dataset", action="store_true", help="resume although the pictures have changed"
     )

@@ -54,7 +54,7 @@ def with_coordinates(text: str, coord: Any) -> tuple[str, tuple[str, ...]]:
     text = re.sub("|".join(map(_pattern, keys)), replace, text)
     like = re.search("|".join(sorted({_like(key) for key in keys})), text)
     if like:
-        raise GoTError(f"{short_repr(like[0])} stands in the text, and there are no coordinates for it.")
+        raise GoTError(f"{short_repr(like[0])} is in the text, but there are no coordinates for it.")
     lost = [key for key in table if key not in found and table[key] is not None]
     fixed += [f"The coordinates of {short_repr(key)} have no place in the text." for key in lost]
     return text, tuple(fixed)

@@ -70,9 +70,9 @@ class ImportReport:
     def text(self) -> str:
         """The report for people: one line per row that was fixed or skipped."""
         lines = [
-            f"{self.written} rows written, {len(self.fixed)} of them mended; {len(self.invalid)} left out."
+            f"{self.written} rows written, {len(self.fixed)} of them fixed; {len(self.invalid)} left out."
         ]
-        lines += [f"{row.where}: mended: {row.reason}" for row in self.fixed]
+        lines += [f"{row.where}: fixed: {row.reason}" for row in self.fixed]
         lines += [f"{row.where}: warning: {row.reason}" for row in self.odd]
         lines += [f"{row.where}: has no box: {row.reason}" for row in self.without_boxes]
         lines += [f"{row.where}: left out: {row.reason}" for row in self.invalid]
@@ -93,7 +93,9 @@ def import_dataset(source: Path, folder: Path, fields: Mapping[str, str] | None 
     """
     target = folder / DATA_FILE
     if not os.path.isdir(folder):
-        raise GoTError(f"There is no folder {folder}: name the one that the paths in the rows start from.")
+        raise GoTError(
+            f"There is no folder {folder}: give the one that the paths in the rows are relative to."
+        )
     names = {key: (fields[key],) if fields and key in fields else FIELDS[key] for key in FIELDS}
     try:
         with exclusive_lock(f"import into {folder}", folder / LOCK_FILE):
@@ -156,7 +158,7 @@ def convert(
                 f"{short_repr(list(values), 200)}. Say which with --field {key}=NAME."
             )
     if isinstance(found["image"], dict):
-        raise GoTError("The picture stands in the row itself; save it as a file and give its path.")
+        raise GoTError("The picture is embedded in the row; save it as a file and give its path.")
     prompts = found["prompt"] if isinstance(found["prompt"], list) else [found["prompt"]]
     for prompt in prompts:
         row = {key: value for key, value in found.items() if value is not None} | {"prompt": prompt}

@@ -107,7 +107,7 @@ class Dataset:
             raise GoTError(f"{self.folder} holds no row that can be used. {self._first_bad()}".rstrip())
         if self.invalid and not leave_out_bad_rows:
             raise GoTError(
-                f"{len(self.invalid)} rows of {self.folder} cannot be used: mend them, or say "
+                f"{len(self.invalid)} rows of {self.folder} cannot be used: fix them, or say "
                 f"that bad rows are to be left out. {self._first_bad()}"
             )
         return self
@@ -231,7 +231,7 @@ def find_picture(folder: Path, name: str) -> Path:
     for form in forms:
         inside = os.path.abspath(os.path.join(root, form)).startswith(root + os.sep)
         if "\0" in form or os.path.isabs(form) or _WINDOWS_DRIVE.match(form) or not inside:
-            raise GoTError(f"{short_repr(name)} lies outside the dataset's folder. Put the picture there.")
+            raise GoTError(f"{short_repr(name)} is outside the dataset's folder. Put the picture there.")
     for form in forms:
         path = _spelled_as_there(root, os.path.normpath(form))
         if os.path.isfile(path):
@@ -265,9 +265,9 @@ def without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any] | GoTErro
     values = dict(pairs)
     if len(values) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        return GoTError(f"The entry {short_repr(twice)} stands twice.")
+        return GoTError(f"The entry {short_repr(twice)} appears twice.")
     return values
 
 
 def _refuse(constant: str) -> None:
-    raise GoTError(f"Not JSON: {constant} is no number there.")
+    raise GoTError(f"Not JSON: {constant} is not allowed in JSON.")

@@ -48,7 +48,7 @@ def _tiled_on_out_of_memory(vae: AutoencoderKL, work: Callable[[], Tensor]) -> T
     result = _none_if_out_of_memory(work)
     if result is not None:
         return result
-    log.warning("The VAE ran out of memory and goes on in tiles of %d pixels.", TILE)
+    log.warning("The VAE ran out of memory and continues in tiles of %d pixels.", TILE)
     torch.cuda.empty_cache()
     sizes = vae.tile_sample_min_size, vae.tile_latent_min_size
     vae.tile_sample_min_size, vae.tile_latent_min_size = TILE, TILE // VAE_FACTOR

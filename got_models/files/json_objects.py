@@ -42,7 +42,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def _refuse(text: str) -> float:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")
 
 
 def _finite(text: str) -> float:

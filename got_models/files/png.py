@@ -23,7 +23,7 @@ def chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         ValueError: it is not a PNG file.
     """
     if not content.startswith(SIGNATURE):
-        raise ValueError("it is no PNG file")
+        raise ValueError("it is not a PNG file")
     place = len(SIGNATURE)
     while place + 12 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, place)

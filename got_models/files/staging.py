@@ -124,8 +124,8 @@ def check_disk_space(destination: Path, needed: int) -> None:
     room = shutil.disk_usage(place).free + left
     if room < needed:
         raise GoTError(
-            f"The checkpoint takes {needed / 1e9:.1f} GB, but the disk of {place} has room for"
-            f" {room / 1e9:.1f} GB. Free some, choose another destination, or a smaller dtype."
+            f"The checkpoint takes {needed / 1e9:.1f} GB, but the disk of {place} has only"
+            f" {room / 1e9:.1f} GB free. Free some space, choose another destination, or a smaller dtype."
         )
 
 

@@ -33,7 +33,11 @@ def read_bytes(file: Path, most_bytes: int) -> bytes:
             return file.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL or a lone surrogate
         raise GoTError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
-    problem = f"it has more than {most_bytes:,} bytes" if stat.S_ISREG(status.st_mode) else "it is no file"
+    problem = (
+        f"it has more than {most_bytes:,} bytes"
+        if stat.S_ISREG(status.st_mode)
+        else "it is not a regular file"
+    )
     raise GoTError(f"{file} cannot be read: {problem}.")
 
 

@@ -139,5 +139,5 @@ def _existing(folder: Path) -> Path:
 def unwritable(place: Path, error: Exception) -> UnwritableError:
     """The error for a file or folder that could not be written."""
     reason = getattr(error, "strerror", None) or error
-    advice = "Make room there, or choose another place."
+    advice = "Free some disk space, or choose another location."
     return UnwritableError(f"{place} cannot be written to: {reason}. {advice}")

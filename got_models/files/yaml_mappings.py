@@ -73,7 +73,7 @@ class _PlainLoader(yaml.SafeLoader):
         if getattr(event, "tag", None) is not None:
             raise _rejected(f"found the tag {short_repr(event.tag)}: leave it out", event)
         if self.depth == MAX_DEPTH:
-            raise _rejected(f"keys and lists may lie {MAX_DEPTH} deep in one another", event)
+            raise _rejected(f"keys and lists may be nested at most {MAX_DEPTH} deep", event)
         self.depth += 1
         try:
             return super().compose_node(parent, index)
@@ -87,7 +87,7 @@ class _PlainLoader(yaml.SafeLoader):
                 advice = 'in quotes, such as "no"' if isinstance(key_node, yaml.ScalarNode) else "as a word"
                 raise _rejected(f"write the key {advice}", key_node)
             if key_node.value in mapping:
-                raise _rejected(f"the key {short_repr(key_node.value)} stands twice", key_node)
+                raise _rejected(f"the key {short_repr(key_node.value)} appears twice", key_node)
             mapping[key_node.value] = self.construct_object(value_node, deep=True)
         return mapping
 

@@ -114,8 +114,8 @@ def import_checkpoint(
             staging.publish()
     except OSError as error:
         raise GoTError(
-            f"The import into {destination} cannot be written: {error.strerror or error}. Free room on the"
-            " disk or choose another destination, and run again: it goes on where it stopped."
+            f"The import into {destination} cannot be written: {error.strerror or error}. Free some disk"
+            " space or choose another destination, and run again: it resumes where it stopped."
         ) from error
 
 

@@ -75,8 +75,8 @@ def download(folder: Path, on_progress: Progress | None = None) -> None:
                 done += file.size
     except OSError as error:
         raise GoTError(
-            f"The download into {folder} cannot be written: {error.strerror or error}. Free room on the disk"
-            " and run again: it goes on where it stopped."
+            f"The download into {folder} cannot be written: {error.strerror or error}. Free some disk space"
+            " and run again: it resumes where it stopped."
         ) from error
 
 
@@ -107,8 +107,8 @@ def _check_disk_space(folder: Path, files: list[RemoteFile]) -> None:
     room = shutil.disk_usage(folder).free
     if room < needed:
         raise GoTError(
-            f"The download takes {needed / 1e9:.1f} GB, but the disk of {folder} has room for"
-            f" {room / 1e9:.1f} GB. Free some, or choose a folder on another disk."
+            f"The download takes {needed / 1e9:.1f} GB, but the disk of {folder} has only"
+            f" {room / 1e9:.1f} GB free. Free some space, or choose a folder on another disk."
         )
 
 
@@ -158,6 +158,6 @@ def _network_errors(repository: str, part: _GrowingFile | None = None) -> Iterat
         reason = " ".join(str(error).split()) or type(error).__name__
         raise GoTError(
             f"{repository} cannot be downloaded from {constants.ENDPOINT}: {reason}. Check the network (the"
-            " environment variable HF_ENDPOINT may name a mirror) and run again: it goes on where it stopped."
+            " environment variable HF_ENDPOINT may name a mirror) and run again: it resumes where it stopped."
             f" Or put the files there by hand. {download_instructions()}"
         ) from error

@@ -80,14 +80,14 @@ class LockedRegions:
         for region in self.regions.values():
             if not _is_readable(region.phrase) or not _reads_back(self.marked(_written(region)), region):
                 raise GoTError(
-                    f"The locked phrase {short_repr(region.phrase)} cannot stand in a chain. Use other words."
+                    f"The locked phrase {short_repr(region.phrase)} cannot be used in a chain. Change it."
                 )
             for joint in JOINTS:
                 given_back = self._decode(self._encode(joint + _written(region)))
                 if not given_back.endswith(_written(region)):
                     raise GoTError(
                         f"The locked phrase {short_repr(region.phrase)} cannot be held: the checkpoint's "
-                        f"tokenizer gives back {short_repr(given_back)}. Use other words, or unlock it."
+                        f"tokenizer returns {short_repr(given_back)}. Use other words, or unlock it."
                     )
 
     def marked(self, text: str) -> str:

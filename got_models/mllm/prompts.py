@@ -84,7 +84,7 @@ def check_prompt(prompt: str) -> None:
     special = SPECIAL_TOKEN.search(prompt)
     if special:
         raise GoTError(
-            f"The prompt may not hold the special token {special[0]!r} (character {special.start()})."
+            f"The prompt must not contain the special token {special[0]!r} (character {special.start()})."
         )
 
 

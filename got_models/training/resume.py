@@ -64,7 +64,7 @@ def start_or_resume(out: Path, description: dict[str, Any], changed_dataset: boo
             before["checkpoint"], before["dataset"]
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise GoTError(
-                f"{file} is damaged, so the run cannot go on: {error} Start another run."
+                f"{file} is damaged, so the run cannot be resumed: {error} Start another run."
             ) from error
         changed = differences(begun, description["config"])
         if changed:
@@ -84,7 +84,7 @@ def start_or_resume(out: Path, description: dict[str, Any], changed_dataset: boo
         if not changed_dataset:
             raise GoTError(
                 f"The dataset has changed since the run in {out} began: resumed, it will not be the run that "
-                "it was. Change it back, or go on with it as it is now: --changed-dataset, or in ComfyUI "
+                "it was. Change it back, or resume with it as it is now: --changed-dataset, or in ComfyUI "
                 "'go on with changed pictures'."
             )
     write_whole(file, (json.dumps(description, indent=2) + "\n").encode())

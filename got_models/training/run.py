@@ -115,7 +115,7 @@ class Run:
                 self.accelerator.load_state(str(state))
             except Exception as error:  # a damaged file raises many types, depending on the library
                 raise GoTError(
-                    f"The state {state} cannot be read: {error}. Remove that folder: the run then goes on "
+                    f"The state {state} cannot be read: {error}. Remove that folder: the run then resumes "
                     "from the state before."
                 ) from error
             start = int(state.name.rsplit("-", 1)[1])
@@ -207,7 +207,8 @@ class Run:
         except (UnwritableError, OSError, RuntimeError, SafetensorError) as error:  # RuntimeError: torch
             reason = error.__cause__ if isinstance(error, UnwritableError) else error
             raise GoTError(
-                f"{what} cannot be written to {self.out}: {reason}. {self._last_good()} Make room and resume."
+                f"{what} cannot be written to {self.out}: {reason}. {self._last_good()} Free some disk "
+                "space and resume."
             ) from error
 
     @contextmanager

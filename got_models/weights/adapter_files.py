@@ -77,12 +77,12 @@ def load_adapter(file: str | Path) -> Adapter:
     except (KeyError, ValueError, RecursionError) as error:
         raise GoTError(f"{file} has damaged metadata ({error!s:.200}). Copy it again.") from error
     if not tensors:
-        raise GoTError(f"{file} holds no weights, so it would change nothing. Copy it again, or train anew.")
+        raise GoTError(f"{file} holds no weights, so it would change nothing. Copy it again, or train again.")
     try:
         return Adapter(tensors, *scales, information)
     except GoTError as error:
         raise GoTError(
-            f"{file} is damaged, or its training went wrong. {error} Copy it again, or train anew."
+            f"{file} is damaged, or its training went wrong. {error} Copy it again, or train again."
         ) from error
 
 
@@ -99,7 +99,7 @@ def _check_header(file: str | Path) -> None:
             that reading it could exhaust memory.
     """
     if os.path.exists(file) and not os.path.isfile(file):
-        raise GoTError(f"{file} is no file. Choose one that `train` has written.")
+        raise GoTError(f"{file} is not a file. Choose one that `train` has written.")
     with open(file, "rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
     if length > MAX_HEADER:
@@ -112,7 +112,7 @@ def _check_header(file: str | Path) -> None:
 def _check_format(file: str | Path, metadata: dict[str, str]) -> None:
     if metadata.get("format") != FORMAT:
         raise GoTError(
-            f"{file} is no GoT adapter: its metadata says {short_repr(metadata.get('format'))}, not "
+            f"{file} is not a GoT adapter: its metadata says {short_repr(metadata.get('format'))}, not "
             f"{FORMAT!r}. Choose a file that `train` has written."
         )
     if metadata.get("format_version") != FORMAT_VERSION:

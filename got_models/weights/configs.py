@@ -349,7 +349,7 @@ def check_scheduler(file: Path, config: Config) -> None:
         GoTError: as `check_mllm`.
     """
     check_entries(file, config, SCHEDULER, ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule"))
-    _check(file, config["beta_start"] <= config["beta_end"], "beta_start may not be larger than beta_end")
+    _check(file, config["beta_start"] <= config["beta_end"], "beta_start must not be larger than beta_end")
     betas, steps = config.get("trained_betas"), config["num_train_timesteps"]
     _check(file, betas is None or len(betas) == steps, f"trained_betas must be {steps} numbers")
 

@@ -73,8 +73,8 @@ def merge_adapter(
             staging.publish()
     except (OSError, SafetensorError) as error:
         raise GoTError(
-            f"The merge into {destination} cannot be written: {error}. Free room on the disk or choose "
-            "another destination, and run again: it goes on where it stopped."
+            f"The merge into {destination} cannot be written: {error}. Free some disk space or choose "
+            "another destination, and run again: it resumes where it stopped."
         ) from error
 
 

@@ -74,7 +74,7 @@ def checkpoint_folder(name: str) -> Path:
     if plain.endswith(UNFINISHED):
         raise GoTError(
             f"{plain!r} is an import that has not ended. Run GoT Import Checkpoint again with the same "
-            "inputs: it goes on where it stopped."
+            "inputs: it resumes where it stopped."
         )
     if found[plain].needs_import:
         raise GoTError(
@@ -93,7 +93,7 @@ def new_checkpoint_folder(name: str) -> Path:
     """
     if not is_folder_name(name) or name.endswith((UNFINISHED, ".lock")):
         raise GoTError(
-            f"{short_repr(name)} cannot be the name of a folder in models/got, which may not end in "
+            f"{short_repr(name)} cannot be the name of a folder in models/got, which must not end in "
             f"{UNFINISHED!r} either. {NAMING}"
         )
     return Path(_model_folders()[0], name)

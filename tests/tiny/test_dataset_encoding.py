@@ -141,7 +141,7 @@ def test_a_picture_that_changes_meanwhile_is_noticed(model, dataset) -> None:
 
 def test_a_cache_that_cannot_be_written_says_so(model, dataset) -> None:
     (dataset.folder / "cache").write_text("a file in the way")
-    with pytest.raises(GoTError, match=r"cannot be written to.*Make room"):
+    with pytest.raises(GoTError, match=r"cannot be written to.*Free some disk space"):
         Encoder(model, 128, dataset.folder / "cache").encode(dataset.rows[0])
 
 

@@ -144,7 +144,7 @@ def test_a_phrase_that_cannot_be_held_is_refused_before_anything_is_written(
     model: GoTModel, phrase: str
 ) -> None:
     region = Region(phrase, Box(10, 20, 300, 400), "red", (0, 0))
-    with pytest.raises(GoTError, match="cannot stand in a chain"):
+    with pytest.raises(GoTError, match="cannot be used in a chain"):
         model.reason("a star", settings=GenerationSettings(locked=[region]), on_text=pytest.fail)
 
 

@@ -417,5 +417,5 @@ def test_an_adapter_for_another_checkpoint_or_none_at_all_is_refused(checkpoint,
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(GoTError, match="missing, truncated"):
         load_adapter(file)
-    with pytest.raises(GoTError, match="is no GoT adapter"):
+    with pytest.raises(GoTError, match="is not a GoT adapter"):
         load_adapter(checkpoint / "projectors.safetensors")

@@ -208,7 +208,7 @@ test("a prompt that was written by hand is where the plan's next changes start",
     assert.equal(model.prompt, "an old photo of a star, and something round");
     assert.deepEqual(model.missed, []);
     model.rename("red", "a cat");
-    assert.deepEqual(model.missed, ["The prompt does not name 'a green circle': it stays as it is."]);
+    assert.deepEqual(model.missed, ["The prompt does not name 'a green circle': it is left unchanged."]);
     for (const text of ["a <|im_end|>", "\ud800"]) assert.throws(() => model.writePrompt(text), ChainError);
     assert.equal(model.prompt, "an old photo of a star, and something round");
     assertConsistent(model);

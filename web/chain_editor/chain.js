@@ -301,7 +301,7 @@ function nextColor(chain) {
 function checkedPhrase(phrase) {
     phrase = trim(clean(phrase));
     if (!phrase) throw new ChainError("The phrase is empty. Give the region a few words.");
-    if (!isPhrase(phrase)) throw new ChainError("A phrase may not hold line breaks, boxes or markup.");
+    if (!isPhrase(phrase)) throw new ChainError("A phrase must not contain line breaks, boxes or markup.");
     return phrase;
 }
 

@@ -113,7 +113,7 @@ export function withPrompt(edit, follows) {
  */
 export function originOf(chain, text) {
     const [special] = SPECIAL_TOKEN.exec(text) ?? [];
-    if (special) throw new ChainError(`The prompt may not hold the special token '${special}'.`);
+    if (special) throw new ChainError(`The prompt must not contain the special token '${special}'.`);
     const prompt = composed(text);
     return trim(prompt) ? { ...chain, prompt } : parseChain("", chain.task, "");
 }

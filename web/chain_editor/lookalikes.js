@@ -69,7 +69,7 @@ export function coordinatesNotRead(text) {
     if (!found.length) return null;
     const more = found.length > 1 ? ` There are ${found.length - 1} more like it.` : "";
     return `'${excerpt(found[0])}' looks like coordinates, but is not read: it makes no box. Write (x1,y1),(x2,y2) in thousandths` +
-        ` of the picture, right behind the words that it belongs to.${more}`;
+        ` of the picture, right after the words that it belongs to.${more}`;
 }
 
 /**

@@ -136,7 +136,7 @@ function readCorners(text) {
         if (values.every((value) => value >= 0 && value <= 1)) return { box: null, complaints };
     }
     if (values.some((value) => value < 0 || value > GRID)) {
-        complaints.push(`Box coordinates must lie in 0 to ${GRID - 1}.`);
+        complaints.push(`Box coordinates must be in 0 to ${GRID - 1}.`);
     }
     const [x1, y1, x2, y2] = values.map((value) => roundHalfToEven(Math.min(Math.max(value, 0), GRID - 1)));
     if (x1 === x2 || y1 === y2) return { box: null, complaints: [...complaints, "The box has no area."] };
@@ -292,7 +292,7 @@ function strayTokenMessage(token) {
     if ([OBJECT_START, OBJECT_END, REFERENCE_START, REFERENCE_END].includes(token)) {
         return `${token} that does not mark a phrase directly before a box.`;
     }
-    return `The special token '${excerpt(token)}' may not stand in a chain.`;
+    return `The special token '${excerpt(token)}' is not allowed in a chain.`;
 }
 
 /**

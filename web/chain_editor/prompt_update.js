@@ -99,7 +99,7 @@ function withChanges(prompt, changes, task, related) {
     for (const [index, change] of changes.entries()) {
         if (named.has(index) || isNone(change) || !change.after) continue;
         if (change.before !== null) {
-            missed.push(`The prompt does not name ${quoted(change.before)}: it stays as it is.`);
+            missed.push(`The prompt does not name ${quoted(change.before)}: it is left unchanged.`);
         } else if (task === "edit") {
             missed.push(`The instruction does not say what to do with ${quoted(change.after)}. Add it by hand.`);
         } else {
@@ -116,12 +116,12 @@ function withChanges(prompt, changes, task, related) {
     const textOf = (/** @type {Mention} */ { start, end }) => prompt.slice(start, end);
     const objects = mentions.map((mention) => {
         const now = nowAt(mention, textOf(mention), names, changes);
-        if (!now) missed.push(`The prompt says ${quoted(textOf(mention))}, which cannot be changed by itself. Mend it by hand.`);
+        if (!now) missed.push(`The prompt says ${quoted(textOf(mention))}, which cannot be changed by itself. Fix it by hand.`);
         return now ?? [textOf(mention)];
     });
     const { text, stay } = withObjects(prompt, mentions.map(({ start, end }) => [start, end]), objects, added, related);
     for (const place of stay) {
-        missed.push(`The prompt still names ${quoted(textOf(mentions[place]))}, which its sentence needs. Mend it by hand.`);
+        missed.push(`The prompt still names ${quoted(textOf(mentions[place]))}, which its sentence needs. Fix it by hand.`);
     }
     return { prompt: capitalLike(text, prompt), missed };
 }

@@ -87,7 +87,7 @@ def test_a_chain_may_have_no_box(folder: Path) -> None:
         (GOOD | {"prompt": " "}, "prompt is empty"),
         (GOOD | {"chain": " "}, "chain is empty"),
         (GOOD | {"chain": "a cup (5,5),(5,9)"}, "no area"),
-        (GOOD | {"chain": "a cup <|im_end|>"}, "may not stand in a chain"),
+        (GOOD | {"chain": "a cup <|im_end|>"}, "is not allowed in a chain"),
         (GOOD | {"image": "missing.png"}, "cannot open"),
         (GOOD | {"image": "half.png"}, "cannot open"),
         (GOOD | {"image": "text.png"}, "cannot open"),
@@ -261,10 +261,10 @@ def test_what_is_mended_or_left_out_is_said(folder: Path, tmp_path: Path) -> Non
     report = import_dataset(tmp_path / "published", folder)
     assert report.written == 1
     assert [row.where for row in report.fixed] == ["a.json row 1"]
-    assert "must lie in 0 to 999" in report.fixed[0].reason
+    assert "must be in 0 to 999" in report.fixed[0].reason
     assert [row.where for row in report.invalid] == [f"a.json row {number}" for number in range(2, 7)]
     assert "No chain under any of the names" in report.invalid[1].reason
-    assert "stands in the row itself" in report.invalid[2].reason
+    assert "is embedded in the row" in report.invalid[2].reason
     assert report.text().count("\n") == 6
     assert read_dataset(folder).invalid == ()
 
@@ -356,7 +356,7 @@ def test_import_takes_field_names_and_refuses_unknown_ones(
     assert "expected one of prompt, chain, image, source" in capsys.readouterr().err
     assert run(capsys, "import", source, folder)[0] == 2
     code, out, _ = run(capsys, "import", source, folder, "--field", "chain=plan")
-    assert (code, out) == (0, "1 rows written, 0 of them mended; 0 left out.\n")
+    assert (code, out) == (0, "1 rows written, 0 of them fixed; 0 left out.\n")
 
 
 # What odd folders and files hold
@@ -377,7 +377,7 @@ def test_a_path_written_on_windows_is_found(folder: Path, name: str) -> None:
 )
 def test_no_way_of_writing_leads_out_of_the_folder(folder: Path, name: str) -> None:
     (bad,) = read(folder, GOOD | {"image": name}).invalid
-    assert "lies outside the dataset's folder" in bad.reason
+    assert "is outside the dataset's folder" in bad.reason
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "a\nb.png", "missing/cup.png", "cup.png/more.png", "old"])
@@ -412,15 +412,15 @@ def test_nothing_waits_for_a_pipe(folder: Path, tmp_path: Path) -> None:
     os.mkfifo(folder / "pipe.png")
     assert "there is no such file" in read(folder, GOOD | {"image": "pipe.png"}).invalid[0].reason
     os.mkfifo(tmp_path / DATA_FILE)
-    with pytest.raises(GoTError, match=r"data\.jsonl cannot be read: it is no file"):
+    with pytest.raises(GoTError, match=r"data\.jsonl cannot be read: it is not a regular file"):
         read_dataset(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ('{"image": "cup.png", "image": "square.png", "prompt": "p", "chain": "c"}', "'image' stands twice"),
-        ('{"image": {"a": 1, "a": 2}, "prompt": "p", "chain": "c"}', "The entry 'a' stands twice"),
+        ('{"image": "cup.png", "image": "square.png", "prompt": "p", "chain": "c"}', "'image' appears twice"),
+        ('{"image": {"a": 1, "a": 2}, "prompt": "p", "chain": "c"}', "The entry 'a' appears twice"),
         ('{"image": "cup.png", "prompt": "p", "chain": NaN}', "Not JSON: NaN"),
         ('{"image": "cup.png", "prompt": "p", "chain": "c", "score": Infinity}', "Not JSON: Infinity"),
         ('{"image": ' + "9" * 5000 + "}", "Not JSON"),
@@ -538,7 +538,7 @@ def test_keys_that_begin_one_another_are_told_apart(folder: Path, tmp_path: Path
         ("a cup box_1", "{", "coordinates are not JSON"),
         ("a cup box_1", "[" * 100_000, "coordinates are not JSON"),
         ("a cup box_1", "[1, 2]", "must be an object"),
-        ("a cup box_1", '{"box_1": [1, 2, 3, 4], "box_1": [5, 6, 7, 8]}', "'box_1' stands twice"),
+        ("a cup box_1", '{"box_1": [1, 2, 3, 4], "box_1": [5, 6, 7, 8]}', "'box_1' appears twice"),
         ("a cup box_1", 7, "must be an object"),
         ("a cup box_1", {"box_1": [1, 2, 3]}, "must be four numbers, got [1, 2, 3]"),
         ("a cup box_1", {"box_1": None}, "must be four numbers, got None"),
@@ -546,7 +546,7 @@ def test_keys_that_begin_one_another_are_told_apart(folder: Path, tmp_path: Path
         ("a cup box_1", {"box_1": [True, 2, 3, 4]}, "must be four numbers"),
         ("a cup box_1", {"box_1": [10**4000, 2, 3, 4]}, "must be four numbers"),
         ("a" * 20_000, {f"{'a' * n}1": [1, 2, 3, 4] for n in range(2000)}, "may have 1000 keys"),
-        ("a cup box_1, a mug box_2", {"box_1": [1, 2, 300, 400]}, "'box_2' stands in the text"),
+        ("a cup box_1, a mug box_2", {"box_1": [1, 2, 300, 400]}, "'box_2' is in the text"),
     ],
     ids=range(12),
 )

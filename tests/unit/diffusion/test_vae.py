@@ -55,7 +55,7 @@ def test_decoding_goes_on_in_tiles_with_one_line_in_the_log(
     with caplog.at_level(logging.WARNING):
         tiled = decode_scaled(vae, latents())
     assert [record.message for record in caplog.records] == [
-        "The VAE ran out of memory and goes on in tiles of 512 pixels."
+        "The VAE ran out of memory and continues in tiles of 512 pixels."
     ]
     assert tiled.shape == whole.shape == (1, 3, *SIZE)
     assert (tiled - whole).abs().mean() < 0.02 < whole.abs().mean()

@@ -226,7 +226,7 @@ def test_a_disk_that_fills_up_is_told_from_the_network_and_the_next_run_goes_on(
 ) -> None:
     pytest.importorskip("resource", reason="limits on file sizes are a matter of POSIX")
     text = message(run(hub.address, tmp_path, largest=15_000_000))
-    assert "cannot be written: File too large. Free room" in text
+    assert "cannot be written: File too large. Free some disk space" in text
     assert run(hub.address, tmp_path).returncode == 0
     assert contents(tmp_path) == expected(hub)
 

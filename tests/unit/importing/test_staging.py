@@ -164,7 +164,7 @@ def test_a_disk_that_fills_up_ends_with_a_message_and_the_next_run_goes_on(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert code == 2
-    assert "cannot be written: File too large. Free room" in capsys.readouterr().err
+    assert "cannot be written: File too large. Free some disk space" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     assert [*tmp_path.rglob("*.safetensors.part"), *tmp_path.glob("*.lock")] == []
     finished = weights_in(tmp_path / "out.part")

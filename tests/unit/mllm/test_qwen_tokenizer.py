@@ -111,7 +111,7 @@ def test_a_locked_phrase_is_held_or_refused_before_anything_is_written(
 def test_a_phrase_that_cannot_stand_in_a_chain_is_refused(
     tokenizer: PreTrainedTokenizerBase, phrase: str
 ) -> None:
-    with pytest.raises(GoTError, match="cannot stand in a chain"):
+    with pytest.raises(GoTError, match="cannot be used in a chain"):
         LockedRegions(tokenizer, [Region(phrase, BOX, "red", (0, 0))], 1024)
 
 

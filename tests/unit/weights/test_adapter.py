@@ -180,7 +180,7 @@ def test_a_good_file_written_by_hand_is_read(tmp_path: Path, model: GoTModel) ->
 def test_what_is_no_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.safetensors")
     for path in (tmp_path / "pipe.safetensors", tmp_path):
-        with pytest.raises(GoTError, match="is no file"):
+        with pytest.raises(GoTError, match="is not a file"):
             load_adapter(path)
 
 
