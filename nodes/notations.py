@@ -1,4 +1,4 @@
-"""Plans that travel: from boxes of other nodes, and to other models' notations."""
+"""Plans in other notations: from other nodes' boxes, and for other models."""
 
 from __future__ import annotations
 

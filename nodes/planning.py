@@ -1,4 +1,4 @@
-"""GoT Plan: a plan from any language model, ComfyUI's own or one whose answer comes as text."""
+"""GoT Plan: a plan from any language model, ComfyUI's own or one whose answer arrives as text."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class GoTPlan:
 def generate(
     clip: Any, text: str, image: Tensor | None, seed: int, temperature: float, max_new_tokens: int
 ) -> str:
-    """What ComfyUI's language model writes.
+    """The output of ComfyUI's language model.
 
     Raises:
         GoTError: the CLIP cannot write.
@@ -181,7 +181,7 @@ def generate(
 
 
 def can_write(clip: Any) -> bool:
-    """Whether a CLIP is a language model, in a ComfyUI that lets it write (0.33 does, 0.3.64 does not)."""
+    """Whether a CLIP is a language model that ComfyUI can generate with (0.33 can, 0.3.64 cannot)."""
     if not all(hasattr(clip, name) for name in ("tokenize", "generate", "decode")):
         return False
     stage = clip.cond_stage_model

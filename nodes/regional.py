@@ -1,4 +1,4 @@
-"""GoT Regional Conditioning: a plan's words, each in its own box, for any checkpoint of ComfyUI's."""
+"""GoT Regional Conditioning: a plan's words, each in its own box, for any ComfyUI checkpoint."""
 
 from __future__ import annotations
 

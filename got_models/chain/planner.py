@@ -1,4 +1,4 @@
-"""A plan from any language model: what it is asked, and how its answer becomes a chain.
+"""Planning with any language model: the instruction, and the conversion of its answer to a chain.
 
 The model itself is a function from an instruction to its answer, so that it may be one of ComfyUI's text
 encoders, a server, or a person who pastes.
@@ -46,7 +46,7 @@ EXAMPLES = {
 
 
 def instruction(prompt: str, task: str, locked: Sequence[Region] = ()) -> str:
-    """What to ask a language model for a plan.
+    """The instruction that asks a language model for a plan.
 
     Args:
         task: "generate", or "edit" for a model that sees the picture.
@@ -64,7 +64,7 @@ def instruction(prompt: str, task: str, locked: Sequence[Region] = ()) -> str:
 def make_plan(
     answer: Callable[[str], str], prompt: str, task: str, locked: Sequence[Region] = ()
 ) -> ReasoningChain:
-    """Ask for a plan; where nothing can be read, once more with what was wrong. Locked regions are enforced.
+    """Request a plan; if it cannot be parsed, once more with the error. Locked regions are enforced.
 
     Args:
         answer: the language model.
@@ -86,7 +86,7 @@ def make_plan(
 
 
 def read_answer(text: str, prompt: str, task: str, locked: Sequence[Region] = ()) -> ReasoningChain:
-    """The plan in an answer that is there already, in whatever notation. Locked regions are enforced.
+    """The plan in an existing answer, in any notation. Locked regions are enforced.
 
     Raises:
         GoTError: it holds no plan.
@@ -95,7 +95,7 @@ def read_answer(text: str, prompt: str, task: str, locked: Sequence[Region] = ()
 
 
 def hold(chain: ReasoningChain, locked: Sequence[Region]) -> ReasoningChain:
-    """The chain with each locked phrase in its box: moved there, or put behind the rest; warnings say so."""
+    """The chain with each locked phrase in its box: moved there, or appended; warnings report it."""
     warnings = list(chain.warnings)
     for region in locked:
         same = [
@@ -115,7 +115,7 @@ def hold(chain: ReasoningChain, locked: Sequence[Region]) -> ReasoningChain:
 
 
 def _read(text: str) -> tuple[LayoutPlan | None, str]:
-    """The plan in an answer; or None, and what is wrong with it."""
+    """The plan in an answer; or None, and the error."""
     if not text.strip():
         return None, "It was empty."
     try:

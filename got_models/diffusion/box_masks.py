@@ -15,7 +15,7 @@ with."""
 
 
 def mask_corners(box: Box, size: tuple[int, int], rule: str) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of a box's mask in a picture of size (H, W), all of them inside the mask.
+    """(left, top, right, bottom) of a box's mask in a picture of size (H, W), all inclusive.
 
     Args:
         rule: one of MASK_RULES.
@@ -30,7 +30,7 @@ def mask_corners(box: Box, size: tuple[int, int], rule: str) -> tuple[int, int, 
 
 
 def draw_region_masks(regions: Sequence[Region], size: tuple[int, int], rule: str) -> list[Image.Image]:
-    """For each region its own black picture of size (H, W) with the box filled in the region's colour.
+    """One black picture of size (H, W) per region, with its box filled in the region's colour.
 
     No region: one black picture. The rule is one of MASK_RULES.
     """

@@ -1,8 +1,8 @@
-"""Regional attention: in one pass of a UNet, each region of a picture hears its own words.
+"""Regional attention: in one pass of a UNet, each region of a picture attends to its own words.
 
 Cross-attention is computed for the base prompt and for each region, all in one batch, and the results are
-added up pixel by pixel, by how much a pixel belongs to each region. The rest of the UNet runs once, so that a
-step costs little more than a plain one. The attention layers stay untouched: `widen` is called before them,
+summed per pixel, weighted by how much it belongs to each region. The rest of the UNet runs once, so that a
+step costs little more than a plain one. The attention layers are not modified: `widen` is called before them,
 `blend` after them.
 """
 
@@ -25,7 +25,7 @@ CONDITIONAL = 0
 def region_weights(
     boxes: Sequence[Box], strengths: Sequence[float], size: tuple[int, int], base: float, feather: float
 ) -> Tensor:
-    """How much each pixel listens to the base prompt and to each region: [1 + regions, h, w], summing to 1.
+    """Each pixel's weight for the base prompt and for each region: [1 + regions, h, w], summing to 1.
 
     Outside all boxes the base prompt is alone. Inside, it keeps the share `base`, and the regions there share
     the rest by their strengths, so that no pixel is without words.
@@ -63,7 +63,7 @@ def _profile(low: int, high: int, length: int, soft: float) -> Tensor:
 
 
 class RegionalAttention:
-    """The words of regions, for the cross-attention of one UNet.
+    """Regional prompts for the cross-attention of one UNet.
 
     Args:
         contexts: what the UNet hears in each region: its encoded words [1, tokens, width].
@@ -108,7 +108,7 @@ class RegionalAttention:
         return widened, wide_keys, wide_keys if values is keys else _joined(values, words)
 
     def blend(self, hidden: Tensor, options: Mapping[str, Any]) -> Tensor:
-        """Behind cross-attention: add each positive row's regions up, by the weights of its pixels.
+        """After cross-attention: sum each positive row's regions, weighted per pixel.
 
         Raises:
             GoTError: the pixels are not those of the feature map.
@@ -130,7 +130,7 @@ class RegionalAttention:
         return [index for index, kind in enumerate(options["cond_or_uncond"]) if kind == CONDITIONAL]
 
     def _weights_for(self, options: Mapping[str, Any], hidden: Tensor) -> Tensor:
-        """[1 + regions, pixels, 1], as `hidden` is and where it is."""
+        """[1 + regions, pixels, 1], in the dtype and on the device of `hidden`."""
         height, width = options["activations_shape"][2:4]
         if height * width != hidden.shape[1]:
             raise GoTError(
@@ -146,7 +146,7 @@ class RegionalAttention:
 
 
 def _repeated(context: Tensor, length: int) -> Tensor:
-    """The same tokens repeated up to `length`: the softmax over them gives the same sum."""
+    """The tokens repeated up to `length`: softmax over them gives the same sum."""
     return context.repeat(1, length // context.shape[1], 1)
 
 

@@ -28,7 +28,7 @@ def apply_regions(
     base_share: float,
     feather: float,
 ) -> tuple[Any, Conditioning, int]:
-    """The model and the positive conditioning that draw each prompt in its region; and the passes of a step.
+    """The model and the positive conditioning that draw each prompt in its region; and passes per step.
 
     Args:
         base: the prompt of the whole picture.
@@ -64,7 +64,7 @@ def apply_regions(
 
 
 def encode(clip: Any, text: str) -> Conditioning:
-    """What ComfyUI's own CLIP Text Encode gives."""
+    """The output of ComfyUI's own CLIP Text Encode."""
     conditioning: Conditioning = clip.encode_from_tokens_scheduled(clip.tokenize(text))
     return conditioning
 

@@ -1,6 +1,6 @@
-"""Plans in other notations: read into a chain, and written from one.
+"""Other notations for plans: parsed into a chain, and written from one.
 
-`read_plan` takes the reply of a language model, whatever stands around the plan in it, and `read_boxes` what
+`read_plan` takes the reply of a language model, whatever surrounds the plan in it, and `read_boxes` what
 nodes hand over; `plan_to_chain` makes a chain of either. `write_plan` goes the other way.
 """
 
@@ -75,7 +75,7 @@ IN_PIXELS = ("qwen2.5-vl", "bounding boxes")
 
 
 def read_plan(text: str, *, notation: str = "auto", size: Size | None = None) -> LayoutPlan:
-    """The plan in a text, with notes on what was left out, mended or assumed.
+    """The plan in a text, with notes on what was dropped, fixed or assumed.
 
     Args:
         size: (width, height) of the picture that the boxes were made for; needed where they are pixels.
@@ -115,7 +115,7 @@ def _read(text: str, notation: str, size: Size | None) -> LayoutPlan:
 def read_boxes(
     data: Any, *, notation: str = "auto", size: Size | None = None, labels: Sequence[str] = ()
 ) -> LayoutPlan:
-    """The plan in what nodes hand over: BOUNDING_BOX, an ARRAY of elements, or a text.
+    """The plan in a value passed between nodes: BOUNDING_BOX, an ARRAY of elements, or a text.
 
     Args:
         labels: words for the boxes, in their order; they count where a box has none of its own.

@@ -1,4 +1,4 @@
-"""Mask colours as other notations write them, and back."""
+"""Conversion of mask colours to and from other notations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..notation import MASK_COLORS
 
 
 def hex_color(name: str) -> str:
-    """A colour by its name as "#RRGGBB"."""
+    """A named colour as "#RRGGBB"."""
     red, green, blue = ImageColor.getrgb(name)[:3]
     return f"#{red:02X}{green:02X}{blue:02X}"
 
@@ -24,5 +24,5 @@ _NAMES = {
 
 
 def color_name(palette: Sequence[str]) -> str | None:
-    """The mask colour that a palette of one colour is; None: it is none, or there are several."""
+    """The mask colour equal to a palette of one colour; None if there is none, or several colours."""
     return _NAMES.get(palette[0].strip().upper()) if len(palette) == 1 else None

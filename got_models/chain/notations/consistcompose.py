@@ -1,4 +1,4 @@
-"""ConsistCompose's prompts: prose with `<bbox>[x1, y1, x2, y2]</bbox>` in 0 to 1 behind each thing's words.
+"""ConsistCompose's prompts: prose with `<bbox>[x1, y1, x2, y2]</bbox>` in 0 to 1 after each object.
 
 Words between `<p>` and `</p>` right before it are the whole phrase, as models of its family write them.
 """
@@ -19,7 +19,7 @@ _MARKED = re.compile(rf"{re.escape(OBJECT_START)}(.*?){re.escape(OBJECT_END)}")
 
 
 def read(text: str, size: Size | None) -> LayoutPlan:
-    """Raises GoTError where the boxes are in pixels, and the picture's size is not given."""
+    """Raises GoTError if the boxes are in pixels and the picture's size is not given."""
     text = _NAMED.sub(lambda match: f"{OBJECT_START}{match[2]}{OBJECT_END}", text)
     found: list[tuple[int, int, Four | None]] = [
         (*match.span(), four_numbers(match[1])) for match in _BOX.finditer(text)

@@ -1,4 +1,4 @@
-"""Four numbers that mean a box: in which order, and of what."""
+"""Four numbers that form a box: their order and their unit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SIDES = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "
 
 @dataclass(frozen=True)
 class Four:
-    """Four numbers as they were written, and their order, if their names say it."""
+    """Four numbers as written, and their order, if their names define it."""
 
     values: tuple[float, float, float, float]
     order: str | None = None
@@ -40,14 +40,14 @@ class Four:
 
 @dataclass(frozen=True)
 class Reading:
-    """How four numbers are meant. None: to be found out, with a note of what was assumed."""
+    """How to interpret four numbers. None: to be inferred, with a note on what was assumed."""
 
     order: str | None = None
     unit: str | None = None
 
 
 def check_size(size: Size | None) -> None:
-    """Raises GoTError where a picture's (width, height) is no pair of whole numbers from 1 on."""
+    """Raises GoTError unless a picture's (width, height) are positive integers."""
     if size is not None and not all(type(side) is int and 1 <= side <= 1_000_000 for side in size):
         raise GoTError(f"A picture's size is its width and height in pixels, got {short_repr(size)}.")
 
@@ -104,7 +104,7 @@ def _four(values: Sequence[float], order: str | None, percent: bool) -> Four:
 
 
 def settled(reading: Reading, boxes: Sequence[Four], size: Size | None, gathering: Gathering) -> Reading:
-    """The reading of all boxes of a plan, nothing left open. What is assumed is noted.
+    """The interpretation of all boxes of a plan, fully determined. Assumptions are noted.
 
     Raises:
         GoTError: the boxes are in pixels, and the picture's size is not given.
@@ -122,7 +122,7 @@ def settled(reading: Reading, boxes: Sequence[Four], size: Size | None, gatherin
 
 
 def _assumed_order(boxes: Sequence[Four], gathering: Gathering) -> str:
-    """The order of boxes that do not say it: sides where second corners would lie before first ones."""
+    """The order of boxes that do not define it: sides, if second corners would precede first ones."""
     open_ones = [box.values for box in boxes if box.order is None]
     if not open_ones:
         return X_FIRST
@@ -169,7 +169,7 @@ def _unit(unit: str | None, largest: float, size: Size | None, gathering: Gather
 
 
 def as_fractions(box: Four, reading: Reading, size: Size | None) -> tuple[float, float, float, float]:
-    """x1, y1, x2, y2 of a box, wherever they lie, by a settled reading."""
+    """x1, y1, x2, y2 of a box, possibly out of range, by a determined interpretation."""
     a, b, c, d = box.values
     order = box.order or reading.order
     if order == Y_FIRST:

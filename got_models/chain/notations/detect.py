@@ -1,4 +1,4 @@
-"""Which notation a plan is in, told by its signs and by the names in it."""
+"""Detecting a plan's notation by its markers and names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _AT_MOST_AS_FRACTION = 2  # a box may reach beyond the picture
 
 
 def notation_of(text: str) -> str:
-    """The notation of a text; "got", that of a chain, where no other is found."""
+    """The notation of a text; "got", that of a chain, if no other is recognized."""
     if _LOCATION.search(text):
         return "florence-2"
     if _BBOX.search(text):
@@ -35,7 +35,7 @@ def notation_of(text: str) -> str:
 
 
 def notation_of_values(values: Sequence[Any]) -> str:
-    """The notation of lists and objects; "got" where there is no plan in them."""
+    """The notation of lists and objects; "got" if they hold no plan."""
     keys = {key.lower() for value in values if isinstance(value, dict) for key in value}
     found = [entry for entry in all_entries(values) if entry.box]
     names = {entry.box_name for entry in found}
@@ -57,7 +57,7 @@ def notation_of_values(values: Sequence[Any]) -> str:
 
 
 def assumption(notation: str) -> str:
-    """What is assumed where a notation was found by its names alone, and how to say otherwise; or nothing."""
+    """What is assumed for a notation recognized only by its names, and how to override it; or empty."""
     if notation == "qwen3-vl":
         return (
             "bbox_2d is read as Qwen3-VL writes it, in thousandths of the picture. If Qwen2.5-VL wrote it,"

@@ -1,4 +1,4 @@
-"""EliGen's entities, as DiffSynth names them: `eligen_entity_prompts`, and their places.
+"""EliGen's entities, as named by DiffSynth: `eligen_entity_prompts`, and their positions.
 
 DiffSynth takes the places as mask pictures, which no text can hold: here they are `eligen_entity_bboxes`, x1,
 y1, x2, y2 in 0 to 1, in the order of the masks that GoT Chain to Masks makes.

@@ -1,4 +1,4 @@
-"""Florence-2's answers: words, then `<loc_x1><loc_y1><loc_x2><loc_y2>` for each place of theirs, 0 to 999.
+"""Florence-2's answers: words, then `<loc_x1><loc_y1><loc_x2><loc_y2>` for each box, 0 to 999.
 
 a cat<loc_120><loc_300><loc_480><loc_900>a dog<loc_500><loc_310><loc_760><loc_880>
 """
@@ -19,7 +19,7 @@ _JOINT = re.compile(r"(?:\s{1,9}and\s{1,9}|\s{0,9}[,;.]\s{0,9}(?:and\s{1,9})?)",
 
 
 def read(text: str) -> LayoutPlan:
-    """Raises GoTError where there is no complete box."""
+    """Raises GoTError if there is no complete box."""
     gathering = Gathering()
     text = _TAGS.sub("", text)
     done = 0
@@ -44,13 +44,13 @@ def read(text: str) -> LayoutPlan:
 
 
 def _phrase(text: str) -> str:
-    """The words before a box, without what joins them to those before."""
+    """The words before a box, without the separator from those before."""
     joint = _JOINT.match(text)
     return " ".join(clean(text[joint.end() :] if joint else text).split())
 
 
 def write(plan: LayoutPlan) -> str:
-    """All elements with a box. The prose around them has no place in this notation."""
+    """All elements with a box. This notation has no prose around them."""
     written = ""
     for element in plan.elements:
         if box := element.grid_box:

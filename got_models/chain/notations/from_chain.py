@@ -1,4 +1,4 @@
-"""A chain in no notation: its elements, its prose without them, and its background."""
+"""A chain as a notation-independent plan: its elements, its prose without them, and its background."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OTHER_WORDS = re.compile(r"\b(?:it|them|him|her|itself|one|other|which|that)\b"
 
 
 def plan_of(chain: ReasoningChain) -> LayoutPlan:
-    """The chain as a plan: fractions for boxes, its mask colours as palettes, and spans in the prose."""
+    """The chain as a plan: boxes as fractions, mask colours as palettes, and spans in the prose."""
     prose, done = "", 0
     elements = []
     for region in chain.regions:
@@ -40,7 +40,7 @@ def plan_of(chain: ReasoningChain) -> LayoutPlan:
 
 
 def background(chain: ReasoningChain) -> str:
-    """What the chain says of the picture besides its regions.
+    """What the chain says about the picture besides its regions.
 
     Sentences without a region stay whole. Of others, the words about a place stay, at their beginning or end:
     "On a white background there is a circle" gives "On a white background."
@@ -59,7 +59,7 @@ def background(chain: ReasoningChain) -> str:
 
 
 def _sentence_spans(chain: ReasoningChain) -> list[tuple[int, int]]:
-    """The sentences of a chain's text; a stop within a region ends none."""
+    """The sentences of a chain's text; a full stop within a region does not end one."""
     spans = []
     start = 0
     for mark in SENTENCE_MARK.finditer(chain.text):

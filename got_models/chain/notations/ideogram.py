@@ -21,7 +21,7 @@ MAX_COLORS = 5  # of one element
 
 
 def elements(plan: LayoutPlan) -> list[dict[str, Any]]:
-    """ComfyUI's ARRAY of elements: those of the plan that have a box."""
+    """ComfyUI's ARRAY of elements: those of the plan with a box."""
     written = []
     for element in plan.elements:
         if not element.box:

@@ -1,4 +1,4 @@
-"""Notations with boxes right behind their words, in prose: put into that of a chain, and read there."""
+"""Notations with boxes in prose, right after their words: converted to a chain's, and parsed there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .plan import Gathering, LayoutPlan
 def placed(
     text: str, found: Sequence[tuple[int, int, Four | None]], reading: Reading, size: Size | None
 ) -> LayoutPlan:
-    """The plan of a text in which boxes have been found: their places, and what they hold, if it can be read.
+    """The plan of a text with boxes at known positions, with their content if it can be parsed.
 
     Raises:
         GoTError: the boxes are in pixels, and the picture's size is not given.

@@ -1,4 +1,4 @@
-"""The entries of a plan in JSON, wherever they stand: words and boxes, by the names that they go under."""
+"""The entries of a plan anywhere in JSON: words and boxes, by the names of their keys."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _READ = {*WORDS, "text", "type", "metadata", "color_palette", "palette", "id"}
 
 @dataclass
 class Entry:
-    """One thing as it stands in the JSON. `box` is None where it has none that can be read.
+    """One object as found in the JSON. `box` is None if it has none that can be parsed.
 
     Attributes:
         rest: names of what is not read.
@@ -66,11 +66,11 @@ class Entry:
 
 
 def entries(value: Any, name: str = "", listed: bool = False) -> Iterator[Entry]:
-    """All entries of a value, in their order.
+    """All entries of a value, in order.
 
     Args:
-        name: the key that it stands under.
-        listed: whether it stands in a list, where things without a box count too.
+        name: its key.
+        listed: whether it is in a list, where objects without a box count too.
     """
     if isinstance(value, dict):
         yield from _of_object(value, name, listed)
@@ -110,7 +110,7 @@ def _inner(value: dict[str, Any]) -> Iterator[Entry]:
 
 
 def _may_be_box(value: Any) -> bool:
-    """Whether a value under the name of a box is one, or several, and no list of things that have boxes."""
+    """Whether a box key's value is one box or several, rather than a list of objects with boxes."""
     if not isinstance(value, (list, tuple)):
         return value is None or four_numbers(value) is not None
     things = any(isinstance(entry, dict) and (_phrase(entry) or not four_numbers(entry)) for entry in value)
@@ -155,7 +155,7 @@ def _is_list_of_text(value: Any) -> bool:
 
 
 def _thing(name: str) -> str:
-    """The key that an entry stands under, where it names the thing and no list of things."""
+    """The key of an entry, if it names the object rather than a list of objects."""
     name = name.rstrip("'").strip()
     return "" if name.lower() in _LISTS else name
 
@@ -165,7 +165,7 @@ def _lower(value: Any) -> dict[str, Any]:
 
 
 def _phrase(entry: dict[str, Any]) -> str:
-    """The words of an entry: its description, with its label before it where that says more."""
+    """The words of an entry: its description, preceded by its label where that adds information."""
     both = {**_lower(entry.get("metadata")), **entry}
     found = [
         (key, both[key].strip()) for key in WORDS if isinstance(both.get(key), str) and both[key].strip()
@@ -180,7 +180,7 @@ def _phrase(entry: dict[str, Any]) -> str:
 
 
 def _described(entry: dict[str, Any], phrase: str, box: Four | None, key: str) -> Entry:
-    """What is said of a thing besides its box, which stands under `key`."""
+    """The description of an object besides its box, which is stored under `key`."""
     both = {**entry, **{name: value for name, value in _lower(entry.get("metadata")).items() if value}}
     text = both.get("text")
     text = text.strip() if isinstance(text, str) else ""
@@ -210,7 +210,7 @@ def _described(entry: dict[str, Any], phrase: str, box: Four | None, key: str) -
 
 
 def gather(found: Sequence[Entry], reading: Reading, size: Size | None, gathering: Gathering) -> None:
-    """Adds all entries, their boxes read in one way.
+    """Adds all entries, with their boxes interpreted consistently.
 
     Raises:
         GoTError: the boxes are in pixels, and the picture's size is not given.

@@ -1,4 +1,4 @@
-"""Plans in JSON: found in the reply of a language model, or handed over as data."""
+"""Plans in JSON: found in a language model's reply, or passed as data."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _KNOWN = {"elements", "compositional_deconstruction", "aspect_ratio", "version",
 
 
 def read_json(text: str, reading: Reading, size: Size | None) -> LayoutPlan:
-    """The plan in a reply: all that its JSON holds, and words around it where they name the same things.
+    """The plan in a reply: everything in its JSON, and surrounding words that name the same objects.
 
     Raises:
         GoTError: there is no JSON, or nothing in it that could be read; or pixels come without a size.
@@ -60,7 +60,7 @@ def read_json(text: str, reading: Reading, size: Size | None) -> LayoutPlan:
 
 
 def read_data(data: Any, reading: Reading, size: Size | None, labels: Sequence[str] = ()) -> LayoutPlan:
-    """The plan that lists and dictionaries hold, such as ComfyUI's BOUNDING_BOX.
+    """The plan in lists and dictionaries, such as ComfyUI's BOUNDING_BOX.
 
     Args:
         labels: words for the boxes, in their order; they count where a box has none.
@@ -98,7 +98,7 @@ def _plan(
 
 
 def _words(values: Sequence[Any], gathering: Gathering) -> tuple[str, str]:
-    """The prompt and the prose of a plan, which stand beside its entries; other words there are noted."""
+    """The prompt and the prose of a plan, next to its entries; other words there are noted."""
     prompt = ""
     prose: list[str] = []
     for value in values:
@@ -118,12 +118,12 @@ def _words(values: Sequence[Any], gathering: Gathering) -> tuple[str, str]:
 
 
 def _is_entry(value: dict[str, Any]) -> bool:
-    """Whether an object is a thing with a box, and not what holds such things."""
+    """Whether a JSON object is an object with a box, rather than a container of such objects."""
     return len(all_entries([value])) == 1 and not any(isinstance(entry, dict) for entry in value.values())
 
 
 def _says_something(entry: Any) -> bool:
-    """Whether there are words in a value that are no entry's."""
+    """Whether a value contains words that belong to no entry."""
     if isinstance(entry, str):
         return bool(entry.strip())
     if isinstance(entry, list):
@@ -141,7 +141,7 @@ def _joined(sentences: Sequence[str]) -> str:
 
 
 def _around(text: str, found: Sequence[Found]) -> str:
-    """The words before, between and after the JSON, without the fences that it stands in."""
+    """The text before, between and after the JSON, without its code fences."""
     pieces, done = [], 0
     for item in found:
         pieces.append(text[done : item.start])
@@ -157,14 +157,14 @@ def _around(text: str, found: Sequence[Found]) -> str:
 
 
 def _naming(around: str, phrases: Sequence[str]) -> str:
-    """The sentences that name any of the phrases."""
+    """The sentences that contain any of the phrases."""
     ends = [0, *(mark.end() for mark in SENTENCE_MARK.finditer(around)), len(around)]
     sentences = [around[start:end].strip() for start, end in pairwise(ends)]
     return " ".join(text for text in sentences if any(phrase.lower() in text.lower() for phrase in phrases))
 
 
 def _plain(data: Any, depth: int, count: list[int]) -> Any:
-    """Data from another node as plain lists, dictionaries, texts and numbers, within bounds."""
+    """Data from another node as plain lists, dictionaries, texts and numbers, within limits."""
     count[0] += 1
     if depth > MAX_DEPTH or count[0] > MAX_VALUES:
         raise GoTError("The boxes are nested too deep, or there are too many. Connect boxes of one picture.")

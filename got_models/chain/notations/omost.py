@@ -1,4 +1,4 @@
-"""Omost's canvas: Python calls that are read as data, and never run.
+"""Omost's canvas: Python calls that are parsed as data, and never executed.
 
     canvas.set_global_description(description="...", detailed_descriptions=[...], tags="...", ...)
     canvas.add_local_description(location="on the left", offset="no offset", area="a small square area", ...)
@@ -73,7 +73,7 @@ def is_omost(text: str) -> bool:
 
 
 def read(text: str) -> LayoutPlan:
-    """Raises GoTError where no call could be read."""
+    """Raises GoTError if no call can be parsed."""
     gathering = Gathering()
     prose = prompt = ""
     calls = list(_CALL.finditer(text))
@@ -103,7 +103,7 @@ def read(text: str) -> LayoutPlan:
 
 
 def _arguments(source: str, names: tuple[str, ...]) -> dict[str, Any] | None:
-    """The literal arguments of a call, by their names; None: it is not complete, or not made of literals."""
+    """The literal arguments of a call, by name; None if it is incomplete, or not made of literals."""
     source = source[: min(source.rfind(")") + 1, _MAX_CALL)]
     if sum(source.count(sign) for sign in "([{-~+") > _MAX_BRACKETS:
         return None

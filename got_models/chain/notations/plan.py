@@ -1,4 +1,4 @@
-"""What all notations of a plan say: things with words and a place, and the prose around them."""
+"""What all notations have in common: objects with words and a position, and the prose around them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Corners = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Element:
-    """One thing in the picture.
+    """One object in the picture.
 
     Attributes:
         phrase: its words; empty where the notation gave none.
@@ -24,7 +24,7 @@ class Element:
         kind: "obj", or "text" for lettering.
         text: what the lettering says, literally.
         palette: its colours, such as "#FF8800".
-        span: where its words stand in the plan's prose, if that names it.
+        span: the span of its words in the plan's prose, if that mentions it.
 
     Raises:
         GoTError: a coordinate outside 0 to 1, a box without area, or another kind.
@@ -55,13 +55,13 @@ class Element:
 
 @dataclass(frozen=True)
 class LayoutPlan:
-    """A plan in no notation.
+    """A notation-independent plan.
 
     Attributes:
         elements: in the plan's order.
         prose: text that describes the picture and may name the elements.
         prompt: the sentence that the plan is for, if the notation holds it.
-        notes: what was left out, mended or assumed when it was read, in sentences for people.
+        notes: what was dropped, fixed or assumed when it was parsed, in sentences for people.
     """
 
     elements: tuple[Element, ...]
@@ -71,7 +71,7 @@ class LayoutPlan:
 
 
 class Gathering:
-    """Collects the elements of a plan as a reader comes to them. What cannot be kept becomes a note."""
+    """Collects the elements of a plan in reading order. What cannot be kept is noted."""
 
     def __init__(self) -> None:
         self.elements: list[Element] = []
@@ -83,7 +83,7 @@ class Gathering:
             self.notes.append(sentence)
 
     def about(self, what: str, name: str) -> None:
-        """Notes something of one element; all elements with the same note share a sentence."""
+        """Adds a note on one element; elements with the same note share a sentence."""
         self._named.setdefault(what, []).append(name)
 
     def add(
@@ -95,7 +95,7 @@ class Gathering:
         palette: Sequence[str] = (),
         span: tuple[int, int] | None = None,
     ) -> None:
-        """Takes an element whose corners, fractions, may lie anywhere and in any order."""
+        """Adds an element whose corners, as fractions, may be out of range and in any order."""
         name = short_repr(phrase or text) if phrase or text else f"box {len(self.elements) + 1}"
         box = self._inside(name, corners) if corners is not None else None
         if box is None and not (phrase or text):
@@ -105,7 +105,7 @@ class Gathering:
         self.elements.append(Element(phrase, box, kind, text, tuple(palette), span))
 
     def _inside(self, name: str, corners: Sequence[float]) -> Corners | None:
-        """The corners in order and inside the picture; None: there is no area in it."""
+        """The corners in order and clipped to the picture; None if no area is left."""
         if not all(math.isfinite(value) for value in corners):
             self.about("Its box is left out, because it does not hold four numbers", name)
             return None
@@ -130,6 +130,6 @@ class Gathering:
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
-    """The first names, and how many more there are."""
+    """The first names, and a count of the rest."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

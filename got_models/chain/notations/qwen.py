@@ -15,7 +15,7 @@ QWEN2_5 = Reading(X_FIRST, PIXELS)
 
 
 def write(plan: LayoutPlan, size: Size | None) -> str:
-    """The elements with a box, one a line. `size`: in pixels of such a picture; None: in thousandths."""
+    """The elements with a box, one per line. `size`: in pixels of such a picture; None: in thousandths."""
     lines = []
     for element in plan.elements:
         if element.box:
@@ -25,6 +25,6 @@ def write(plan: LayoutPlan, size: Size | None) -> str:
 
 
 def corners(box: tuple[float, float, float, float], size: Size | None) -> list[int]:
-    """A box in whole pixels, or without a size in thousandths."""
+    """A box in whole pixels, or in thousandths without a size."""
     width, height = size or (1000, 1000)
     return [round(value * side) for value, side in zip(box, (width, height, width, height), strict=True)]

@@ -1,4 +1,4 @@
-"""What two layout editors for ComfyUI keep in a workflow: fractions of the picture, as x, y, w, h.
+"""The saved states of two layout editors for ComfyUI: fractions of the picture, as x, y, w, h.
 
 KJNodes (kijai/ComfyUI-KJNodes, nodes/ideogram4_nodes.py) keeps a list in `elements_data`; Deno's Ideogram
 Director (Deno2026/comfyui-deno-custom-nodes, deno_ideogram_director.py) an object with `boxes` and

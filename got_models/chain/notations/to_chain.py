@@ -1,4 +1,4 @@
-"""A plan in no notation becomes a chain: boxes behind the words of its prose, or sentences made for them."""
+"""Converting a plan to a chain: boxes after the words of its prose, or in generated sentences."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STOPS = (".", "!", "?", "\u3002", "\uff01", "\uff1f", "\u2026", ":", "\uff1a", 
 
 
 def plan_to_chain(plan: LayoutPlan, task: str, prompt: str = "") -> ReasoningChain:
-    """The chain of a plan. Its warnings begin with the plan's notes, and say what a chain cannot hold.
+    """The chain of a plan. Its warnings begin with the plan's notes, and list what a chain cannot hold.
 
     Args:
         prompt: the sentence that the plan is for; where it is empty, the plan's own, or else its words.
@@ -41,7 +41,7 @@ def _unplaced(elements: tuple[Element, ...]) -> tuple[Element, ...]:
 
 
 def _held(elements: tuple[Element, ...], notes: list[str]) -> list[Named]:
-    """The elements as a chain can hold them; what it cannot hold is noted."""
+    """The elements as a chain can hold them; anything else is noted."""
     named: list[Named] = []
     taken: set[str] = set()
     left_out: list[str] = []
@@ -80,7 +80,7 @@ def _held(elements: tuple[Element, ...], notes: list[str]) -> list[Named]:
 
 
 def _words(element: Element) -> str:
-    """The words of an element, those that its lettering says among them."""
+    """The words of an element, including those of its lettering."""
     if not element.text or element.text.lower() in element.phrase.lower():
         return element.phrase
     quoted = f'the words "{element.text}"'
@@ -88,7 +88,7 @@ def _words(element: Element) -> str:
 
 
 def held_phrase(words: str) -> str:
-    """The words in one line, and without what would be a box or a token in a chain."""
+    """The words on one line, without what would be a box or a token in a chain."""
     phrase = " ".join(clean(words).split())
     for _ in range(9):  # what is cut may bring other signs together
         found, problems = scan(phrase)
@@ -105,7 +105,7 @@ def held_phrase(words: str) -> str:
 
 
 def _text(prose: str, named: Sequence[Named]) -> str:
-    """The prose with boxes behind the words that it has, and sentences about the rest."""
+    """The prose with boxes after the words that it mentions, and sentences about the rest."""
     spans = _spans(prose, named)
     text, done = "", 0
     for place in sorted(spans, key=lambda place: spans[place]):
@@ -123,7 +123,7 @@ def _text(prose: str, named: Sequence[Named]) -> str:
 
 
 def _spans(prose: str, named: Sequence[Named]) -> dict[int, tuple[int, int]]:
-    """Where the prose names elements: all of them, or the first ones in their order, which counts."""
+    """Where the prose mentions elements: all of them, or the first ones in order, which is kept."""
     spans = {place: item.span for place, item in enumerate(named) if item.span}
     taken = sorted(spans.values())
     for place, item in enumerate(named):
@@ -141,7 +141,7 @@ def _spans(prose: str, named: Sequence[Named]) -> dict[int, tuple[int, int]]:
 
 
 def _named_at(prose: str, phrase: str, taken: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
-    """The first place where the prose says a phrase, as words of its own, and no other element stands."""
+    """The first place where the prose has a phrase as separate words, not taken by another element."""
     first = phrase[0]
     edges = [r"(?<!\w)" if _is_spaced(first) else "", r"(?!\w)" if _is_spaced(phrase[-1]) else ""]
     first = f"[{re.escape(first.lower())}{re.escape(first.upper())}]" if first.isascii() else re.escape(first)
@@ -152,5 +152,5 @@ def _named_at(prose: str, phrase: str, taken: Sequence[tuple[int, int]]) -> tupl
 
 
 def _is_spaced(character: str) -> bool:
-    """Whether a word that begins or ends so has a space or a sign beside it."""
+    """Whether a word with this end has a space or punctuation next to it."""
     return character.isalnum() and not HAN.match(character) and not KANA.match(character)

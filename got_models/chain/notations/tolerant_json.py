@@ -1,4 +1,4 @@
-"""JSON as language models write it, read as data and never executed.
+"""JSON as language models write it, parsed as data and never executed.
 
 Understood besides JSON: single and typographic quotes, quotes inside texts, line breaks in texts, trailing
 and missing commas, comments, keys without quotes, Python's literals and tuples, wrong closing brackets, and
@@ -33,7 +33,7 @@ _AFTER_TEXT = re.compile(
 """What may follow the quote that ends a text; a quote before anything else belongs to the text."""
 
 _NEXT_KEY = re.compile(r"\}\s{0,99},\s{0,99}[\"'\u201c]?[\w -]{1,40}[\"'\u201d]?\s{0,9}[:\uff1a]")
-"""A list that ends with the wrong bracket, inside an object that goes on."""
+"""A list that ends with the wrong bracket, inside an object that continues."""
 
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _LITERALS = {"true": True, "false": False, "null": None, "none": None, "undefined": None}
@@ -49,7 +49,7 @@ _COMMAS, _COLONS = ",;\uff0c", ":=\uff1a"
 
 @dataclass(frozen=True)
 class Found:
-    """A JSON value in a text, with its place. `complete`: the text did not end in the middle of it."""
+    """A JSON value in a text, with its span. `complete`: whether the text did not end within it."""
 
     value: Any
     start: int
@@ -58,7 +58,7 @@ class Found:
 
 
 def find_json(text: str) -> list[Found]:
-    """All objects and lists in a text, in their order. Brackets around mere words are prose.
+    """All objects and lists in a text, in order. Brackets around mere words are prose.
 
     Raises:
         GoTError: the text is too long, or what it holds too deep or too large.
@@ -78,7 +78,7 @@ def find_json(text: str) -> list[Found]:
 
 
 def _holds_data(value: Any) -> bool:
-    """Whether a value is more than words that somebody has put in brackets."""
+    """Whether a value is more than words in brackets."""
     if isinstance(value, dict):
         return any(isinstance(entry, (dict, list)) or entry not in (None, "") for entry in value.values())
     numbers = sum(isinstance(entry, (int, float)) for entry in value)
@@ -86,7 +86,7 @@ def _holds_data(value: Any) -> bool:
 
 
 class _Parser:
-    """Reads one value from a place on; `place` is then behind it."""
+    """Parses one value at a position; `place` is then after it."""
 
     def __init__(self, text: str, place: int, values: int) -> None:
         self.text, self.place, self.values, self.complete = text, place, values, True
@@ -108,7 +108,7 @@ class _Parser:
         return self._bare()
 
     def _skip(self, also: str = "") -> bool:
-        """Goes past spaces, comments and the signs in `also`; says whether one of these was there."""
+        """Skips spaces, comments and the characters in `also`; returns whether one of these was there."""
         met = False
         while True:
             if match := _SKIPPED.match(self.text, self.place):
@@ -119,7 +119,7 @@ class _Parser:
             met = True
 
     def _closes(self, closing: str) -> bool:
-        """Whether an object or list ends here; another bracket ends it too, and stays for the outer one."""
+        """Whether an object or list ends here; another bracket ends it too, and is left for the outer one."""
         if self.text[self.place : self.place + 1] == ")" != closing:
             self.place += 1
             self._skip(_COMMAS)
@@ -168,11 +168,11 @@ class _Parser:
                 entries.append(value)
 
     def _unless_cut_off(self, value: Any) -> Any:
-        """The value; None for a number that the text ends with, because it may lack digits."""
+        """The value; None for a number at the end of the text, which may be truncated."""
         return None if self.place >= len(self.text) and isinstance(value, (int, float)) else value
 
     def _quoted(self, opening: str) -> str:
-        """A text up to the quote that something follows which can follow a text."""
+        """A string up to the first quote whose following text can follow a string."""
         pieces: list[str] = []
         self.place += 1
         start, closing = self.place, _CLOSING[opening]
@@ -206,7 +206,7 @@ class _Parser:
         return _ESCAPES.get(sign, sign)
 
     def _bare(self) -> Any:
-        """A number, a literal, or words without quotes."""
+        """A number, a literal, or unquoted words."""
         if match := _NUMBER.match(self.text, self.place):
             self.place = match.end()
             digits = match[0].replace("_", "").replace("\u2212", "-")

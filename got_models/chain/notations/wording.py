@@ -1,4 +1,4 @@
-"""Sentences that name things in their order, in the language of their words."""
+"""Sentences that name objects in order, in the language of their words."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _PLURALS = ("people", "children", "men", "women", "feet", "teeth", "mice", "gees
 
 @dataclass(frozen=True)
 class Named:
-    """An element as a chain can hold it: clean words that are not empty, and a box on the grid or none."""
+    """An element as a chain can hold it: non-empty clean words, and a box on the grid or none."""
 
     phrase: str
     box: Box | None
@@ -47,7 +47,7 @@ class Named:
 
 
 def sentences_about(named: Sequence[Named]) -> str:
-    """Sentences that name the elements in their order; those with simple words share one."""
+    """Sentences that name the elements in order; those with simple words share one."""
     sentences = []
     for (language, simple), group in groupby(named, key=_manner):
         items = list(group)
@@ -85,7 +85,7 @@ def _with_box(item: Named, language: str) -> str:
 
 
 def _article(phrase: str) -> str:
-    """The article before a name such as "red apple", which is not part of the phrase."""
+    """The article for a name such as "red apple", which is not part of the phrase."""
     first = phrase.split()[0]
     if not first.isascii() or not first.isalpha() or first in DETERMINERS or first in _NO_ARTICLE:
         return ""
