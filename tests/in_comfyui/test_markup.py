@@ -30,6 +30,8 @@ SHOW = """() => { app.canvas.ds.scale = 1; app.canvas.ds.offset = [0, 0]; }"""
 SHOW_WRITER = "() => app.canvas.centerOnNode(app.graph.nodes.find(({ type }) => type === 'GoTReason'))"
 TELL = "([event, detail]) => app.api.dispatchCustomEvent(event, detail)"
 WRITER = "() => String(app.graph.nodes.find(({ type }) => type === 'GoTReason').id)"
+SAMPLER = "() => String(app.graph.nodes.find(({ type }) => type === 'GoTSampler').id)"
+SHOW_SAMPLER = "() => app.canvas.centerOnNode(app.graph.nodes.find(({ type }) => type === 'GoTSampler'))"
 SHOW_PROPERTIES = """() => {
     const node = app.graph.nodes.find(({ type }) => type === 'GoTReason');
     LGraphCanvas.active_canvas = app.canvas;
@@ -110,6 +112,19 @@ def test_what_is_being_written_is_shown_as_it_is(page: Frontend, checkpoint: Che
     page.page.evaluate(SHOW_WRITER)
     page.page.get_by_test_id("got-plan").filter(has_text=shown).first.wait_for(state="attached")
     assert_harmless(page)
+
+
+def test_a_long_text_is_scrolled_and_makes_no_node_grow(page: Frontend, checkpoint: Checkpoint) -> None:
+    page.load_prompt(drawing(checkpoint.name))
+    page.page.evaluate(SHOW)
+    page.pretend_run()
+    sampler = page.page.evaluate(SAMPLER)
+    text = {"prompt_id": "told", "node": sampler, "text": "said of a picture, at length, " * 50}
+    page.page.evaluate(TELL, ["got_text", text])
+    page.page.evaluate(SHOW_SAMPLER)
+    shown = page.page.locator(".got-node-text").filter(has_text="at length").first
+    shown.wait_for()
+    assert shown.evaluate("(element) => element.offsetHeight") < 200
 
 
 def test_plans_that_a_workflow_brings_along_are_shown_as_they_are(
