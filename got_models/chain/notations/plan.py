@@ -111,7 +111,7 @@ class Gathering:
             return None
         x1, y1, x2, y2 = corners
         if x1 > x2 or y1 > y2:
-            self.about("The corners were swapped, and are mended", name)
+            self.about("The corners were swapped, and have been corrected", name)
         x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
         if x1 == x2 or y1 == y2:
             self.about("Its box is left out, because it has no area", name)
