@@ -288,7 +288,7 @@ def parts_with_novram() -> list[str]:
             module = torch.nn.Linear(2, 2)
             patcher = adapter.managed(module, part)
             for _ in range(2):
-                adapter.bring(patcher, 0)
+                adapter.load_to_device(patcher, 0)
                 devices.append(str(module.weight.device))
     return devices
 
