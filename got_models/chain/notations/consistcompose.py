@@ -1,6 +1,7 @@
 """ConsistCompose's prompts: prose with `<bbox>[x1, y1, x2, y2]</bbox>` in 0 to 1 after each object.
 
-Words between `<p>` and `</p>` right before it are the whole phrase, as models of its family write them.
+Words between `<p>` and `</p>` right before it are the whole phrase, as models of its family write them. The
+`<ref>words</ref><box>...</box>` of MiniCPM and InternVL, in thousandths, is read too.
 """
 
 from __future__ import annotations
@@ -13,17 +14,21 @@ from .inline import placed
 from .plan import LayoutPlan
 
 CONSISTCOMPOSE = Reading(X_FIRST, FRACTIONS)
-_BOX = re.compile(r"\s?<bbox>([^<]{1,120})(?:</?bbox>|\Z)", re.IGNORECASE)
-_NAMED = re.compile(r"<(p|object|ref)>\s?([^<>\n]{1,2000}?)\s?</\1>(?=\s?<bbox>)", re.IGNORECASE)
+_BOX = re.compile(r"\s?<b?box>([^<]{1,2000})(?:</?b?box>|\Z)", re.IGNORECASE)
+_NAMED = re.compile(r"<(p|object|ref|name|label)>\s?([^<>\n]{1,2000}?)\s?</\1>(?=\s?<b?box>)", re.IGNORECASE)
+_AROUND = re.compile(r"</?(?:objects?|items?|layout|annotations?)>", re.IGNORECASE)
+_FOUR = re.compile(r"(?:[^0-9]{0,5}[0-9][0-9.]{0,15}){4}[^0-9,;\[(]{0,3}")
 _MARKED = re.compile(rf"{re.escape(OBJECT_START)}(.*?){re.escape(OBJECT_END)}")
 
 
 def read(text: str, size: Size | None) -> LayoutPlan:
     """Raises GoTError if the boxes are in pixels and the picture's size is not given."""
-    text = _NAMED.sub(lambda match: f"{OBJECT_START}{match[2]}{OBJECT_END}", text)
-    found: list[tuple[int, int, Four | None]] = [
-        (*match.span(), four_numbers(match[1])) for match in _BOX.finditer(text)
-    ]
+    text = _AROUND.sub("", _NAMED.sub(lambda match: f"{OBJECT_START}{match[2]}{OBJECT_END}", text))
+    found: list[tuple[int, int, Four | None]] = []
+    for match in _BOX.finditer(text):
+        boxes = [four_numbers(part) for part in _FOUR.findall(match[1])] or [None]
+        found.append((*match.span(), boxes[0]))
+        found += [(match.end(), match.end(), box) for box in boxes[1:]]
     return placed(text, found, CONSISTCOMPOSE, size)
 
 

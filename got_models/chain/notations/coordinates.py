@@ -26,7 +26,23 @@ _EDGES = (
     ("x0", "y0", "x1", "y1"),
     ("left", "top", "right", "bottom"),
 )
-_SIDES = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))
+_SIDES = (
+    ("x", "y", "width", "height"),
+    ("x", "y", "w", "h"),
+    ("left", "top", "width", "height"),
+    ("cx", "cy", "w", "h"),
+    ("cx", "cy", "width", "height"),
+)
+_PLACES_AND_SIZES = (("position", "size"), ("location", "size"))
+_CENTERS = ("center", "centre")
+_PAIRS = (
+    ("top_left", "bottom_right", X_FIRST),
+    ("topleft", "bottomright", X_FIRST),
+    ("min", "max", X_FIRST),
+    ("center", "size", WIDTH_HEIGHT),
+    ("centre", "size", WIDTH_HEIGHT),
+    ("position", "size", WIDTH_HEIGHT),
+)
 
 
 @dataclass(frozen=True)
@@ -74,14 +90,30 @@ def _is_pair(value: Any) -> bool:
 
 
 def _named_numbers(value: dict[str, Any]) -> Four | None:
-    entries = {key.lower(): entry for key, entry in value.items()}
+    entries = {key.lower().strip(): entry for key, entry in value.items()}
+    for place, extent in _PLACES_AND_SIZES:  # {"position": {"x", "y"}, "size": {"width", "height"}}
+        if isinstance(entries.get(place), dict) and isinstance(entries.get(extent), dict):
+            entries = {**entries, **entries[place], **entries[extent]}
+    for first, second, order in _PAIRS:
+        if _is_pair(entries.get(first)) and _is_pair(entries.get(second)):
+            numbers = _numbers([*entries[first], *entries[second]], order)
+            return _from_center(numbers) if first in _CENTERS else numbers
     for names in _EDGES:
         if all(name in entries for name in names):
             return _numbers([entries[name] for name in names], X_FIRST)
     for names in _SIDES:
         if all(name in entries for name in names):
-            return _numbers([entries[name] for name in names], WIDTH_HEIGHT)
+            numbers = _numbers([entries[name] for name in names], WIDTH_HEIGHT)
+            return _from_center(numbers) if names[0].startswith("c") else numbers
     return None
+
+
+def _from_center(numbers: Four | None) -> Four | None:
+    """Width and height from the corner on, where they were given around the centre."""
+    if numbers is None:
+        return None
+    x, y, width, height = numbers.values
+    return replace(numbers, values=(x - width / 2, y - height / 2, width, height))
 
 
 def _numbers(entries: Sequence[Any], order: str | None) -> Four | None:
@@ -116,7 +148,8 @@ def settled(reading: Reading, boxes: Sequence[Four], size: Size | None, gatherin
     if unit == PIXELS and size is None and boxes:
         raise GoTError(
             f"The boxes are in pixels, up to {largest:g}, and of which picture is not said. Give the width"
-            " and height of the picture that they were made for; for Qwen2.5-VL, as it saw it, resized."
+            " and height of the picture that they were made for; for Qwen2.5-VL, as it saw it, resized. If"
+            " they are thousandths, choose the notation 'json'."
         )
     return Reading(reading.order or _assumed_order(boxes, gathering), unit)
 

@@ -11,9 +11,10 @@ from . import omost
 from .coordinates import WIDTH_HEIGHT
 from .json_entries import Entry
 from .json_plans import all_entries
+from .lines import lists_in_prose
 from .tolerant_json import find_json
 
-_LOCATION, _BBOX = re.compile(r"<loc_[0-9]"), re.compile(r"<bbox>", re.IGNORECASE)
+_LOCATION, _BBOX = re.compile(r"<loc_[0-9]"), re.compile(r"<b?box>", re.IGNORECASE)
 _BRACKET = re.compile(r"[\[{]")
 _IS_JSON = re.compile(r"\A\s*[\[{]\s*[\[{\"'\]}]|```json", re.IGNORECASE)
 _CAPTION = "compositional_deconstruction"
@@ -28,10 +29,13 @@ def notation_of(text: str) -> str:
         return "consistcompose"
     if omost.is_omost(text):
         return "omost"
-    if not _BRACKET.search(text) or (scan(text)[0] and not _IS_JSON.search(text)):
+    if scan(text)[0] and not _IS_JSON.search(text):
         return "got"
+    if not _BRACKET.search(text):
+        return "json" if lists_in_prose(text) else "got"
     notation = notation_of_values([item.value for item in find_json(text)])
-    return "json" if notation == "got" and _IS_JSON.search(text) else notation
+    is_json = _IS_JSON.search(text) or lists_in_prose(text)
+    return "json" if notation == "got" and is_json else notation
 
 
 def notation_of_values(values: Sequence[Any]) -> str:

@@ -14,7 +14,7 @@ from .plan import Gathering, LayoutPlan
 
 _LOCATION = re.compile(r"<loc_([0-9]{1,6})>")
 _LOCATIONS = re.compile(r"(?:\s{0,9}<loc_[0-9]{1,6}>)+")
-_TAGS = re.compile(r"</?(?:s|pad|poly|sep)>|<[A-Z_]{2,40}>")
+_TAGS = re.compile(r"</?(?:s|pad|poly|sep|p|b?box|ref)>|<[A-Z_]{2,40}>")
 _JOINT = re.compile(r"(?:\s{1,9}and\s{1,9}|\s{0,9}[,;.]\s{0,9}(?:and\s{1,9})?)", re.IGNORECASE)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,8 @@ _PARALLEL_BOXES = (
     "entity_bboxes",
 )
 _DESCRIPTION = ("desc", "description", "\u63cf\u8ff0")
+_LINE = re.compile(r"([^\n]{1,500}?)\s?[:=\u2013-]?\s?([\[(]?(?:[^\w\n]{0,4}[0-9.]{1,12}%?){4}[\])]{0,2})")
+_LONGEST_LINE = 600
 _KINDS = ("obj", "object", "text", "image", "rectangle", "rect", "bbox", "box")
 _LISTS = {
     *BOXES,
@@ -76,9 +79,16 @@ def entries(value: Any, name: str = "", listed: bool = False) -> Iterator[Entry]
         yield from _of_object(value, name, listed)
     elif isinstance(value, (list, tuple)):
         yield from _of_list(value, name)
+    elif listed and isinstance(value, str) and (line := _LINE.fullmatch(value[:_LONGEST_LINE])):
+        yield Entry(line[1].strip(), four_numbers(line[2]))
 
 
 def _of_object(value: dict[str, Any], name: str, listed: bool) -> Iterator[Entry]:
+    twice = {key[:-1]: entry for key, entry in value.items() if key.endswith("'") and key[:-1] in value}
+    if twice:  # a bracket between two things is missing
+        yield from _of_object({key: value[key] for key in value if key[:-1] not in twice}, name, listed)
+        yield from _of_object(twice, name, listed)
+        return
     lower = _lower(value)
     words = next((lower[key] for key in PARALLEL_WORDS if _is_list_of_text(lower.get(key))), None)
     boxes = next((lower[key] for key in _PARALLEL_BOXES if isinstance(lower.get(key), list)), None)
@@ -200,13 +210,20 @@ def _described(entry: dict[str, Any], phrase: str, box: Four | None, key: str) -
         tuple(color for color in colors if isinstance(color, str) and color),
         key,
         tuple(
-            f"{name}: {short_repr(value)}"
-            for name, value in entry.items()
-            if name not in _READ
-            and name != key
-            and (_is_list_of_text(value) or (isinstance(value, str) and value.strip()))
+            f"{name}: {short_repr(value)}" for name, value in entry.items() if _is_unread(name, value, key)
         ),
     )
+
+
+def _is_unread(name: str, value: Any, key: str) -> bool:
+    """Whether an entry says something under this name that is not read."""
+    if name in _READ or name == key:
+        return False
+    if isinstance(value, dict):
+        return not any(True for _ in entries(value)) and bool(value)
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(item, (str, int, float)) for item in value)
+    return isinstance(value, str) and bool(value.strip())
 
 
 def gather(found: Sequence[Entry], reading: Reading, size: Size | None, gathering: Gathering) -> None:

@@ -8,11 +8,14 @@ from itertools import pairwise
 from typing import Any
 
 from ...errors import GoTError, short_repr
+from ..chain import ReasoningChain
 from ..characters import SPACES, clean
 from ..sentences import SENTENCE_MARK
 from .coordinates import Reading, Size, four_numbers
+from .from_chain import plan_of
 from .inline import placed
 from .json_entries import PARALLEL_WORDS, Entry, entries, gather
+from .lines import lists_in_prose
 from .plan import Gathering, LayoutPlan
 from .tolerant_json import MAX_DEPTH, MAX_VALUES, Found, find_json
 
@@ -36,19 +39,22 @@ def read_json(text: str, reading: Reading, size: Size | None) -> LayoutPlan:
         GoTError: there is no JSON, or nothing in it that could be read; or pixels come without a size.
     """
     found = find_json(text)
+    in_prose = all(isinstance(item.value, list) and four_numbers(item.value) for item in found)
+    if in_prose and (places := lists_in_prose(text)):
+        return placed(text, places, reading, size)
     if not found:
         raise GoTError(f"No box with words could be read in {short_repr(text.strip())}. {_EXPECTED}")
-    if all(
-        isinstance(item.value, list) and four_numbers(item.value) for item in found
-    ):  # in the prose itself
-        places = [(item.start, item.end, four_numbers(item.value)) for item in found]
-        return placed(text, places, reading, size)
+    values = [item.value for item in found]
+    if len(values) == 1 and (chain := _saved_chain(values[0])):
+        return plan_of(chain)
+    if inner := _texts_with_json(values):
+        return read_json("\n".join(inner), reading, size)
     gathering = Gathering()
     if not all(item.complete for item in found):
         gathering.note(
             "The text ends in the middle: what came last is left out or cut. Give the model more tokens."
         )
-    plan = _plan([item.value for item in found], reading, size, gathering)
+    plan = _plan(values, reading, size, gathering)
     around = _around(text, found)
     if not around:
         return plan
@@ -57,6 +63,30 @@ def read_json(text: str, reading: Reading, size: Size | None) -> LayoutPlan:
         return LayoutPlan(plan.elements, _naming(around, named), plan.prompt, plan.notes)
     note = f"Words around the JSON are left out: {short_repr(around, 120)}."
     return LayoutPlan(plan.elements, plan.prose, plan.prompt, (*plan.notes, note))
+
+
+def _saved_chain(value: Any) -> ReasoningChain | None:
+    """The chain that this program has saved, or kept in its editor."""
+    chain = value.get("chain", value) if isinstance(value, dict) else None
+    if not isinstance(chain, dict) or not {"version", "text", "regions"} <= chain.keys():
+        return None
+    return ReasoningChain.from_json(chain)
+
+
+def _texts_with_json(values: Sequence[Any]) -> list[str]:
+    """Texts that hold a plan where the values themselves hold none, as in the answer of a web service."""
+    if all_entries(values):
+        return []
+    texts: list[str] = []
+    for value in values:
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        texts += [
+            text
+            for text in inner
+            if isinstance(text, str) and all_entries([f.value for f in find_json(text)])
+        ]
+        texts += _texts_with_json([entry for entry in inner if isinstance(entry, (dict, list))])
+    return texts
 
 
 def read_data(data: Any, reading: Reading, size: Size | None, labels: Sequence[str] = ()) -> LayoutPlan:
@@ -127,7 +157,8 @@ def _says_something(entry: Any) -> bool:
     if isinstance(entry, str):
         return bool(entry.strip())
     if isinstance(entry, list):
-        return bool(entry) and all(isinstance(text, str) for text in entry)
+        texts = bool(entry) and all(isinstance(text, str) for text in entry)
+        return texts and not all_entries([entry])
     if isinstance(entry, dict):
         return not any(True for _ in entries(entry)) and any(
             isinstance(text, str) and text for text in entry.values()

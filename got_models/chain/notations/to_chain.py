@@ -33,7 +33,7 @@ def plan_to_chain(plan: LayoutPlan, task: str, prompt: str = "") -> ReasoningCha
     if prompt.strip() and own and own not in prompt and own not in chain.words:
         notes.append(f"The plan's own prompt is left out: {short_repr(own, 100)}.")
     prompt = prompt if prompt.strip() else own or chain.words
-    return replace(chain, prompt=clean(prompt), warnings=(*notes, *chain.warnings))
+    return replace(chain, prompt=clean(prompt), warnings=tuple(dict.fromkeys((*notes, *chain.warnings))))
 
 
 def _unplaced(elements: tuple[Element, ...]) -> tuple[Element, ...]:

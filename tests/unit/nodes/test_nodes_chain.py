@@ -181,9 +181,9 @@ def test_a_chain_typed_in_is_read_strictly() -> None:
 
 
 def test_what_looks_like_coordinates_in_my_text_is_told_on_the_node() -> None:
-    answer = GoTChainFromText().parse("generate", "a circle", "A circle (100,200,400,500).")
+    answer = GoTChainFromText().parse("generate", "a circle", "A circle at x1=100, y1=200")
     text, no_box, warning = answer["ui"]["text"][0].split("\nWarning: ")
-    assert warning.startswith("'(100,200,400,500)' looks like coordinates")
+    assert warning.startswith("'x1=100, y1=200' looks like coordinates")
     (plan,) = answer["ui"]["plans"]
     assert (plan["text"], plan["notes"][1]) == (text, {"en": warning})
     assert plan["notes"][0] == {"en": no_box, "zh": translations("zh")["no_box"]}
