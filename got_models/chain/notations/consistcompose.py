@@ -17,7 +17,7 @@ CONSISTCOMPOSE = Reading(X_FIRST, FRACTIONS)
 _BOX = re.compile(r"\s?<b?box>([^<]{1,2000})(?:</?b?box>|\Z)", re.IGNORECASE)
 _NAMED = re.compile(r"<(p|object|ref|name|label)>\s?([^<>\n]{1,2000}?)\s?</\1>(?=\s?<b?box>)", re.IGNORECASE)
 _AROUND = re.compile(r"</?(?:objects?|items?|layout|annotations?)>", re.IGNORECASE)
-_FOUR = re.compile(r"(?:[^0-9]{0,5}[0-9][0-9.]{0,15}){4}[^0-9,;\[(]{0,3}")
+_NUMBER = re.compile(r"-?(?:[0-9]{1,9}(?:[.][0-9]{0,15})?|[.][0-9]{1,15})%?")
 _MARKED = re.compile(rf"{re.escape(OBJECT_START)}(.*?){re.escape(OBJECT_END)}")
 
 
@@ -26,9 +26,11 @@ def read(text: str, size: Size | None) -> LayoutPlan:
     text = _AROUND.sub("", _NAMED.sub(lambda match: f"{OBJECT_START}{match[2]}{OBJECT_END}", text))
     found: list[tuple[int, int, Four | None]] = []
     for match in _BOX.finditer(text):
-        boxes = [four_numbers(part) for part in _FOUR.findall(match[1])] or [None]
+        numbers = _NUMBER.findall(match[1])
+        fours = [numbers[place : place + 4] for place in range(0, len(numbers), 4)] or [[]]
+        boxes = [four_numbers(four) if len(numbers) % 4 == 0 else None for four in fours]
         found.append((*match.span(), boxes[0]))
-        found += [(match.end(), match.end(), box) for box in boxes[1:]]
+        found += [(match.end(), match.end(), box) for box in boxes[1:] if box]
     return placed(text, found, CONSISTCOMPOSE, size)
 
 
