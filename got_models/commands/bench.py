@@ -24,16 +24,14 @@ RESULT = "bench.json"
 
 
 def add_parser(subcommands: Subparsers) -> None:
-    parser = subcommands.add_parser("bench", help="measure speed and memory against the published order")
+    parser = subcommands.add_parser("bench", help="measure speed and memory against the reference pipeline")
     parser.add_argument(
         "--checkpoint",
         default=TINY,
         metavar="tiny|DIR|random-6b",
         help="the bundled model (default), a checkpoint folder, or random weights of GoT-6B's size",
     )
-    parser.add_argument(
-        "--device", choices=DEVICES, default="auto", help="auto takes the GPU where there is one"
-    )
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="auto uses the GPU if there is one")
     parser.add_argument(
         "--dtype", choices=STORED_DTYPES, help="default: bfloat16 on a GPU, float32 elsewhere"
     )
@@ -42,7 +40,7 @@ def add_parser(subcommands: Subparsers) -> None:
     )
     parser.add_argument("--unet-fp8", action="store_true", help="keep the UNet's weights in fp8")
     parser.add_argument(
-        "--rounds", type=positive_integer, default=5, help="how often time is taken (default 5)"
+        "--rounds", type=positive_integer, default=5, help="number of timed rounds (default 5)"
     )
     parser.add_argument("--steps", type=positive_integer, help="denoising steps (default: the checkpoint's)")
     parser.add_argument(
@@ -52,13 +50,13 @@ def add_parser(subcommands: Subparsers) -> None:
         "--training",
         type=Path,
         metavar="CONFIG",
-        help="instead: how much faster this LoRA training is with its cache; of the other options only "
+        help="measure instead how much faster this LoRA training is with its cache; of the others only "
         "--device, --rounds, --processor-time and --out count",
     )
     parser.add_argument(
         "--processor-time",
         action="store_true",
-        help="take the processor's time, which other programs disturb less; not with a GPU",
+        help="measure CPU time, which other programs affect less; not with a GPU",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help=f"write all figures to {RESULT} in this folder"

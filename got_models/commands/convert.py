@@ -10,14 +10,16 @@ from .options import Subparsers, positive_integer
 
 
 def add_parser(subcommands: Subparsers) -> None:
-    parser = subcommands.add_parser("convert", help="make a checkpoint of the published GoT-6B")
+    parser = subcommands.add_parser("convert", help="import the published GoT-6B as a checkpoint")
     parser.add_argument(
         "source",
         type=Path,
         metavar="SOURCE",
         help="the folder with GoT-6B, Qwen2.5-VL-3B-Instruct and stable-diffusion-xl-base-1.0; or GoT-6B",
     )
-    parser.add_argument("destination", type=Path, metavar="DESTINATION", help="the checkpoint folder to make")
+    parser.add_argument(
+        "destination", type=Path, metavar="DESTINATION", help="the checkpoint folder to create"
+    )
     parser.add_argument("--qwen", type=Path, metavar="DIR", help="Qwen2.5-VL-3B-Instruct, if elsewhere")
     parser.add_argument("--sdxl", type=Path, metavar="DIR", help="stable-diffusion-xl-base-1.0, if elsewhere")
     parser.add_argument(

@@ -16,15 +16,18 @@ PREVIEW_FILE = "preview.png"
 
 
 def add_parser(subcommands: Subparsers) -> None:
-    parser = subcommands.add_parser("dataset", help="check, count, show or import pictures to train on")
+    parser = subcommands.add_parser("dataset", help="check, count, show or import training pictures")
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
 
     check = actions.add_parser("check", help="list every row that cannot be used, and why")
     check.set_defaults(run=run_check)
 
-    stats = actions.add_parser("stats", help="print what the dataset holds")
+    stats = actions.add_parser("stats", help="print figures about the dataset")
     stats.add_argument(
-        "--resolution-px", type=positive_integer, default=1024, help="side of the square to train at"
+        "--resolution-px",
+        type=positive_integer,
+        default=1024,
+        help="side of the square whose area pictures are trained at",
     )
     stats.set_defaults(run=run_stats)
 

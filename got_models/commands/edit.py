@@ -11,10 +11,8 @@ from .options import Subparsers, add_drawing_options, positive_integer
 
 
 def add_parser(subcommands: Subparsers) -> None:
-    parser = subcommands.add_parser(
-        "edit", help="a picture and an instruction become a chain and the changed picture"
-    )
-    parser.add_argument("image", type=Path, metavar="IMAGE", help="the picture to change")
+    parser = subcommands.add_parser("edit", help="edit a picture by an instruction, via a chain")
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="the picture to edit")
     parser.add_argument("instruction", metavar="INSTRUCTION", help='such as "make the blue square green"')
     add_drawing_options(parser)
     parser.add_argument(
@@ -28,7 +26,7 @@ def add_parser(subcommands: Subparsers) -> None:
         type=positive_integer,
         default=1,
         metavar="N",
-        help="let the model look at its result and change it again, at most N times in all (default 1); each "
+        help="let the model look at its result and edit it again, at most N turns in all (default 1); each "
         "turn gets a folder of its own",
     )
     parser.set_defaults(run=run)

@@ -9,7 +9,7 @@ from .options import Subparsers, add_drawing_options
 
 
 def add_parser(subcommands: Subparsers) -> None:
-    parser = subcommands.add_parser("generate", help="a prompt becomes a chain and a picture")
+    parser = subcommands.add_parser("generate", help="generate a picture from a prompt, via a chain")
     parser.add_argument("prompt", metavar="PROMPT", help='such as "a red circle above a blue square"')
     add_drawing_options(parser)
     parser.set_defaults(run=run)

@@ -11,10 +11,14 @@ from .options import Subparsers, add_strength_options
 
 
 def add_parser(subcommands: Subparsers) -> None:
-    parser = subcommands.add_parser("merge", help="make a checkpoint of a checkpoint and an adapter")
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="what the adapter was trained on")
-    parser.add_argument("adapter", type=Path, metavar="ADAPTER", help="what `train CONFIG` has written")
-    parser.add_argument("destination", type=Path, metavar="DESTINATION", help="the checkpoint folder to make")
+    parser = subcommands.add_parser("merge", help="merge an adapter into a checkpoint")
+    parser.add_argument(
+        "checkpoint", type=Path, metavar="CHECKPOINT", help="the checkpoint that the adapter was trained on"
+    )
+    parser.add_argument("adapter", type=Path, metavar="ADAPTER", help="an adapter written by `train CONFIG`")
+    parser.add_argument(
+        "destination", type=Path, metavar="DESTINATION", help="the checkpoint folder to create"
+    )
     add_strength_options(parser)
     parser.set_defaults(run=run)
 

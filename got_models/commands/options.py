@@ -86,15 +86,15 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--device",
         choices=DEVICES,
         default="auto",
-        help="auto takes the GPU where there is one",
+        help="auto uses the GPU if there is one",
     )
     parser.add_argument(
         "--dtype",
         choices=DTYPES,
         default="auto",
-        help="number format of the weights; auto is bfloat16 on a GPU that computes in it, else float32",
+        help="number format of the weights; auto is bfloat16 on a GPU that supports it, otherwise float32",
     )
-    parser.add_argument("--adapter", type=Path, metavar="FILE", help="what `train CONFIG` has written")
+    parser.add_argument("--adapter", type=Path, metavar="FILE", help="an adapter written by `train CONFIG`")
     add_strength_options(parser)
 
 
@@ -120,7 +120,7 @@ def add_drawing_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--semantic-scale", type=scale, metavar="S", help="how closely to follow the words")
     parser.add_argument("--spatial-scale", type=scale, metavar="S", help="how closely to follow the boxes")
     parser.add_argument(
-        "--reference-scale", type=scale, metavar="S", help="how closely to keep to the source picture"
+        "--reference-scale", type=scale, metavar="S", help="how closely to follow the source picture"
     )
     parser.add_argument(
         "--chain", type=Path, metavar="FILE", help="use this chain.txt or chain.json and skip the reasoning"
@@ -129,7 +129,7 @@ def add_drawing_options(parser: argparse.ArgumentParser) -> None:
         "--edited-from",
         type=Path,
         metavar="FILE",
-        help="the chain that you have changed into that of --chain: the prompt then follows what you renamed,"
+        help="the chain before your edits to --chain: the prompt then follows what you renamed,"
         " added, removed or reworded",
     )
 

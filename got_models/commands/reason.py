@@ -14,7 +14,7 @@ from .options import Subparsers, add_model_options, load_model
 
 
 def add_parser(subcommands: Subparsers) -> None:
-    parser = subcommands.add_parser("reason", help="the chain alone, printed as it is written")
+    parser = subcommands.add_parser("reason", help="print the chain alone, as it is generated")
     parser.add_argument("prompt", metavar="PROMPT", help="a caption, or with --image an editing instruction")
     parser.add_argument("--image", type=Path, metavar="IMAGE", help="the picture to edit")
     parser.add_argument(

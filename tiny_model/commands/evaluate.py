@@ -17,15 +17,17 @@ from got_models.files.whole_files import check_writable
 
 
 def add_parser(subcommands: Subparsers) -> None:
-    parser = subcommands.add_parser("evaluate", help="measure how well plans and pictures obey the prompt")
+    parser = subcommands.add_parser("evaluate", help="measure how well plans and pictures follow the prompt")
     parser.add_argument("--n", type=positive_integer, help="number of held-out prompts (default 500, or 60)")
     parser.add_argument(
-        "--ablate", action="store_true", help="also without the chain and without spatial guidance"
+        "--ablate", action="store_true", help="also evaluate without the chain and without spatial guidance"
     )
     parser.add_argument(
-        "--lesson", action="store_true", help="only brown things and crosses, which lessons/ teaches"
+        "--lesson", action="store_true", help="only evaluate brown things and crosses, which lessons/ teaches"
     )
-    parser.add_argument("--seed", type=seed, default=0, help="of the prompts and of the noise (default 0)")
+    parser.add_argument(
+        "--seed", type=seed, default=0, help="seed of the prompts and of the noise (default 0)"
+    )
     add_out_option(parser)
     add_model_options(parser)
     parser.set_defaults(run=run)

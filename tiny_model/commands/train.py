@@ -11,9 +11,9 @@ from ..pretraining.config import TrainingConfig
 
 
 def add_parser(subcommands: Subparsers) -> None:
-    parser = subcommands.add_parser("train", help="make the bundled model from nothing")
+    parser = subcommands.add_parser("train", help="train the bundled model from scratch")
     add_out_option(parser)
-    parser.add_argument("--resume", action="store_true", help="continue exactly where the run stopped")
+    parser.add_argument("--resume", action="store_true", help="resume exactly where the run stopped")
     parser.add_argument(
         "--stop-after-steps", type=positive_integer, metavar="N", help="save and stop after N steps"
     )
