@@ -120,7 +120,7 @@ class GoTChainToJSON:
         "A caption for Ideogram 4 and Krea 2, in one line: for the text encoder.",
         "The plan in the chosen notation.",
         "The boxes with their words, for Build JSON Prompt (Ideogram).",
-        "What the plan says of the picture besides its boxes.",
+        "What the plan says about the picture besides its boxes.",
         "One bounding box at a time, in pixels: the next node runs once for each. A plan without boxes gives "
         "the whole picture.",
         "The words of each box, in the same order.",

@@ -61,7 +61,10 @@ class GoTPlan:
                 ),
                 "task": (
                     ["auto", *TASKS],
-                    {"advanced": True, "tooltip": "auto: edit when a picture is connected, else generate."},
+                    {
+                        "advanced": True,
+                        "tooltip": "auto: edit if a picture is connected, otherwise generate.",
+                    },
                 ),
                 "seed": (
                     "INT",
@@ -70,7 +73,7 @@ class GoTPlan:
                         "min": 0,
                         "max": 0xFFFFFFFFFFFFFFFF,
                         "control_after_generate": False,
-                        "tooltip": "Another seed gives another plan.",
+                        "tooltip": "A different seed gives a different plan.",
                     },
                 ),
                 "temperature": (
@@ -81,7 +84,7 @@ class GoTPlan:
                         "max": 2.0,
                         "step": 0.05,
                         "advanced": True,
-                        "tooltip": "0: always the likeliest word. Higher: more varied plans.",
+                        "tooltip": "0: always the most likely word. Higher: more varied plans.",
                     },
                 ),
                 "max_new_tokens": (
@@ -91,7 +94,7 @@ class GoTPlan:
                         "min": 16,
                         "max": 8192,
                         "advanced": True,
-                        "tooltip": "Longest answer, in tokens.",
+                        "tooltip": "Maximum length of the answer, in tokens.",
                     },
                 ),
             },
@@ -104,8 +107,8 @@ class GoTPlan:
                     "STRING",
                     {
                         "forceInput": True,
-                        "tooltip": "The answer of any other language model, in any notation of boxes. With "
-                        "it nothing is asked.",
+                        "tooltip": "The answer of any other language model, in any notation of boxes. If "
+                        "connected, no model is asked.",
                     },
                 ),
                 "image": ("IMAGE", {"tooltip": "The picture to edit, for a language model that can look."}),
