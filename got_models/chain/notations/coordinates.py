@@ -144,7 +144,10 @@ def settled(reading: Reading, boxes: Sequence[Four], size: Size | None, gatherin
     largest = max((abs(value) for box in boxes for value in box.values if abs(value) < 1e9), default=0.0)
     if all(box.percent for box in boxes) and boxes:
         return replace(reading, order=reading.order or X_FIRST, unit=PERCENT)
-    unit = _unit(reading.unit, largest, size, gathering)
+    are_whole = all(value.is_integer() for box in boxes for value in box.values)
+    unit = reading.unit
+    if unit is None or largest > 1 or not are_whole:  # whole numbers up to 1 may be tiny boxes
+        unit = _unit(unit, largest, gathering)
     if unit == PIXELS and size is None and boxes:
         raise GoTError(
             f"The boxes are in pixels, up to {largest:g}, and of which picture is not said. Give the width"
@@ -172,7 +175,7 @@ def _assumed_order(boxes: Sequence[Four], gathering: Gathering) -> str:
     return X_FIRST
 
 
-def _unit(unit: str | None, largest: float, size: Size | None, gathering: Gathering) -> str:
+def _unit(unit: str | None, largest: float, gathering: Gathering) -> str:
     if unit == PIXELS or (unit == FRACTIONS and largest <= _OVERSHOOT):
         return unit
     if largest <= 1:

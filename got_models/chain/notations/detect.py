@@ -77,7 +77,7 @@ def assumption(notation: str) -> str:
 
 def _all_fractions(found: Sequence[Entry]) -> bool:
     numbers = [abs(value) for entry in found if entry.box for value in entry.box.values]
-    return all(value <= _AT_MOST_AS_FRACTION for value in numbers)
+    return max(numbers) <= _AT_MOST_AS_FRACTION and not all(value.is_integer() for value in numbers)
 
 
 def _are_elements(values: Sequence[Any]) -> bool:

@@ -15,7 +15,7 @@ from .plan import Gathering, LayoutPlan
 _LOCATION = re.compile(r"<loc_([0-9]{1,6})>")
 _LOCATIONS = re.compile(r"(?:\s{0,9}<loc_[0-9]{1,6}>)+")
 _TAGS = re.compile(r"</?(?:s|pad|poly|sep|p|b?box|ref)>|<[A-Z_]{2,40}>")
-_JOINT = re.compile(r"(?:\s{1,9}and\s{1,9}|\s{0,9}[,;.]\s{0,9}(?:and\s{1,9})?)", re.IGNORECASE)
+_JOINT = re.compile(r"\s{1,9}and\s{1,9}(?=\S)|\s{0,9}[,;.]\s{1,9}(?:and\s{1,9})?(?=\S)", re.IGNORECASE)
 
 
 def read(text: str) -> LayoutPlan:
@@ -24,7 +24,7 @@ def read(text: str) -> LayoutPlan:
     text = _TAGS.sub("", text)
     done = 0
     for match in _LOCATIONS.finditer(text):
-        phrase = _phrase(text[done : match.start()])
+        phrase = _phrase(text[done : match.start()], is_first=not done)
         done = match.end()
         values = [min(int(digits), GRID) / GRID for digits in _LOCATION.findall(match[0])]
         for place in range(0, len(values) - 3, 4):
@@ -43,10 +43,10 @@ def read(text: str) -> LayoutPlan:
     return gathering.plan()
 
 
-def _phrase(text: str) -> str:
+def _phrase(text: str, is_first: bool) -> str:
     """The words before a box, without the separator from those before."""
-    joint = _JOINT.match(text)
-    return " ".join(clean(text[joint.end() :] if joint else text).split())
+    joint = None if is_first else _JOINT.match(text)
+    return clean(text[joint.end() :] if joint else text).strip(f"{SPACES}\n")
 
 
 def write(plan: LayoutPlan) -> str:

@@ -18,9 +18,16 @@ _MARKED_LAST = re.compile(rf"{re.escape(OBJECT_START)}([^<\n]{{1,2000}}){re.esca
 
 
 def placed(
-    text: str, found: Sequence[tuple[int, int, Four | None]], reading: Reading, size: Size | None
+    text: str,
+    found: Sequence[tuple[int, int, Four | None]],
+    reading: Reading,
+    size: Size | None,
+    lines: bool = False,
 ) -> LayoutPlan:
     """The plan of a text with boxes at known positions, with their content if it can be parsed.
+
+    Args:
+        lines: whether a line may name its box, as "- a red car: [100, 200, 300, 400]" does.
 
     Raises:
         GoTError: the boxes are in pixels, and the picture's size is not given.
@@ -34,7 +41,7 @@ def placed(
         if start == end and marked_words:  # one more place of the same thing
             native += f", {marked(marked_words)}"
         elif start < end:
-            native, words = words_before(native)
+            native, words = words_before(native) if lines else (native, "")
             match = _MARKED_LAST.search(native)
             marked_words = words or (match[1] if match else "")
             native += marked(words) if words else ""

@@ -36,7 +36,8 @@ _PARALLEL_BOXES = (
     "entity_bboxes",
 )
 _DESCRIPTION = ("desc", "description", "\u63cf\u8ff0")
-_LINE = re.compile(r"([^\n]{1,500}?)\s?[:=\u2013-]?\s?([\[(]?(?:[^\w\n]{0,4}[0-9.]{1,12}%?){4}[\])]{0,2})")
+_NUMBER = r"-?[0-9]{0,6}\.?[0-9]{1,12} ?%?"
+_LINE = re.compile(rf"([^\n]{{1,500}}?)\s?[:=\u2013-]?\s?([\[(]?{' ?, ?'.join([_NUMBER] * 4)}[\])]?)")
 _LONGEST_LINE = 600
 _KINDS = ("obj", "object", "text", "image", "rectangle", "rect", "bbox", "box")
 _LISTS = {
@@ -46,7 +47,8 @@ _LISTS = {
     subjects predictions output answer compositional_deconstruction metadata""".split(),  # noqa: SIM905
     "",
 }
-_READ = {*WORDS, "text", "type", "metadata", "color_palette", "palette", "id"}
+_COLORS = ("color_palette", "palette")
+_READ = {*WORDS, *_COLORS, "text", "type", "metadata", "id"}
 
 
 @dataclass
@@ -136,7 +138,7 @@ def _with_boxes(lower: dict[str, Any], name: str, key: str) -> Iterator[Entry]:
     else:
         yield from _boxed(lower, _phrase(lower) or _thing(name), value, key)
     for other, inner in lower.items():  # parts of the thing, with boxes of their own
-        if other != key and isinstance(inner, (list, dict)):
+        if other not in (key, *_COLORS) and isinstance(inner, (list, dict)):
             yield from entries(inner, "", listed=False)
 
 

@@ -41,7 +41,7 @@ def read_json(text: str, reading: Reading, size: Size | None) -> LayoutPlan:
     found = find_json(text)
     in_prose = all(isinstance(item.value, list) and four_numbers(item.value) for item in found)
     if in_prose and (places := lists_in_prose(text)):
-        return placed(text, places, reading, size)
+        return placed(text, places, reading, size, lines=True)
     if not found:
         raise GoTError(f"No box with words could be read in {short_repr(text.strip())}. {_EXPECTED}")
     values = [item.value for item in found]

@@ -51,7 +51,7 @@ def _held(elements: tuple[Element, ...], notes: list[str]) -> list[Named]:
     boxes = 0
     for number, element in enumerate(elements, 1):
         phrase = held_phrase(_words(element))
-        if not phrase.startswith(clean(" ".join(_words(element).split())).rstrip(".\u3002")):
+        if not phrase.startswith(_one_line(_words(element)).rstrip(".\u3002")):
             changed.append(short_repr(phrase))
         if not phrase:
             nameless.append(f"box {number}")
@@ -87,9 +87,13 @@ def _words(element: Element) -> str:
     return f"{element.phrase} with {quoted}" if element.phrase else quoted
 
 
+def _one_line(words: str) -> str:
+    return re.sub(rf"[{SPACES}]*\n[{SPACES}\n]*", " ", clean(words)).strip(f"{SPACES}\n")
+
+
 def held_phrase(words: str) -> str:
     """The words on one line, without what would be a box or a token in a chain."""
-    phrase = " ".join(clean(words).split())
+    phrase = _one_line(words)
     for _ in range(9):  # what is cut may bring other signs together
         found, problems = scan(phrase)
         cuts = [problem for problem in problems if problem.cut] + [

@@ -6,6 +6,8 @@ import json
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from got_models.chain.chain import Box, ReasoningChain
 from got_models.chain.notation import marked
@@ -96,6 +98,65 @@ def test_two_hundred_chains_come_back(notation: str, named: bool) -> None:
         again = plan_to_chain(plan, "generate")
         expected = [(region.phrase, kept(region.box, notation)) for region in first.regions]
         assert [(region.phrase, region.box) for region in again.regions] == expected, (seed, text)
+        assert [
+            note for note in again.warnings if "eft out" in note or "Without" in note or "Not read" in note
+        ] == []
+
+
+SIDE = st.tuples(st.integers(0, 999), st.integers(0, 999)).filter(lambda pair: pair[0] != pair[1]).map(sorted)
+ODD = st.sampled_from(
+    [
+        *(
+            "a",
+            "the",
+            "cats",
+            "[1]",
+            "{x}",
+            "(x)",
+            '"hi"',
+            "it's",
+            "#",
+            "//",
+            "/*",
+            "*/",
+            "\\n",
+            "100",
+            "[1,2,3,4]",
+            "5%",
+        ),
+        *(
+            "and",
+            "at",
+            "with",
+            "bbox",
+            "label:",
+            "null",
+            "True",
+            "&amp;",
+            "=",
+            "-",
+            "一只",
+            "猫",
+            "\u00a0",
+            "é🎈",
+            ": [",
+            "'",
+        ),
+    ]
+)
+PHRASES = st.lists(ODD, min_size=1, max_size=6).map(" ".join).map(str.strip).filter(bool)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(PHRASES, SIDE, SIDE), min_size=1, max_size=4), st.sampled_from(WRITTEN))
+def test_any_words_come_back(things: list[tuple[str, list[int], list[int]]], notation: str) -> None:
+    text = ", ".join(f"{marked(words)} ({x[0]},{y[0]}),({x[1]},{y[1]})" for words, x, y in things)
+    first = ReasoningChain.parse(text, "generate", "")
+    plan = read_plan(write_plan(first, notation, (1000, 1000)), notation=notation, size=(1000, 1000))
+    again = plan_to_chain(plan, "generate")
+    assert [(region.phrase, region.box) for region in again.regions] == [
+        (region.phrase, region.box) for region in first.regions
+    ]
 
 
 @pytest.mark.parametrize("notation", ["ideogram", "elements", "bounding boxes"])
