@@ -638,7 +638,6 @@ def sdxl_size() -> dict[str, Any]:
     }
 
 
-@torch.inference_mode()
 class WordsOfPlans:
     """A CLIP whose words are the semantic guidance that a plan of the text has."""
 
@@ -701,6 +700,7 @@ def regional(got: Any, model: Any) -> dict[str, Any]:
     }
 
 
+@torch.inference_mode()
 def main() -> None:
     comfy.utils.set_progress_bar_enabled(False)
     got = library.GoTModel.from_pretrained(CHECKPOINT)
