@@ -1,4 +1,4 @@
-"""The published layout of GoT-6B, made of any checkpoint: what an import starts from."""
+"""The published layout of GoT-6B, derived from any checkpoint: the input of an import."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def prefixed(prefix: str, module: torch.nn.Module) -> State:
 
 
 def older(state: State) -> State:
-    """The names that the older transformers gave."""
+    """The names as in older transformers."""
     return {
         key.replace("model.language_model.", "model.").replace("model.visual.", "visual."): value
         for key, value in state.items()
@@ -53,7 +53,7 @@ def change_json(file: Path, target: Path, **values: Any) -> None:
 
 
 def write_stock_models(checkpoint: Path, source: Path) -> None:
-    """Beside GoT-6B: Qwen's folder, whose tokenizer ends before GoT's tokens, and SDXL's."""
+    """Writes Qwen's folder, whose tokenizer ends before GoT's tokens, and SDXL's next to GoT-6B."""
     qwen, sdxl = source / "Qwen2.5-VL-3B-Instruct", source / "stable-diffusion-xl-base-1.0"
     shutil.copytree(checkpoint / "processor", qwen)
     tokens = json.loads((qwen / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]

@@ -1,4 +1,4 @@
-"""Run by ComfyUI's own Python: hands boxes between the pack's nodes and ComfyUI's; notes what arrived.
+"""Run by ComfyUI's own Python: passes boxes between the pack's nodes and ComfyUI's; records the results.
 
     python boxes_probe.py COMFYUI FACTS.json
 

@@ -60,7 +60,7 @@ def is_answer_to_prompt(response: Response) -> bool:
 
 
 class Frontend:
-    """A page of the server's, on which `errors` are collected."""
+    """A page of the server; `errors` are collected."""
 
     def __init__(self, page: Page, server: Server) -> None:
         self.page = page
@@ -81,19 +81,19 @@ class Frontend:
         self._be_ready()
 
     def load(self, workflow: dict[str, Any], template: str | None = None) -> list[str]:
-        """Open a workflow, perhaps as the template of this name -> what the user sees go wrong."""
+        """Open a workflow, optionally as the template with this name -> the errors that the user sees."""
         self.errors.clear()
         self.page.evaluate(LOAD, [workflow, template])
         self.page.wait_for_timeout(500)  # dialogs fade in
         return [*self.page.evaluate(COMPLAINTS), *self.errors]
 
     def load_prompt(self, prompt: Prompt) -> None:
-        """Open a prompt in the server's form as a workflow."""
+        """Open a prompt in the API format as a workflow."""
         self.page.evaluate("(prompt) => app.loadApiJson(prompt, 'test')", prompt)
 
     @property
     def has_nodes_2(self) -> bool:
-        """Whether this frontend is new enough for nodes that are elements; older ones only try them out."""
+        """Whether this frontend is new enough for Nodes 2.0; it is only experimental in older ones."""
         minor: int = self.page.evaluate("() => Number(__COMFYUI_FRONTEND_VERSION__.split('.')[1])")
         return minor >= 40
 
@@ -105,7 +105,7 @@ class Frontend:
         return workflow
 
     def run(self) -> Run:
-        """Press Run and wait, also for the messages that are still on their way to the page."""
+        """Press Run and wait until all messages to the page have arrived."""
         identity = self.queue()
         run = self.server.wait(identity)
         self.page.wait_for_function("(run) => window.finishedRun === run", arg=identity)
@@ -117,7 +117,7 @@ class Frontend:
         return accepted(response.value.json())
 
     def pretend_run(self, identity: str = "told") -> None:
-        """A run that only the page knows of; what the server would tell of it is for the test to tell."""
+        """A run known only to the page; the test sends the server's messages itself."""
         self.page.evaluate(PRETEND, identity)
 
     def interrupt_at(self, value: int) -> Run:

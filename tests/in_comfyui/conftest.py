@@ -1,4 +1,4 @@
-"""The checkpoint, the servers and the pages that all tests here share, each made once."""
+"""The checkpoint, servers and pages shared by all tests here, each created once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OLD, SERVED, NEWER = "old_server", "server", "newer_server"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The name that the loaders list it by, its folder, and whether it has learnt anything."""
+    """Its name in the loaders' lists, its folder, and whether it is trained."""
 
     name: str
     folder: Path
@@ -48,7 +48,7 @@ def oldest_comfyui() -> ComfyUI:
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    """The bundled checkpoint; where it is missing, one with random weights in `models/got`."""
+    """The bundled checkpoint or, if it is missing, one with random weights in `models/got`."""
     if (BUNDLED_CHECKPOINT / "got.json").is_file():
         return Checkpoint(BUNDLED_NAME, BUNDLED_CHECKPOINT, trained=True)
     folder = tmp_path_factory.mktemp("checkpoint")

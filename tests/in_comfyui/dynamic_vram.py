@@ -10,7 +10,7 @@ from typing import Any
 
 
 def simulate() -> None:
-    """Switch it on, before anything is loaded."""
+    """Enable the simulation, before anything is loaded."""
     import comfy.memory_management
     import comfy.model_patcher
     import comfy.utils
@@ -21,7 +21,7 @@ def simulate() -> None:
 
 
 def load_safetensors(file: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """In place of ComfyUI's own, which maps files with a library for CUDA."""
+    """Replaces ComfyUI's own, which maps files with a CUDA library."""
     from safetensors import safe_open
 
     with safe_open(file, framework="pt") as opened:

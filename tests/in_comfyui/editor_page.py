@@ -1,4 +1,4 @@
-"""A page of ComfyUI that shows one chain editor, for the tests of the editor."""
+"""A ComfyUI page with one chain editor, for the editor's tests."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def editor_page(server: Server, chromium: Browser, nodes_2: bool) -> Iterator[Ed
 
 
 class EditorPage:
-    """A page that shows one editor at a scale of 1."""
+    """A page with one editor at a scale of 1."""
 
     def __init__(self, frontend: Frontend) -> None:
         self.frontend = frontend
@@ -67,7 +67,7 @@ class EditorPage:
         self.boxes.first.wait_for()
 
     def run(self) -> list[dict[str, Any]]:
-        """Press Run -> the regions that leave the editor's node."""
+        """Press Run -> the regions in the editor node's output."""
         run = self.frontend.run()
         assert run.succeeded, run.error
         regions: list[dict[str, Any]] = run.outputs["2"]["chain"][0]["regions"]
@@ -97,7 +97,7 @@ class EditorPage:
     def drag(
         self, target: Locator, right: float, down: float, grip: tuple[float, float] = (0.5, 0.5)
     ) -> None:
-        """Drag by parts of the picture's width and height, without snapping."""
+        """Drag by fractions of the picture's width and height, without snapping."""
         place, canvas = target.bounding_box(), self.root.locator(".got-canvas").bounding_box()
         assert place and canvas
         x, y = place["x"] + grip[0] * place["width"], place["y"] + grip[1] * place["height"]
@@ -115,7 +115,7 @@ def boxes_by_phrase(regions: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def full_plan() -> str:
-    """As many boxes as a plan may hold, in rows, called a shape 0, a shape 1 and so on."""
+    """The maximum number of boxes in a plan, in rows, called a shape 0, a shape 1 and so on."""
     chain = ReasoningChain.parse("", "generate", "")
     for index in range(MAX_REGIONS):
         x, y = 120 * (index % 8), 120 * (index // 8)

@@ -1,4 +1,4 @@
-"""How a workflow lies in the page, measured where it is rendered: nodes, links, the window and texts."""
+"""The layout of a workflow as rendered: nodes, links, the window and texts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEASURE = Path(__file__).with_name("measure.js").read_text(encoding="utf-8")
 
 @dataclass(frozen=True)
 class Layout:
-    """What `measure.js` tells of the workflow that is open; rectangles in the graph's coordinates."""
+    """The output of `measure.js` for the open workflow; rectangles in the graph's coordinates."""
 
     nodes: list[dict[str, Any]]
     hidden: list[str]
@@ -35,7 +35,7 @@ class Layout:
 
     @property
     def filled(self) -> float:
-        """The nodes' share of the rectangle around them all."""
+        """The nodes' share of their common bounding box."""
         left, top = (min(node[axis] for node in self.nodes) for axis in "xy")
         right = max(node["x"] + node["width"] for node in self.nodes)
         bottom = max(node["y"] + node["height"] for node in self.nodes)
@@ -44,7 +44,7 @@ class Layout:
 
 
 def measure(page: Page, patience: int = 1) -> Layout:
-    """What is there now; with patience, once no message of the page's lies over a node any more."""
+    """The current layout; with patience, once no message of the page covers a node."""
     for _ in range(patience):
         page.wait_for_timeout(300)  # the page sets nodes and links right after it has drawn them once
         layout = Layout(**page.evaluate(MEASURE))
@@ -55,7 +55,7 @@ def measure(page: Page, patience: int = 1) -> Layout:
 
 @contextmanager
 def nodes_2(frontend: Frontend) -> Iterator[None]:
-    """Meanwhile nodes are elements."""
+    """Context in which Nodes 2.0 is enabled."""
     switch = "(on) => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
     frontend.page.evaluate(switch, True)
     yield

@@ -1,4 +1,4 @@
-"""Prompts that go wrong: realistic ones in which one to three inputs are changed, drawn from a seed.
+"""Invalid prompts: realistic ones with one to three inputs changed, generated from a seed.
 
 A wire comes from some other node, an input is null or missing, a number lies past its range, a text is odd or
 hostile. What nodes of other packs may do is done by AnyToAny and OddValue of `strangers.py`.
@@ -83,7 +83,7 @@ SETTINGS = [
 
 
 def prompts(checkpoint: str) -> list[Prompt]:
-    """Of every node of the pack at least one use, small enough to be quick."""
+    """At least one use of every node of the pack, small enough to be quick."""
     drawn = changed(drawing(checkpoint, steps=1, size=64), "save", filename_prefix="mutated")
     edited = changed(editing(checkpoint), "reason", max_new_tokens=6)
     for name in ("encode", "encode edit"):
@@ -111,7 +111,7 @@ def prompts(checkpoint: str) -> list[Prompt]:
 
 
 class Mutations:
-    """Mutated prompts, each with a line that says what was done; the same seed gives the same ones.
+    """Mutated prompts, each with a description of its changes; the same seed gives the same ones.
 
     Args:
         nodes: what the server's /object_info says.
@@ -124,7 +124,7 @@ class Mutations:
         self.odd_values: list[str] = nodes["OddValue"]["input"]["required"]["value"][0]
 
     def draw(self, count: int) -> Iterator[tuple[str, dict[str, Any]]]:
-        """What was done, and the request for POST /prompt."""
+        """The description of the changes, and the request for POST /prompt."""
         for index in range(count):
             base = self.prompts[index // IN_A_ROW % len(self.prompts)]
             prompt = copy.deepcopy(base)
@@ -132,7 +132,7 @@ class Mutations:
             yield "; ".join(done), {"prompt": self.shown(prompt), "extra_data": self.extra_data()}
 
     def change(self, prompt: Prompt) -> str:
-        """Changes one input of one of the pack's nodes; says which and how."""
+        """Changes one input of one of the pack's nodes; returns which and how."""
         ours = [name for name in prompt if prompt[name]["class_type"].startswith("GoT")]
         name = self.random.choice(ours)
         inputs = self.declared(prompt[name]["class_type"])
@@ -150,7 +150,7 @@ class Mutations:
         return f"{name}.{key}: {how} {short_repr(given.get(key))}"
 
     def wire(self, prompt: Prompt, name: str) -> list[Any]:
-        """From any output of any node that does not depend on this one; past ComfyUI's check, or into it."""
+        """A link from any output of an independent node; bypassing ComfyUI's check, or subject to it."""
         prompt.update(copy.deepcopy(STRAY))
         source = self.random.choice([other for other in prompt if name not in upstream(prompt, other)])
         outputs = self.nodes[prompt[source]["class_type"]]["output"]
@@ -167,7 +167,7 @@ class Mutations:
         return [value, 0]
 
     def hostile(self, key: str, kind: Any) -> Any:
-        """A value that somebody could have typed, stored or sent."""
+        """A value that could have been typed, stored or sent."""
         sort, *options = kind
         number = {} if not options else options[0]
         choices = [*ODD]
@@ -187,7 +187,7 @@ class Mutations:
         return self.random.choice(choices)
 
     def edited(self) -> str:
-        """What the editor stores, damaged."""
+        """The editor's stored value, damaged."""
         stored: dict[str, Any] = {"upstream": CHAIN.text, "chain": CHAIN.to_json(), "locked": ["red"]}
         place = stored if self.random.random() < 0.4 else stored["chain"]
         odd = [*ODD, *TEXTS, *CHAINS, "[" * 2000, 10**400]
@@ -205,7 +205,7 @@ class Mutations:
         return {**inputs.get("required", {}), **inputs.get("optional", {})}
 
     def shown(self, prompt: Prompt) -> Prompt:
-        """With an output for every node of the pack, so that each is run; now and then under a hostile id."""
+        """Adds an output for every node of the pack, so that each is run; sometimes under a hostile id."""
         for name in list(prompt):
             if prompt[name]["class_type"].startswith("GoT"):
                 prompt[f"{name} shown"] = node("PreviewAny", source=[name, 0])

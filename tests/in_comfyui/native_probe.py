@@ -1,4 +1,4 @@
-"""Run by ComfyUI's own Python: puts the native nodes to work in ComfyUI and writes down what happened.
+"""Run by ComfyUI's own Python: runs the native nodes in ComfyUI and records the results.
 
     python native_probe.py COMFYUI CHECKPOINT FACTS.json [loading] [dynamic]
 
@@ -145,7 +145,7 @@ def sigmas(model: Any, scheduler: str, steps: int) -> Tensor:
 
 
 class LibraryNoise(custom.Noise_RandomNoise):
-    """The same noise as strong as diffusers makes it: by sqrt(1 + sigma^2), where ComfyUI takes sigma."""
+    """The same noise scaled as in diffusers: by sqrt(1 + sigma^2), where ComfyUI uses sigma."""
 
     def __init__(self, sigma: Tensor) -> None:
         super().__init__(SEED)
@@ -185,7 +185,7 @@ def weights(model: Any) -> str:
 
 
 def counting(model: Any) -> tuple[Any, list[int]]:
-    """The model, and a list that grows by the batch of every evaluation of its UNet."""
+    """The model, and a list to which every evaluation of its UNet appends its batch size."""
     counted, batches = model.clone(), []
 
     def count(apply: Any, given: dict[str, Any]) -> Tensor:
@@ -265,7 +265,7 @@ def counted_as_a_model() -> list[bool]:
 
 @contextmanager
 def with_a_card(memory: float, vram_state: str) -> Iterator[None]:
-    """ComfyUI as with a card of so many bytes, which is PyTorch's meta device."""
+    """ComfyUI with a simulated card of this many bytes, which is PyTorch's meta device."""
     card, rest = torch.device("meta"), torch.device("cpu")
     with mock.patch.multiple(
         comfy.model_management,
@@ -281,7 +281,7 @@ def with_a_card(memory: float, vram_state: str) -> Iterator[None]:
 
 
 def parts_with_novram() -> list[str]:
-    """Where the UNet and the language model are when they have been asked for once, and twice."""
+    """Where the UNet and the language model are after they were requested once, and twice."""
     devices = []
     with with_a_card(1e12, "NO_VRAM"):
         for part in ("unet", "language"):
@@ -294,7 +294,7 @@ def parts_with_novram() -> list[str]:
 
 
 def parts_too_large_for_the_card() -> dict[str, str]:
-    """Where parts of 1.6 GB are to work with a card of 2 GB, of which ComfyUI wants some for itself."""
+    """Where parts of 1.6 GB run on a card of 2 GB, some of which ComfyUI reserves."""
     with torch.device("meta"):
         module = torch.nn.Linear(20_000, 20_000)
     with with_a_card(2e9, "NORMAL_VRAM"):
@@ -441,13 +441,13 @@ def unet_half_of_an_adapter(got: Any, model: Any) -> dict[str, Any]:
 
 
 def trained_layers(names: Iterable[str]) -> list[str]:
-    """Those of a diffusers UNet's layers that a LoRA training can change."""
+    """The layers of a diffusers UNet that a LoRA training can change."""
     pattern = training.UNET_LAYERS + training.UNET_CONVOLUTIONS
     return [name for name in names if re.fullmatch(pattern, name)]
 
 
 class Complaints(logging.Handler):
-    """What ComfyUI logs of LoRA keys that it does not know, and of errors."""
+    """What ComfyUI logs about unknown LoRA keys, and its errors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -538,7 +538,7 @@ def messages(got: Any, model: Any) -> dict[str, str]:
 
 
 def nan_in_the_unet(plan: Any) -> dict[str, str]:
-    """What the samplers say that would draw black pictures."""
+    """The samplers' errors where black pictures would result."""
     damaged, _ = load()
     damaged.model.diffusion_model.out[2].bias[0] = torch.nan
     positive, negative = encode.conditioning(plan.guidance)

@@ -1,4 +1,4 @@
-"""Where ComfyUI, its frontends and a browser are; what is missing is fetched if the network allows."""
+"""Locates ComfyUI, its frontends and a browser; what is missing is downloaded if possible."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BOUNDED = ("accelerate", "diffusers", "huggingface_hub", "peft", "tokenizers", "
 
 @dataclass(frozen=True)
 class Release:
-    """A version of ComfyUI, and where it and its virtual environment are kept."""
+    """A version of ComfyUI, and the location of it and its virtual environment."""
 
     version: str
     folder: Path
@@ -57,7 +57,7 @@ def find_comfyui(release: Release) -> ComfyUI | None:
 
 
 def require_comfyui(release: Release) -> ComfyUI:
-    """A release, cloned and installed into the cache if there is none; skips where that fails."""
+    """A release, cloned and installed into the cache if necessary; skips if that fails."""
     if find_comfyui(release) is None and "COMFYUI_PATH" not in os.environ:
         install_comfyui(release)
     place = find_comfyui(release)
@@ -67,7 +67,7 @@ def require_comfyui(release: Release) -> ComfyUI:
 
 
 def install_comfyui(release: Release) -> None:
-    """ComfyUI and a virtual environment with all that it and this pack need. Takes minutes."""
+    """ComfyUI and a virtual environment with all dependencies of it and this pack. Takes minutes."""
     unfinished = CACHE / f"unfinished-{release.version}"
     shutil.rmtree(unfinished, ignore_errors=True)
     if not succeeds("git", "clone", "--depth=1", f"--branch=v{release.version}", REPOSITORY, unfinished):
@@ -122,6 +122,6 @@ def succeeds(*command: str | Path) -> bool:
 
 
 def skip_loudly(reason: str) -> NoReturn:
-    """Skip, and say so in pytest's summary of warnings, which is always printed."""
+    """Skip, and report it in pytest's summary of warnings, which is always printed."""
     warnings.warn(f"skipped: {reason}", stacklevel=2)
     pytest.skip(reason)

@@ -1,4 +1,4 @@
-"""Small prompts as the server takes them: name of a node -> its class and inputs."""
+"""Small prompts in the API format: node name -> its class and inputs."""
 
 from __future__ import annotations
 

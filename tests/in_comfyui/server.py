@@ -1,4 +1,4 @@
-"""A real ComfyUI server that has this pack, and nothing else, in its custom_nodes."""
+"""A real ComfyUI server with this pack as the only one in its custom_nodes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MEBIBYTE = 2**20
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a prompt, as the server's history has it."""
+    """One run of a prompt, as in the server's history."""
 
     outputs: dict[str, dict[str, Any]]
     messages: dict[str, dict[str, Any]]
@@ -44,7 +44,7 @@ class Run:
 
     @property
     def cached(self) -> set[str]:
-        """The nodes whose earlier results were used."""
+        """The nodes whose cached results were used."""
         return set(self.messages["execution_cached"]["nodes"])
 
     @property
@@ -110,7 +110,7 @@ class Server:
         return json.loads(self.get(path))
 
     def post(self, path: str, data: Any) -> Any:
-        """The answer, also where it is a refusal."""
+        """The response, also if it is an error."""
         request = urllib.request.Request(
             self.url + path, json.dumps(data).encode(), {"Content-Type": "application/json"}
         )
@@ -147,7 +147,7 @@ class Server:
 
 
 def accepted(answer: dict[str, Any]) -> str:
-    """The id of the run that the server promises."""
+    """The run's id from the server."""
     if "prompt_id" not in answer:
         raise RuntimeError(f"The server refused the prompt: {answer}")
     identity: str = answer["prompt_id"]

@@ -1,4 +1,4 @@
-"""What the tests need inside ComfyUI; they link this file into custom_nodes.
+"""Nodes that the tests need inside ComfyUI; this file is linked into custom_nodes.
 
 Nodes that give what no GoT node can use, and a route by which Stop is pressed at an exact moment.
 """
@@ -46,7 +46,7 @@ class EmptyBatch:
 
 
 class AnyType(str):
-    """A type that ComfyUI lets connect with every other, as many packs have one."""
+    """A type that ComfyUI connects to every other, as in many packs."""
 
     def __ne__(self, other: object) -> bool:
         return False
@@ -88,7 +88,7 @@ ODD_VALUES: dict[str, Any] = {
 
 
 class OddValue:
-    """Gives one of ODD_VALUES as whatever the other node takes."""
+    """Returns one of ODD_VALUES as whatever type the other node accepts."""
 
     CATEGORY = "test"
     RETURN_TYPES = (ANY,)
@@ -103,7 +103,7 @@ class OddValue:
 
 
 class AnyToAny:
-    """Passes on whatever it gets as whatever the other node takes."""
+    """Passes on its input as whatever type the other node accepts."""
 
     CATEGORY = "test"
     RETURN_TYPES = (ANY,)

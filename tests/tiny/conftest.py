@@ -1,4 +1,4 @@
-"""One checkpoint for all end-to-end tests: the bundled one, or random weights where that is missing.
+"""One checkpoint for all end-to-end tests: the bundled one, or random weights if that is missing.
 
 And for LoRA trainings on it: a few pictures, and a short training on them.
 """

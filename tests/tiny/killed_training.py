@@ -75,7 +75,7 @@ def in_the_writing_of_the_adapter(rng: random.Random) -> Hook:
 
 
 def live(config: str, *arguments: str, hook: Hook | None = None) -> int:
-    """One life of the command line; how it ended: an exit code, or minus the signal."""
+    """One run of the command line; how it ended: an exit code, or minus the signal."""
     child = os.fork()
     if child == 0:
         code = 1

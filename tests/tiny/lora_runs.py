@@ -1,4 +1,4 @@
-"""What a LoRA training has left in its folder; a disk that fills up."""
+"""The contents of a LoRA training's folder; a full disk."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def observing(**callbacks: Callable[..., Any]) -> TrainingObserver:
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """No file may grow beyond 100 kB: what a full disk does, to the process alone."""
+    """No file may grow beyond 100 kB: simulates a full disk for this process alone."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))

@@ -1,4 +1,4 @@
-"""The method once more, from its description alone: no shortcuts, nothing of the library but the chain.
+"""An independent implementation of the method from its description: of the library only the chain.
 
 All four branches in four UNet calls, the sum as paper eq. 1 prints it, one full pass over the whole sequence
 with all hidden states and hand-made 3D positions, own masks, own picture patches, and DDPM written out.

@@ -1,4 +1,4 @@
-"""Picture files and colour profiles made byte by byte, and the levels that arithmetic gives them."""
+"""Picture files and colour profiles built byte by byte, and the levels expected by arithmetic."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png(width: int, height: int, depth: int, color: int, rows: bytes, *more: bytes) -> bytes:
-    """A PNG of these rows, each behind its filter byte; `more` chunks stand before the pixels."""
+    """A PNG of these rows, each after its filter byte; `more` chunks come before the pixels."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))
     end = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(more) + end

@@ -9,7 +9,8 @@ import pytest
 
 from got_models.__main__ import main
 
-from .published_tree import Refused, older, trained, write_tree
+from ...published import older
+from .published_tree import Refused, trained, write_tree
 
 
 @pytest.fixture(scope="session")

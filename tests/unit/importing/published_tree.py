@@ -19,7 +19,7 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from got_models.diffusion.ssgm import SemanticSpatialGuidance
 
-from ...published import RELEASED_LORA
+from ...published import RELEASED_LORA, older
 
 ROOT = Path(__file__).parents[3]
 QWEN_TOKENS = (
@@ -124,7 +124,7 @@ PREPROCESSOR_CONFIG = {
 
 @cache
 def trained(alpha: int = 4, head_trained: bool = False, released: bool = False) -> tuple[State, State]:
-    """GoT-6B's state dict as PEFT and today's transformers name it, and the same merged by PEFT itself.
+    """GoT-6B's state dict as named by PEFT and current transformers, and the same merged by PEFT.
 
     Args:
         released: with all that the released files have trained, and a VAE in half precision.
@@ -161,14 +161,6 @@ def _arguments(config: dict[str, Any]) -> dict[str, Any]:
 
 def tensors_of(module: torch.nn.Module) -> list[tuple[str, torch.Tensor]]:
     return [(key, value.detach().clone()) for key, value in module.state_dict().items()]
-
-
-def older(state: State) -> State:
-    """The names that the older transformers gave."""
-    return {
-        key.replace("model.language_model.", "model.").replace("model.visual.", "visual."): value
-        for key, value in state.items()
-    }
 
 
 def expected_parts(merged: State) -> dict[str, State]:
@@ -225,7 +217,7 @@ def write_weights(folder: Path, state: State, suffix: str, shards: int) -> None:
 
 
 def write_tree(source: Path, state: State, suffix: str = ".bin", shards: int = 3) -> None:
-    """The three published folders side by side."""
+    """Writes the three published folders next to each other."""
     write_weights(source / "GoT-6B", state, suffix, shards)
     qwen = source / "Qwen2.5-VL-3B-Instruct"
     qwen.mkdir()

@@ -18,6 +18,7 @@ from got_models.importing.convert import import_checkpoint
 from got_models.importing.folders import find_folders
 from got_models.pipeline import GoTModel
 
+from ...published import older
 from .published_tree import (
     QWEN_CONFIG,
     ROWS,
@@ -27,7 +28,6 @@ from .published_tree import (
     assert_same,
     change_state,
     expected_parts,
-    older,
     trained,
     written_parts,
 )
@@ -186,4 +186,4 @@ def test_too_little_room_on_the_disk_is_found_out_before_the_work(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=10_000_000))
     message = refused(source)
-    assert "takes 0.1 GB" in message and "room for 0.0 GB" in message
+    assert "takes 0.1 GB" in message and "only 0.0 GB free" in message

@@ -13,14 +13,13 @@ from got_models.importing.folders import find_folders
 from got_models.importing.names import gather
 from got_models.pipeline import GoTModel
 
-from ...published import in_one_buffer
+from ...published import in_one_buffer, older
 from .published_tree import (
     QUERY,
     Refused,
     assert_same,
     change_state,
     expected_parts,
-    older,
     trained,
     write_tree,
     written_parts,
