@@ -23,6 +23,7 @@ from .json_plans import read_data, read_json
 from .plan import MAX_TEXT, Element, LayoutPlan
 from .saved_states import SAVED_STATE
 from .to_chain import plan_to_chain
+from .tolerant_json import unescaped
 
 __all__ = [
     "NOTATIONS",
@@ -92,6 +93,7 @@ def read_plan(text: str, *, notation: str = "auto", size: Size | None = None) ->
         )
     if len(text) > MAX_TEXT:
         raise GoTError(f"The plan is too long: {len(text)} characters, and at most {MAX_TEXT} are read.")
+    text = unescaped(text)
     found = notation_of(text) if notation == "auto" else notation
     plan = _assuming(_read(text, found, size), found, notation)
     if any(element.box for element in plan.elements):

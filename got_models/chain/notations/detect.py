@@ -12,7 +12,7 @@ from .coordinates import WIDTH_HEIGHT
 from .json_entries import Entry
 from .json_plans import all_entries
 from .lines import lists_in_prose
-from .tolerant_json import find_json
+from .tolerant_json import find_json, unescaped
 
 _LOCATION, _BBOX = re.compile(r"<loc_[0-9]"), re.compile(r"<b?box>", re.IGNORECASE)
 _BRACKET = re.compile(r"[\[{]")
@@ -23,6 +23,7 @@ _AT_MOST_AS_FRACTION = 2  # a box may reach beyond the picture
 
 def notation_of(text: str) -> str:
     """The notation of a text; "got", that of a chain, if no other is recognized."""
+    text = unescaped(text)
     if _LOCATION.search(text):
         return "florence-2"
     if _BBOX.search(text):

@@ -4,51 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...errors import short_repr
-from .coordinates import Four, Reading, Size, as_fractions, four_numbers, settled
+from .coordinates import (
+    Four,
+    Reading,
+    Size,
+    as_fractions,
+    four_numbers,
+    settled,
+)
+from .json_names import (
+    BOXES,
+    COLORS,
+    DESCRIPTION,
+    KINDS_OF_BOX,
+    LISTS,
+    ORDERS,
+    PARALLEL_BOXES,
+    PARALLEL_WORDS,
+    READ,
+    WORDS,
+)
 from .plan import Gathering
 
-# In Chinese: bounding box, box, coordinates, position; description, label, name, object, caption.
-BOXES = (
-    *"""bbox_2d box_2d bbox box bounding_box boundingbox bbox2d box2d coordinates coords bounds rect region
-    location position bboxes boxes""".split(),  # noqa: SIM905
-    *("\u8fb9\u754c\u6846", "\u6846", "\u5750\u6807", "\u4f4d\u7f6e"),
-)
-WORDS = (
-    *"""desc description phrase label name object caption class class_name category prompt entity title
-    text_content sub_label""".split(),  # noqa: SIM905
-    *("\u63cf\u8ff0", "\u6807\u7b7e", "\u540d\u79f0", "\u7269\u4f53", "\u5bf9\u8c61", "\u8bf4\u660e"),
-)
-PARALLEL_WORDS = tuple(
-    """labels phrases names descriptions captions gligen_phrases entity_prompts eligen_entity_prompts entities
-    objects bboxes_labels""".split()  # noqa: SIM905
-)
-_PARALLEL_BOXES = (
-    "bboxes",
-    "boxes",
-    "bbox",
-    "locations",
-    "gligen_boxes",
-    "eligen_entity_bboxes",
-    "entity_bboxes",
-)
-_DESCRIPTION = ("desc", "description", "\u63cf\u8ff0")
 _NUMBER = r"-?[0-9]{0,6}\.?[0-9]{1,12} ?%?"
 _LINE = re.compile(rf"([^\n]{{1,500}}?)\s?[:=\u2013-]?\s?([\[(]?{' ?, ?'.join([_NUMBER] * 4)}[\])]?)")
 _LONGEST_LINE = 600
-_KINDS = ("obj", "object", "text", "image", "rectangle", "rect", "bbox", "box")
-_LISTS = {
-    *BOXES,
-    *PARALLEL_WORDS,
-    *"""elements items regions annotations detections results result layout instances frames data plan things
-    subjects predictions output answer compositional_deconstruction metadata""".split(),  # noqa: SIM905
-    "",
-}
-_COLORS = ("color_palette", "palette")
-_READ = {*WORDS, *_COLORS, "text", "type", "metadata", "id"}
 
 
 @dataclass
@@ -93,7 +77,7 @@ def _of_object(value: dict[str, Any], name: str, listed: bool) -> Iterator[Entry
         return
     lower = _lower(value)
     words = next((lower[key] for key in PARALLEL_WORDS if _is_list_of_text(lower.get(key))), None)
-    boxes = next((lower[key] for key in _PARALLEL_BOXES if isinstance(lower.get(key), list)), None)
+    boxes = next((lower[key] for key in PARALLEL_BOXES if isinstance(lower.get(key), list)), None)
     if words is not None and boxes is not None:
         for place in range(max(len(words), len(boxes))):
             word = words[place] if place < len(words) else ""
@@ -121,6 +105,13 @@ def _inner(value: dict[str, Any]) -> Iterator[Entry]:
             yield from entries(entry, key)
 
 
+def is_entry(value: dict[str, Any]) -> bool:
+    """Whether an object is a thing with a box, and not what holds such things."""
+    lower = _lower(value)
+    named = any(key in lower and lower[key] is not None and _may_be_box(lower[key]) for key in BOXES)
+    return named or four_numbers(lower) is not None
+
+
 def _may_be_box(value: Any) -> bool:
     """Whether a box key's value is one box or several, rather than a list of objects with boxes."""
     if not isinstance(value, (list, tuple)):
@@ -138,12 +129,15 @@ def _with_boxes(lower: dict[str, Any], name: str, key: str) -> Iterator[Entry]:
     else:
         yield from _boxed(lower, _phrase(lower) or _thing(name), value, key)
     for other, inner in lower.items():  # parts of the thing, with boxes of their own
-        if other not in (key, *_COLORS) and isinstance(inner, (list, dict)):
+        if other not in (key, *COLORS) and isinstance(inner, (list, dict)):
             yield from entries(inner, "", listed=False)
 
 
 def _boxed(lower: dict[str, Any], phrase: Any, value: Any, key: str) -> Iterator[Entry]:
-    entry = _described(lower, phrase if isinstance(phrase, str) else "", four_numbers(value), key)
+    box = four_numbers(value)
+    if box and (order := ORDERS.get(key[-4:])):
+        box = replace(box, order=order)
+    entry = _described(lower, phrase if isinstance(phrase, str) else "", box, key)
     if entry.box is None and value not in (None, [], ""):
         entry.unread = short_repr(value)
     yield entry
@@ -169,7 +163,7 @@ def _is_list_of_text(value: Any) -> bool:
 def _thing(name: str) -> str:
     """The key of an entry, if it names the object rather than a list of objects."""
     name = name.rstrip("'").strip()
-    return "" if name.lower() in _LISTS else name
+    return "" if name.lower() in LISTS else name
 
 
 def _lower(value: Any) -> dict[str, Any]:
@@ -179,16 +173,15 @@ def _lower(value: Any) -> dict[str, Any]:
 def _phrase(entry: dict[str, Any]) -> str:
     """The words of an entry: its description, preceded by its label where that adds information."""
     both = {**_lower(entry.get("metadata")), **entry}
-    found = [
-        (key, both[key].strip()) for key in WORDS if isinstance(both.get(key), str) and both[key].strip()
-    ]
-    found.sort(key=lambda item: item[0] not in _DESCRIPTION)
+    texts = {key: ", ".join(both[key]) if _is_list_of_text(both.get(key)) else both.get(key) for key in WORDS}
+    found = [(key, text.strip()) for key, text in texts.items() if isinstance(text, str) and text.strip()]
+    found.sort(key=lambda item: item[0] not in DESCRIPTION)
     phrase = ""
     for _, text in found:
         if text.lower() not in phrase.lower():
             phrase = f"{text}, {phrase}" if phrase else text
     kind = both.get("type")
-    return phrase or (kind if isinstance(kind, str) and kind.lower() not in _KINDS else "")
+    return phrase or (kind if isinstance(kind, str) and kind.lower() not in KINDS_OF_BOX else "")
 
 
 def _described(entry: dict[str, Any], phrase: str, box: Four | None, key: str) -> Entry:
@@ -219,7 +212,7 @@ def _described(entry: dict[str, Any], phrase: str, box: Four | None, key: str) -
 
 def _is_unread(name: str, value: Any, key: str) -> bool:
     """Whether an entry says something under this name that is not read."""
-    if name in _READ or name == key:
+    if name in READ or name == key:
         return False
     if isinstance(value, dict):
         return not any(True for _ in entries(value)) and bool(value)

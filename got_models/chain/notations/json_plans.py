@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -14,7 +15,8 @@ from ..sentences import SENTENCE_MARK
 from .coordinates import Reading, Size, four_numbers
 from .from_chain import plan_of
 from .inline import placed
-from .json_entries import PARALLEL_WORDS, Entry, entries, gather
+from .json_entries import Entry, entries, gather, is_entry
+from .json_names import PARALLEL_WORDS
 from .lines import lists_in_prose
 from .plan import Gathering, LayoutPlan
 from .tolerant_json import MAX_DEPTH, MAX_VALUES, Found, find_json
@@ -24,11 +26,13 @@ PROMPTS = ("prompt", "high_level_description", "global_prompt", "user_prompt", "
 PROSE = (
     *"""caption description summary scene global_description background bg setting
     global_caption overall_description""".split(),  # noqa: SIM905
-    *("\u80cc\u666f", "\u63cf\u8ff0", "\u573a\u666f"),
+    *("\u80cc\u666f", "\u63cf\u8ff0", "\u573a\u666f", "\u573a\u666f\u63cf\u8ff0", "\u753b\u9762\u63cf\u8ff0"),
 )
 _EXPECTED = (
     'Each thing needs its words and its box, such as {"bbox_2d": [100, 200, 400, 500], "label": "a cat"}.'
 )
+_EMPHASIS = re.compile(r"(\*\*|__)(?=\S)([^\n*_]{1,200})(?<=\S)\1")
+_HAN = re.compile("[\u3400-\u9fff]\\Z")
 _KNOWN = {"elements", "compositional_deconstruction", "aspect_ratio", "version", "importsig", *PARALLEL_WORDS}
 
 
@@ -40,8 +44,9 @@ def read_json(text: str, reading: Reading, size: Size | None) -> LayoutPlan:
     """
     found = find_json(text)
     in_prose = all(isinstance(item.value, list) and four_numbers(item.value) for item in found)
-    if in_prose and (places := lists_in_prose(text)):
-        return placed(text, places, reading, size, lines=True)
+    plain = _EMPHASIS.sub(r"\2", text)
+    if in_prose and (places := lists_in_prose(plain)):
+        return placed(plain, places, reading, size, lines=True)
     if not found:
         raise GoTError(f"No box with words could be read in {short_repr(text.strip())}. {_EXPECTED}")
     values = [item.value for item in found]
@@ -132,7 +137,7 @@ def _words(values: Sequence[Any], gathering: Gathering) -> tuple[str, str]:
     prompt = ""
     prose: list[str] = []
     for value in values:
-        if not isinstance(value, dict) or _is_entry(value):
+        if not isinstance(value, dict) or is_entry(value):
             continue
         inner = value.get("compositional_deconstruction")
         for key, entry in [*value.items(), *(inner.items() if isinstance(inner, dict) else ())]:
@@ -145,11 +150,6 @@ def _words(values: Sequence[Any], gathering: Gathering) -> tuple[str, str]:
             elif name not in PROSE and name not in _KNOWN and _says_something(entry):
                 gathering.note(f"Left out: {short_repr(key)[1:-1]} ({short_repr(entry, 100)}).")
     return prompt, _joined(prose)
-
-
-def _is_entry(value: dict[str, Any]) -> bool:
-    """Whether a JSON object is an object with a box, rather than a container of such objects."""
-    return len(all_entries([value])) == 1 and not any(isinstance(entry, dict) for entry in value.values())
 
 
 def _says_something(entry: Any) -> bool:
@@ -168,7 +168,8 @@ def _says_something(entry: Any) -> bool:
 
 def _joined(sentences: Sequence[str]) -> str:
     ends = (".", "!", "?", "\u3002", "\uff01", "\uff1f")
-    return " ".join(text if text.endswith(ends) else f"{text}." for text in sentences)
+    stops = ("" if text.endswith(ends) else "\u3002" if _HAN.search(text) else "." for text in sentences)
+    return " ".join(text + stop for text, stop in zip(sentences, stops, strict=True))
 
 
 def _around(text: str, found: Sequence[Found]) -> str:

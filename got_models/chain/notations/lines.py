@@ -8,7 +8,7 @@ from ..notation import BOX_END
 from .coordinates import Four, four_numbers
 
 _NUMBER = r"-?(?:[0-9]{1,6}(?:\.[0-9]{0,12})?|\.[0-9]{1,12}) ?%?"
-_FOUR = r" ?, ?".join([_NUMBER] * 4)
+_FOUR = r"(?: ?, ?| )".join([_NUMBER] * 4)
 _LIST = re.compile(rf"\s?(?:\[ ?{_FOUR} ?\]|\( ?{_FOUR} ?\))")
 _YEARS = range(1500, 2101)
 _BOX_NAME = r"(?:b?box(?:_?2d)?|bounding[ _-]?box|coordinates?|coords?|position|location)"

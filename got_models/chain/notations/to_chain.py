@@ -83,7 +83,9 @@ def _words(element: Element) -> str:
     """The words of an element, including those of its lettering."""
     if not element.text or element.text.lower() in element.phrase.lower():
         return element.phrase
-    quoted = f'the words "{element.text}"'
+    if HAN.search(element.phrase or element.text):
+        return f"{element.phrase}\u201c{element.text}\u201d"
+    quoted = f'the text "{element.text}"'
     return f"{element.phrase} with {quoted}" if element.phrase else quoted
 
 

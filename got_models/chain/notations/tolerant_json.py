@@ -7,6 +7,7 @@ an end in the middle.
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from .plan import MAX_TEXT
 
 MAX_DEPTH = 40
 MAX_VALUES = 50_000
+_ESCAPED = re.compile(r"[\[{]\s{0,99}\\\"")
+_PLAIN_QUOTE = re.compile(r"(?<!\\)\"")
 _OPENING = re.compile(r"[{\[]")
 _SKIPPED = re.compile(r"(?:[\s\ufeff]+|//[^\n]*|/\*.*?(?:\*/|\Z)|#(?![0-9A-Fa-f]{6}\b)[^\n]*)+", re.DOTALL)
 _NUMBER = re.compile(r"[-+\u2212]?(?:[0-9][0-9_]*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?(?![\w%.])")
@@ -55,6 +58,15 @@ class Found:
     start: int
     end: int
     complete: bool
+
+
+def unescaped(text: str) -> str:
+    """The text without the escapes of a string or a web page in which its JSON was kept."""
+    if "&quot;" in text:
+        text = html.unescape(text)
+    if not _ESCAPED.search(text) or _PLAIN_QUOTE.search(text.strip().strip('"')):
+        return text
+    return text.replace('\\"', '"').replace("\\n", "\n")
 
 
 def find_json(text: str) -> list[Found]:
