@@ -34,6 +34,14 @@ OPEN_SEARCH = "() => app.extensionManager.command.execute('Workspace.SearchBox.T
 PLACED = """() => app.graph.nodes.map((node) => ({
     title: node.title, image: node.inputs[0].name, inside: node.subgraph.nodes.map(({ type }) => type).sort(),
 }))"""
+ADDED = """() => {
+    const kinds = Object.keys(LiteGraph.registered_node_types).filter((kind) => kind.startsWith('GoT'));
+    return kinds.map((kind) => {
+        const node = LiteGraph.createNode(kind);
+        app.graph.add(node);
+        return [kind, node.size[1], node.computeSize()[1]];
+    });
+}"""
 FEW_STEPS = """() => {
     const [sampler] = app.graph.nodes[0].subgraph.nodes.filter(({ type }) => type === 'GoTSampler');
     sampler.widgets.find(({ name }) => name === 'steps').value = 1;
@@ -49,6 +57,13 @@ def test_what_artists_type_finds_a_node_of_ours_among_the_first_five(frontend: F
         if not any(name.startswith("GoT") or display == BLUEPRINT for name, display in nodes)
     }
     assert others == {}
+
+
+def test_a_node_that_is_added_is_tall_enough_for_all_that_it_shows(frontend: Frontend) -> None:
+    frontend.load(PLAIN, "empty")
+    added = frontend.page.evaluate(ADDED)
+    assert len(added) > 10
+    assert [kind for kind, height, needed in added if height < needed] == []
 
 
 @pytest.mark.parametrize("frontend", [SERVED], indirect=True)

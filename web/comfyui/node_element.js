@@ -23,6 +23,7 @@ export function addElement(node, name, element, minHeight, size) {
     });
     widget.serialize = false;
     growTo(node, size);
+    growTo(node, node.computeSize());
     const key = () => `${node.id}:${name}`;
     chainCallback(node, "onConfigure", () => {
         const place = leftPlaces.get(key())?.deref();
