@@ -51,6 +51,11 @@ HIDDEN = {"PROMPT": dict, "EXTRA_PNGINFO": dict, "UNIQUE_ID": str}
 """Inputs that ComfyUI adds itself from what the page has sent; invalid ones are treated as absent."""
 
 
+def seed_input(tooltip: str, **options: Any) -> tuple[str, dict[str, Any]]:
+    """A widget for a seed, from 0 to 2**64 - 1; the options are ComfyUI's."""
+    return ("INT", {"default": 0, "min": 0, "max": 2**64 - 1, **options, "tooltip": tooltip})
+
+
 def checked(node: Node) -> Node:
     """A class decorator: the node's function runs only with inputs that match INPUT_TYPES.
 

@@ -9,7 +9,7 @@ from ..got_models.constants import SCHEDULERS
 from ..got_models.mllm.prompts import check_prompt
 from ..got_models.notes import Note
 from ._comfy.feedback import progress_bar, show_text, stop_if_interrupted
-from ._inputs import checked
+from ._inputs import checked, seed_input
 from ._plans import plans_ui
 from ._png import store_chain
 from .guidance import scale_widgets
@@ -143,15 +143,7 @@ def _conversation_inputs() -> dict[str, Any]:
                 "tooltip": "Maximum number of pictures. The model may stop earlier.",
             },
         ),
-        "seed": (
-            "INT",
-            {
-                "default": 0,
-                "min": 0,
-                "max": 0xFFFFFFFFFFFFFFFF,
-                "tooltip": "The same seed gives the same pictures; all turns start from the same noise.",
-            },
-        ),
+        "seed": seed_input("The same seed gives the same pictures; all turns start from the same noise."),
         "steps": (
             "INT",
             {

@@ -8,7 +8,7 @@ from ..got_models.chain.chain import TASKS, ReasoningChain
 from ..got_models.errors import GoTError
 from ..got_models.mllm.prompts import check_prompt
 from ._comfy.feedback import show_text, stop_if_interrupted
-from ._inputs import checked, received
+from ._inputs import checked, received, seed_input
 from ._plans import plans_ui
 from .chain import CHAIN_TOOLTIP, TEXT_TOOLTIP
 
@@ -66,16 +66,7 @@ class GoTPlan:
                         "tooltip": "auto: edit if a picture is connected, otherwise generate.",
                     },
                 ),
-                "seed": (
-                    "INT",
-                    {
-                        "default": 0,
-                        "min": 0,
-                        "max": 0xFFFFFFFFFFFFFFFF,
-                        "control_after_generate": False,
-                        "tooltip": "A different seed gives a different plan.",
-                    },
-                ),
+                "seed": seed_input("A different seed gives a different plan.", control_after_generate=False),
                 "temperature": (
                     "FLOAT",
                     {

@@ -9,7 +9,7 @@ from ..got_models.chain.chain import TASKS, ChainError, ReasoningChain, Region
 from ..got_models.errors import GoTError, short_repr
 from ..got_models.mllm.prompts import check_prompt
 from ._comfy.feedback import encodable, progress_bar, show_text, stop_if_interrupted
-from ._inputs import checked
+from ._inputs import checked, seed_input
 from ._plans import plans_ui
 from .chain import CHAIN_TOOLTIP, TEXT_TOOLTIP
 
@@ -195,16 +195,10 @@ def _decoding_inputs() -> dict[str, Any]:
                 "together have this probability. Lower is safer, 1 allows every word.",
             },
         ),
-        "seed": (
-            "INT",
-            {
-                "default": 0,
-                "min": 0,
-                "max": 0xFFFFFFFFFFFFFFFF,
-                "control_after_generate": False,
-                "tooltip": "With a temperature above 0, a different seed gives a different plan; "
-                "otherwise it has no effect.",
-            },
+        "seed": seed_input(
+            "With a temperature above 0, a different seed gives a different plan; "
+            "otherwise it has no effect.",
+            control_after_generate=False,
         ),
     }
 

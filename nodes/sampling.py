@@ -9,7 +9,7 @@ from ..got_models.constants import SCHEDULERS
 from ..got_models.notes import Note
 from ._comfy.feedback import latent_previews, progress_bar, stop_if_interrupted
 from ._comfy.memory import result_device
-from ._inputs import checked
+from ._inputs import checked, seed_input
 from ._plans import notes_ui
 from .guidance import EncodedPlan, scale_widgets, split
 
@@ -46,15 +46,9 @@ class GoTSampler:
             "required": {
                 "model": ("GOT_MODEL", {"tooltip": "The checkpoint that made the guidance."}),
                 "guidance": ("GOT_GUIDANCE", {"tooltip": "What to draw, from SSGM Encode."}),
-                "seed": (
-                    "INT",
-                    {
-                        "default": 0,
-                        "min": 0,
-                        "max": 0xFFFFFFFFFFFFFFFF,
-                        "tooltip": "The same seed gives the same picture. In a batch each picture has its "
-                        "own: seed, seed + 1, seed + 2 and so on.",
-                    },
+                "seed": seed_input(
+                    "The same seed gives the same picture. In a batch each picture has its "
+                    "own: seed, seed + 1, seed + 2 and so on."
                 ),
                 "steps": (
                     "INT",

@@ -9,7 +9,7 @@ from ..got_models.training.observer import Progress, TrainingObserver
 from ..got_models.training.run_files import RUN_FILE
 from ._comfy.feedback import interrupted, stop_if_interrupted, uninterruptible_progress_bar
 from ._comfy.memory import on_cpu, room_for_training
-from ._inputs import ExternalChanges, checked, rejection, state
+from ._inputs import ExternalChanges, checked, rejection, seed_input, state
 from ._runs import adapter_times, cache_folder, newest_samples, reporter, run_folder
 from .dataset import STOP
 
@@ -218,17 +218,10 @@ def _batch_inputs() -> dict[str, Any]:
                 "batches, without more memory.",
             },
         ),
-        "seed": (
-            "INT",
-            {
-                "default": 0,
-                "min": 0,
-                "max": 0xFFFFFFFFFFFFFFFF,
-                "control_after_generate": False,
-                "advanced": True,
-                "tooltip": "Seed for the order of pictures and for noise. The same seed gives the same "
-                "adapter.",
-            },
+        "seed": seed_input(
+            "Seed for the order of pictures and for noise. The same seed gives the same adapter.",
+            control_after_generate=False,
+            advanced=True,
         ),
         "validation_rows": (
             "INT",
