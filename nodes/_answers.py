@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain.chain import MAX_FILE, ReasoningChain
+from ..got_models.chain.notations import (
+    AMBIGUOUS,
+    MAX_TEXT,
+    NOTATIONS,
+    SizeNeededError,
+    notation_of,
+    plan_to_chain,
+    read_plan,
+)
 from ..got_models.chain.plan_check import check_plan
-from ..got_models.errors import GoTError
+from ..got_models.errors import GoTError, short_repr
 from ..got_models.files.json_objects import read_json
+from ..got_models.mllm.prompts import check_prompt
 from ._comfy.feedback import encodable
 from ._comfy.folders import checkpoint_folder
 from ._plans import by_language
@@ -19,6 +30,11 @@ if TYPE_CHECKING:
     from aiohttp.web import Request, Response
 
     from ..got_models.weights.checkpoint import CheckpointSettings
+
+
+MAX_QUESTION = 4 * MAX_TEXT  # bytes
+MOST_NOTES = 8
+_NO_WORDS = re.compile(r"[^a-zA-Z\u0080-\uffff]*\Z")
 
 
 async def answer_settings(request: Request) -> Response:
@@ -33,8 +49,22 @@ async def answer_check(request: Request) -> Response:
     """Remarks on a plan: notes, each a text by language."""
     from aiohttp import web
 
-    text = (await request.content.read(MAX_FILE + 1)) if request.can_read_body else b""
-    return web.json_response(await asyncio.to_thread(notes_on, text))
+    return web.json_response(await asyncio.to_thread(notes_on, await _body(request, MAX_FILE)))
+
+
+async def answer_pasted(request: Request) -> Response:
+    """The plan in a text that was pasted into the editor."""
+    from aiohttp import web
+
+    return web.json_response(await asyncio.to_thread(pasted_plan, await _body(request, MAX_QUESTION)))
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """What a page has sent; of more than `most` bytes, a little more than those."""
+    parts: list[bytes] = []
+    while sum(map(len, parts)) <= most and (part := await request.content.read(most)):
+        parts.append(part)
+    return b"".join(parts)
 
 
 def own_settings(name: str) -> dict[str, Any]:
@@ -60,6 +90,42 @@ def notes_on(question: bytes) -> list[dict[str, str]]:
     settings = _settings(asked.get("checkpoint"))
     notes: list[dict[str, str]] = encodable(by_language(check_plan(chain, settings and settings.vocabulary)))
     return notes
+
+
+def pasted_plan(question: bytes) -> dict[str, Any]:
+    """A plan in another notation, pasted into the editor.
+
+    Args:
+        question: JSON with the "text", the "task" and the "prompt" of the plan to be, and, where the editor
+            has asked for them, the "notation", and "width" and "height" of the picture in pixels.
+
+    Returns:
+        "chain" and "notation"; "notes", sentences on what was assumed and left out; and "ambiguous": whether
+        the notation leaves open what its numbers mean. Or "prose": the text is no other notation's. Or
+        "error": why it cannot be read; with "size": because the boxes are in pixels of a picture of unknown
+        size.
+    """
+    if len(question) > MAX_QUESTION:
+        return {"error": f"This is too long for a plan: at most {MAX_TEXT} characters are read."}
+    try:
+        asked: Any = json.loads(question)
+        text, task, prompt = asked["text"], asked["task"], asked["prompt"]
+        notation, size = asked.get("notation", "auto"), (asked.get("width"), asked.get("height"))
+        if not all(isinstance(entry, str) for entry in (text, task, prompt)) or notation not in NOTATIONS:
+            raise GoTError(f"A pasted plan cannot be asked about with {short_repr(asked)}.")
+        found = notation_of(text) if notation == "auto" else notation
+        if found == "got" or _NO_WORDS.match(text):
+            return {"prose": True}
+        plan = read_plan(text, notation=notation, size=None if None in size else size)
+        chain = plan_to_chain(plan, task, prompt)
+        check_prompt(chain.prompt)
+    except SizeNeededError as error:
+        return encodable({"error": str(error), "size": True, "notation": found})
+    except (ValueError, TypeError, KeyError, RecursionError) as error:  # GoTError is a ValueError
+        message = str(error) if isinstance(error, GoTError) else "This is not what an editor asks."
+        return {"error": message}
+    answer = {"notation": found, "notes": chain.brief_warnings(MOST_NOTES), "ambiguous": found in AMBIGUOUS}
+    return {"chain": chain.to_json(), **encodable(answer)}
 
 
 def _temperature(name: str) -> dict[str, float]:

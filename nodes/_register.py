@@ -14,6 +14,7 @@ from ._png import prepare
 TRAINING_ROUTE = "/got/training/{name}"
 SETTINGS_ROUTE = "/got/own_settings"
 CHECK_ROUTE = "/got/plan_check"
+PASTE_ROUTE = "/got/pasted_plan"
 
 
 def register() -> bool:
@@ -27,7 +28,7 @@ def register() -> bool:
     import folder_paths
     from server import PromptServer
 
-    from ._answers import answer_check, answer_settings
+    from ._answers import answer_check, answer_pasted, answer_settings
     from ._runs import answer_page
 
     routes = PromptServer.instance.routes
@@ -47,4 +48,5 @@ def register() -> bool:
     routes.get(TRAINING_ROUTE)(answer_page)
     routes.get(SETTINGS_ROUTE)(answer_settings)
     routes.post(CHECK_ROUTE)(answer_check)
+    routes.post(PASTE_ROUTE)(answer_pasted)
     return True

@@ -60,6 +60,7 @@ function addEditor(node) {
         },
         drawn: () => check.ask(settledChain(editor), checkpointAround(node)),
         replanned: (locked) => planAround(node, locked),
+        pasted: readPasted,
     });
     const check = new PlanCheck((notes) => editor.view.remark(notes.map(inLanguage)));
 
@@ -184,6 +185,16 @@ function planAround(node, locked) {
     reason.setDirtyCanvas?.(true, true);
     noteInGraphHistory();
     return again && !(temperature?.value > 0) ? texts().bar.samePlan : "";
+}
+
+/**
+ * What a plan says that was pasted; null: the server cannot be asked.
+ * @param {import("./chain_editor/paste.js").Question} question
+ * @returns {Promise<import("./chain_editor/paste.js").Answer>}
+ */
+async function readPasted(question) {
+    const answer = await api.fetchApi("/got/pasted_plan", { method: "POST", body: JSON.stringify(question) }).catch(() => null);
+    return answer?.ok ? answer.json() : null;
 }
 
 /** Makes what has changed a step of the graph's own undo, so that ComfyUI also knows that the workflow has changed. */

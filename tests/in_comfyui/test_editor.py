@@ -47,6 +47,14 @@ INTO_SUBGRAPH = """() => {
     app.canvas.ds.scale = 1;
     app.canvas.centerOnNode(subgraph.nodes[0]);
 }"""
+PASTE = """([root, text]) => {
+    root.querySelector('.got-text').focus();
+    const clipboardData = new DataTransfer();
+    clipboardData.setData('text/plain', text);
+    const how = { clipboardData, bubbles: true, cancelable: true };
+    document.activeElement.dispatchEvent(new ClipboardEvent('paste', how));
+}"""
+QWEN = '[{"bbox_2d": [60, 420, 380, 930], "label": "a ginger cat"}]'
 OUT_OF_SUBGRAPH = "() => app.canvas.setGraph(app.graph)"
 
 
@@ -55,6 +63,24 @@ def editor(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Editor
     fixture, nodes_2 = request.param
     with editor_page(request.getfixturevalue(fixture), chromium, nodes_2) as page:
         yield page
+
+
+def test_another_models_plan_can_be_pasted_and_what_its_numbers_mean_be_chosen(editor: EditorPage) -> None:
+    editor.open()
+    editor.page.evaluate(PASTE, [editor.root.element_handle(), QWEN])
+    bar = editor.root.get_by_test_id("got-paste")
+    bar.get_by_text("1 box pasted from Qwen3-VL.").wait_for()
+    assert editor.shown() == {"a ginger cat": "60,420,380,930"}
+    bar.get_by_role("combobox").select_option("ideogram")
+    editor.root.locator('[data-box="420,60,930,380"]').wait_for()
+    bar.get_by_role("combobox").select_option("qwen2.5-vl")
+    for field in bar.get_by_role("spinbutton").all():
+        field.fill("2000")
+    editor.page.keyboard.press("Enter")
+    editor.root.locator('[data-box="30,210,190,465"]').wait_for()
+    for _ in range(3):
+        editor.page.keyboard.press("Control+z")
+    assert not bar.is_visible()
 
 
 def test_the_plan_that_leaves_follows_every_edit(editor: EditorPage) -> None:

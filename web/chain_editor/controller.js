@@ -8,6 +8,7 @@ import { withNumber } from "./geometry.js";
 import { Keyboard } from "./keyboard.js";
 import { LargeView } from "./large_view.js";
 import { ChainModel } from "./model.js";
+import { Pasting } from "./paste.js";
 import { Pointer } from "./pointer.js";
 import { listenToProse, listenToPrompt } from "./typing.js";
 import { ChainView } from "./view.js";
@@ -16,10 +17,12 @@ import { ChainView } from "./view.js";
  * @typedef {import("./notation.js").Box} Box
  *
  * What the editor tells the node that it is on: the new value after each edit; that a step of undo is complete; whether
- * the prompt is to follow the plan; around what the next plan is to be made, which has an answer for the artist.
+ * the prompt is to follow the plan; around what the next plan is to be made, which has an answer for the artist; and a
+ * text that was pasted, to be read.
  * @typedef {{
  *     edited: (value: string) => void, stepped: () => void, followed: (follows: boolean) => void, drawn: () => void,
  *     replanned: (locked: string) => string,
+ *     pasted: (question: import("./paste.js").Question) => Promise<import("./paste.js").Answer>,
  * }} Host
  *
  * Listens for as long as the editor is there.
@@ -59,6 +62,7 @@ export class ChainEditor {
             this.#pause = setTimeout(() => this.model.seal(), PAUSE);
         }, () => host.stepped());
         this.view = new ChainView();
+        this.pasting = new Pasting(this, host.pasted);
         this.element = element("div", { class: "got-chain-host" }, this.view.root);
         this.largeView = new LargeView(this.element, this.view.root, (open) => this.view.toolbar.showLarge(open));
         this.#listen();
@@ -139,6 +143,7 @@ export class ChainEditor {
         const focused = root.contains(document.activeElement);
         const color = colorOf(document.activeElement);
         this.view.draw(this.model, this.selected, this.#message, this.#wrong);
+        this.view.paste.draw(this.pasting, this.view.picture);
         if (focused && !holdsFocus(root)) this.focus(this.model.region(color)?.color);
         this.#host.drawn();
     }
@@ -247,6 +252,7 @@ export class ChainEditor {
         this.#listenToBoxes();
         listenToProse(this, this.#on.bind(this));
         listenToPrompt(this, this.#on.bind(this));
+        this.pasting.listen(this.#on.bind(this));
         this.#on(view.prompt.follows, "change", () => {
             this.#host.followed(view.prompt.follows.checked);
             this.attempt(() => this.model.followPlan(view.prompt.follows.checked));

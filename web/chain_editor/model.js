@@ -221,6 +221,18 @@ export class ChainModel extends ChainState {
         this.#apply(withPrompt({ ...basis, origin: originOf(basis.chain, text) }, this.follows), "prompt");
     }
 
+    /**
+     * Goes on with a plan that was pasted. It brings its own prompt.
+     * @param {unknown} data as `chainToJson` gives it
+     */
+    paste(data) {
+        const basis = this.#editableBasis();
+        const chain = chainFromJson(data);
+        keepLocked(basis, chain);
+        this.#apply({ ...basis, chain, draft: null, levels: {}, origin: chain });
+        return chain;
+    }
+
     /** @param {boolean} follows whether the prompt follows what has changed, and will change, in the plan */
     followPlan(follows) {
         this.follows = follows;

@@ -7,6 +7,7 @@ import { element } from "./elements.js";
 import { coordinatesNotRead } from "./lookalikes.js";
 import { Menu } from "./menu.js";
 import { Numbers } from "./numbers.js";
+import { PasteBar } from "./paste_bar.js";
 import { PromptField } from "./prompt_field.js";
 import { Prose } from "./prose.js";
 import { Toolbar } from "./toolbar.js";
@@ -18,6 +19,7 @@ export class ChainView {
     #say = texts().editor;
     toolbar = new Toolbar();
     bar = new Bar();
+    paste = new PasteBar();
     variants = new Variants();
     numbers = new Numbers();
     menu = new Menu();
@@ -35,7 +37,8 @@ export class ChainView {
             class: "got-chain-editor", role: "group", "aria-label": this.#say.name, "data-testid": "got-chain-editor",
             tabindex: "-1",
         },
-        this.toolbar.element, this.bar.element, this.variants.element, element("div", { class: "got-stage" }, this.canvas),
+        this.toolbar.element, this.bar.element, this.paste.element, this.variants.element,
+        element("div", { class: "got-stage" }, this.canvas),
         element(
             "div", { class: "got-panel" },
             this.numbers.element, this.prompt.element, element("div", { class: "got-heading" }, this.#say.plan), this.prose.element,

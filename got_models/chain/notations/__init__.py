@@ -15,8 +15,8 @@ from ..chain import ReasoningChain
 from . import consistcompose, eligen, florence, gligen, ideogram, omost, qwen
 from .bounding_boxes import BOUNDING_BOXES, bounding_boxes, one_picture
 from .bounding_boxes import write as write_bounding_boxes
-from .coordinates import Reading, Size, check_size
-from .detect import assumption, notation_of, notation_of_values
+from .coordinates import Reading, Size, SizeNeededError, check_size
+from .detect import AMBIGUOUS, assumption, notation_of, notation_of_values
 from .from_chain import background, plan_of
 from .ideogram import elements
 from .json_plans import read_data, read_json
@@ -26,10 +26,13 @@ from .to_chain import plan_to_chain
 from .tolerant_json import unescaped
 
 __all__ = [
+    "AMBIGUOUS",
+    "MAX_TEXT",
     "NOTATIONS",
     "WRITTEN",
     "Element",
     "LayoutPlan",
+    "SizeNeededError",
     "background",
     "bounding_boxes",
     "elements",

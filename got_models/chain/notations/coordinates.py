@@ -62,6 +62,10 @@ class Reading:
     unit: str | None = None
 
 
+class SizeNeededError(GoTError):
+    """The boxes are in pixels, and the size of their picture is not known."""
+
+
 def check_size(size: Size | None) -> None:
     """Raises GoTError unless a picture's (width, height) are positive integers."""
     if size is not None and not all(type(side) is int and 1 <= side <= 1_000_000 for side in size):
@@ -139,7 +143,7 @@ def settled(reading: Reading, boxes: Sequence[Four], size: Size | None, gatherin
     """The interpretation of all boxes of a plan, fully determined. Assumptions are noted.
 
     Raises:
-        GoTError: the boxes are in pixels, and the picture's size is not given.
+        SizeNeededError: the boxes are in pixels, and the picture's size is not given.
     """
     largest = max((abs(value) for box in boxes for value in box.values if abs(value) < 1e9), default=0.0)
     if all(box.percent for box in boxes) and boxes:
@@ -149,7 +153,7 @@ def settled(reading: Reading, boxes: Sequence[Four], size: Size | None, gatherin
     if unit is None or largest > 1 or not are_whole:  # whole numbers up to 1 may be tiny boxes
         unit = _unit(unit, largest, gathering)
     if unit == PIXELS and size is None and boxes:
-        raise GoTError(
+        raise SizeNeededError(
             f"The boxes are in pixels, up to {largest:g}, and of which picture is not said. Give the width"
             " and height of the picture that they were made for; for Qwen2.5-VL, as it saw it, resized. If"
             " they are thousandths, choose the notation 'json'."

@@ -18,6 +18,9 @@ _LOCATION, _BBOX = re.compile(r"<loc_[0-9]"), re.compile(r"<b?box>", re.IGNORECA
 _BRACKET = re.compile(r"[\[{]")
 _IS_JSON = re.compile(r"\A\s*[\[{]\s*[\[{\"'\]}]|```json", re.IGNORECASE)
 _CAPTION = "compositional_deconstruction"
+AMBIGUOUS = ("qwen3-vl", "elements", "json")
+"""Notations recognized by names that do not define the order or the unit of their numbers."""
+
 _AT_MOST_AS_FRACTION = 2  # a box may reach beyond the picture
 
 

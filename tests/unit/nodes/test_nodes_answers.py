@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from got_pack.got_models.chain.chain import ReasoningChain
-from got_pack.nodes._answers import notes_on, own_settings
+from got_pack.nodes._answers import notes_on, own_settings, pasted_plan
 from got_pack.nodes._comfy.folders import BUNDLED_NAME
 
 CHAIN = ReasoningChain.parse("There is a cat (1,2),(300,400).", "generate", "a cat").to_json()
@@ -54,3 +54,86 @@ def test_a_plan_is_checked_against_what_its_checkpoint_knows() -> None:
 )
 def test_about_what_is_no_plan_nothing_is_said(question: bytes) -> None:
     assert notes_on(question) == []
+
+
+QWEN = '```json\n[{"bbox_2d": [100, 200, 400, 500], "label": "a red cat"}]\n```'
+IDEOGRAM = json.dumps(
+    {
+        "high_level_description": "a cat",
+        "compositional_deconstruction": {
+            "background": "A white room.",
+            "elements": [{"type": "obj", "bbox": [200, 100, 500, 400], "desc": "a red cat"}],
+        },
+    }
+)
+BOX = [100, 200, 400, 500]
+
+
+def paste(text: Any, **more: Any) -> dict[str, Any]:
+    return pasted_plan(json.dumps({"text": text, "task": "generate", "prompt": "", **more}).encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "notation", "ambiguous"),
+    [
+        (QWEN, "qwen3-vl", True),
+        (IDEOGRAM, "ideogram", False),
+        ("A <p>a red cat</p> <bbox>[0.1, 0.2, 0.4, 0.5]</bbox> sleeps.", "consistcompose", False),
+        ("a red cat<loc_100><loc_200><loc_400><loc_500>", "florence-2", False),
+        ("- a red cat: [100, 200, 400, 500]", "json", True),
+    ],
+)
+def test_a_pasted_plan_of_another_notation_becomes_a_chain(text: str, notation: str, ambiguous: bool) -> None:
+    answer = paste(text)
+    chain = ReasoningChain.from_json(answer["chain"])
+    (region,) = chain.regions
+    box = region.box
+    assert region.phrase == "a red cat"
+    assert [box.x1, box.y1, box.x2, box.y2] == pytest.approx(BOX, abs=1)
+    assert (answer["notation"], answer["ambiguous"]) == (notation, ambiguous)
+    assert bool(answer["notes"]) == ambiguous, "what was assumed is said"
+    assert chain.prompt
+
+
+def test_another_order_of_the_numbers_can_be_chosen() -> None:
+    answer = paste(QWEN, notation="ideogram")
+    assert answer["chain"]["regions"][0]["box"] == [200, 100, 500, 400]
+    assert not answer["ambiguous"]
+
+
+def test_of_boxes_in_pixels_the_size_of_the_picture_is_asked_for() -> None:
+    text = json.dumps([{"x": 1200, "y": 0, "width": 600, "height": 800, "label": "a cat"}])
+    answer = paste(text)
+    assert answer["size"] is True
+    assert "pixels" in answer["error"]
+    read = paste(text, notation="auto", width=2000, height=1000)
+    assert read["chain"]["regions"][0]["box"] == [600, 0, 900, 800]
+
+
+@pytest.mark.parametrize(
+    "text", ["a cat (1,2),(300,400) sleeps", "a cat", "[100, 200, 400, 500]", "A poster [SALE] of 50%", ""]
+)
+def test_prose_and_bare_numbers_stay_what_they_were(text: str) -> None:
+    assert paste(text) == {"prose": True}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        b"",
+        b"[" * 100_000,
+        b"null",
+        b'{"text": 7, "task": "generate", "prompt": ""}',
+        b'{"text": "a [1] b", "task": "paint", "prompt": ""}',
+        json.dumps({"text": QWEN, "task": "generate", "prompt": "", "notation": "x"}).encode(),
+        json.dumps({"text": QWEN, "task": "paint", "prompt": ""}).encode(),
+        json.dumps({"text": QWEN, "task": "generate", "prompt": "", "width": "a", "height": {}}).encode(),
+        json.dumps({"text": '{"a": "b"}', "task": "generate", "prompt": ""}).encode(),
+        b" " * 2_000_000,
+    ],
+    ids=range(10),
+)
+def test_what_cannot_be_read_is_answered_with_a_sentence(question: bytes) -> None:
+    answer = pasted_plan(question)
+    assert answer.get("prose") or answer["error"].strip()
+    assert "chain" not in answer

@@ -175,7 +175,7 @@ def test_of_two_copies_the_first_registers_and_the_other_names_both(
         timeout=300,
     )
     count = len(got_pack.NODE_CLASS_MAPPINGS)
-    assert result.stdout.splitlines() == [f"{count} {count} ./web 3", "0 0 None 3"]
+    assert result.stdout.splitlines() == [f"{count} {count} ./web 4", "0 0 None 4"]
     (line,) = [line for line in result.stderr.splitlines() if "twice" in line]
     assert line.index(folders[0]) < line.index(folders[1])
 
