@@ -8,14 +8,13 @@ from ..got_models.chain.chain import TASKS, ReasoningChain
 from ..got_models.errors import GoTError
 from ..got_models.mllm.prompts import check_prompt
 from ._comfy.feedback import show_text, stop_if_interrupted
-from ._inputs import checked, received, seed_input
+from ._comfy.language_model import CAN_WRITE, write
+from ._inputs import checked, seed_input
 from ._plans import plans_ui
 from .chain import CHAIN_TOOLTIP, TEXT_TOOLTIP
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-CAN_GENERATE = "Qwen3-VL, Qwen3.5, Gemma 3 or Ministral, from Load CLIP"
 
 
 @checked
@@ -92,7 +91,7 @@ class GoTPlan:
             "optional": {
                 "clip": (
                     "CLIP",
-                    {"tooltip": f"A language model that can write: {CAN_GENERATE}. Or connect 'answer'."},
+                    {"tooltip": f"A language model that can write: {CAN_WRITE}. Or connect 'answer'."},
                 ),
                 "answer": (
                     "STRING",
@@ -124,7 +123,7 @@ class GoTPlan:
         locked: ReasoningChain | None = None,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        from ..got_models.chain.planner import instruction, make_plan, read_answer
+        from ..got_models.chain.planner import draft, instruction, make_plan, read_answer
 
         check_prompt(prompt)
         if task == "auto":
@@ -137,47 +136,20 @@ class GoTPlan:
 
             def ask(text: str) -> str:
                 stop_if_interrupted()
-                reply = generate(clip, text, image, seed, temperature, max_new_tokens)
-                show_text(reply, unique_id)
-                return reply
+                return write(
+                    clip,
+                    text,
+                    image,
+                    seed=seed,
+                    temperature=temperature,
+                    max_new_tokens=max_new_tokens,
+                    on_text=lambda reply: show_text(draft(reply, task), unique_id),
+                )
 
             chain = make_plan(ask, prompt, task, held)
         else:
             raise GoTError(
-                f"There is no language model: connect a CLIP that can write ({CAN_GENERATE}), or the answer "
+                f"There is no language model: connect a CLIP that can write ({CAN_WRITE}), or the answer "
                 "of any other to 'answer'."
             )
         return {"ui": plans_ui((chain, ())), "result": (chain, chain.text, asked)}
-
-
-def generate(
-    clip: Any, text: str, image: Tensor | None, seed: int, temperature: float, max_new_tokens: int
-) -> str:
-    """The output of ComfyUI's language model.
-
-    Raises:
-        GoTError: the CLIP cannot write.
-    """
-    if not can_write(clip):
-        raise GoTError(
-            f"This CLIP cannot write, it only encodes prompts: got {received(clip)}. Load one that can: "
-            f"{CAN_GENERATE}. Or connect the answer of another language model to 'answer'."
-        )
-    tokens = clip.tokenize(text, image=image, min_length=1, thinking=False)
-    written = clip.generate(
-        tokens,
-        do_sample=temperature > 0,
-        max_length=max_new_tokens,
-        temperature=temperature or 1.0,
-        seed=seed,
-    )
-    return str(clip.decode(written))
-
-
-def can_write(clip: Any) -> bool:
-    """Whether a CLIP is a language model that ComfyUI can generate with (0.33 can, 0.3.64 cannot)."""
-    if not all(hasattr(clip, name) for name in ("tokenize", "generate", "decode")):
-        return False
-    stage = clip.cond_stage_model
-    encoder = getattr(stage, str(getattr(stage, "clip", "")), stage)
-    return hasattr(getattr(encoder, "transformer", encoder), "generate")

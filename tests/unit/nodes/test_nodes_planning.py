@@ -10,33 +10,64 @@ import pytest
 import torch
 from got_pack.got_models.chain.chain import ReasoningChain
 from got_pack.got_models.errors import GoTError
-from got_pack.nodes.planning import GoTPlan, can_write
+from got_pack.nodes.planning import GoTPlan
 
 GOOD = json.dumps(
     {"description": "A red fox sleeps.", "objects": [{"label": "A red fox", "bbox_2d": [120, 480, 520, 860]}]}
 )
 
 
-class Writer:
-    """A CLIP of ComfyUI 0.33 that answers by a script."""
+class Encoder(torch.nn.Module):
+    """What of ComfyUI's text encoders a CLIP that writes is known by."""
 
-    def __init__(self, *answers: str) -> None:
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__()
+        self.model = torch.nn.Module()
+        self.model.config = SimpleNamespace(**config)
+        self.embedding = torch.nn.Embedding(256, 1)
+
+    def get_input_embeddings(self) -> torch.nn.Embedding:
+        return self.embedding
+
+    def generate(self) -> None: ...
+
+
+class Writer:
+    """A CLIP of ComfyUI 0.33 that answers by a script, a byte at a time."""
+
+    def __init__(self, *answers: str, looks: bool = True, **config: Any) -> None:
         self.answers = list(answers)
+        self.looks = looks
         self.asked: list[tuple[str, Any]] = []
         self.chosen: dict[str, Any] = {}
-        writes = SimpleNamespace(transformer=SimpleNamespace(generate=None))
-        self.cond_stage_model = SimpleNamespace(clip="qwen", qwen=writes)
+        self.cond_stage_model = torch.nn.ModuleList([Encoder(config or {"stop_tokens": [0]})])
+        self.tokenizer = SimpleNamespace()
 
-    def tokenize(self, text: str, image: Any = None, **options: Any) -> str:
+    def tokenize(self, text: str, image: Any = None, **options: Any) -> Any:
+        assert options.pop("skip_template") is False  # Gemma's tokenizer leaves out its template otherwise
         self.asked.append((text, image))
-        return text
+        return {
+            "qwen": [[(1, 1.0), *([({"type": "image"}, 1.0)] if image is not None and self.looks else [])]]
+        }
 
-    def generate(self, tokens: str, **options: Any) -> str:
+    def generate(self, tokens: Any, **options: Any) -> list[int]:
         self.chosen = options
-        return self.answers.pop(0)
+        embed = self.cond_stage_model[0].get_input_embeddings()
+        embed(torch.ones(1, 5, dtype=torch.long))  # the prompt
+        written = list(self.answers.pop(0).encode())
+        for byte in written:
+            embed(torch.tensor([[byte]]))
+        return written
 
-    def decode(self, tokens: str) -> str:
-        return tokens
+    def decode(self, tokens: list[int]) -> str:
+        return bytes(tokens).decode()
+
+
+class NewerWriter(Writer):
+    """One of a version with speculative decoding."""
+
+    def generate(self, tokens: Any, mtp: Any = True, **options: Any) -> list[int]:
+        return super().generate(tokens, mtp=mtp, **options)
 
 
 def plan(**changes: Any) -> tuple[ReasoningChain, str, str]:
@@ -54,10 +85,31 @@ def test_a_clip_that_writes_is_asked_and_its_answer_is_a_plan() -> None:
 
 
 def test_a_picture_makes_it_an_edit_and_goes_to_the_model() -> None:
-    clip, picture = Writer(GOOD), torch.zeros(1, 8, 8, 3)
-    chain, _, _ = plan(clip=clip, image=picture)
+    clip = Writer(GOOD)
+    chain, _, _ = plan(clip=clip, image=torch.ones(2, 1536, 1024, 4))
     assert chain.task == "edit"
-    assert clip.asked[0][1] is picture
+    assert clip.asked[0][1].shape == (1, 1254, 836, 3)  # the first one, of a million pixels
+
+
+def test_a_model_that_cannot_look_plans_no_edit() -> None:
+    with pytest.raises(GoTError, match="cannot look at pictures"):
+        plan(clip=Writer(GOOD, looks=False), image=torch.zeros(1, 8, 8, 3))
+
+
+def test_the_same_seed_gives_the_same_plan_in_versions_that_guess_ahead() -> None:
+    clip = NewerWriter(GOOD)
+    plan(clip=clip)
+    assert clip.chosen["mtp"] is False
+
+
+def test_the_plan_is_shown_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr("got_pack.nodes.planning.show_text", lambda text, node: shown.append(text))
+    chain = plan(clip=Writer(GOOD))[0]
+    grown = list(dict.fromkeys(shown))
+    assert grown[:4] == ["", "A", "A r", "A re"]
+    assert grown[-1] == chain.text.rstrip(".")
+    assert not any(sign in text for text in grown for sign in "{[")
 
 
 def test_an_answer_that_comes_as_text_needs_no_model() -> None:
@@ -69,11 +121,9 @@ def test_an_answer_that_comes_as_text_needs_no_model() -> None:
 def test_without_a_model_that_writes_it_names_ones_that_can() -> None:
     with pytest.raises(GoTError, match="connect a CLIP that can write"):
         plan()
-    encoder = SimpleNamespace(
-        cond_stage_model=SimpleNamespace(clip="l", l=SimpleNamespace(transformer=object()))
-    )
-    for method in ("tokenize", "generate", "decode"):
-        setattr(encoder, method, None)
-    assert not can_write(encoder)
-    with pytest.raises(GoTError, match=r"cannot write.*Qwen3-VL"):
-        plan(clip=encoder)
+    encodes = Writer()
+    encodes.cond_stage_model = torch.nn.ModuleList([torch.nn.Linear(1, 1)])
+    older = SimpleNamespace(tokenize=None, cond_stage_model=encodes.cond_stage_model)  # ComfyUI 0.3.64
+    for clip in (encodes, older, Writer(hidden_size=1), Writer(stop_tokens=[0], can_generate=False)):
+        with pytest.raises(GoTError, match=r"cannot write.*Qwen3-VL"):
+            plan(clip=clip)
