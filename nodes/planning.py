@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain.chain import TASKS, ReasoningChain
+from ..got_models.chain.planner import Size, draft
 from ..got_models.errors import GoTError
 from ..got_models.mllm.prompts import check_prompt
-from ._comfy.feedback import show_text, stop_if_interrupted
+from ._comfy.feedback import progress_bar, show_text, stop_if_interrupted
+from ._comfy.folders import language_model_folder, language_model_names
 from ._comfy.language_model import CAN_WRITE, write
-from ._inputs import checked, seed_input
+from ._inputs import checked, rejection, seed_input
 from ._plans import plans_ui
 from .chain import CHAIN_TOOLTIP, TEXT_TOOLTIP
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+Ask = Callable[[str, Callable[[str], None]], str]
+"""A language model: from a request, and what receives all of the reply so far, to the reply."""
+NONE = "none"
+
 
 @checked
 class GoTPlan:
     DESCRIPTION = (
         "Plans with any language model: one that ComfyUI loads as a CLIP and that can write, such as "
-        "Qwen3-VL or Gemma 3, or any other by its answer as text. The plan is one as from GoT Reason: edit "
-        "it, draw it with GoT, or with any checkpoint by GoT Regional Conditioning."
+        "Qwen3-VL or Gemma 3, a folder of Qwen2.5-VL or Qwen3-VL, or any other by its answer as text. The "
+        "plan is one as from GoT Reason: edit it, draw it with GoT, or with any checkpoint by GoT Regional "
+        "Conditioning."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = (
@@ -106,9 +115,21 @@ class GoTPlan:
                     "GOT_CHAIN",
                     {"tooltip": "Objects that the plan must hold with exactly these words and boxes."},
                 ),
+                "language_model": (
+                    [NONE, *language_model_names()],
+                    {
+                        "tooltip": "In place of a CLIP: a whole folder of Qwen2.5-VL or Qwen3-VL, as "
+                        "published, in models/LLM. 'none': the one connected to 'clip'."
+                    },
+                ),
             },
             "hidden": {"unique_id": "UNIQUE_ID"},
         }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, language_model: str | None = NONE) -> bool | str:
+        """Declares a single input: ComfyUI repeats the error for each declared input."""
+        return language_model == NONE or rejection(language_model_folder, language_model)
 
     def plan(
         self,
@@ -121,35 +142,91 @@ class GoTPlan:
         answer: str | None = None,
         image: Tensor | None = None,
         locked: ReasoningChain | None = None,
+        language_model: str = NONE,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        from ..got_models.chain.planner import draft, instruction, make_plan, read_answer
+        from ..got_models.chain.planner import instruction, make_plan, read_answer
 
         check_prompt(prompt)
         if task == "auto":
             task = "generate" if image is None else "edit"
         held = locked.regions if locked else ()
-        asked = instruction(prompt, task, held)
+        size = None
+        stop_if_interrupted()
         if answer is not None:
             chain = read_answer(answer, prompt, task, held)
-        elif clip is not None:
+        else:
+            ask, size = self._asker(clip, language_model, image, seed, temperature, max_new_tokens)
+            chain = make_plan(
+                lambda text: ask(text, lambda reply: show_text(draft(reply, task, size), unique_id)),
+                *(prompt, task, held, size),
+            )
+        return {
+            "ui": plans_ui((chain, ())),
+            "result": (chain, chain.text, instruction(prompt, task, held, size)),
+        }
 
-            def ask(text: str) -> str:
-                stop_if_interrupted()
-                return write(
+    def _asker(
+        self,
+        clip: Any,
+        language_model: str,
+        image: Tensor | None,
+        seed: int,
+        temperature: float,
+        max_new_tokens: int,
+    ) -> tuple[Ask, Size | None]:
+        """The language model as a function of a text, and the size in whose pixels it counts boxes.
+
+        Raises:
+            GoTError: there is none, or there are two.
+        """
+        if clip is not None and language_model != NONE:
+            raise GoTError(
+                "There are two language models: disconnect 'clip', or set 'language_model' to 'none'."
+            )
+        if clip is not None:
+            return (
+                lambda text, on_text: write(
                     clip,
                     text,
                     image,
                     seed=seed,
                     temperature=temperature,
                     max_new_tokens=max_new_tokens,
-                    on_text=lambda reply: show_text(draft(reply, task), unique_id),
+                    on_text=on_text,
                 )
-
-            chain = make_plan(ask, prompt, task, held)
-        else:
+            ), None
+        if language_model == NONE:
             raise GoTError(
-                f"There is no language model: connect a CLIP that can write ({CAN_WRITE}), or the answer "
-                "of any other to 'answer'."
+                f"There is no language model: connect a CLIP that can write ({CAN_WRITE}), choose a folder "
+                "in 'language_model', or connect the answer of any other to 'answer'."
             )
-        return {"ui": plans_ui((chain, ())), "result": (chain, chain.text, asked)}
+        return self._stock_asker(language_model, image, seed, temperature, max_new_tokens)
+
+    def _stock_asker(
+        self, name: str, image: Tensor | None, seed: int, temperature: float, max_new_tokens: int
+    ) -> tuple[Ask, Size | None]:
+        from ..got_models.mllm.settings import GenerationSettings
+        from ._images import image_to_pictures
+        from ._stock import held
+
+        self._stock = held(language_model_folder(name))  # held by the node, which ComfyUI's cache holds
+        model = self._stock.ready()
+        picture = None if image is None else image_to_pictures(image)[0]
+        settings = GenerationSettings(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
+
+        def ask(text: str, on_text: Callable[[str], None]) -> str:
+            update, tokens = progress_bar(max_new_tokens), count()
+            pieces: list[str] = []
+
+            def on_piece(piece: str) -> None:
+                pieces.append(piece)
+                on_text("".join(pieces))
+
+            def after_token() -> bool:
+                update(next(tokens), None)
+                return stop_if_interrupted()
+
+            return model.write(text, picture, settings, on_text=on_piece, should_stop=after_token)
+
+        return ask, model.size_counted(picture)

@@ -135,7 +135,7 @@ class Writing:
         self.box_start = box_start
         self.stops = stops
         self.length = length
-        self.stream = _Stream(on_text)
+        self.stream = TextStream(on_text)
         self.refused: dict[int, set[int]] = {}  # position in the chain -> tokens excluded there
 
     def run(self) -> Written:
@@ -197,7 +197,7 @@ def _unplaced(regions: Sequence[Region]) -> GoTError:
     )
 
 
-class _Stream:
+class TextStream:
     """Passes on the new part of a growing text, in whole characters."""
 
     def __init__(self, on_text: Callable[[str], None] | None) -> None:

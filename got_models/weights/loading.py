@@ -68,15 +68,18 @@ def mllm_config(folder: Path) -> Qwen2_5_VLConfig:
         return Qwen2_5_VLConfig.from_dict(known_mllm(read_json(folder / "config.json")))
 
 
-def load_part(part_class: Any, folder: Path, dtype: torch.dtype) -> Any:
+def load_part(part_class: Any, folder: Path, dtype: torch.dtype, config: Any = None) -> Any:
     """Load one complete part on the CPU: a missing or mis-shaped tensor is an error, never random weights.
+
+    Args:
+        config: of a language model, if it is not that of an MLLM as in a checkpoint.
 
     Raises:
         GoTError: the folder's weights do not match its config.json.
     """
-    options: dict[str, Any] = {}
-    if part_class.__name__.startswith("Qwen"):
-        options = {"config": mllm_config(folder), "attn_implementation": ATTENTION}
+    if config is None and part_class.__name__.startswith("Qwen"):
+        config = mllm_config(folder)
+    options = {"config": config, "attn_implementation": ATTENTION} if config is not None else {}
     with loading(folder):
         part, report = part_class.from_pretrained(
             folder,

@@ -21,6 +21,7 @@ from ...got_models.constants import BUNDLED_CHECKPOINT
 from ...got_models.errors import GoTError, printable, short_repr
 from ...got_models.files.staging import UNFINISHED
 from ...got_models.importing.folders import needs_import
+from ...got_models.weights.stock_folders import is_stock
 from . import inside_comfyui
 
 MODEL_FOLDER = "got"
@@ -143,6 +144,50 @@ def _group(folder: Path) -> list[Path]:
     """The subfolders of a folder that groups several checkpoints and is not a model of another kind."""
     other = any(os.path.lexists(folder / name) for name in OF_ANOTHER_MODEL)
     return [] if other else subfolders(folder)
+
+
+# Language models as published
+
+
+def language_model_names() -> list[str]:
+    """Folders of Qwen2.5-VL and Qwen3-VL in `models/LLM` or `models/text_encoders`, or in a group there."""
+    return offered(_language_models())
+
+
+def language_model_folder(name: str) -> Path:
+    """The folder of a language model by a name from `language_model_names`.
+
+    Raises:
+        GoTError: no such name.
+    """
+    found = _language_models()
+    if name not in found:
+        raise GoTError(
+            f"There is no language model {short_repr(name)}. Put the whole folder of Qwen2.5-VL or Qwen3-VL, "
+            f"as published, into {_language_model_folders()[0]}, and refresh the page. There now: "
+            f"{', '.join(found) or 'none'}."
+        )
+    return found[name]
+
+
+def _language_models() -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for models in _language_model_folders():
+        for folder in subfolders(models):
+            for one in [folder] if is_stock(folder) else filter(is_stock, _group(folder)):
+                found.setdefault(one.relative_to(models).as_posix(), one)
+    return dict(sorted(found.items()))
+
+
+def _language_model_folders() -> list[str]:
+    """The places where packs for language models put them, the usual one first."""
+    if not inside_comfyui():
+        return [os.path.abspath(os.path.join("models", "LLM"))]
+    import folder_paths
+
+    registered = [*folder_paths.folder_names_and_paths.get("LLM", [[]])[0]]
+    text_encoders = folder_paths.get_folder_paths("text_encoders")
+    return [os.path.join(folder_paths.models_dir, "LLM"), *registered, *text_encoders]
 
 
 # Files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,8 @@ import torch
 from got_pack.got_models.chain.chain import ReasoningChain
 from got_pack.got_models.errors import GoTError
 from got_pack.nodes.planning import GoTPlan
+
+from tests.unit.mllm.stock_folders import write_folder
 
 GOOD = json.dumps(
     {"description": "A red fox sleeps.", "objects": [{"label": "A red fox", "bbox_2d": [120, 480, 520, 860]}]}
@@ -127,3 +130,41 @@ def test_without_a_model_that_writes_it_names_ones_that_can() -> None:
     for clip in (encodes, older, Writer(hidden_size=1), Writer(stop_tokens=[0], can_generate=False)):
         with pytest.raises(GoTError, match=r"cannot write.*Qwen3-VL"):
             plan(clip=clip)
+
+
+@pytest.fixture
+def stock_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of Qwen2.5-VL in a group in models/LLM, and others that are none."""
+    monkeypatch.chdir(tmp_path)
+    folder = write_folder(tmp_path / "models" / "LLM" / "Qwen-VL" / "Qwen2.5-VL-Tiny", "qwen2_5_vl")
+    (tmp_path / "models" / "LLM" / "llama").mkdir()
+    (tmp_path / "models" / "LLM" / "llama" / "config.json").write_text('{"model_type": "llama"}')
+    return folder
+
+
+def test_a_folder_as_published_plans_streams_and_counts_pixels(
+    stock_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "Qwen-VL/Qwen2.5-VL-Tiny"
+    assert GoTPlan.INPUT_TYPES()["optional"]["language_model"][0] == ["none", name]
+    shown: list[str] = []
+    monkeypatch.setattr("got_pack.nodes.planning.show_text", lambda text, node: shown.append(text))
+    with pytest.raises(GoTError, match="asked twice"):
+        plan(language_model=name, max_new_tokens=16)
+    assert len(shown) > 2
+
+    half = {"description": "A fox.", "objects": [{"label": "A fox", "bbox_2d": [0, 0, 504, 504]}]}
+    monkeypatch.setattr(
+        "got_pack.got_models.mllm.stock.StockModel.write",
+        lambda self, text, image, settings, on_text, should_stop: json.dumps(half),
+    )
+    chain, _, instruction = plan(language_model=name, image=torch.zeros(1, 1008, 1008, 3))
+    assert "1008 wide and 1008 high" in instruction
+    assert (chain.regions[0].box.x2, chain.regions[0].box.y2) == (500, 500)
+
+
+def test_two_language_models_or_a_missing_one_are_an_error(stock_folder: Path) -> None:
+    with pytest.raises(GoTError, match="two language models"):
+        plan(clip=Writer(GOOD), language_model="Qwen-VL/Qwen2.5-VL-Tiny")
+    with pytest.raises(GoTError, match=r"There is no language model '../x'.*There now: Qwen-VL/Qwen2.5-VL"):
+        plan(language_model="../x")
