@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain.chain import TASKS, ReasoningChain
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 Ask = Callable[[str, Callable[[str], None]], str]
 """A language model: from a request, and what receives all of the reply so far, to the reply."""
 NONE = "none"
+BETWEEN_DRAFTS = 0.15
+"""Seconds, so that parsing what has been written costs little beside writing it."""
 
 
 @checked
@@ -157,10 +160,15 @@ class GoTPlan:
             chain = read_answer(answer, prompt, task, held)
         else:
             ask, size = self._asker(clip, language_model, image, seed, temperature, max_new_tokens)
-            chain = make_plan(
-                lambda text: ask(text, lambda reply: show_text(draft(reply, task, size), unique_id)),
-                *(prompt, task, held, size),
-            )
+            shown = 0.0
+
+            def show(reply: str) -> None:
+                nonlocal shown
+                if monotonic() - shown >= BETWEEN_DRAFTS:
+                    show_text(draft(reply, task, size), unique_id)
+                    shown = monotonic()
+
+            chain = make_plan(lambda text: ask(text, show), prompt, task, held, size)
         return {
             "ui": plans_ui((chain, ())),
             "result": (chain, chain.text, instruction(prompt, task, held, size)),

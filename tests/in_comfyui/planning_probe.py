@@ -47,6 +47,7 @@ REPLY = json.dumps(
     {"description": "A red fox sleeps.", "objects": [{"label": "A red fox", "bbox_2d": [120, 480, 520, 860]}]}
 )
 shown: list[str] = []
+planning.BETWEEN_DRAFTS = 0
 planning.show_text = lambda text, node: shown.append(text)
 
 

@@ -56,3 +56,13 @@ def test_what_comfyui_hands_back_is_the_same_plan(facts: dict[str, Any]) -> None
         "elements": named,
         "boxes": [["one", *CIRCLE], ["two", *SQUARE]],
     }
+
+
+def test_what_detectors_find_is_a_plan_with_their_words_or_yours(facts: dict[str, Any]) -> None:
+    fox, tree = [100, 100, 400, 500], [600, 0, 999, 999]
+    found = facts["detected"]
+    assert found["rtdetr"] == [["potted plant", *fox], ["dog", *tree]]
+    assert "Boxes of 2 pictures came in: those of the first are read." in found["rtdetr notes"]
+    assert found["sam3"] == [["a fox", *fox], ["a tree", *tree]]
+    assert found["sam3 without words"] == [["an object", *fox], ["an object", *tree]]
+    assert "nothing was found. Lower the detector's threshold" in found["nothing found"]

@@ -10,7 +10,7 @@ const CHOICES = /** @type {const} */ (["qwen3-vl", "ideogram", "qwen2.5-vl", "bo
 const NAMES = /** @type {Record<string, string>} */ ({
     "qwen3-vl": "Qwen3-VL", "qwen2.5-vl": "Qwen2.5-VL", ideogram: "Ideogram / Krea", elements: "ComfyUI elements",
     "bounding boxes": "ComfyUI boxes", kjnodes: "KJNodes", deno: "Deno", gligen: "GLIGEN", eligen: "EliGen", json: "JSON",
-    consistcompose: "ConsistCompose", "florence-2": "Florence-2", omost: "Omost",
+    consistcompose: "ConsistCompose", "florence-2": "Florence-2", omost: "Omost", paligemma: "PaliGemma",
 });
 
 export class PasteBar {

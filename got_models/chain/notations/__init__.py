@@ -12,18 +12,18 @@ from typing import Any
 
 from ...errors import GoTError, short_repr
 from ..chain import ReasoningChain
-from . import consistcompose, eligen, florence, gligen, ideogram, omost, qwen
+from . import consistcompose, eligen, florence, gligen, ideogram, omost, paligemma, qwen
 from .bounding_boxes import BOUNDING_BOXES, bounding_boxes, one_picture
 from .bounding_boxes import write as write_bounding_boxes
 from .coordinates import Reading, Size, SizeNeededError, check_size
-from .detect import AMBIGUOUS, assumption, notation_of, notation_of_values
+from .detect import AMBIGUOUS, assumption, notation_of, notation_of_prepared, notation_of_values
 from .from_chain import background, plan_of
 from .ideogram import elements
 from .json_plans import read_data, read_json
 from .plan import MAX_TEXT, Element, LayoutPlan
+from .preparing import prepared
 from .saved_states import SAVED_STATE
 from .to_chain import plan_to_chain
-from .tolerant_json import unescaped
 
 __all__ = [
     "AMBIGUOUS",
@@ -56,7 +56,7 @@ _JSON = {
     "eligen": eligen.ELIGEN,
     "json": Reading(),
 }
-NOTATIONS = ("auto", "got", *_JSON, "consistcompose", "florence-2", "omost")
+NOTATIONS = ("auto", "got", *_JSON, "consistcompose", "florence-2", "omost", "paligemma")
 """What can be read. "auto" finds out which one it is; "json" is any list of boxes with words."""
 
 _WRITERS = {
@@ -96,9 +96,10 @@ def read_plan(text: str, *, notation: str = "auto", size: Size | None = None) ->
         )
     if len(text) > MAX_TEXT:
         raise GoTError(f"The plan is too long: {len(text)} characters, and at most {MAX_TEXT} are read.")
-    text = unescaped(text)
-    found = notation_of(text) if notation == "auto" else notation
+    text, notes = prepared(text)
+    found = notation_of_prepared(text) if notation == "auto" else notation
     plan = _assuming(_read(text, found, size), found, notation)
+    plan = replace(plan, notes=(*plan.notes, *notes))
     if any(element.box for element in plan.elements):
         return plan
     return replace(plan, notes=("No box could be read in this plan.", *plan.notes))
@@ -109,6 +110,8 @@ def _read(text: str, notation: str, size: Size | None) -> LayoutPlan:
         return consistcompose.read(text, size)
     if notation == "florence-2":
         return florence.read(text)
+    if notation == "paligemma":
+        return paligemma.read(text)
     if notation == "omost":
         return omost.read(text)
     if notation == "got":
@@ -133,6 +136,11 @@ def read_boxes(
         return replace(plan, elements=tuple(_labelled(plan.elements, labels)))
     check_size(size)
     data, note = one_picture(data)
+    if isinstance(data, (list, tuple)) and not data:
+        raise GoTError(
+            "There is no box: nothing was found. Lower the detector's threshold, or describe in other words "
+            "what it is to find."
+        )
     found = notation_of_values([data]) if notation == "auto" else notation
     plan = read_data(data, _JSON.get(found, Reading()), size, labels)
     plan = _assuming(plan, found, notation)

@@ -42,6 +42,11 @@ _PAIRS = (
     ("center", "size", WIDTH_HEIGHT),
     ("centre", "size", WIDTH_HEIGHT),
     ("position", "size", WIDTH_HEIGHT),
+    ("upper_left", "lower_right", X_FIRST),
+    ("tl", "br", X_FIRST),
+    ("from", "to", X_FIRST),
+    ("start", "end", X_FIRST),
+    ("p1", "p2", X_FIRST),
 )
 
 
@@ -82,8 +87,13 @@ def four_numbers(value: Any) -> Four | None:
             return None
         values = [float(match[0].rstrip("% \n")) for match in found]
         return _four(values, None, all(match[1] for match in found))
-    if isinstance(value, (list, tuple)) and len(value) == 2 and all(_is_pair(corner) for corner in value):
-        value = [*value[0], *value[1]]
+    if isinstance(value, (list, tuple)) and all(_is_pair(corner) for corner in value):
+        if len(value) == 2:
+            value = [*value[0], *value[1]]
+        elif len(value) > 2:
+            return _around(value)
+    if isinstance(value, (list, tuple)) and len(value) == 5 and _is_score(value[4]):
+        value = value[:4]
     if isinstance(value, (list, tuple)) and len(value) == 4:
         return _numbers(value, None)
     return None
@@ -93,14 +103,37 @@ def _is_pair(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and len(value) == 2
 
 
+def _is_score(value: Any) -> bool:
+    """Whether a fifth number is how sure a detector is, as in [x1, y1, x2, y2, 0.91]."""
+    return isinstance(value, float) and 0 < value < 1
+
+
+def _around(points: Sequence[Any]) -> Four | None:
+    """The box around the points of an outline."""
+    pairs = [_numbers([*point, 0, 0], None) for point in points]
+    if any(pair is None for pair in pairs):
+        return None
+    xs, ys = ([pair.values[axis] for pair in pairs if pair] for axis in (0, 1))
+    return Four((min(xs), min(ys), max(xs), max(ys)), X_FIRST)
+
+
+def _point(value: Any) -> Any:
+    """A corner as a pair, also where it is an object with x and y."""
+    if isinstance(value, dict):
+        lower = {key.lower(): entry for key, entry in value.items()}
+        return [lower["x"], lower["y"]] if lower.keys() == {"x", "y"} else value
+    return value
+
+
 def _named_numbers(value: dict[str, Any]) -> Four | None:
     entries = {key.lower().strip(): entry for key, entry in value.items()}
     for place, extent in _PLACES_AND_SIZES:  # {"position": {"x", "y"}, "size": {"width", "height"}}
         if isinstance(entries.get(place), dict) and isinstance(entries.get(extent), dict):
             entries = {**entries, **entries[place], **entries[extent]}
     for first, second, order in _PAIRS:
-        if _is_pair(entries.get(first)) and _is_pair(entries.get(second)):
-            numbers = _numbers([*entries[first], *entries[second]], order)
+        one, other = _point(entries.get(first)), _point(entries.get(second))
+        if _is_pair(one) and _is_pair(other):
+            numbers = _numbers([*one, *other], order)
             return _from_center(numbers) if first in _CENTERS else numbers
     for names in _EDGES:
         if all(name in entries for name in names):
@@ -124,7 +157,7 @@ def _numbers(entries: Sequence[Any], order: str | None) -> Four | None:
     values = []
     percents = 0
     for entry in entries:
-        if isinstance(entry, str) and (match := _NUMBER.fullmatch(entry.strip().removesuffix("px").strip())):
+        if isinstance(entry, str) and (match := _NUMBER.fullmatch(_plain(entry))):
             percents += bool(match[1])
             values.append(float(match[0].rstrip("% ")))
         elif isinstance(entry, (int, float)) and not isinstance(entry, bool):
@@ -132,6 +165,12 @@ def _numbers(entries: Sequence[Any], order: str | None) -> Four | None:
         else:
             return None
     return _four(values, order, percents == 4)
+
+
+def _plain(number: str) -> str:
+    """A number without its unit, and with a point where it has a decimal comma."""
+    number = number.strip().removesuffix("px").strip()
+    return number.replace(",", ".") if re.fullmatch(r"-?[0-9]{1,9},[0-9]{1,9}%?", number) else number
 
 
 def _four(values: Sequence[float], order: str | None, percent: bool) -> Four:

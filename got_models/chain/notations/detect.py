@@ -6,13 +6,16 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ...errors import GoTError
 from ..notation import scan
 from . import omost
 from .coordinates import WIDTH_HEIGHT
 from .json_entries import Entry
 from .json_plans import all_entries
 from .lines import lists_in_prose
-from .tolerant_json import find_json, unescaped
+from .paligemma import is_paligemma
+from .preparing import prepared
+from .tolerant_json import find_json
 
 _LOCATION, _BBOX = re.compile(r"<loc_[0-9]"), re.compile(r"<b?box>", re.IGNORECASE)
 _BRACKET = re.compile(r"[\[{]")
@@ -26,7 +29,17 @@ _AT_MOST_AS_FRACTION = 2  # a box may reach beyond the picture
 
 def notation_of(text: str) -> str:
     """The notation of a text; "got", that of a chain, if no other is recognized."""
-    text = unescaped(text)
+    try:
+        text, _ = prepared(text)
+    except GoTError:  # it holds thoughts alone
+        return "got"
+    return notation_of_prepared(text)
+
+
+def notation_of_prepared(text: str) -> str:
+    """The same for a text as `prepared` returns it."""
+    if is_paligemma(text):
+        return "paligemma"
     if _LOCATION.search(text):
         return "florence-2"
     if _BBOX.search(text):

@@ -22,6 +22,7 @@ from .json_names import (
     DESCRIPTION,
     KINDS_OF_BOX,
     LISTS,
+    NUMBERS,
     ORDERS,
     PARALLEL_BOXES,
     PARALLEL_WORDS,
@@ -42,6 +43,7 @@ class Entry:
     Attributes:
         rest: names of what is not read.
         unread: the box as it was written, where it holds no four numbers.
+        outlined: whether the box is the one around an outline, which is not kept.
     """
 
     phrase: str = ""
@@ -52,6 +54,7 @@ class Entry:
     box_name: str = ""
     rest: tuple[str, ...] = ()
     unread: str = ""
+    outlined: bool = False
 
 
 def entries(value: Any, name: str = "", listed: bool = False) -> Iterator[Entry]:
@@ -140,6 +143,8 @@ def _boxed(lower: dict[str, Any], phrase: Any, value: Any, key: str) -> Iterator
     entry = _described(lower, phrase if isinstance(phrase, str) else "", box, key)
     if entry.box is None and value not in (None, [], ""):
         entry.unread = short_repr(value)
+    several = isinstance(value, (list, tuple)) and len(value) > 2
+    entry.outlined = several and box is not None and isinstance(value[0], (list, tuple))
     yield entry
 
 
@@ -218,6 +223,8 @@ def _is_unread(name: str, value: Any, key: str) -> bool:
         return not any(True for _ in entries(value)) and bool(value)
     if isinstance(value, list):
         return bool(value) and all(isinstance(item, (str, int, float)) for item in value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return name not in NUMBERS and value != 0
     return isinstance(value, str) and bool(value.strip())
 
 
@@ -232,6 +239,8 @@ def gather(found: Sequence[Entry], reading: Reading, size: Size | None, gatherin
         name = short_repr(entry.phrase or entry.text or "a box without words")
         if entry.unread:
             gathering.about(f"No four numbers could be read in {entry.unread}, and so there is no box", name)
+        if entry.outlined:
+            gathering.about("Only the box around its outline is kept", name)
         for key in entry.rest:
             gathering.about(f"Not read ({key})", name)
         corners = as_fractions(entry.box, reading, size) if entry.box else None

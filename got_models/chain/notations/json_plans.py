@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,12 +13,14 @@ from ...errors import GoTError, short_repr
 from ..chain import ReasoningChain
 from ..characters import SPACES, clean
 from ..sentences import SENTENCE_MARK
-from .coordinates import Reading, Size, four_numbers
+from .alternatives import chosen
+from .coordinates import PIXELS, Reading, Size, four_numbers
 from .from_chain import plan_of
 from .inline import placed
 from .json_entries import Entry, entries, gather, is_entry
 from .json_names import PARALLEL_WORDS
 from .lines import lists_in_prose
+from .picture_size import stated_size, without_ids
 from .plan import Gathering, LayoutPlan
 from .tolerant_json import MAX_DEPTH, MAX_VALUES, Found, find_json
 
@@ -49,12 +52,17 @@ def read_json(text: str, reading: Reading, size: Size | None) -> LayoutPlan:
         return placed(plain, places, reading, size, lines=True)
     if not found:
         raise GoTError(f"No box with words could be read in {short_repr(text.strip())}. {_EXPECTED}")
-    values = [item.value for item in found]
+    found, others = chosen(text, found)
+    values = [without_ids(item.value) for item in found]
     if len(values) == 1 and (chain := _saved_chain(values[0])):
         return plan_of(chain)
     if inner := _texts_with_json(values):
         return read_json("\n".join(inner), reading, size)
     gathering = Gathering()
+    if others:
+        gathering.note(others)
+    if size is None and (size := stated_size(values)):
+        reading = replace(reading, unit=reading.unit or _unit_in(values, size, gathering))
     if not all(item.complete for item in found):
         gathering.note(
             "The text ends in the middle: what came last is left out or cut. Give the model more tokens."
@@ -68,6 +76,16 @@ def read_json(text: str, reading: Reading, size: Size | None) -> LayoutPlan:
         return LayoutPlan(plan.elements, _naming(around, named), plan.prompt, plan.notes)
     note = f"Words around the JSON are left out: {short_repr(around, 120)}."
     return LayoutPlan(plan.elements, plan.prose, plan.prompt, (*plan.notes, note))
+
+
+def _unit_in(values: Sequence[Any], size: Size, gathering: Gathering) -> str | None:
+    """Pixels, if all boxes lie in a picture whose size the plan states; None: to be inferred."""
+    boxes = [entry.box for entry in all_entries(values) if entry.box]
+    numbers = [abs(value) for box in boxes for value in box.values if not box.percent]
+    if not numbers or max(numbers) <= 1 or max(numbers) > max(size) * 1.1:
+        return None
+    gathering.note(f"The boxes are read as pixels of {size[0]} x {size[1]}, the size that the plan states.")
+    return PIXELS
 
 
 def _saved_chain(value: Any) -> ReasoningChain | None:

@@ -14,7 +14,7 @@ _YEARS = range(1500, 2101)
 _BOX_NAME = r"(?:b?box(?:_?2d)?|bounding[ _-]?box|coordinates?|coords?|position|location)"
 _LOOSE = r"[ \t\"'*_`]{0,9}"
 _JOINT = re.compile(
-    rf"{_LOOSE}(?:(?:(?P<word>\b(?:at|with)(?=\s|\Z))|[:=|\u2013\u2014\uff1a]|(?<=[\s*])-){_LOOSE}"
+    rf"{_LOOSE}(?:(?:(?P<word>\b(?:at|with)(?=\s|\Z))|[:=|\u2013\u2014\uff1a\u2192]|[-=]>|(?<=[\s*])-){_LOOSE}"
     rf"(?:{_BOX_NAME}{_LOOSE}[:=\uff1a]?)?|\b{_BOX_NAME}{_LOOSE}[:=\uff1a]?)[ \t]{{0,9}}\Z",
     re.IGNORECASE,
 )

@@ -24,9 +24,17 @@ _OPENING = re.compile(r"[{\[]")
 _SKIPPED = re.compile(r"(?:[\s\ufeff]+|//[^\n]*|/\*.*?(?:\*/|\Z)|#(?![0-9A-Fa-f]{6}\b)[^\n]*)+", re.DOTALL)
 _NUMBER = re.compile(r"[-+\u2212]?(?:[0-9][0-9_]*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?(?![\w%.])")
 _WORD = re.compile(r"[^,:{}\[\]()\n\"'\uff0c\uff1a]+")
-_CLOSING = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019", "\u300c": "\u300d"}
+_CLOSING = {
+    '"': '"',
+    "'": "'",
+    "`": "`",
+    "\u201c": "\u201d",
+    "\u2018": "\u2019",
+    "\u300c": "\u300d",
+    "\u00ab": "\u00bb",
+}
 _NEXT = (
-    r"[\"'`{\[(\]})\u201c\u2018]|[-+]?\.?[0-9]|[\w -]{1,40}[:=]|(?:true|false|null|None|True|False)\b"
+    r"[\"'`{\[(\]})\u201c\u2018\u00ab]|[-+]?\.?[0-9]|[\w -]{1,40}[:=]|(?:true|false|null|None|True|False)\b"
     r"|\Z|/[/*]|#"
 )
 _AFTER_TEXT = re.compile(

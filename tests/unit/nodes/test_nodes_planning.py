@@ -73,6 +73,11 @@ class NewerWriter(Writer):
         return super().generate(tokens, mtp=mtp, **options)
 
 
+@pytest.fixture(autouse=True)
+def every_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("got_pack.nodes.planning.BETWEEN_DRAFTS", 0)
+
+
 def plan(**changes: Any) -> tuple[ReasoningChain, str, str]:
     widgets = {"prompt": "a fox", "task": "auto", "seed": 3, "temperature": 0.7, "max_new_tokens": 64}
     result: tuple[ReasoningChain, str, str] = GoTPlan().plan(**{**widgets, **changes})["result"]

@@ -10,13 +10,17 @@ import pytest
 from got_models.chain.notations import plan_to_chain, read_plan
 from got_models.errors import GoTError
 
-TEXT = Path(__file__).with_name("replies.txt").read_text(encoding="utf-8")
-REPLIES = {
-    name: (reply.removesuffix("\n"), expected)
-    for name, reply, expected in re.findall(
-        r"^=== ([^\n]*)\n(.*?)^---\n(.*?)(?=^===|\Z)", TEXT, re.MULTILINE | re.DOTALL
+FILES = [Path(__file__).with_name(name) for name in ("replies.txt", "replies_second.txt")]
+FOUND = [
+    found
+    for file in FILES
+    for found in re.findall(
+        r"^=== ([^\n]*)\n(.*?)^---\n(.*?)(?=^===|\Z)",
+        file.read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
     )
-}
+]
+REPLIES = {name: (reply.removesuffix("\n"), expected) for name, reply, expected in FOUND}
 
 
 @pytest.mark.parametrize("name", REPLIES)
@@ -43,5 +47,5 @@ def test_a_reply_is_read_or_a_message_says_why_not(name: str) -> None:
     assert said.get("note", "") in "\n".join(chain.warnings)
 
 
-def test_there_are_sixty_replies() -> None:
-    assert len(REPLIES) >= 60
+def test_there_are_many_replies_and_none_hides_another() -> None:
+    assert len(REPLIES) == len(FOUND) >= 160
