@@ -29,8 +29,14 @@ ENGLISH = {
     ),
     "regional_passes": (
         "This model hears its words in other ways than SD 1.5 and SDXL: each step takes {passes} passes, one "
-        "for the prompt and one for each box."
+        "for the background and one for each box."
     ),
+    "regional_loras": (
+        "LoRAs for single boxes: {passes}. Each step takes as many more passes for the prompt and for the "
+        "negative, and exchanges the model's weights in between."
+    ),
+    "regional_unused_loras": "Not used: {names}. The plan has {boxes} boxes.",
+    "regional_no_words": "Boxes without words, which get those of the whole picture: {boxes}.",
     "enlarged": (
         "Drawn at {drawn} and enlarged to the picture's {size}: what has changed is softer than the rest."
     ),

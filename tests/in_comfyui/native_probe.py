@@ -666,23 +666,21 @@ def regional(got: Any, model: Any) -> dict[str, Any]:
         return drawn["samples"]
 
     def apply(to: Any, share: float, *boxes: Any) -> tuple[Any, Any]:
-        places = [chains.Region("a blue star", place, "red", (0, 0)) for place in boxes]
-        words = ["a blue star"] * len(places)
-        patched, positive, passes = regions.apply_regions(to, clip, "a red circle", words, places, share, 0.0)
-        assert passes == 1
-        return patched, positive
+        stars = [regions.RegionalPrompt("a blue star", place) for place in boxes]
+        painting = regions.apply_regions(to, clip, "a red circle", "", stars, share, 0.0, negative)
+        assert painting.in_one_pass
+        return painting.model, painting.positive
 
     ((_, base),), ((words, _),) = (regions.encode(clip, text) for text in ("a red circle", "a blue star"))
 
     def as_masks() -> float:
         """What a model without cross-attention gets, here on one that has it."""
-        place = chains.Region("a blue star", everywhere, "red", (0, 0))
         with mock.patch.object(regions, "has_cross_attention", return_value=False):
-            _, masked, passes = regions.apply_regions(
-                model, clip, "a red circle", ["a blue star"], [place], 0.0, 0.0
-            )
-        assert passes == 2
-        return float((sample(model, masked) - sample(model, regions.encode(clip, "a blue star"))).abs().max())
+            star = regions.RegionalPrompt("a blue star", everywhere)
+            painting = regions.apply_regions(model, clip, "a red circle", "", [star], 0.0, 0.0, negative)
+        assert not painting.in_one_pass and len(painting.positive) == 2
+        drawn = sample(model, painting.positive)
+        return float((drawn - sample(model, regions.encode(clip, "a blue star"))).abs().max())
 
     circle = sample(model, regions.encode(clip, "a red circle"))
     star = sample(model, [[words, base]])  # the pooled embedding is the base prompt's

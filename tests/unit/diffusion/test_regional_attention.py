@@ -37,9 +37,12 @@ def options(*kinds: int, size: tuple[int, int] = MAP) -> dict[str, Any]:
     return {"cond_or_uncond": list(kinds), "activations_shape": [len(kinds), 4, *size]}
 
 
+def layer(pixels: Tensor, words: Tensor) -> Tensor:
+    return attend(pixels, words, words)
+
+
 def regional(regions: RegionalAttention, hidden: Tensor, context: Tensor, *kinds: int) -> Tensor:
-    chosen = options(*kinds)
-    return regions.blend(attend(*regions.widen(hidden, context, context, chosen)), chosen)
+    return regions.blend(layer(hidden, context), hidden, layer, options(*kinds))
 
 
 @settings(deadline=None)  # the first one imports
@@ -98,12 +101,51 @@ def test_each_pixel_is_the_sum_of_its_prompts_by_their_weights() -> None:
 def test_rows_of_the_negative_prompt_alone_pass_untouched() -> None:
     hidden, context = random(1, 48, 16), random(1, 7, 16, seed=1)
     regions = RegionalAttention([context], [LEFT], [1.0], 0.0, 0.0)
-    widened, keys, values = regions.widen(hidden, context, context, options(1))
-    assert widened is hidden and keys is values is context
-    assert regions.blend(hidden, options(1)) is hidden
+    assert torch.equal(regional(regions, hidden, context, 1), layer(hidden, context))
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(boxes, st.floats(0, 3)), min_size=1, max_size=12), st.sampled_from([(6, 8), (13, 5)])
+)
+def test_any_regions_are_summed_as_if_each_were_computed_for_the_whole_picture(
+    placed: list[tuple[Box, float]], size: tuple[int, int]
+) -> None:
+    places, strengths = zip(*placed, strict=True)
+    hidden, base = random(2, size[0] * size[1], 8), random(1, 7, 8, seed=1)
+    words = [random(1, 7, 8, seed=2 + index) for index in range(len(places))]
+    drawn = RegionalAttention(words, places, strengths, 0.1, 0.1).blend(
+        layer(hidden, base), hidden, layer, options(0, size=size)
+    )
+    base_weight, *weights = region_weights(places, strengths, size, 0.1, 0.1).flatten(1).unsqueeze(-1)
+    expected = base_weight * layer(hidden, base)
+    for weight, word in zip(weights, words, strict=True):
+        expected = expected + weight * layer(hidden, word.expand(2, -1, -1))
+    torch.testing.assert_close(drawn, expected)
+
+
+def test_a_region_costs_the_pixels_of_its_box_alone() -> None:
+    computed = []
+
+    def counting(pixels: Tensor, words: Tensor) -> Tensor:
+        computed.append(pixels.shape[0] * pixels.shape[1])
+        return layer(pixels, words)
+
+    corners = [Box(0, 0, 100, 100), Box(900, 0, 999, 100), Box(0, 900, 100, 999), Box(0, 0, 999, 999)]
+    places, words = corners * 50, [random(1, 7, 8, seed=index) for index in range(200)]
+    hidden = random(1, 1024, 8)
+    regions = RegionalAttention(words, places, [1.0] * 200, 0.0, 0.0)
+    regions.blend(hidden, hidden, counting, options(0, size=(32, 32)))
+    assert sum(computed) <= 50 * 1024 + 150 * 25 and max(computed) <= 1024
+
+
+def test_a_weak_region_leaves_the_rest_to_the_base_prompt() -> None:
+    base, weak, strong = region_weights([LEFT, RIGHT], [0.25, 4.0], (8, 8), 0.0, 0.0)
+    assert torch.equal(weak[:, :4], torch.full((8, 4), 0.25)) and torch.equal(base[:, :4], 1 - weak[:, :4])
+    assert (strong[:, 5:] == 1).all()
 
 
 def test_another_patch_that_drops_points_is_named() -> None:
     regions = RegionalAttention([random(1, 7, 16)], [LEFT], [1.0], 0.0, 0.0)
     with pytest.raises(GoTError, match="Remove HyperTile"):
-        regions.blend(random(2, 24, 16), options(0))
+        regional(regions, random(2, 24, 16), random(1, 7, 16), 0)
