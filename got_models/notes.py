@@ -23,6 +23,10 @@ ENGLISH = {
     "overlap": "{one} and {other} overlap. {name} has only ever seen things side by side.",
     "dark_mask": "The mask of {one} is {color}, which cannot be seen on black. Choose a brighter colour.",
     "alike_masks": "The masks of {one} and {other}, {color} and {near}, can hardly be told apart.",
+    "details": (
+        "GoT draws from the plan's words and boxes alone: what the boxes say about {what} is left aside. "
+        "Other models take it, through GoT Chain to JSON, GoT Chain to Masks or GoT Regional Conditioning."
+    ),
     "draws_smaller": (
         "Unless SSGM Encode has another size, this is drawn at {drawn} and enlarged to the picture's {size}: "
         "what changes will be softer than the rest."

@@ -19,6 +19,7 @@ from ..got_models.chain.notations import (
     read_plan,
 )
 from ..got_models.chain.plan_check import check_plan
+from ..got_models.chain.switched_off import without_switched_off
 from ..got_models.errors import GoTError, short_repr
 from ..got_models.files.json_objects import read_json
 from ..got_models.mllm.prompts import check_prompt
@@ -84,7 +85,7 @@ def notes_on(question: bytes) -> list[dict[str, str]]:
     """
     try:
         asked: Any = json.loads(question) if len(question) <= MAX_FILE else None
-        chain = ReasoningChain.from_json(asked["chain"])
+        chain = without_switched_off(ReasoningChain.from_json(asked["chain"]))
     except (ValueError, TypeError, KeyError, RecursionError):  # GoTError is a ValueError
         return []
     settings = _settings(asked.get("checkpoint"))
@@ -124,7 +125,8 @@ def pasted_plan(question: bytes) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError, RecursionError) as error:  # GoTError is a ValueError
         message = str(error) if isinstance(error, GoTError) else "This is not what an editor asks."
         return {"error": message}
-    answer = {"notation": found, "notes": chain.brief_warnings(MOST_NOTES), "ambiguous": found in AMBIGUOUS}
+    ambiguous = found in AMBIGUOUS and bool(plan.notes)
+    answer = {"notation": found, "notes": chain.brief_warnings(MOST_NOTES), "ambiguous": ambiguous}
     return {"chain": chain.to_json(), **encodable(answer)}
 
 

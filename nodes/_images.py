@@ -70,6 +70,8 @@ def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
 def box_masks(regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
     """One MASK per region [n, H, W] at size (H, W); one empty mask if there is none.
 
+    Where regions overlap, one of a lower order loses what a higher one covers.
+
     Raises:
         GoTError: together they would need more than 4 GiB of memory.
     """
@@ -84,6 +86,10 @@ def box_masks(regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
     for mask, region in zip(masks, regions, strict=False):
         left, top, right, bottom = region.box.to_pixels(width, height)
         mask[top:bottom, left:right] = 1.0
+        for other in regions:
+            if other.detail.order > region.detail.order:
+                left, top, right, bottom = other.box.to_pixels(width, height)
+                mask[top:bottom, left:right] = 0.0
     return masks
 
 

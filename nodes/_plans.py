@@ -32,7 +32,7 @@ def plans_ui(*plans: tuple[ReasoningChain, Sequence[Note]]) -> dict[str, Any]:
     return {"text": (printable(report),), "plans": encodable(entries)}
 
 
-def notes_ui(notes: Sequence[Note]) -> dict[str, Any]:
+def notes_ui(notes: Sequence[str]) -> dict[str, Any]:
     """The `ui` of a node with notes besides its results; an empty list clears earlier ones."""
     return {"notes": by_language(notes)}
 

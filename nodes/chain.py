@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain.chain import TASKS, ChainError, ReasoningChain
 from ..got_models.chain.characters import clean
+from ..got_models.chain.details import PLAIN
 from ..got_models.chain.layout import draw_layout
 from ..got_models.chain.notations import (
     NOTATIONS,
@@ -18,6 +19,8 @@ from ..got_models.chain.notations import (
     read_plan,
 )
 from ..got_models.chain.plan_check import check_plan
+from ..got_models.chain.region import stated_details
+from ..got_models.chain.switched_off import without_switched_off
 from ..got_models.errors import GoTError, printable, short_repr
 from ..got_models.mllm.constrained_decoding import only_regions
 from ..got_models.mllm.prompts import check_prompt
@@ -59,7 +62,7 @@ class GoTEditChain:
     RETURN_NAMES = ("chain", "text", "layout", "locked")
     OUTPUT_TOOLTIPS = (
         "The plan with your changes.",
-        TEXT_TOOLTIP,
+        f"{TEXT_TOOLTIP} Boxes that are switched off are left out.",
         "The boxes with their words, on an empty background.",
         "The locked boxes with their words alone, for the input 'locked' of another GoT Reason.",
     )
@@ -104,7 +107,8 @@ class GoTEditChain:
         from ._images import pictures_to_image
 
         chosen, locked = choose_chain(chain, edited_chain, when_upstream_changes)
-        layout = pictures_to_image([draw_layout(chosen, None, LAYOUT_SIZE)])
+        drawn = without_switched_off(chosen)
+        layout = pictures_to_image([draw_layout(drawn, None, LAYOUT_SIZE)])
         return {
             # For the editor: the incoming chain, and the outgoing one.
             "ui": {
@@ -112,7 +116,7 @@ class GoTEditChain:
                 **({"upstream_chain": (chain.to_json(),)} if chain else {}),
                 "chain": (chosen.to_json(),),
             },
-            "result": (chosen, chosen.text, layout, only_regions(chosen, locked)),
+            "result": (chosen, drawn.text, layout, only_regions(chosen, locked)),
         }
 
 
@@ -161,8 +165,12 @@ def choose_chain(
             f'"locked" must list the colours of the locked boxes, got {short_repr(locked)}. {remedy}'
         )
     if upstream and data.get("replan") is True and clean(data["upstream"]) != upstream.text:
-        held = {(region.phrase, region.box) for region in mine.regions if region.color in locked}
-        return upstream, [region.color for region in upstream.regions if (region.phrase, region.box) in held]
+        held = [region for region in mine.regions if region.color in locked]
+        kept = {(region.phrase, region.box) for region in held}
+        details = [each for each in stated_details([*held, *upstream.regions]) if each.detail != PLAIN]
+        return upstream.with_details(details), [
+            region.color for region in upstream.regions if (region.phrase, region.box) in kept
+        ]
     if not mine.text.strip():
         raise ChainError(
             "The plan in the editor is empty, so there is nothing to draw. Write what the picture shows, or "
@@ -334,7 +342,8 @@ class GoTChainToMasks:
     RETURN_NAMES = ("masks", "boxes", "phrases", "layout")
     OUTPUT_IS_LIST = (False, False, True, False)
     OUTPUT_TOOLTIPS = (
-        "One mask per box, in the plan's order. A plan without boxes gives one empty mask.",
+        "One mask per box, in the plan's order; one that lies behind another ends where that begins. A plan "
+        "without boxes gives one empty mask.",
         "All boxes of the picture in pixels: x and y of the top left corner, width, height; and their words "
         "and mask colours, for Create Bounding Boxes.",
         "The words of each box, as a list. A plan without boxes gives one empty text.",
@@ -358,6 +367,7 @@ class GoTChainToMasks:
     ) -> tuple[Tensor, list[list[dict[str, Any]]], list[str], Tensor]:
         from ._images import box_masks, pictures_to_image
 
+        chain = without_switched_off(chain)
         masks = box_masks(chain.regions, (height, width))
         boxes = bounding_boxes(plan_of(chain), (width, height))
         phrases = [region.phrase for region in chain.regions] or [""]

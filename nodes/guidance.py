@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain.chain import ReasoningChain
+from ..got_models.chain.plan_check import details_left_aside
+from ..got_models.chain.switched_off import without_switched_off
 from ._comfy.feedback import progress_bar, stop_if_interrupted
 from ._comfy.memory import result_device
 from ._inputs import checked
+from ._plans import notes_ui
 from ._png import store_chain
 
 if TYPE_CHECKING:
@@ -129,9 +132,12 @@ class GoTSSGMEncode:
         reference: Tensor | None = None,
         unique_id: str | None = None,
         extra_pnginfo: dict[str, Any] | None = None,
-    ) -> tuple[EncodedPlan, Conditioning, Conditioning, Tensor]:
+    ) -> dict[str, Any]:
         from ._images import image_to_pictures, region_masks
 
+        store_chain(chain, extra_pnginfo, unique_id)
+        drawn = without_switched_off(chain)
+        notes = [*details_left_aside(drawn), *drawn.warnings[len(chain.warnings) :]]
         defaults = model.settings.tasks[chain.task]
         size = (height or defaults.height, width or defaults.width)
         model.check_size(size)
@@ -140,14 +146,13 @@ class GoTSSGMEncode:
         encoded = []
         for picture in pictures:
             stop_if_interrupted()
-            encoded.append(model.encode(chain, picture, size))
+            encoded.append(model.encode(drawn, picture, size))
             update(len(encoded), None)
         guidance = join(encoded)
-        store_chain(chain, extra_pnginfo, unique_id)
         source = None if reference is None else reference[..., :3].detach().float().cpu()
-        plan = EncodedPlan(guidance, chain, source, model.default_scales(chain.task))
-        masks = region_masks(chain.regions, size, model.settings.mask_rule)
-        return plan, *conditioning(guidance), masks
+        plan = EncodedPlan(guidance, drawn, source, model.default_scales(chain.task))
+        masks = region_masks(drawn.regions, size, model.settings.mask_rule)
+        return {"ui": notes_ui(notes), "result": (plan, *conditioning(guidance), masks)}
 
 
 def join(parts: Sequence[Guidance]) -> Guidance:

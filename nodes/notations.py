@@ -16,6 +16,7 @@ from ..got_models.chain.notations import (
     write_plan,
 )
 from ..got_models.chain.plan_check import check_plan
+from ..got_models.chain.switched_off import without_switched_off
 from ..got_models.errors import GoTError
 from ..got_models.mllm.prompts import check_prompt
 from ._inputs import ANY_BOXES, checked, received
@@ -143,6 +144,7 @@ class GoTChainToJSON:
         }
 
     def write(self, chain: ReasoningChain, notation: str, width: int, height: int) -> tuple[Any, ...]:
+        chain = without_switched_off(chain)
         plan = plan_of(chain)
         boxes = bounding_boxes(plan, (width, height))
         return (

@@ -20,6 +20,7 @@ from typing import Any
 from ..errors import GoTError, short_repr
 from ..files.text_files import read_text
 from .characters import SPACES, clean, composed, place_in_original
+from .details import DetailsError, Stated, details_from_json, details_to_json
 from .english import with_article
 from .lookalikes import coordinates_not_read
 from .notation import (
@@ -42,7 +43,7 @@ from .notation import (
     unmarked,
     without,
 )
-from .region import GRID, Box, ChainError, Region
+from .region import GRID, Box, ChainError, Region, region_from_json, stated_details, with_details
 from .sentences import with_objects
 
 __all__ = [
@@ -207,7 +208,16 @@ class ReasoningChain:
             text = f"{added}."
         return self._holding(text, [*self.regions, Region(phrase, box, color, (0, 0))])
 
+    def with_details(self, stated: Sequence[Stated]) -> ReasoningChain:
+        """The same chain with other details; those that no box claims are left out."""
+        return replace(self, regions=with_details(self.regions, stated))
+
+    def with_details_of(self, other: ReasoningChain) -> ReasoningChain:
+        """The same chain with the details of another one's boxes."""
+        return self.with_details(stated_details(other.regions))
+
     def to_json(self) -> dict[str, Any]:
+        details = details_to_json(stated_details(self.regions))
         return {
             "version": JSON_VERSION,
             "task": self.task,
@@ -217,6 +227,7 @@ class ReasoningChain:
                 {"phrase": r.phrase, "box": [r.box.x1, r.box.y1, r.box.x2, r.box.y2], "color": r.color}
                 for r in self.regions
             ],
+            **({"details": details} if details else {}),
         }
 
     @classmethod
@@ -244,7 +255,7 @@ class ReasoningChain:
         if len(data["regions"]) > MAX_REGIONS:
             raise ChainError(f"A chain holds at most {MAX_REGIONS} boxes, got {len(data['regions'])}.")
         chain = cls.parse(data["text"], data["task"], data["prompt"])
-        stated = [_region_from_json(index, entry) for index, entry in enumerate(data["regions"])]
+        stated = [region_from_json(index, entry) for index, entry in enumerate(data["regions"])]
         if not _same_regions(chain.regions, stated):
             chain = chain._with_phrases_of(stated)
         if not _same_regions(chain.regions, stated):
@@ -252,7 +263,10 @@ class ReasoningChain:
                 f"The regions do not agree with the text, which is what counts: the text holds"
                 f" {_describe(chain.regions)}, the regions are {_describe(stated)}. Change the text as well."
             )
-        return chain
+        try:
+            return chain.with_details(details_from_json(data["details"])) if "details" in data else chain
+        except DetailsError as error:
+            raise ChainError(str(error)) from error
 
     @classmethod
     def load(cls, path: str | Path, task: str | None = None, prompt: str | None = None) -> ReasoningChain:
@@ -288,7 +302,7 @@ class ReasoningChain:
         return self.regions[index]
 
     def _rewritten(self, text: str) -> ReasoningChain:
-        chain = self.parse(text, self.task, self.prompt)
+        chain = self.parse(text, self.task, self.prompt).with_details_of(self)
         return replace(chain, warnings=tuple(dict.fromkeys((*self.warnings, *chain.warnings))))
 
     def _holding(self, text: str, regions: list[Region]) -> ReasoningChain:
@@ -299,7 +313,7 @@ class ReasoningChain:
                 f"The text would be read back with other regions: {_describe(chain.regions)}, not "
                 f"{_describe(regions)}. Use simpler words."
             )
-        return chain
+        return chain.with_details(stated_details(regions))
 
     def _marked(self) -> tuple[str, list[tuple[int, int]], list[list[str]]]:
         """The text with markers around every phrase, the spans of its objects, and their phrases' words."""
@@ -362,16 +376,6 @@ def _is_phrase(text: str) -> bool:
 def _check_task(task: str) -> None:
     if task not in TASKS:
         raise ChainError(f"Unknown task {short_repr(task)}: expected one of {', '.join(TASKS)}.")
-
-
-def _region_from_json(index: int, entry: object) -> Region:
-    if not isinstance(entry, dict) or not {"phrase", "box", "color"} <= entry.keys():
-        raise ChainError(f'Region {index} needs "phrase", "box" and "color", got {short_repr(entry)}.')
-    box = entry["box"]
-    if not isinstance(box, list) or len(box) != 4:
-        raise ChainError(f"The box of region {index} must be [x1, y1, x2, y2], got {short_repr(box)}.")
-    corners = (GRID - 1 if type(value) is int and value == GRID else value for value in box)
-    return Region(entry["phrase"], Box(*corners), entry["color"], (0, 0))
 
 
 def _same_regions(first: Sequence[Region], second: Sequence[Region]) -> bool:

@@ -18,6 +18,13 @@ from .chain import Box, ReasoningChain, Region
 from .english import plural
 from .vocabulary import PictureKind, Vocabulary
 
+_DETAILS = {
+    "lettering": "\u6587\u5b57",
+    "colours": "\u989c\u8272",
+    "strength": "\u5f3a\u5ea6",
+    "order": "\u5c42\u6b21",
+}
+"""What a box says besides, in English and Chinese."""
 SAME_PLACE = 0.8
 """Intersection over union above which two boxes count as one place."""
 COVERED = 0.25
@@ -59,6 +66,25 @@ def check_plan(chain: ReasoningChain, vocabulary: Vocabulary | None = None) -> l
         ]
     remarks += [_no_box(chain, vocabulary), _overlap(chain, vocabulary), _masks(chain.regions)]
     return [remark for remark in remarks if remark is not None]
+
+
+def details_left_aside(chain: ReasoningChain) -> list[Note]:
+    """A remark on what the boxes say that GoT's own model cannot obey: it reads words and boxes alone."""
+    pairs = combinations(chain.regions, 2)
+    given = {
+        "lettering": any(region.detail.text for region in chain.regions),
+        "colours": any(region.detail.palette for region in chain.regions),
+        "strength": any(region.detail.strength != 1 for region in chain.regions),
+        "order": any(
+            one.detail.order != other.detail.order and one.box.iou(other.box) > 0 for one, other in pairs
+        ),
+    }
+    names = [name for name, is_given in given.items() if is_given]
+    if not names:
+        return []
+    return [
+        Note("details", what={"en": listed(names), "zh": "\u3001".join(_DETAILS[name] for name in names)})
+    ]
 
 
 def check_picture(picture: Image.Image, vocabulary: Vocabulary | None) -> list[Note]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from ..errors import GoTError, short_repr
 from .characters import SPACES, clean
+from .details import PLAIN, Detail, Stated, matched
 
 GRID = 1000  # boxes are in thousandths of the picture's width and height
 
@@ -96,7 +99,8 @@ class Box:
 class Region:
     """One object of the chain. `span` is its range in the text, from the phrase to the end of `(color)`.
 
-    The phrase is normalized to clean form without surrounding spaces, so that any region can be parsed back.
+    `detail` is what it says besides, which the text does not hold. The phrase is normalized to clean form
+    without surrounding spaces, so that any region can be parsed back.
 
     Raises:
         ChainError: the phrase or the colour is not text, or the box is not a `Box`.
@@ -106,6 +110,7 @@ class Region:
     box: Box
     color: str
     span: tuple[int, int]
+    detail: Detail = PLAIN
 
     def __post_init__(self) -> None:
         if not isinstance(self.phrase, str):
@@ -115,3 +120,29 @@ class Region:
         if not isinstance(self.color, str):
             raise ChainError(f"A region's colour must be text, got {short_repr(self.color)}.")
         object.__setattr__(self, "phrase", clean(self.phrase).strip(f"{SPACES}\n"))
+
+
+def with_details(regions: Sequence[Region], stated: Sequence[Stated]) -> tuple[Region, ...]:
+    """The regions with the details that are theirs."""
+    details = matched(stated, [(region.color, region.phrase) for region in regions])
+    return tuple(replace(region, detail=detail) for region, detail in zip(regions, details, strict=True))
+
+
+def stated_details(regions: Sequence[Region]) -> list[Stated]:
+    """The details of the regions, also of those that say nothing."""
+    return [Stated(region.color, region.phrase, region.detail) for region in regions]
+
+
+def region_from_json(index: int, entry: Any) -> Region:
+    """The region that an entry of a chain in JSON states, without its place in the text.
+
+    Raises:
+        ChainError: a missing or mistyped entry.
+    """
+    if not isinstance(entry, dict) or not {"phrase", "box", "color"} <= entry.keys():
+        raise ChainError(f'Region {index} needs "phrase", "box" and "color", got {short_repr(entry)}.')
+    box = entry["box"]
+    if not isinstance(box, list) or len(box) != 4:
+        raise ChainError(f"The box of region {index} must be [x1, y1, x2, y2], got {short_repr(box)}.")
+    corners = (GRID - 1 if type(value) is int and value == GRID else value for value in box)
+    return Region(entry["phrase"], Box(*corners), entry["color"], (0, 0))

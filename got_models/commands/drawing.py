@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from ..chain.chain import ReasoningChain
 from ..chain.prompt_update import updated_prompt
+from ..chain.switched_off import without_switched_off
 from ..diffusion.settings import SAMPLING_DEFAULTS, SamplingSettings
 from ..errors import GoTError, printable
 from ..files.whole_files import check_writable, write_files
@@ -51,6 +52,8 @@ def run_drawing(
     if arguments.edited_from:
         chain = following(chain, read_chain(arguments.edited_from, task, prompt))
         prompt = chain.prompt
+    if chain:
+        chain = without_switched_off(chain)
     model = load_model(arguments)
     if arguments.size:
         model.check_size(arguments.size)

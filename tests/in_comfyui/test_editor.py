@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,20 @@ def test_another_models_plan_can_be_pasted_and_what_its_numbers_mean_be_chosen(e
     for _ in range(3):
         editor.page.keyboard.press("Control+z")
     assert not bar.is_visible()
+
+
+def test_what_a_box_says_besides_is_given_by_keyboard_and_saved(editor: EditorPage) -> None:
+    editor.open_and_run()
+    editor.box("a blue square").focus()
+    for keys in ("i", "O", "P", "E", "N", "Escape", "]", "h"):
+        editor.page.keyboard.press(keys)
+    square = editor.root.get_by_label("2: a blue square, from 560, 400 to 900, 740, switched off")
+    square.wait_for()
+    (box,) = json.loads(editor.page.evaluate(EDITOR_VALUE))["chain"]["details"]["boxes"]
+    assert box == {"color": "green", "phrase": "a blue square", "text": "OPEN", "order": 1, "on": False}
+    editor.run()
+    editor.page.keyboard.press("Control+z")
+    square.wait_for(state="detached")
 
 
 def test_the_plan_that_leaves_follows_every_edit(editor: EditorPage) -> None:

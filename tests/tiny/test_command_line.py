@@ -358,7 +358,7 @@ def test_edit_draws_what_the_nodes_draw(keep: bool, checkpoint: Path, tmp_path: 
 
     got = ManagedModel.open(checkpoint)
     chain = PackChain.parse(CHAIN, "edit", "make it red")
-    plan, *_ = GoTSSGMEncode().encode(got, chain, 64, 64, reference=pictures_to_image([source]))
+    plan, *_ = GoTSSGMEncode().encode(got, chain, 64, 64, reference=pictures_to_image([source]))["result"]
     _, image = GoTSampler().sample(got, plan, 3, 2, "euler", -1.0, -1.0, -1.0, keep)["result"]
     saved = (255.0 * image[0].numpy()).clip(0, 255).astype(np.uint8)  # as ComfyUI's Save Image does
     assert np.array_equal(np.asarray(drawn), saved)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from got_pack.got_models.chain.chain import ReasoningChain
+from got_pack.got_models.chain.details import Detail, Stated
 from got_pack.got_models.diffusion.settings import GuidanceScales, SamplingSettings
 from got_pack.got_models.edit_area import edited_area
 from got_pack.got_models.errors import GoTError
@@ -51,7 +52,15 @@ def reason(got: ManagedModel, image: torch.Tensor | None = None, **changes: Any)
 def encode(
     got: ManagedModel, chain: ReasoningChain = CHAIN, reference: torch.Tensor | None = None, **changes: Any
 ) -> tuple[EncodedPlan, Any, Any, torch.Tensor]:
-    return GoTSSGMEncode().encode(got, chain, **{"width": 64, "height": 64, **changes}, reference=reference)
+    result: tuple[EncodedPlan, Any, Any, torch.Tensor] = encoded(got, chain, reference, **changes)["result"]
+    return result
+
+
+def encoded(
+    got: ManagedModel, chain: ReasoningChain = CHAIN, reference: torch.Tensor | None = None, **changes: Any
+) -> dict[str, Any]:
+    size = {"width": 64, "height": 64}
+    return GoTSSGMEncode().encode(got, chain, **{**size, **changes}, reference=reference)
 
 
 def sampler_answer(got: ManagedModel, plan: EncodedPlan, **changes: Any) -> dict[str, Any]:
@@ -212,6 +221,26 @@ def test_the_chain_goes_into_the_pictures_of_the_run(got: ManagedModel) -> None:
     information = prepare({"prompt": prompt}, lambda: "2")["extra_data"]["extra_pnginfo"]
     encode(got, extra_pnginfo=information, unique_id="1")
     assert information["got_chain"] == CHAIN.to_json()
+
+
+def test_what_is_switched_off_is_not_encoded_and_what_cannot_be_obeyed_is_told(got: ManagedModel) -> None:
+    text = "A red circle (250,250),(500,500) (red) and a star (600,600),(900,900) (green)."
+    chain = ReasoningChain.parse(text, "generate", "a red circle and a star").with_details(
+        [
+            Stated("red", "A red circle", Detail("OPEN", strength=0.5)),
+            Stated("green", "a star", Detail(on=False)),
+        ]
+    )
+    answer = encoded(got, chain)
+    plan, _, _, masks = answer["result"]
+    assert [region.phrase for region in plan.chain.regions] == ["A red circle"]
+    assert "a star" not in plan.chain.text + plan.chain.prompt
+    assert len(masks) == 1
+    (note,) = answer["ui"]["notes"]
+    assert "lettering and strength" in note["en"]
+    without = ReasoningChain.parse(plan.chain.text, "generate", plan.chain.prompt)
+    assert torch.equal(plan.guidance.semantic, encode(got, without)[0].guidance.semantic)
+    assert encoded(got)["ui"]["notes"] == []
 
 
 # Sample

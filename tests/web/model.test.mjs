@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { ChainError, chainFromJson, chainToJson, parseChain } from "../../web/chain_editor/chain.js";
+import { carryDetails, ChainError, chainFromJson, chainToJson, parseChain } from "../../web/chain_editor/chain.js";
 import { ChainModel } from "../../web/chain_editor/model.js";
 import { seeded } from "./random.mjs";
 
@@ -23,14 +23,15 @@ function modelOf(text, task) {
 
 function assertConsistent(model) {
     const { chain } = model;
-    const read = parseChain(chain.text, chain.task, chain.prompt);
+    const read = carryDetails(parseChain(chain.text, chain.task, chain.prompt), chain.regions);
     assert.deepEqual(read, chain, "text and boxes agree");
     if (model.value) {
         const saved = JSON.parse(model.value);
         assert.deepEqual(chainFromJson(saved.chain), model.edit.chain);
         const copy = new ChainModel(() => {});
         copy.value = model.value;
-        assert.deepEqual(copy.edit, model.edit, "what is saved can be loaded");
+        const known = (edit) => ({ ...edit, origin: carryDetails(edit.origin, []) });
+        assert.deepEqual(known(copy.edit), known(model.edit), "what is saved can be loaded");
     }
 }
 
@@ -144,6 +145,52 @@ test("a box goes in front of the others or behind them, and the plan stays as it
     assertConsistent(model);
     for (let step = 0; step < 4; step += 1) model.undo();
     assert.deepEqual(order(), ["red", "green", "blue"]);
+});
+
+test("what a box says besides goes through every edit, is saved with the plan, and undone like the rest", () => {
+    const model = modelOf(TEXT);
+    const sign = { text: "OPEN", palette: ["#FF8800"], order: 2, on: false, strength: 1.5 };
+    model.describe(["red"], () => sign);
+    assert.deepEqual(model.region("red").detail, sign);
+    assert.equal(model.chain.text, TEXT, "the text does not hold it");
+    model.rename("red", "a board");
+    model.move("red", [0, 0, 9, 9]);
+    model.write(model.chain.text.replace("left", "right"));
+    model.add([1, 2, 300, 400]);
+    const [copy] = model.duplicate("red");
+    model.remove("green");
+    assert.deepEqual([model.region("red").detail, model.region(copy).detail], [sign, sign]);
+    assert.equal(JSON.parse(model.value).chain.details.version, 1);
+    assertConsistent(model);
+    for (let step = 0; step < 7; step += 1) model.undo();
+    assert.equal(model.value, "");
+});
+
+test("numbers, lettering and colours end at their limits, and a draft stays", () => {
+    const model = modelOf(TEXT);
+    model.write(`${TEXT} a star (1,2),(3,`);
+    const wild = { text: "x".repeat(2000), palette: Array(9).fill("#ff8800"), order: 5000, on: true, strength: 7 };
+    model.describe(["red"], () => wild);
+    const { text, palette, order, strength } = model.region("red").detail;
+    assert.deepEqual([text.length, palette.length, palette[0], order, strength], [1000, 5, "#FF8800", 1000, 2]);
+    assertConsistent(model);
+});
+
+test("what is locked keeps its details in a plan that was made around it", () => {
+    const model = modelOf(TEXT);
+    model.describe(["red"], (detail) => ({ ...detail, strength: 0.5 }));
+    model.toggleLock("red");
+    model.replan();
+    model.receive(json("A star (5,5),(90,90) (red) above A red circle (100,200),(400,500) (blue)."));
+    assert.deepEqual(model.chain.regions.map(({ detail }) => detail.strength), [1, 0.5]);
+    model.takeNew();
+    assert.deepEqual(model.chain.regions.map(({ detail }) => detail.strength), [1, 0.5]);
+});
+
+test("the order of boxes that an earlier version has saved is read", () => {
+    const model = new ChainModel(() => {});
+    model.value = JSON.stringify({ upstream: TEXT, chain: json(TEXT), levels: { red: 3, gone: 1, green: "x" } });
+    assert.deepEqual(model.stacked.map(({ color }) => color), ["green", "red"]);
 });
 
 test("text that is no chain yet is kept, with the reason, and the last valid plan counts", () => {

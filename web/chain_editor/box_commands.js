@@ -24,6 +24,11 @@ export function boxMenu(model, selected) {
         { name: "lock", label: locked.length === selected.length ? say.unlock : say.lock, keys: "L" },
         { name: "duplicate", label: say.duplicate, keys: "Ctrl+D" },
         null,
+        { name: "shown", label: selected.every((color) => model.isOff(color)) ? say.show : say.hide, keys: "H" },
+        { name: "details", label: say.details, keys: "I" },
+        null,
+        { name: "raise", label: say.raise, keys: "]" },
+        { name: "lower", label: say.lower, keys: "[" },
         { name: "front", label: say.front },
         { name: "back", label: say.back },
         null,
@@ -42,6 +47,8 @@ export function doBoxCommand(editor, command) {
     else if (command === "lock") editor.attempt(() => model.toggleLock(...selected));
     else if (command === "duplicate") editor.attempt(() => duplicate(editor));
     else if (command === "remove") editor.attempt(() => remove(editor));
+    else if (command === "shown") editor.attempt(() => toggleShown(editor));
+    else if (command === "raise" || command === "lower") editor.attempt(() => reorder(editor, command === "raise" ? 1 : -1));
     else if (command === "front" || command === "back") editor.attempt(() => model.stack(selected, command));
     else editor.attempt(() => model.place(arranged(model.boxesOf(selected), command)));
 }
@@ -51,6 +58,23 @@ function duplicate(editor) {
     const copies = editor.model.duplicate(...editor.selected);
     editor.select(copies);
     editor.focus(copies[0]);
+}
+
+/**
+ * Switches these boxes off; switches them on where all are off.
+ * @param {ChainEditor} editor
+ */
+function toggleShown({ model, selected }) {
+    const on = selected.every((color) => model.isOff(color));
+    model.describe(selected, (detail) => ({ ...detail, on }));
+}
+
+/**
+ * @param {ChainEditor} editor
+ * @param {number} by
+ */
+function reorder({ model, selected }, by) {
+    model.describe(selected, (detail) => ({ ...detail, order: detail.order + by }));
 }
 
 /** @param {ChainEditor} editor */

@@ -144,12 +144,12 @@ export class Boxes {
      * @param {number} number
      * @param {boolean} locked
      */
-    #drawBox({ phrase, box, color }, number, locked) {
+    #drawBox({ phrase, box, color, detail }, number, locked) {
         const selected = this.#selected.includes(color);
         const group = this.#boxOf.get(color) ?? newBox(color);
         this.#boxOf.set(color, group);
         group.dataset.phrase = phrase;
-        group.setAttribute("aria-label", describe(phrase, box, number, locked));
+        group.setAttribute("aria-label", describe(phrase, box, number, locked, !detail.on));
         group.setAttribute("aria-pressed", String(selected));
         place(group, box);
 
@@ -157,10 +157,11 @@ export class Boxes {
         this.#labelOf.set(color, label);
         if (!label.isConnected) this.labels.append(label);
         label.children[0].textContent = String(number);
-        label.children[1].textContent = phrase || texts().editor.noWords;
+        label.children[1].textContent = `${phrase || texts().editor.noWords}${detail.text && ` \u201c${detail.text}\u201d`}`;
         for (const drawn of [group, label]) {
             drawn.classList.toggle("got-selected", selected);
             drawn.classList.toggle("got-locked", locked);
+            drawn.classList.toggle("got-off", !detail.on);
         }
     }
 
@@ -210,8 +211,9 @@ export class Boxes {
  * @param {Box} box
  * @param {number} number
  * @param {boolean} locked
+ * @param {boolean} off
  */
-function describe(phrase, [x1, y1, x2, y2], number, locked) {
+function describe(phrase, [x1, y1, x2, y2], number, locked, off) {
     const { editor: say } = texts();
-    return say.box(number, phrase || say.noWords, `${x1}, ${y1}`, `${x2}, ${y2}`, locked);
+    return say.box(number, phrase || say.noWords, `${x1}, ${y1}`, `${x2}, ${y2}`, locked) + (off ? say.off : "");
 }

@@ -8,6 +8,7 @@
 import { clean, composed, placeInOriginal, SPACES, trim, trimEnd } from "./characters.js";
 import { freeColors, spelling } from "./colors.js";
 import { isReadBefore } from "./geometry.js";
+import { detailsFromJson, detailsToJson, PLAIN, withDetails } from "./details.js";
 import { withArticle } from "./english.js";
 import {
     BOX_START, boxMarkup, GRID, holdsMarkup, marked, MAX_REGIONS, OBJECT_START, render, scan, without,
@@ -17,6 +18,7 @@ import { withObjects } from "./sentences.js";
 /**
  * @typedef {import("./notation.js").Box} Box
  * @typedef {import("./notation.js").Region} Region
+ * @typedef {import("./details.js").Detail} Detail
  *
  * @typedef {{task: string, prompt: string, text: string, regions: readonly Region[]}} Chain
  */
@@ -134,28 +136,53 @@ export function removeRegion(chain, index) {
  * @throws {ChainError} the chain is full, or the phrase is empty or holds a line break, a box or markup
  */
 export function addRegion(chain, phrase, box) {
-    return append(chain, { phrase: withArticle(checkedPhrase(phrase)), box, color: nextColor(chain) });
+    return append(chain, { phrase: withArticle(checkedPhrase(phrase)), box, color: nextColor(chain), detail: PLAIN });
 }
 
 /**
  * The same chain with a region of another one, as `addRegion` puts one in, in its own colour if that is free.
  * @param {Chain} chain
- * @param {{phrase: string, box: Box, color: string}} region
+ * @param {Region} region
  * @throws {ChainError} the chain is full
  */
-export function insertRegion(chain, { phrase, box, color }) {
-    const taken = chain.regions.some((other) => spelling(other.color) === spelling(color));
-    return append(chain, { phrase, box, color: taken ? nextColor(chain) : color });
+export function insertRegion(chain, region) {
+    const taken = chain.regions.some((other) => spelling(other.color) === spelling(region.color));
+    return append(chain, taken ? { ...region, color: nextColor(chain) } : region);
+}
+
+/**
+ * The same chain with other details of some regions.
+ * @param {Chain} chain
+ * @param {readonly string[]} colors
+ * @param {(detail: Detail) => Detail} change
+ * @returns {Chain}
+ */
+export function changeDetails(chain, colors, change) {
+    const regions = chain.regions.map((region) =>
+        (colors.includes(region.color) ? { ...region, detail: change(region.detail) } : region));
+    return { ...chain, regions };
+}
+
+/**
+ * The same chain with the details that the regions of another one have.
+ * @param {Chain} chain
+ * @param {readonly import("./details.js").Stated[]} stated
+ * @returns {Chain}
+ */
+export function carryDetails(chain, stated) {
+    return { ...chain, regions: withDetails(stated, chain.regions) };
 }
 
 /** @param {Chain} chain */
 export function chainToJson({ task, prompt, text, regions }) {
+    const details = detailsToJson(regions);
     return {
         version: JSON_VERSION,
         task,
         prompt,
         text,
         regions: regions.map(({ phrase, box, color }) => ({ phrase, box: [...box], color })),
+        ...(details && { details }),
     };
 }
 
@@ -190,12 +217,16 @@ export function chainFromJson(data) {
     if (!sameRegions(chain.regions, stated)) {
         throw new ChainError("The regions do not agree with the text, which is what counts.");
     }
-    return chain;
+    try {
+        return "details" in data ? carryDetails(chain, detailsFromJson(data.details)) : chain;
+    } catch (error) {
+        throw new ChainError(/** @type {Error} */ (error).message);
+    }
 }
 
 /**
  * @param {Chain} chain
- * @param {{phrase: string, box: Box, color: string}} region
+ * @param {Omit<Region, "span">} region
  */
 function append(chain, region) {
     if (chain.regions.length === MAX_REGIONS) {
@@ -237,7 +268,7 @@ function markedText(chain) {
  * @param {string} text
  */
 function rewritten(chain, text) {
-    return parseChain(text, chain.task, chain.prompt);
+    return carryDetails(parseChain(text, chain.task, chain.prompt), chain.regions);
 }
 
 /**
@@ -251,7 +282,7 @@ function holding(chain, text, regions) {
     if (!sameRegions(byColor(result.regions), byColor(regions))) {
         throw new ChainError("The text would be read back with other words for its boxes. Use simpler words.");
     }
-    return result;
+    return carryDetails(result, regions);
 }
 
 /**
@@ -342,7 +373,7 @@ function regionFromJson(entry, index) {
     if (typeof entry.phrase !== "string") throw new ChainError(`The phrase of region ${index} must be text.`);
     const box = entry.box.map((/** @type {unknown} */ value) => (value === GRID ? GRID - 1 : value));
     checkBox(box);
-    return { phrase: trim(clean(entry.phrase)), box, color: entry.color, span: [0, 0] };
+    return { phrase: trim(clean(entry.phrase)), box, color: entry.color, span: [0, 0], detail: PLAIN };
 }
 
 /**

@@ -5,6 +5,7 @@ import { boxMenu, doBoxCommand } from "./box_commands.js";
 import { ChainError } from "./chain.js";
 import { colorOf, element } from "./elements.js";
 import { withNumber } from "./geometry.js";
+import { listenToInspector } from "./inspector.js";
 import { Keyboard } from "./keyboard.js";
 import { LargeView } from "./large_view.js";
 import { ChainModel } from "./model.js";
@@ -251,6 +252,7 @@ export class ChainEditor {
         this.#on(view.root, "focusout", () => this.model.seal());
         this.#listenToBoxes();
         listenToProse(this, this.#on.bind(this));
+        listenToInspector(this, this.#on.bind(this));
         listenToPrompt(this, this.#on.bind(this));
         this.pasting.listen(this.#on.bind(this));
         this.#on(view.prompt.follows, "change", () => {
@@ -301,7 +303,17 @@ export class ChainEditor {
         else if (command === "add") this.add(NEW_BOX);
         else if (command === "all") this.select(this.model.chain.regions.map(({ color }) => color));
         else if (command === "large") this.largeView.toggle();
+        else if (command === "details") this.#toggleInspector();
         else if (this.selected.length) doBoxCommand(this, command);
+    }
+
+    /** Opens the inspector at the choice that most want first, and gives the focus back when it is closed. */
+    #toggleInspector() {
+        const { inspector } = this.view;
+        inspector.isOpen = !inspector.isOpen;
+        this.draw();
+        if (inspector.isOpen) inspector.lettering.focus({ preventScroll: true });
+        else this.focus(this.selected[0]);
     }
 
     undo() {

@@ -4,8 +4,9 @@
  * A region is known by its colour: each has its own, and it stays when words or box change.
  */
 
-import { ChainError, chainFromJson, chainToJson, insertRegion, moveBox, parseChain, removeRegion, sameBox } from "./chain.js";
+import { carryDetails, changeDetails, ChainError, chainFromJson, chainToJson, parseChain, sameBox } from "./chain.js";
 import { clean, composed, trim } from "./characters.js";
+import { MAX_ORDER, saysNothing } from "./details.js";
 import { marked, SPECIAL_TOKEN } from "./notation.js";
 import { updatedPrompt } from "./prompt_update.js";
 
@@ -17,14 +18,12 @@ import { updatedPrompt } from "./prompt_update.js";
  * Text that is no chain yet, and why. The last valid chain counts until it is one.
  * @typedef {{text: string, message: string, start: number, end: number}} Draft
  *
- * `upstream` is the text of the chain that was edited; `locked` are the colours of locked regions; `levels` say by
- * their colours which regions lie in front of the others (above 0) or behind them.
+ * `upstream` is the text of the chain that was edited; `locked` are the colours of locked regions.
  * @typedef {object} Edit
  * @property {string} upstream
  * @property {Chain} chain
  * @property {Draft | null} draft
  * @property {readonly string[]} locked
- * @property {Readonly<Record<string, number>>} levels
  * @property {Chain} origin for which a person or the model has written a prompt: what has changed in the plan since then
  * may change in the prompt too
  * @property {boolean} replan whether another incoming chain, planned around what is locked, counts once it comes
@@ -36,14 +35,13 @@ const DUPLICATE_OFFSET = 40;
  * The value that a node saves.
  * @param {Edit} edit
  */
-export function editToValue({ upstream, chain, draft, locked, levels, origin, replan }) {
+export function editToValue({ upstream, chain, draft, locked, origin, replan }) {
     const { prompt, text } = origin;
     return JSON.stringify({
         upstream,
         chain: chainToJson(chain),
         ...((prompt !== chain.prompt || text !== chain.text) && { origin: { prompt, text } }),
         ...(locked.length && { locked }),
-        ...(Object.keys(levels).length && { levels }),
         ...(draft && { draft: draft.text }),
         ...(replan && { replan }),
     });
@@ -64,7 +62,7 @@ export function editFromValue(value) {
  */
 function editFromJson(data) {
     if (typeof data?.upstream !== "string") throw new ChainError('It must hold "upstream" and "chain".');
-    const chain = chainFromJson(data.chain);
+    const chain = withLevels(chainFromJson(data.chain), data.levels);
     const { locked = [] } = data;
     if (!Array.isArray(locked) || locked.some((color) => typeof color !== "string")) {
         throw new ChainError('"locked" must list the colours of the locked boxes.');
@@ -74,7 +72,6 @@ function editFromJson(data) {
         chain,
         draft: null,
         locked: inOrder(chain, locked),
-        levels: levelsIn(chain, data.levels ?? {}),
         origin: originFromJson(data.origin, chain),
         replan: data.replan === true,
     };
@@ -126,9 +123,9 @@ export function originOf(chain, text) {
  */
 export function written(edit, text) {
     try {
-        const chain = parseChain(text, edit.chain.task, edit.chain.prompt);
+        const chain = carryDetails(parseChain(text, edit.chain.task, edit.chain.prompt), edit.chain.regions);
         keepLocked(edit, chain);
-        return { ...edit, chain, draft: null, levels: levelsIn(chain, edit.levels) };
+        return { ...edit, chain, draft: null };
     } catch (error) {
         if (!(error instanceof ChainError)) throw error;
         const { message, start, end } = error;
@@ -156,13 +153,13 @@ export function inOrder(chain, colors) {
 }
 
 /**
- * The levels of regions that the chain has; what is no level is left out.
+ * The chain with the order of its boxes as earlier versions have saved it, by their colours.
  * @param {Chain} chain
- * @param {Readonly<Record<string, number>>} levels
+ * @param {Readonly<Record<string, number>>} [levels]
  */
-export function levelsIn({ regions }, levels) {
-    const known = regions.filter(({ color }) => Number.isInteger(levels[color]) && levels[color] !== 0);
-    return Object.fromEntries(known.map(({ color }) => [color, levels[color]]));
+function withLevels(chain, levels = {}) {
+    const known = Object.entries(levels).filter(([, level]) => Number.isInteger(level) && Math.abs(level) <= MAX_ORDER);
+    return known.reduce((all, [color, order]) => changeDetails(all, [color], (detail) => ({ ...detail, order })), chain);
 }
 
 /**
@@ -186,7 +183,20 @@ export function keepLocked({ chain: { regions }, locked }, chain) {
  * @returns {Edit}
  */
 export function unchanged(chain, locked = []) {
-    return { upstream: chain.text, chain, draft: null, locked, levels: {}, origin: chain, replan: false };
+    return { upstream: chain.text, chain, draft: null, locked, origin: chain, replan: false };
+}
+
+/**
+ * A chain that was planned around what is locked in an edit: that is locked in it, with its details.
+ * @param {Edit} edit
+ * @param {Chain} chain
+ */
+export function plannedAround(edit, chain) {
+    /** @param {readonly Region[]} regions */
+    const saying = (regions) => regions.filter(({ detail }) => !saysNothing(detail));
+    const details = saying(lockedRegions(edit));
+    const described = details.length ? carryDetails(chain, [...details, ...saying(chain.regions)]) : chain;
+    return unchanged(described, lockedIn(edit, chain));
 }
 
 /**
@@ -194,7 +204,7 @@ export function unchanged(chain, locked = []) {
  * @param {Edit} edit
  * @param {Chain} chain
  */
-export function lockedIn(edit, chain) {
+function lockedIn(edit, chain) {
     const held = lockedRegions(edit);
     return chain.regions
         .filter((region) => held.some(({ phrase, box }) => phrase === region.phrase && sameBox(box, region.box)))

@@ -9,7 +9,7 @@ const ARROWS = /** @type {Record<string, [number, number]>} */ ({
     ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1],
 });
 const COMMANDS = /** @type {Record<string, string>} */ ({
-    delete: "remove", backspace: "remove", enter: "rename", f2: "rename", l: "lock",
+    delete: "remove", backspace: "remove", enter: "rename", f2: "rename", l: "lock", h: "shown", i: "details", "]": "raise", "[": "lower",
 });
 const CONTROL_COMMANDS = /** @type {Record<string, string>} */ ({ d: "duplicate", a: "all" });
 const LEFT_TO_COMFYUI = new Set(["Enter", "s"]);  // with Ctrl: run, save

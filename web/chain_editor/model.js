@@ -4,12 +4,13 @@
  */
 
 import {
-    addRegion, ChainError, chainFromJson, insertRegion, moveBox, parseChain, readChain, removeRegion, renameRegion,
+    addRegion, changeDetails, ChainError, chainFromJson, insertRegion, moveBox, parseChain, readChain, removeRegion, renameRegion,
 } from "./chain.js";
 import {
-    beside, editFromValue, editToValue, indexOf, inOrder, keepLocked, levelsIn, lockedIn, lockedObjects, originOf, unchanged,
+    beside, editFromValue, editToValue, indexOf, inOrder, keepLocked, lockedObjects, originOf, plannedAround, unchanged,
     withPrompt, written,
 } from "./edit.js";
+import { within } from "./details.js";
 import { History } from "./history.js";
 import { ChainState } from "./state.js";
 
@@ -18,6 +19,7 @@ import { ChainState } from "./state.js";
  * @typedef {import("./chain.js").Chain} Chain
  * @typedef {import("./notation.js").Region} Region
  * @typedef {import("./edit.js").Edit} Edit
+ * @typedef {import("./details.js").Detail} Detail
  */
 
 export const NEW_PHRASE = "a new object";
@@ -191,17 +193,27 @@ export class ChainModel extends ChainState {
     }
 
     /**
-     * Lays regions over or under all others, where they can be seen and caught. The picture stays as it is.
+     * Lays regions over or under all others.
      * @param {readonly string[]} colors
      * @param {"front" | "back"} side
      */
     stack(colors, side) {
+        const others = this.chain.regions.filter(({ color }) => !colors.includes(color)).map(({ detail }) => detail.order);
+        const order = side === "front" ? Math.max(0, ...others) + 1 : Math.min(0, ...others) - 1;
+        this.describe(colors, (detail) => ({ ...detail, order }));
+    }
+
+    /**
+     * Changes what regions say besides their words and place; what is out of range ends at its limits.
+     * @param {readonly string[]} colors
+     * @param {(detail: Detail) => Detail} change
+     * @param {string | null} kind consecutive edits of one kind are undone together
+     */
+    describe(colors, change, kind = null) {
         const basis = this.#editableBasis();
         for (const color of colors) indexOf(basis.chain, color);
-        const others = basis.chain.regions.map(({ color }) => color).filter((color) => !colors.includes(color));
-        const levels = others.map((color) => basis.levels[color] ?? 0);
-        const level = side === "front" ? Math.max(0, ...levels) + 1 : Math.min(0, ...levels) - 1;
-        this.#apply({ ...basis, levels: { ...basis.levels, ...Object.fromEntries(colors.map((color) => [color, level])) } });
+        const chain = changeDetails(basis.chain, colors, (detail) => within(change(detail)));
+        this.#apply({ ...basis, chain }, kind);
     }
 
     /**
@@ -229,7 +241,7 @@ export class ChainModel extends ChainState {
         const basis = this.#editableBasis();
         const chain = chainFromJson(data);
         keepLocked(basis, chain);
-        this.#apply({ ...basis, chain, draft: null, levels: {}, origin: chain });
+        this.#apply({ ...basis, chain, draft: null, origin: chain });
         return chain;
     }
 
@@ -263,8 +275,8 @@ export class ChainModel extends ChainState {
     takeNew() {
         this.unreadable = null;
         const { edit, incoming } = this;
-        const locked = edit?.replan && incoming ? lockedIn(edit, incoming) : [];
-        this.#apply(incoming && locked.length ? unchanged(incoming, locked) : null);
+        const around = edit?.replan && incoming ? plannedAround(edit, incoming) : null;
+        this.#apply(around?.locked.length ? around : null);
     }
 
     /**
@@ -301,7 +313,7 @@ export class ChainModel extends ChainState {
         const basis = this.#editableBasis();
         const chain = change(basis.chain);
         keepLocked(basis, chain);
-        const edit = { ...basis, chain, draft: null, levels: levelsIn(chain, basis.levels) };
+        const edit = { ...basis, chain, draft: null };
         this.#apply(withPrompt(edit, this.follows), kind);
         return chain;
     }

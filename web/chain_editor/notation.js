@@ -6,13 +6,17 @@
 
 import { SPACES, trimEnd, trimStart } from "./characters.js";
 import { freeColors, isColor, spelling } from "./colors.js";
+import { PLAIN } from "./details.js";
 
 /**
  * Left, top, right, bottom: whole numbers in 0 to 999 of the picture's width and height.
  * @typedef {readonly [number, number, number, number]} Box
  *
- * One object of the chain; `span` is its range in the text, from the phrase to the end of `(color)`.
- * @typedef {{phrase: string, box: Box, color: string, span: readonly [number, number]}} Region
+ * One object of the chain; `span` is its range in the text, from the phrase to the end of `(color)`; `detail` is what it
+ * says besides, which the text does not hold.
+ * @typedef {{
+ *     phrase: string, box: Box, color: string, span: readonly [number, number], detail: import("./details.js").Detail,
+ * }} Region
  *
  * One usable box as it stands in a text: [start, end) with its phrase, if marked, and its usable colour.
  * @typedef {{start: number, end: number, phrase: string | null, box: Box, color: string | null}} Found
@@ -176,7 +180,7 @@ export function render(text, found) {
         }
         const color = item.color ?? /** @type {string} */ (free.shift());
         canonical += boxMarkup(item.box, color);
-        regions.push({ phrase, box: item.box, color, span: [start, canonical.length] });
+        regions.push({ phrase, box: item.box, color, span: [start, canonical.length], detail: PLAIN });
         done = item.end;
     }
     return { text: canonical + text.slice(done), regions };

@@ -14,13 +14,18 @@ export class Numbers {
     fields = FIELDS.map((name) => numberField(name, this.#say[name]));
     align = Object.fromEntries(ALIGN.map((name) => [name, iconButton(name, this.#say[name])]));
     distribute = Object.fromEntries(DISTRIBUTE.map((name) => [name, iconButton(name, this.#say[name])]));
-    element = element(
-        "div",
-        { class: "got-numbers", role: "toolbar", "aria-label": this.#say.name },
-        ...this.fields.map((field) => element("label", {}, field.name, field)),
-        element("span", { class: "got-gap" }),
-        ...Object.values(this.align), ...Object.values(this.distribute),
-    );
+    element;
+
+    /** @param {HTMLElement} more a button next to the fields */
+    constructor(more) {
+        this.element = element(
+            "div",
+            { class: "got-numbers", role: "toolbar", "aria-label": this.#say.name },
+            ...this.fields.map((field) => element("label", {}, field.name, field)), more,
+            element("span", { class: "got-gap" }),
+            ...Object.values(this.align), ...Object.values(this.distribute),
+        );
+    }
 
     /**
      * @param {ChainModel} model

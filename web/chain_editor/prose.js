@@ -45,15 +45,17 @@ export class Prose {
     }
 
     /**
-     * Shows which words and chips are selected, and which are locked.
+     * Shows which words and chips are selected, which are locked, and which are not drawn.
      * @param {(color: string) => boolean} isSelected
      * @param {(color: string) => boolean} isLocked
+     * @param {(color: string) => boolean} isOff
      */
-    mark(isSelected, isLocked) {
+    mark(isSelected, isLocked, isOff) {
         for (const part of this.element.querySelectorAll("[data-color]")) {
             const { color = "" } = /** @type {HTMLElement} */ (part).dataset;
             part.classList.toggle("got-selected", isSelected(color));
             part.classList.toggle("got-locked", isLocked(color));
+            part.classList.toggle("got-off", isOff(color));
         }
     }
 

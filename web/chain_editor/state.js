@@ -4,7 +4,7 @@
  */
 
 import { parseChain } from "./chain.js";
-import { lockedIn, unchanged } from "./edit.js";
+import { plannedAround, unchanged } from "./edit.js";
 import { updatedPrompt } from "./prompt_update.js";
 
 /**
@@ -111,13 +111,21 @@ export class ChainState {
      * How far in front a region lies: 0 unless somebody has put it elsewhere.
      * @param {Region} region
      */
-    level({ color }) {
-        return this.streamed ? 0 : this.basis.levels[color] ?? 0;
+    level({ detail }) {
+        return detail.order;
     }
 
     /** @param {string} color */
     isLocked(color) {
         return !this.streamed && this.basis.locked.includes(color);
+    }
+
+    /**
+     * Whether a region is not drawn.
+     * @param {string} color
+     */
+    isOff(color) {
+        return this.region(color)?.detail.on === false;
     }
 
     /** @param {string | null} color */
@@ -132,7 +140,7 @@ export class ChainState {
     get basis() {
         const { edit, incoming } = this;
         if (edit && !((this.takesNew || edit.replan) && this.upstreamChanged)) return edit;
-        const locked = edit?.replan && incoming ? lockedIn(edit, incoming) : [];
-        return unchanged(incoming ?? parseChain("", this.ownTask, ""), locked);
+        if (edit?.replan && incoming) return plannedAround(edit, incoming);
+        return unchanged(incoming ?? parseChain("", this.ownTask, ""));
     }
 }

@@ -4,6 +4,7 @@ import { texts } from "../comfyui/language.js";
 import { Bar } from "./bar.js";
 import { Boxes } from "./boxes.js";
 import { element } from "./elements.js";
+import { Inspector } from "./inspector.js";
 import { coordinatesNotRead } from "./lookalikes.js";
 import { Menu } from "./menu.js";
 import { Numbers } from "./numbers.js";
@@ -21,7 +22,8 @@ export class ChainView {
     bar = new Bar();
     paste = new PasteBar();
     variants = new Variants();
-    numbers = new Numbers();
+    inspector = new Inspector();
+    numbers = new Numbers(this.inspector.toggle);
     menu = new Menu();
     boxes = new Boxes();
     prompt = new PromptField();
@@ -41,8 +43,8 @@ export class ChainView {
         element("div", { class: "got-stage" }, this.canvas),
         element(
             "div", { class: "got-panel" },
-            this.numbers.element, this.prompt.element, element("div", { class: "got-heading" }, this.#say.plan), this.prose.element,
-            this.#remarks, this.#message,
+            this.numbers.element, this.inspector.element, this.prompt.element,
+            element("div", { class: "got-heading" }, this.#say.plan), this.prose.element, this.#remarks, this.#message,
         ),
         this.menu.element,
     );
@@ -63,9 +65,10 @@ export class ChainView {
         this.variants.draw(model);
         this.boxes.draw(model, selected);
         this.numbers.draw(model, selected);
+        this.inspector.draw(model, selected);
         this.prompt.draw(model);
         this.prose.draw(draft?.text ?? chain.text, draft ? null : chain, editable);
-        this.prose.mark((color) => selected.includes(color), (color) => model.isLocked(color));
+        this.prose.mark((color) => selected.includes(color), (color) => model.isLocked(color), (color) => model.isOff(color));
         this.prose.underline(draft);
         const warning = draft || model.streamed ? null : coordinatesNotRead(chain.text);
         const problem = draft?.message || warning;

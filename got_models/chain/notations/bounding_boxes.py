@@ -1,7 +1,8 @@
 """ComfyUI's BOUNDING_BOX: {"x", "y", "width", "height"} in pixels, one list of them for each picture.
 
-Create Bounding Boxes reads and keeps `metadata`; detectors give `label` and `score`. The forms are those of
-ComfyUI 0.33: comfy_extras/nodes_bounding_boxes.py, nodes_rtdetr.py and nodes_sam3.py.
+Create Bounding Boxes reads and keeps `metadata`, of which the compositor takes `z_index`; detectors give
+`label` and `score`. The forms are those of ComfyUI 0.33: comfy_extras/nodes_bounding_boxes.py,
+nodes_compositor.py, nodes_rtdetr.py and nodes_sam3.py.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ def bounding_boxes(plan: LayoutPlan, size: Size) -> list[dict[str, Any]]:
         if not (box := element.grid_box):
             continue
         left, top, right, bottom = box.to_pixels(*size)
+        order = element.detail.order
         written.append(
             {
                 "x": left,
@@ -33,6 +35,7 @@ def bounding_boxes(plan: LayoutPlan, size: Size) -> list[dict[str, Any]]:
                     "text": element.text,
                     "desc": element.phrase,
                     "palette": list(element.palette),
+                    **({"z_index": order} if order else {}),
                 },
             }
         )

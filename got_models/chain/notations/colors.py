@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from PIL import ImageColor
 
+from ..details import MAX_COLORS
 from ..notation import MASK_COLORS
 
 
@@ -26,3 +27,14 @@ _NAMES = {
 def color_name(palette: Sequence[str]) -> str | None:
     """The mask colour equal to a palette of one colour; None if there is none, or several colours."""
     return _NAMES.get(palette[0].strip().upper()) if len(palette) == 1 else None
+
+
+def hex_palette(palette: Sequence[str]) -> tuple[str, ...]:
+    """The colours of a palette that can be read, as "#RRGGBB"; as many as a box can hold."""
+    colors = []
+    for color in palette:
+        try:
+            colors.append(hex_color(color.strip()[:40]))
+        except ValueError:
+            continue
+    return tuple(colors[:MAX_COLORS])

@@ -24,7 +24,10 @@ _OTHER_WORDS = re.compile(r"\b(?:it|them|him|her|itself|one|other|which|that)\b"
 
 
 def plan_of(chain: ReasoningChain) -> LayoutPlan:
-    """The chain as a plan: boxes as fractions, mask colours as palettes, and spans in the prose."""
+    """The chain as a plan: boxes as fractions, spans in the prose, lettering and colours.
+
+    The palette of a region without colours of its own is its mask colour.
+    """
     prose, done = "", 0
     elements = []
     for region in chain.regions:
@@ -34,7 +37,18 @@ def plan_of(chain: ReasoningChain) -> LayoutPlan:
         box = region.box
         corners = (box.x1 / GRID, box.y1 / GRID, box.x2 / GRID, box.y2 / GRID)
         span = (start, len(prose)) if region.phrase else None
-        elements.append(Element(region.phrase, corners, palette=(hex_color(region.color),), span=span))
+        detail = region.detail
+        elements.append(
+            Element(
+                region.phrase,
+                corners,
+                kind="text" if detail.text else "obj",
+                text=detail.text,
+                palette=detail.palette or (hex_color(region.color),),
+                span=span,
+                detail=detail,
+            )
+        )
         done = region.span[1]
     return LayoutPlan(tuple(elements), prose + chain.text[done:], chain.prompt)
 

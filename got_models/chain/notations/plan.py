@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...errors import GoTError, short_repr
+from ..details import PLAIN, Detail
 from ..region import GRID, Box
 
 KINDS = ("obj", "text")
@@ -24,6 +25,7 @@ class Element:
         kind: "obj", or "text" for lettering.
         text: what the lettering says, literally.
         palette: its colours, such as "#FF8800".
+        detail: what only a chain's own boxes say: their order, their strength, and whether they are drawn.
         span: the span of its words in the plan's prose, if that mentions it.
 
     Raises:
@@ -36,6 +38,7 @@ class Element:
     text: str = ""
     palette: tuple[str, ...] = ()
     span: tuple[int, int] | None = None
+    detail: Detail = PLAIN
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

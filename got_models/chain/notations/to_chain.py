@@ -9,8 +9,9 @@ from dataclasses import replace
 from ...errors import short_repr
 from ..chain import MAX_REGIONS, ReasoningChain
 from ..characters import SPACES, clean
+from ..details import MAX_COLORS, MAX_LETTERING, PLAIN, Stated
 from ..notation import Problem, box_markup, free_colors, marked, scan, without
-from .colors import color_name
+from .colors import color_name, hex_palette
 from .plan import Element, LayoutPlan, listed
 from .wording import HAN, KANA, Named, sentences_about
 
@@ -29,6 +30,8 @@ def plan_to_chain(plan: LayoutPlan, task: str, prompt: str = "") -> ReasoningCha
     named = _held(plan.elements, notes) if prose == plan.prose else _held(_unplaced(plan.elements), notes)
     text = _text(prose, named)
     chain = ReasoningChain.read(text, task, "", expects_colors=False)
+    details = [Stated(item.color, item.phrase, item.detail) for item in named if item.box]
+    chain = chain.with_details([each for each in details if each.detail != PLAIN])
     own = plan.prompt.strip()
     if prompt.strip() and own and own not in prompt and own not in chain.words:
         notes.append(f"The plan's own prompt is left out: {short_repr(own, 100)}.")
@@ -47,7 +50,7 @@ def _held(elements: tuple[Element, ...], notes: list[str]) -> list[Named]:
     left_out: list[str] = []
     nameless: list[str] = []
     changed: list[str] = []
-    colorless: list[str] = []
+    unread: list[str] = []
     boxes = 0
     for number, element in enumerate(elements, 1):
         phrase = held_phrase(_words(element))
@@ -62,15 +65,18 @@ def _held(elements: tuple[Element, ...], notes: list[str]) -> list[Named]:
                 left_out.append(short_repr(phrase))
                 continue
         color = color_name(element.palette) or ""
-        if element.palette and not color:
-            colorless.append(short_repr(phrase))
-        named.append(Named(phrase, element.grid_box, "" if color in taken else color, element.span))
+        color = "" if color in taken else color
+        palette = () if color else hex_palette(element.palette)
+        if len(palette) < len(element.palette) and not color:
+            unread.append(short_repr(phrase))
+        detail = replace(element.detail, text=clean(element.text)[:MAX_LETTERING], palette=palette)
+        named.append(Named(phrase, element.grid_box, color, element.span, detail))
         taken.add(color)
     for what, names in (
         (f"Left out, because a chain holds at most {MAX_REGIONS} boxes", left_out),
         (f"Without words, and called '{NAMELESS}'; rename it in the editor", nameless),
         ("Special signs in the words are left out, which a chain cannot hold", changed),
-        ("Colours (palette) are left out, because a chain has no place for them", colorless),
+        (f"Colours are left out that cannot be read, or are more than {MAX_COLORS}", unread),
         ("Without a box, and so in words only", [short_repr(item.phrase) for item in named if not item.box]),
     ):
         if names:

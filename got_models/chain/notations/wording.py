@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from ..details import PLAIN, Detail
 from ..english import article
 from ..notation import DETERMINERS, box_markup, marked
 from ..region import Box
@@ -44,6 +45,7 @@ class Named:
     box: Box | None
     color: str
     span: tuple[int, int] | None
+    detail: Detail = PLAIN
 
 
 def sentences_about(named: Sequence[Named]) -> str:
