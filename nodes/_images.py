@@ -13,6 +13,7 @@ from PIL import Image, ImageColor
 from torch import Tensor
 
 from ..got_models.chain.chain import Region
+from ..got_models.chain.hidream import layout_outlines
 from ..got_models.diffusion.box_masks import mask_corners
 from ..got_models.diffusion.guidance import VAE_FACTOR
 from ..got_models.errors import GoTError
@@ -106,6 +107,26 @@ def region_masks(regions: Sequence[Region], size: tuple[int, int], rule: str) ->
         color = np.array(ImageColor.getrgb(region.color), dtype=np.float32)
         picture[top : bottom + 1, left : right + 1] = color / 255
     return torch.from_numpy(image)
+
+
+def hidream_layout(regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
+    """HiDream-O1's layout picture as an IMAGE [1, H, W, 3] at size (H, W).
+
+    Only the outlines are written, as in `region_masks`.
+    """
+    height, width = size
+    picture = np.zeros((height, width, 3), dtype=np.float32)
+    for line in layout_outlines(regions, width, height):
+        color = np.array(line.color, dtype=np.float32) / 255
+        inside = picture[line.top : line.bottom + 1, line.left : line.right + 1]
+        for band in (
+            inside[: line.width],
+            inside[-line.width :],
+            inside[:, : line.width],
+            inside[:, -line.width :],
+        ):
+            band[:] = color
+    return torch.from_numpy(picture)[None]
 
 
 def fit_preview_colors(encode: Callable[[Tensor], Tensor]) -> tuple[list[list[float]], list[float]]:

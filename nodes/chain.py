@@ -337,10 +337,13 @@ class GoTChainToMasks:
         "pixels, and with their words."
     )
     CATEGORY = "GoT"
-    SEARCH_ALIASES = ("region", "regional", "region masks", "boxes", "bounding box", "box to mask", "layout")
-    RETURN_TYPES = ("MASK", "BOUNDING_BOX", "STRING", "IMAGE")
-    RETURN_NAMES = ("masks", "boxes", "phrases", "layout")
-    OUTPUT_IS_LIST = (False, False, True, False)
+    SEARCH_ALIASES = (
+        *("region", "regional", "region masks", "boxes", "bounding box", "box to mask", "layout"),
+        "hidream layout",
+    )
+    RETURN_TYPES = ("MASK", "BOUNDING_BOX", "STRING", "IMAGE", "IMAGE")
+    RETURN_NAMES = ("masks", "boxes", "phrases", "layout", "hidream_layout")
+    OUTPUT_IS_LIST = (False, False, True, False, False)
     OUTPUT_TOOLTIPS = (
         "One mask per box, in the plan's order; one that lies behind another ends where that begins. A plan "
         "without boxes gives one empty mask.",
@@ -348,6 +351,8 @@ class GoTChainToMasks:
         "and mask colours, for Create Bounding Boxes.",
         "The words of each box, as a list. A plan without boxes gives one empty text.",
         "The boxes with their words, on an empty background.",
+        "HiDream-O1's layout picture: the five largest boxes as coloured outlines on black. Connect it as "
+        "the last picture of HiDream-O1 Reference Images.",
     )
     FUNCTION = "convert"
 
@@ -364,12 +369,12 @@ class GoTChainToMasks:
 
     def convert(
         self, chain: ReasoningChain, width: int, height: int
-    ) -> tuple[Tensor, list[list[dict[str, Any]]], list[str], Tensor]:
-        from ._images import box_masks, pictures_to_image
+    ) -> tuple[Tensor, list[list[dict[str, Any]]], list[str], Tensor, Tensor]:
+        from ._images import box_masks, hidream_layout, pictures_to_image
 
         chain = without_switched_off(chain)
         masks = box_masks(chain.regions, (height, width))
         boxes = bounding_boxes(plan_of(chain), (width, height))
         phrases = [region.phrase for region in chain.regions] or [""]
         layout = pictures_to_image([draw_layout(chain, None, (width, height))])
-        return masks, [boxes], phrases, layout
+        return masks, [boxes], phrases, layout, hidream_layout(chain.regions, (height, width))

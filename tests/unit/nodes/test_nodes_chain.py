@@ -204,7 +204,7 @@ def test_a_run_shows_the_plan_also_where_it_comes_from_the_cache(node: Any) -> N
 
 
 def test_masks_and_boxes_are_where_the_chain_says() -> None:
-    masks, boxes, phrases, layout = GoTChainToMasks().convert(UPSTREAM, 200, 100)
+    masks, boxes, phrases, layout, _ = GoTChainToMasks().convert(UPSTREAM, 200, 100)
     assert masks.shape == (2, 100, 200)
     places = [[box["x"], box["y"], box["width"], box["height"]] for box in boxes[0]]
     assert places == [[20, 20, 60, 30], [120, 60, 60, 30]]
@@ -220,7 +220,7 @@ def test_masks_and_boxes_are_where_the_chain_says() -> None:
 
 def test_a_chain_without_boxes_gives_one_empty_mask_and_phrase() -> None:
     plain = ReasoningChain.parse("Just mist.", "generate", "mist")
-    masks, boxes, phrases, _ = GoTChainToMasks().convert(plain, 64, 64)
+    masks, boxes, phrases, *_ = GoTChainToMasks().convert(plain, 64, 64)
     assert masks.shape == (1, 64, 64)
     assert masks.sum() == 0
     assert (boxes, phrases) == ([[]], [""])

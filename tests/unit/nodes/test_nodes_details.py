@@ -39,7 +39,7 @@ def test_a_plan_made_around_a_locked_box_keeps_its_details() -> None:
 
 
 def test_of_masks_that_overlap_the_one_in_front_is_whole_and_boxes_tell_their_order() -> None:
-    masks, boxes, _, _ = GoTChainToMasks().convert(chain(), 100, 100)
+    masks, boxes, *_ = GoTChainToMasks().convert(chain(), 100, 100)
     assert masks[0].sum() == 50 * 50
     assert masks[1, 10, 30] == 0, "the sign is in front"
     assert masks[1, 10, 60] == 1

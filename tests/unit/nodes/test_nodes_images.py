@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from got_pack.got_models.chain.chain import ReasoningChain
+from got_pack.got_models.chain.chain import Box, ReasoningChain, Region
 from got_pack.got_models.diffusion.box_masks import MASK_RULES, draw_region_masks
 from got_pack.got_models.errors import GoTError
 from got_pack.nodes._comfy import folders
-from got_pack.nodes._images import image_to_pictures, pictures_to_image, region_masks, resize_image
+from got_pack.nodes._images import (
+    hidream_layout,
+    image_to_pictures,
+    pictures_to_image,
+    region_masks,
+    resize_image,
+)
 from got_pack.nodes.loaders import GoTModelLoader
+from PIL import Image, ImageDraw
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -112,3 +121,35 @@ def test_an_incomplete_folder_is_refused_with_what_it_lacks(model_folder: Path) 
     assert GoTModelLoader.VALIDATE_INPUTS("mine") is True
     with pytest.raises(GoTError, match=r"lacks mllm/config\.json"):
         GoTModelLoader().load("mine", "float32")
+
+
+def published_layout(boxes: list[tuple[int, int, int, int]], width: int, height: int) -> Image.Image:
+    """HiDream-O1's layout picture as models/utils.py of HiDream-ai/HiDream-O1-Image draws it, with Pillow."""
+    colors = [(255, 0, 0), (0, 180, 0), (0, 0, 255), (204, 180, 0), (255, 0, 255)]
+    thickest = int((width * height) ** 0.5 * 0.05)
+    gap = max(1, thickest // 5)
+    pixels = []
+    for x1, y1, x2, y2 in boxes:
+        left, right = (max(0, min(width - 1, round(x / 1000 * width))) for x in (x1, x2))
+        top, bottom = (max(0, min(height - 1, round(y / 1000 * height))) for y in (y1, y2))
+        pixels.append([left, top, right, bottom])
+    pixels.sort(key=lambda box: (box[2] - box[0]) * (box[3] - box[1]), reverse=True)
+    picture = Image.new("RGB", (width, height))
+    for place, box in enumerate(pixels[:5]):
+        line = max(thickest - place * gap, 5)
+        ImageDraw.Draw(picture).rectangle(box, outline=colors[place], width=line)
+    return picture
+
+
+@pytest.mark.parametrize("size", [(2048, 2048), (3104, 1312), (333, 500), (64, 64)])
+def test_hidreams_layout_picture_is_the_published_one(size: tuple[int, int]) -> None:
+    width, height = size
+    dice = random.Random(width)
+    boxes = []
+    for _ in range(7):
+        x, y = dice.randrange(800), dice.randrange(800)
+        boxes.append((x, y, dice.randrange(x + 60, 1000), dice.randrange(y + 60, 1000)))
+    regions = [Region("a thing", Box(*box), "red", (0, 0)) for box in boxes]
+    drawn = image_to_pictures(hidream_layout(regions, (height, width)))[0]
+    assert np.array_equal(np.asarray(drawn), np.asarray(published_layout(boxes, width, height)))
+    assert hidream_layout([], (8, 8)).sum() == 0
