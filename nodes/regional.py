@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain.chain import ReasoningChain
 from ..got_models.chain.notations import background as words_without_regions
+from ..got_models.chain.switched_off import without_switched_off
 from ..got_models.errors import GoTError, short_repr
 from ..got_models.notes import Note
 from ._inputs import checked
@@ -156,21 +157,29 @@ class GoTRegionalConditioning:
         by_box = [*loras, *[None] * boxes][:boxes]
         regions = [
             RegionalPrompt(
-                ", ".join(filter(None, (region.phrase, region_words.strip()))), region.box, strength, lora
+                ", ".join(filter(None, (region.phrase, region_words.strip()))),
+                region.box,
+                strength * region.detail.strength,
+                lora,
             )
             for region, strength, lora in zip(chain.regions, strengths, by_box, strict=True)
+            if region.detail.on
         ]
+        chain = without_switched_off(chain)
         prompt = chain.prompt or chain.words
         outside = background.strip() or words_without_regions(chain)
         painting = apply_regions(model, clip, prompt, outside, regions, base_share, feather, negative)
         result = (painting.model, painting.positive, painting.negative)
-        return {"ui": notes_ui(remarks(painting, regions, loras)), "result": result}
+        return {"ui": notes_ui(remarks(painting, regions, loras, boxes)), "result": result}
 
 
 def remarks(
-    painting: RegionalPainting, regions: Sequence[RegionalPrompt], loras: Sequence[Any]
+    painting: RegionalPainting, regions: Sequence[RegionalPrompt], loras: Sequence[Any], boxes: int
 ) -> list[Note]:
-    """What the node says of the cost, and of what has no effect."""
+    """What the node says of the cost, and of what has no effect.
+
+    `boxes`: how many the plan has, also those that are switched off.
+    """
     notes = []
     if not painting.in_one_pass:
         notes.append(Note("regional_passes", passes=str(1 + len(regions))))
@@ -178,9 +187,9 @@ def remarks(
     if used:
         notes.append(Note("regional_loras", passes=str(used)))
     linked = [name for name, lora in zip(LORAS, loras, strict=True) if lora is not None]
-    unused = [name for name in linked if name in LORAS[len(regions) :]]
+    unused = [name for name in linked if name in LORAS[boxes:]]
     if unused:
-        notes.append(Note("regional_unused_loras", names=", ".join(unused), boxes=str(len(regions))))
+        notes.append(Note("regional_unused_loras", names=", ".join(unused), boxes=str(boxes)))
     silent = [str(number) for number, region in enumerate(regions, start=1) if not region.words]
     if silent:
         notes.append(Note("regional_no_words", boxes=", ".join(silent)))

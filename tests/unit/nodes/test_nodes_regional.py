@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from got_pack.got_models.chain.chain import ReasoningChain
+from got_pack.got_models.chain.details import Detail, Stated
 from got_pack.got_models.errors import GoTError
 from got_pack.nodes.regional import GoTRegionalConditioning, read_strengths, remarks
 
@@ -23,7 +25,7 @@ class Region:
 def keys(regions: list[Region], *loras: Any, in_one_pass: bool = True) -> list[str]:
     painting = SimpleNamespace(in_one_pass=in_one_pass)
     four = (*loras, None, None, None, None)[:4]
-    return [note.key for note in remarks(painting, regions, four)]
+    return [note.key for note in remarks(painting, regions, four, len(regions))]
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,34 @@ def test_other_strengths_are_refused_by_name(text: str, words: list[str]) -> Non
 def test_a_plan_without_a_box_is_refused() -> None:
     with pytest.raises(GoTError, match="no box"):
         GoTRegionalConditioning().apply(object(), object(), NO_BOX, "", 0.2, 0.05)
+
+
+def test_boxes_bring_their_own_strength_and_those_switched_off_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[Any] = []
+
+    def apply_regions(*arguments: Any) -> SimpleNamespace:
+        given.extend(arguments)
+        return SimpleNamespace(model=None, positive=None, negative=None, in_one_pass=True)
+
+    native = SimpleNamespace(
+        RegionalPrompt=lambda *values: SimpleNamespace(words=values[0], strength=values[2], lora=values[3]),
+        apply_regions=apply_regions,
+    )
+    monkeypatch.setitem(sys.modules, "got_pack.nodes._native.regional", native)
+    chain = ReasoningChain.parse(
+        "a cat (1,2),(300,400) and a dog (500,500),(900,900)", "generate", "a cat and a dog"
+    )
+    off, strong = Detail(on=False), Detail(strength=0.5)
+    chain = chain.with_details([Stated("red", "a cat", off), Stated("green", "a dog", strong)])
+    answer = GoTRegionalConditioning().apply(
+        object(), object(), chain, "", 0.2, 0.05, region_strengths="1, 2", lora_2="hooks"
+    )
+    prompt, regions = given[2], given[4]
+    assert prompt == "a dog"
+    assert [(region.words, region.strength, region.lora) for region in regions] == [("a dog", 1.0, "hooks")]
+    assert [note["en"] for note in answer["ui"]["notes"] if "no effect" in note["en"]] == []
 
 
 def test_a_plain_plan_needs_no_remark() -> None:
