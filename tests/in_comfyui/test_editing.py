@@ -427,7 +427,7 @@ def test_several_boxes_are_one(editor: EditorPage) -> None:
 def test_a_plan_begins_on_an_empty_page(editor: EditorPage) -> None:
     editor.open()
     editor.page.evaluate(DISCONNECT)
-    editor.root.get_by_text("Draw a box, or write what").wait_for()
+    editor.root.get_by_text("Draw a box, write what").wait_for()
     run = editor.frontend.run()
     assert "no plan yet" in run.error[1]
     editor.drag(editor.root.locator(".got-canvas"), 0.3, 0.3, grip=(0.1, 0.2))
