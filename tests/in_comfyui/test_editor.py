@@ -194,7 +194,8 @@ def test_every_action_is_reached_by_the_keyboard_and_has_a_name(editor: EditorPa
     keyboard.press("Shift+F10")
     items = root.get_by_role("menu", name="Box").get_by_role("menuitem")
     assert items.all_inner_texts() == [
-        "Rename\nEnter", "Lock\nL", "Duplicate\nCtrl+D", "To front", "To back", "Delete\nDelete",
+        "Rename\nEnter", "Lock\nL", "Duplicate\nCtrl+D", "Switch off\nH", "Lettering, colours, strength\nI",
+        "One forward\n]", "One back\n[", "To front", "To back", "Delete\nDelete",
     ]  # fmt: skip
     keyboard.press("Escape")
     assert root.get_by_role("menu").is_hidden()

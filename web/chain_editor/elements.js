@@ -4,6 +4,7 @@ const ICONS = {
     undo: "M6 3 2.5 6.5 6 10M2.5 6.5H10a3.5 3.5 0 0 1 0 7H6",
     redo: "M10 3l3.5 3.5L10 10M13.5 6.5H6a3.5 3.5 0 0 0 0 7h4",
     add: "M8 3v10M3 8h10",
+    plus: "M8 4v8M4 8h8",
     duplicate: "M5.5 5.5H13V13H5.5ZM3 10.5V3h7.5",
     lock: "M4 7.5h8v6H4ZM5.5 7.5V5a2.5 2.5 0 0 1 5 0v2.5",
     rename: "M3 13l.5-2.5 7-7 2 2-7 7Z",

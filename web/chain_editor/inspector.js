@@ -25,7 +25,7 @@ export class Inspector {
         "aria-label": this.#say.strength, "data-testid": "got-strength",
     });
     colors = element("span", { class: "got-colors", role: "group", "aria-label": this.#say.colors });
-    addColor = iconButton("add", this.#say.addColor);
+    addColor = iconButton("plus", this.#say.addColor);
     removeColor = iconButton("less", this.#say.removeColor);
     lettering = element("input", {
         type: "text", maxlength: String(MAX_LETTERING), placeholder: this.#say.letteringExample, title: this.#say.letteringTitle,
