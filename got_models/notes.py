@@ -44,6 +44,75 @@ ENGLISH = {
     "enlarged": (
         "Drawn at {drawn} and enlarged to the picture's {size}: what has changed is softer than the rest."
     ),
+    # Plans of other models and editors
+    "read_as_sides": (
+        "Boxes are read as {order}: as corners, some would end before they begin. If they are corners, "
+        "choose the notation {x_first} for x first or {y_first} for y first."
+    ),
+    "read_as_corners": (
+        "Boxes are read as {order}, which is not said anywhere. If y comes first, choose the notation "
+        "{y_first}; if they are {sides}, name them so."
+    ),
+    "read_as_fractions": "No number is larger than 1, so the boxes are read as fractions of the picture.",
+    "read_as_percent": (
+        "No number is larger than 100, so the boxes are read as percent of the picture. If they are "
+        "thousandths, choose the notation {thousandths}; if pixels, {pixels}, and give the size."
+    ),
+    "more_than_it_has": (
+        "Numbers up to {largest} are more than this notation has: the boxes are read as pixels."
+    ),
+    "read_as_thousandths": (
+        "The boxes are read as thousandths of the picture, which is not said anywhere. If they are "
+        "pixels, choose the notation {pixels}, and give the width and height."
+    ),
+    "larger_than_one": "Numbers are larger than 1, so the boxes are read as thousandths of the picture.",
+    "size_is_stated": "The boxes are read as pixels of {size}, the size that the plan states.",
+    "bbox_of_qwen3": (
+        "{name} is read as Qwen3-VL writes it, in thousandths of the picture. If Qwen2.5-VL wrote it, "
+        "choose the notation {pixels}, and give the width and height of the picture that it saw."
+    ),
+    "y_is_first": (
+        "Boxes are read with y first, in thousandths, as Ideogram's elements and Gemini's {name} have "
+        "them. If x comes first, choose the notation {x_first}."
+    ),
+    "no_box_read": "No box could be read in this plan.",
+    "ends_in_the_middle": (
+        "The text ends in the middle: what came last is left out or cut. Give the model more tokens."
+    ),
+    "words_around": "Words around the JSON are left out: {words}.",
+    "words_behind": "Words behind the last box are left out: {words}.",
+    "left_out": "Left out: {name} ({words}).",
+    "thoughts": "The model's thoughts are left out: {words}.",
+    "first_of_plans": "There are {count} plans in this answer: the first one is read. Left out: {names}.",
+    "last_of_plans": (
+        "There are {count} plans in this answer: the last, corrected one is read. Left out: {names}."
+    ),
+    "read_as_yolo": (
+        "Words and four fractions in a line are read as YOLO writes them: the centre, then width and "
+        "height. If they are corners, write them in brackets."
+    ),
+    "more_labels": "There are {labels} labels and {boxes} boxes: the last labels are left out.",
+    "several_pictures": "Boxes of {count} pictures came in: those of the first are read.",
+    "no_four_numbers": "No four numbers could be read in {numbers}: there is no box.",
+    "not_four_of": "No four numbers could be read in {numbers}, and so there is no box: {names}.",
+    "fewer_than_four": "A box has fewer than four numbers, and is left out: {names}.",
+    "outline": "Only the box around its outline is kept: {names}.",
+    "not_read": "Not read ({entry}): {names}.",
+    "nothing_usable": "Without words and a usable box, and so left out: {names}.",
+    "not_finite": "Its box is left out, because it does not hold four numbers: {names}.",
+    "swapped_corners": "The corners were swapped, and have been corrected: {names}.",
+    "no_area": "Its box is left out, because it has no area: {names}.",
+    "outside": "Its box is left out, because it lies outside the picture: {names}.",
+    "cut_at_the_edge": "Its box reached beyond the picture, and ends at the edge now: {names}.",
+    "own_prompt": "The plan's own prompt is left out: {words}.",
+    "too_many_boxes": "Left out, because a chain holds at most {most} boxes: {names}.",
+    "nameless": "Without words, and called {called}; rename it in the editor: {names}.",
+    "special_signs": "Special signs in the words are left out, which a chain cannot hold: {names}.",
+    "colors_unread": "Colours are left out that cannot be read, or are more than {most}: {names}.",
+    "words_only": "Without a box, and so in words only: {names}.",
+    "locked_moved": "The model put {name} elsewhere; it stays in its locked box.",
+    "locked_added": "The model left out {name}, which is locked; it was added.",
+    "more_like_these": "{count} more like these",
 }
 """Each sentence by its key, with a placeholder in braces for each of its values."""
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from ..errors import GoTError, short_repr
 from ..files.text_files import read_text
+from ..notes import Note
 from .characters import SPACES, clean, composed, place_in_original
 from .details import DetailsError, Stated, details_from_json, details_to_json
 from .english import with_article
@@ -144,7 +145,7 @@ class ReasoningChain:
     def brief_warnings(self, most: int = 5) -> list[str]:
         """The first warnings and a count of the rest, so that a garbled output does not flood the screen."""
         more = len(self.warnings) - most
-        return [*self.warnings[:most], *([f"{more} more like these"] if more > 0 else [])]
+        return [*self.warnings[:most], *([Note("more_like_these", count=str(more))] if more > 0 else [])]
 
     def move_box(self, index: int, box: Box) -> ReasoningChain:
         """The same chain with one region moved."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..errors import GoTError, short_repr
+from ..notes import Note
 from .chain import ReasoningChain
 from .notations import LayoutPlan, notation_of, plan_to_chain, read_plan
 from .region import GRID, Region
@@ -143,10 +144,10 @@ def hold(chain: ReasoningChain, locked: Sequence[Region]) -> ReasoningChain:
             continue
         if same:
             chain = chain.move_box(same[0], region.box)
-            warnings.append(f"The model put {region.phrase!r} elsewhere; it stays in its locked box.")
+            warnings.append(Note("locked_moved", name=short_repr(region.phrase)))
         else:
             chain = chain.add(region.phrase, region.box)
-            warnings.append(f"The model left out {region.phrase!r}, which is locked; it was added.")
+            warnings.append(Note("locked_added", name=short_repr(region.phrase)))
     return replace(chain, warnings=tuple(warnings))
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from ...errors import GoTError, short_repr
+from ...notes import Note
 from ..chain import ReasoningChain
 from . import consistcompose, eligen, florence, gligen, ideogram, omost, paligemma, qwen
 from .bounding_boxes import BOUNDING_BOXES, bounding_boxes, one_picture
@@ -102,7 +103,7 @@ def read_plan(text: str, *, notation: str = "auto", size: Size | None = None) ->
     plan = replace(plan, notes=(*plan.notes, *notes))
     if any(element.box for element in plan.elements):
         return plan
-    return replace(plan, notes=("No box could be read in this plan.", *plan.notes))
+    return replace(plan, notes=(Note("no_box_read"), *plan.notes))
 
 
 def _read(text: str, notation: str, size: Size | None) -> LayoutPlan:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...errors import short_repr
+from ...notes import Note
 from .json_entries import entries, is_entry
 from .plan import listed
 from .tolerant_json import Found
@@ -78,5 +79,5 @@ def _phrases(value: Any) -> list[str]:
 
 def _note(left_out: Sequence[Any], is_first: bool) -> str:
     names = listed([short_repr(phrase) for value in left_out for phrase in _phrases(value)])
-    which = "first" if is_first else "last, corrected"
-    return f"There are {len(left_out) + 1} plans in this answer: the {which} one is read. Left out: {names}."
+    key = "first_of_plans" if is_first else "last_of_plans"
+    return Note(key, count=str(len(left_out) + 1), names=names)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ...notes import Note
 from .coordinates import PIXELS, WIDTH_HEIGHT, Reading, Size
 from .plan import LayoutPlan
 
@@ -54,5 +55,5 @@ def one_picture(data: Any) -> tuple[Any, str]:
         isinstance(frame, (list, tuple)) and all(isinstance(box, dict) for box in frame) for frame in data
     ):
         return data, ""
-    more = f"Boxes of {len(data)} pictures came in: those of the first are read." if len(data) > 1 else ""
+    more = Note("several_pictures", count=str(len(data))) if len(data) > 1 else ""
     return data[0], more

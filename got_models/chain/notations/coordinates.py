@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...errors import GoTError, short_repr
+from ...notes import Note
 from ..region import GRID
 from .plan import Gathering
 
@@ -206,15 +207,10 @@ def _assumed_order(boxes: Sequence[Four], gathering: Gathering) -> str:
     if not open_ones:
         return X_FIRST
     if any(c < a or d < b for a, b, c, d in open_ones):
-        gathering.note(
-            "Boxes are read as x, y, width, height: as corners, some would end before they begin. If they are"
-            " corners, choose the notation 'qwen3-vl' for x first or 'ideogram' for y first."
-        )
+        note = Note("read_as_sides", order=WIDTH_HEIGHT, x_first="'qwen3-vl'", y_first="'ideogram'")
+        gathering.note(note)
         return WIDTH_HEIGHT
-    gathering.note(
-        "Boxes are read as x1, y1, x2, y2, which is not said anywhere. If y comes first, choose the notation"
-        " 'ideogram'; if they are x, y, width, height, name them so."
-    )
+    gathering.note(Note("read_as_corners", order=X_FIRST, y_first="'ideogram'", sides=WIDTH_HEIGHT))
     return X_FIRST
 
 
@@ -223,27 +219,19 @@ def _unit(unit: str | None, largest: float, gathering: Gathering) -> str:
         return unit
     if largest <= 1:
         if unit == THOUSANDTHS:
-            gathering.note("No number is larger than 1, so the boxes are read as fractions of the picture.")
+            gathering.note(Note("read_as_fractions"))
         return FRACTIONS
     if unit is None and largest <= 100:
-        gathering.note(
-            "No number is larger than 100, so the boxes are read as percent of the picture. If they are"
-            " thousandths, choose the notation 'qwen3-vl'; if pixels, 'qwen2.5-vl', and give the size."
-        )
+        gathering.note(Note("read_as_percent", thousandths="'qwen3-vl'", pixels="'qwen2.5-vl'"))
         return PERCENT
     if largest > GRID * _OVERSHOOT or (unit == FRACTIONS and largest > GRID):
         if unit is not None:
-            gathering.note(
-                f"Numbers up to {largest:g} are more than this notation has: the boxes are read as pixels."
-            )
+            gathering.note(Note("more_than_it_has", largest=f"{largest:g}"))
         return PIXELS
     if unit is None:
-        gathering.note(
-            "The boxes are read as thousandths of the picture, which is not said anywhere. If they are"
-            " pixels, choose the notation 'qwen2.5-vl', and give the width and height."
-        )
+        gathering.note(Note("read_as_thousandths", pixels="'qwen2.5-vl'"))
     elif unit == FRACTIONS:
-        gathering.note("Numbers are larger than 1, so the boxes are read as thousandths of the picture.")
+        gathering.note(Note("larger_than_one"))
     return THOUSANDTHS
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...errors import GoTError
+from ...notes import Note
 from ..notation import scan
 from . import omost
 from .coordinates import WIDTH_HEIGHT
@@ -80,15 +81,9 @@ def notation_of_values(values: Sequence[Any]) -> str:
 def assumption(notation: str) -> str:
     """What is assumed for a notation recognized only by its names, and how to override it; or empty."""
     if notation == "qwen3-vl":
-        return (
-            "bbox_2d is read as Qwen3-VL writes it, in thousandths of the picture. If Qwen2.5-VL wrote it,"
-            " choose the notation 'qwen2.5-vl', and give the width and height of the picture that it saw."
-        )
+        return Note("bbox_of_qwen3", name="bbox_2d", pixels="'qwen2.5-vl'")
     if notation == "elements":
-        return (
-            "Boxes are read with y first, in thousandths, as Ideogram's elements and Gemini's box_2d have"
-            " them. If x comes first, choose the notation 'qwen3-vl'."
-        )
+        return Note("y_is_first", name="box_2d", x_first="'qwen3-vl'")
     return ""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from ...errors import GoTError, short_repr
+from ...notes import Note
 from ..characters import SPACES, clean
 from ..region import GRID
 from .plan import Gathering, LayoutPlan
@@ -30,7 +31,7 @@ def read(text: str) -> LayoutPlan:
         for place in range(0, len(values) - 3, 4):
             gathering.add(phrase, values[place : place + 4])
         if len(values) % 4:
-            gathering.about("A box has fewer than four numbers, and is left out", short_repr(phrase))
+            gathering.about("fewer_than_four", short_repr(phrase))
             if len(values) < 4:
                 gathering.add(phrase, None)
     if not gathering.elements:
@@ -39,7 +40,7 @@ def read(text: str) -> LayoutPlan:
         )
     rest = clean(text[done:]).strip(f"{SPACES}\n.")
     if rest:
-        gathering.note(f"Words behind the last box are left out: {short_repr(rest)}.")
+        gathering.note(Note("words_behind", words=short_repr(rest)))
     return gathering.plan()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...errors import short_repr
+from ...notes import Note
 from ..chain import ReasoningChain
 from ..notation import BOX_END, BOX_START, OBJECT_END, OBJECT_START, marked
 from .coordinates import Four, Reading, Size, as_fractions, settled
@@ -46,9 +47,7 @@ def placed(
             marked_words = words or (match[1] if match else "")
             native += marked(words) if words else ""
         if box is None:
-            gathering.note(
-                f"No four numbers could be read in {short_repr(text[start:end])}: there is no box."
-            )
+            gathering.note(Note("no_four_numbers", numbers=short_repr(text[start:end])))
             continue
         before = len(gathering.elements)
         name = marked_words or native[-40:].rpartition("\n")[2].strip()

@@ -34,6 +34,7 @@ from .plan import Gathering
 _NUMBER = r"-?[0-9]{0,6}\.?[0-9]{1,12} ?%?"
 _LINE = re.compile(rf"([^\n]{{1,500}}?)\s?[:=\u2013-]?\s?([\[(]?{' ?, ?'.join([_NUMBER] * 4)}[\])]?)")
 _LONGEST_LINE = 600
+_ONE = re.compile(rf"{_NUMBER}(?:px)?")
 
 
 @dataclass
@@ -225,6 +226,8 @@ def _is_unread(name: str, value: Any, key: str) -> bool:
         return bool(value) and all(isinstance(item, (str, int, float)) for item in value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return name not in NUMBERS and value != 0
+    if name in NUMBERS and isinstance(value, str) and _ONE.fullmatch(value.strip()):
+        return False
     return isinstance(value, str) and bool(value.strip())
 
 
@@ -238,10 +241,10 @@ def gather(found: Sequence[Entry], reading: Reading, size: Size | None, gatherin
     for entry in found:
         name = short_repr(entry.phrase or entry.text or "a box without words")
         if entry.unread:
-            gathering.about(f"No four numbers could be read in {entry.unread}, and so there is no box", name)
+            gathering.about("not_four_of", name, numbers=entry.unread)
         if entry.outlined:
-            gathering.about("Only the box around its outline is kept", name)
+            gathering.about("outline", name)
         for key in entry.rest:
-            gathering.about(f"Not read ({key})", name)
+            gathering.about("not_read", name, entry=key)
         corners = as_fractions(entry.box, reading, size) if entry.box else None
         gathering.add(entry.phrase, corners, entry.kind, entry.text, entry.palette)

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from ...errors import GoTError, short_repr
+from ...notes import Note
 from ..chain import ReasoningChain
 from ..characters import SPACES, clean
 from ..sentences import SENTENCE_MARK
@@ -64,9 +65,7 @@ def read_json(text: str, reading: Reading, size: Size | None) -> LayoutPlan:
     if size is None and (size := stated_size(values)):
         reading = replace(reading, unit=reading.unit or _unit_in(values, size, gathering))
     if not all(item.complete for item in found):
-        gathering.note(
-            "The text ends in the middle: what came last is left out or cut. Give the model more tokens."
-        )
+        gathering.note(Note("ends_in_the_middle"))
     plan = _plan(values, reading, size, gathering)
     around = _around(text, found)
     if not around:
@@ -74,7 +73,7 @@ def read_json(text: str, reading: Reading, size: Size | None) -> LayoutPlan:
     named = [element.phrase for element in plan.elements]
     if not plan.prose and named and all(phrase and phrase.lower() in around.lower() for phrase in named):
         return LayoutPlan(plan.elements, _naming(around, named), plan.prompt, plan.notes)
-    note = f"Words around the JSON are left out: {short_repr(around, 120)}."
+    note = Note("words_around", words=short_repr(around, 120))
     return LayoutPlan(plan.elements, plan.prose, plan.prompt, (*plan.notes, note))
 
 
@@ -84,7 +83,7 @@ def _unit_in(values: Sequence[Any], size: Size, gathering: Gathering) -> str | N
     numbers = [abs(value) for box in boxes for value in box.values if not box.percent]
     if not numbers or max(numbers) <= 1 or max(numbers) > max(size) * 1.1:
         return None
-    gathering.note(f"The boxes are read as pixels of {size[0]} x {size[1]}, the size that the plan states.")
+    gathering.note(Note("size_is_stated", size=f"{size[0]} x {size[1]}"))
     return PIXELS
 
 
@@ -139,9 +138,7 @@ def _plan(
     for entry, label in zip(found, labels, strict=False):
         entry.phrase = entry.phrase or label
     if len(labels) > len(found):
-        gathering.note(
-            f"There are {len(labels)} labels and {len(found)} boxes: the last labels are left out."
-        )
+        gathering.note(Note("more_labels", labels=str(len(labels)), boxes=str(len(found))))
     prompt, prose = _words(values, gathering)
     if not found and not prose:
         received = short_repr(values[0] if len(values) == 1 else values)
@@ -166,7 +163,7 @@ def _words(values: Sequence[Any], gathering: Gathering) -> tuple[str, str]:
             if is_text and name in PROMPTS:
                 prompt = prompt or entry.strip()
             elif name not in PROSE and name not in _KNOWN and _says_something(entry):
-                gathering.note(f"Left out: {short_repr(key)[1:-1]} ({short_repr(entry, 100)}).")
+                gathering.note(Note("left_out", name=short_repr(key)[1:-1], words=short_repr(entry, 100)))
     return prompt, _joined(prose)
 
 

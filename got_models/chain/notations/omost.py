@@ -16,6 +16,7 @@ from typing import Any
 from PIL import ImageColor
 
 from ...errors import GoTError, short_repr
+from ...notes import Note
 from .colors import hex_color
 from .plan import Gathering, LayoutPlan
 
@@ -91,7 +92,7 @@ def read(text: str) -> LayoutPlan:
             details = arguments.get("detailed_descriptions")
             prose = _sentences([prompt, *(details if isinstance(details, list) else [])])
             if _text(arguments.get("tags")):
-                gathering.note(f"Left out: tags ({short_repr(arguments['tags'])}).")
+                gathering.note(Note("left_out", name="tags", words=short_repr(arguments["tags"])))
         else:
             _add(arguments, gathering)
     if not gathering.elements and not prose:
@@ -122,9 +123,7 @@ def _add(arguments: dict[str, Any], gathering: Gathering) -> None:
     color = _text(arguments.get("HTML_web_color_name")).lower()
     palette = (hex_color(color),) if color in ImageColor.colormap else ()
     if left_out := [key for key in _LEFT_OUT if arguments.get(key)]:
-        gathering.about(
-            f"Left out, as a plan has no place for them ({', '.join(left_out)})", short_repr(phrase)
-        )
+        gathering.about("not_read", short_repr(phrase), entry=", ".join(left_out))
     named = {
         "location": (arguments.get("location"), _CENTERS),
         "offset": (arguments.get("offset", "no offset"), _OFFSETS),
@@ -134,7 +133,7 @@ def _add(arguments: dict[str, Any], gathering: Gathering) -> None:
     for name, (value, known) in named.items():
         close = get_close_matches(_text(value).lower()[:60], known, n=1, cutoff=0.6)
         if not close:
-            gathering.about(f"No box, because its {name} is none of Omost's", short_repr(phrase))
+            gathering.about("not_read", short_repr(phrase), entry=f"{name}: {short_repr(value)}")
             gathering.add(phrase, None, palette=palette)
             return
         if close[0] != _text(value).lower():

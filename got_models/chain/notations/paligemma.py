@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ...errors import short_repr
 from ..characters import clean
 from .plan import Gathering, LayoutPlan
 
@@ -25,6 +26,6 @@ def read(text: str) -> LayoutPlan:
             y1, x1, y2, x2 = values
             gathering.add(phrase, (x1, y1, x2, y2))
         else:
-            gathering.about("A box has not four numbers, and is left out", phrase or match[1].strip())
+            gathering.about("fewer_than_four", short_repr(phrase or match[1].strip()))
             gathering.add(phrase, None)
     return gathering.plan()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...errors import GoTError, short_repr
+from ...notes import Note
 from ..details import PLAIN, Detail
 from ..region import GRID, Box
 
@@ -79,15 +80,15 @@ class Gathering:
     def __init__(self) -> None:
         self.elements: list[Element] = []
         self.notes: list[str] = []
-        self._named: dict[str, list[str]] = {}
+        self._named: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
 
     def note(self, sentence: str) -> None:
         if sentence not in self.notes:
             self.notes.append(sentence)
 
-    def about(self, what: str, name: str) -> None:
-        """Adds a note on one element; elements with the same note share a sentence."""
-        self._named.setdefault(what, []).append(name)
+    def about(self, key: str, name: str, **values: str) -> None:
+        """Adds a note on one element by its key; elements with the same note share a sentence."""
+        self._named.setdefault((key, tuple(values.items())), []).append(name)
 
     def add(
         self,
@@ -102,7 +103,7 @@ class Gathering:
         name = short_repr(phrase or text) if phrase or text else f"box {len(self.elements) + 1}"
         box = self._inside(name, corners) if corners is not None else None
         if box is None and not (phrase or text):
-            self.about("Without words and a usable box, and so left out", name)
+            self.about("nothing_usable", name)
             return
         kind = kind if kind in KINDS else "obj"
         self.elements.append(Element(phrase, box, kind, text, tuple(palette), span))
@@ -110,29 +111,34 @@ class Gathering:
     def _inside(self, name: str, corners: Sequence[float]) -> Corners | None:
         """The corners in order and clipped to the picture; None if no area is left."""
         if not all(math.isfinite(value) for value in corners):
-            self.about("Its box is left out, because it does not hold four numbers", name)
+            self.about("not_finite", name)
             return None
         x1, y1, x2, y2 = corners
         if x1 > x2 or y1 > y2:
-            self.about("The corners were swapped, and have been corrected", name)
+            self.about("swapped_corners", name)
         x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
         if x1 == x2 or y1 == y2:
-            self.about("Its box is left out, because it has no area", name)
+            self.about("no_area", name)
             return None
         inside = (max(x1, 0.0), max(y1, 0.0), min(x2, 1.0), min(y2, 1.0))
         if inside[0] >= inside[2] or inside[1] >= inside[3]:
-            self.about("Its box is left out, because it lies outside the picture", name)
+            self.about("outside", name)
             return None
         if max(abs(a - b) for a, b in zip(inside, (x1, y1, x2, y2), strict=True)) > 1 / GRID:
-            self.about("Its box reached beyond the picture, and ends at the edge now", name)
+            self.about("cut_at_the_edge", name)
         return inside
 
     def plan(self, prose: str = "", prompt: str = "") -> LayoutPlan:
-        named = [f"{what}: {listed(names)}." for what, names in self._named.items()]
+        named = [
+            Note(key, names=listed(names), **dict(values)) for (key, values), names in self._named.items()
+        ]
         return LayoutPlan(tuple(self.elements), prose, prompt, (*self.notes, *named))
 
 
-def listed(names: Sequence[str], most: int = 5) -> str:
-    """The first names, and a count of the rest."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def listed(names: Sequence[str], most: int = 5) -> dict[str, str]:
+    """The first names, and a count of the rest, by language."""
+    more = len(names) - most
+    return {
+        "en": ", ".join(names[:most]) + (f" and {more} more" if more > 0 else ""),
+        "zh": "\u3001".join(names[:most]) + (f" \u7b49\u53e6\u5916 {more} \u4e2a" if more > 0 else ""),
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...errors import short_repr
+from ...notes import Note
 from ..notation import scan
 from .markup import from_markup
 from .rows import from_rows
@@ -18,7 +19,7 @@ def prepared(text: str) -> tuple[str, tuple[str, ...]]:
         GoTError: there are only thoughts.
     """
     text, thoughts = without_thoughts(unescaped(text))
-    notes = [f"The model's thoughts are left out: {short_repr(thoughts)}."] if thoughts else []
+    notes: list[str] = [Note("thoughts", words=short_repr(thoughts))] if thoughts else []
     if not scan(text)[0]:
         text, note = from_rows(from_markup(respelled(text)))
         notes += [note] if note else []

@@ -7,6 +7,7 @@ import json
 import re
 from typing import Any
 
+from ...notes import Note
 from .coordinates import four_numbers
 
 _N = r"-?[0-9]{1,9}(?:\.[0-9]{0,12})?%?"
@@ -45,12 +46,6 @@ _LONGEST = 400
 _RULE = re.compile(r"[\s|:+-]{3,400}")
 
 
-YOLO = (
-    "Words and four fractions in a line are read as YOLO writes them: the centre, then width and height. If "
-    "they are corners, write them in brackets."
-)
-
-
 def from_rows(text: str) -> tuple[str, str]:
     """The text with its rows as JSON, if they hold boxes, and a note on what was assumed, or empty."""
     if "{" in text:
@@ -60,7 +55,9 @@ def from_rows(text: str) -> tuple[str, str]:
     entries = yolo or _table(lines) or _plain(lines)
     if entries:
         rest = [line for line in lines if not _is_row(line)]
-        return "\n".join([*rest, json.dumps(entries, ensure_ascii=False)]), YOLO if yolo else ""
+        return "\n".join([*rest, json.dumps(entries, ensure_ascii=False)]), Note(
+            "read_as_yolo"
+        ) if yolo else ""
     return _named(text), ""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...errors import short_repr
+from ...notes import Note
 from ..chain import MAX_REGIONS, ReasoningChain
 from ..characters import SPACES, clean
 from ..details import MAX_COLORS, MAX_LETTERING, PLAIN, Stated
@@ -34,7 +35,7 @@ def plan_to_chain(plan: LayoutPlan, task: str, prompt: str = "") -> ReasoningCha
     chain = chain.with_details([each for each in details if each.detail != PLAIN])
     own = plan.prompt.strip()
     if prompt.strip() and own and own not in prompt and own not in chain.words:
-        notes.append(f"The plan's own prompt is left out: {short_repr(own, 100)}.")
+        notes.append(Note("own_prompt", words=short_repr(own, 100)))
     prompt = prompt if prompt.strip() else own or chain.words
     return replace(chain, prompt=clean(prompt), warnings=tuple(dict.fromkeys((*notes, *chain.warnings))))
 
@@ -72,15 +73,15 @@ def _held(elements: tuple[Element, ...], notes: list[str]) -> list[Named]:
         detail = replace(element.detail, text=clean(element.text)[:MAX_LETTERING], palette=palette)
         named.append(Named(phrase, element.grid_box, color, element.span, detail))
         taken.add(color)
-    for what, names in (
-        (f"Left out, because a chain holds at most {MAX_REGIONS} boxes", left_out),
-        (f"Without words, and called '{NAMELESS}'; rename it in the editor", nameless),
-        ("Special signs in the words are left out, which a chain cannot hold", changed),
-        (f"Colours are left out that cannot be read, or are more than {MAX_COLORS}", unread),
-        ("Without a box, and so in words only", [short_repr(item.phrase) for item in named if not item.box]),
+    for key, names, values in (
+        ("too_many_boxes", left_out, {"most": str(MAX_REGIONS)}),
+        ("nameless", nameless, {"called": f"'{NAMELESS}'"}),
+        ("special_signs", changed, {}),
+        ("colors_unread", unread, {"most": str(MAX_COLORS)}),
+        ("words_only", [short_repr(item.phrase) for item in named if not item.box], {}),
     ):
         if names:
-            notes.append(f"{what}: {listed(names)}.")
+            notes.append(Note(key, names=listed(names), **values))
     free = iter(free_colors([color for color in taken if color]))
     return [item if item.color or not item.box else replace(item, color=next(free)) for item in named]
 

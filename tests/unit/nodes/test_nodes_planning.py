@@ -173,3 +173,10 @@ def test_two_language_models_or_a_missing_one_are_an_error(stock_folder: Path) -
         plan(clip=Writer(GOOD), language_model="Qwen-VL/Qwen2.5-VL-Tiny")
     with pytest.raises(GoTError, match=r"There is no language model '../x'.*There now: Qwen-VL/Qwen2.5-VL"):
         plan(language_model="../x")
+
+
+def test_notes_on_the_plan_are_said_in_chinese_too() -> None:
+    node = GoTPlan().plan("a fox", "auto", 3, 0.7, 64, answer="Voilà: " + GOOD)
+    notes = node["ui"]["plans"][0]["notes"]
+    assert len(notes) == 2
+    assert all(note["zh"] and note["zh"] != note["en"] for note in notes)

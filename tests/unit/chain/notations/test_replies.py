@@ -44,7 +44,9 @@ def test_a_reply_is_read_or_a_message_says_why_not(name: str) -> None:
     assert boxes == [thing for thing in things if not thing.endswith(" -")]
     for words in (thing.removesuffix(" -") for thing in things if thing.endswith(" -")):
         assert words in chain.text
-    assert said.get("note", "") in "\n".join(chain.warnings)
+    warnings = "\n".join(chain.warnings)
+    assert said.get("note", "") in warnings
+    assert not re.search(r"Not read \((?:x|y|w|h|cx|cy|width|height)[12]?:", warnings)
 
 
 def test_there_are_many_replies_and_none_hides_another() -> None:
