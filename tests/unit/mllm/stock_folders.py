@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+from transformers import AutoTokenizer, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
-from tiny_model.pretraining.initialize import build_mllm, build_tokenizer, write_image_processor
+from got_models.constants import BUNDLED_CHECKPOINT
+from tiny_model.pretraining.initialize import build_mllm, write_image_processor
 
 PROCESSORS: dict[str, dict[str, Any]] = {
     "qwen2_5_vl": {"min_pixels": 3136, "max_pixels": 12845056},
@@ -27,7 +28,7 @@ PROCESSORS: dict[str, dict[str, Any]] = {
 
 def write_folder(folder: Path, model_type: str) -> Path:
     torch.manual_seed(0)
-    tokenizer = build_tokenizer(0)
+    tokenizer = AutoTokenizer.from_pretrained(BUNDLED_CHECKPOINT / "processor")
     mllm: Any = build_mllm(tokenizer) if model_type == "qwen2_5_vl" else _qwen3(tokenizer.get_vocab())
     mllm.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
