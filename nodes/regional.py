@@ -165,6 +165,11 @@ class GoTRegionalConditioning:
             for region, strength, lora in zip(chain.regions, strengths, by_box, strict=True)
             if region.detail.on
         ]
+        if not regions:
+            raise GoTError(
+                "Every box of the plan is switched off, so there is no region to draw. Switch one on in Edit "
+                "Reasoning Chain."
+            )
         chain = without_switched_off(chain)
         prompt = chain.prompt or chain.words
         outside = background.strip() or words_without_regions(chain)

@@ -95,6 +95,18 @@ def test_boxes_bring_their_own_strength_and_those_switched_off_are_left_out(
     assert [note["en"] for note in answer["ui"]["notes"] if "no effect" in note["en"]] == []
 
 
+def test_a_plan_whose_boxes_are_all_switched_off_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(
+        sys.modules,
+        "got_pack.nodes._native.regional",
+        SimpleNamespace(RegionalPrompt=None, apply_regions=None),
+    )
+    chain = ReasoningChain.parse("a cat (1,2),(300,400)", "generate", "a cat")
+    chain = chain.with_details([Stated("red", "a cat", Detail(on=False))])
+    with pytest.raises(GoTError, match="switched off"):
+        GoTRegionalConditioning().apply(object(), object(), chain, "", 0.2, 0.05)
+
+
 def test_a_plain_plan_needs_no_remark() -> None:
     assert keys([Region(), Region()]) == []
 
