@@ -6,8 +6,36 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from .commands import bench, convert, dataset, demo, edit, evaluate, generate, merge, reason, train
+from .commands import (
+    bench,
+    convert,
+    dataset,
+    demo,
+    describe,
+    edit,
+    evaluate,
+    generate,
+    locate,
+    merge,
+    reason,
+    train,
+)
 from .commands.program import run_program
+
+COMMANDS = (
+    generate,
+    edit,
+    reason,
+    describe,
+    locate,
+    dataset,
+    train,
+    merge,
+    convert,
+    bench,
+    demo,
+    evaluate,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -17,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="From a sentence to a reasoned plan, and from the plan to a picture.",
     )
     subcommands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (generate, edit, reason, dataset, train, merge, convert, bench, demo, evaluate):
+    for command in COMMANDS:
         command.add_parser(subcommands)
     return parser
 

@@ -12,11 +12,14 @@ from PIL import Image
 from torch import Tensor
 
 from .chain.chain import Box, ReasoningChain, Region
+from .chain.notations import qwen
+from .chain.notations.plan import LayoutPlan
 from .chain.plan_check import check_picture, check_plan, leaves_unchanged
 from .diffusion.guidance import MAX_SIDE, MIN_SIDE, VAE_FACTOR, Guidance
 from .diffusion.settings import SAMPLING_DEFAULTS, GuidanceScales, SamplingSettings
 from .errors import GoTError
 from .files.json_objects import read_json
+from .mllm.prompts import DESCRIBE, locating
 from .mllm.settings import GENERATION_DEFAULTS, GenerationSettings
 from .notes import Note
 from .weights.adapter import special_token_ids
@@ -133,6 +136,44 @@ class GoTModel:
             task, prompt, image, settings, on_text=on_text, should_stop=should_stop
         )
         return ReasoningChain.read(text, task, prompt)
+
+    def describe(
+        self,
+        image: Image.Image,
+        settings: GenerationSettings = GENERATION_DEFAULTS,
+        *,
+        on_text: Callable[[str], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> str:
+        """Say what a picture shows. Arguments and errors as in `Reasoner.write`."""
+        return (
+            self.parts.reasoner()
+            .answer(DESCRIBE, image, settings, on_text=on_text, should_stop=should_stop)
+            .strip()
+        )
+
+    def locate(
+        self,
+        image: Image.Image,
+        phrases: Sequence[str] | None = None,
+        settings: GenerationSettings = GENERATION_DEFAULTS,
+        *,
+        on_text: Callable[[str], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> LayoutPlan:
+        """Find things in a picture; the elements hold their names and boxes, the notes what was unreadable.
+
+        Args:
+            phrases: what to look for, such as "the red circle"; None: everything.
+
+        Raises:
+            GoTError: an answer that is no list of boxes, an invalid phrase, or as in `Reasoner.write`.
+            Interrupted: `should_stop` returned true.
+        """
+        text = self.parts.reasoner().answer(
+            locating(phrases), image, settings, on_text=on_text, should_stop=should_stop
+        )
+        return qwen.read_answer(text, (self.settings.vision_size, self.settings.vision_size))
 
     def remarks(self, chain: ReasoningChain, picture: Image.Image | None = None) -> list[Note]:
         """Remarks on a plan before it is drawn, and on the picture to edit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 GENERATE_TEMPLATE = "Follow the caption to generate an image through a chain of thought process: {prompt}"
 EDIT_TEMPLATE = "Follow the instruction to edit the given image through a chain of thought process: {prompt}"
+DESCRIBE = "Describe this picture: name every object in it, and the background."
+LOCATE_ALL = "Locate every object in this picture and output the bounding boxes in JSON format."
+LOCATE = "Locate {phrases} in this picture and output the bounding boxes in JSON format."
 MAX_PROMPT_CHARACTERS = 20_000
 
 IMAGE_START, IMAGE_END = "<|im_gen_start|>", "<|im_gen_end|>"
@@ -22,6 +26,7 @@ SPECIAL_TOKENS = (IMAGE_START, IMAGE_END, *IMAGE_TOKENS)
 
 VISION_START, VISION_END = "<|vision_start|>", "<|vision_end|>"
 IMAGE_PAD, END_OF_TEXT = "<|image_pad|>", "<|endoftext|>"
+END_OF_TURN = "<|im_end|>"
 NEEDED = (*SPECIAL_TOKENS, BOX_START, BOX_END, VISION_START, VISION_END, IMAGE_PAD, END_OF_TEXT)
 """What reading and writing a chain needs."""
 
@@ -114,14 +119,36 @@ def conversation(tokenizer: PreTrainedTokenizerBase, task: str, prompt: str, vis
             f"The task {short_repr(task)} came with {visual_tokens} visual tokens:"
             " editing needs a picture, generating none."
         )
+    return user_turn(tokenizer, words, visual_tokens)
+
+
+def locating(phrases: Sequence[str] | None) -> str:
+    """The question where these things are in a picture, or, without phrases, where everything is.
+
+    Raises:
+        GoTError: a phrase that `check_prompt` rejects.
+    """
+    if phrases is None:
+        return LOCATE_ALL
+    for phrase in phrases:
+        check_prompt(phrase)
+    return LOCATE.format(phrases=", ".join(phrases))
+
+
+def user_turn(tokenizer: PreTrainedTokenizerBase, words: str, visual_tokens: int) -> str:
+    """The conversation up to the MLLM's answer to these words, about a picture of so many tokens (0: none).
+
+    Raises:
+        GoTError: a chat template that does not write one place for the picture.
+    """
     content: list[dict[str, str]] = [{"type": "text", "text": words}]
-    if task == "edit":
+    if visual_tokens:
         content.insert(0, {"type": "image"})
     messages: list[Any] = [{"role": "user", "content": content}]
     text = str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-    if text.count(IMAGE_PAD) != (task == "edit"):
+    if text.count(IMAGE_PAD) != (visual_tokens > 0):
         raise GoTError(
             f"The tokenizer's chat template wrote {text.count(IMAGE_PAD)} {IMAGE_PAD} for"
-            f" {int(task == 'edit')} picture(s). Use the chat template of Qwen2.5-VL."
+            f" {int(visual_tokens > 0)} picture(s). Use the chat template of Qwen2.5-VL."
         )
     return text.replace(IMAGE_PAD, IMAGE_PAD * visual_tokens)

@@ -16,10 +16,13 @@ from .constrained_decoding import LockedRegions
 from .decoding import Decoding, end_tokens
 from .generation import Continuation, Writing, Written
 from .kv_cache import Context, PrefixCache, modality_ids
-from .prompts import TokenIds, conversation
+from .prompts import TokenIds, conversation, user_turn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
+
+Patches = tuple[int, Tensor, Tensor]
+"""A picture's number of tokens, its patches, and their grid."""
 
 
 class Reasoner:
@@ -130,10 +133,31 @@ class Reasoner:
         whole = self._fitting(self.with_chain(context, chain))
         return self.cache.read(whole.tokens, whole.pictures, last=len(self.token_ids.image_tokens))
 
+    def answer(
+        self,
+        words: str,
+        image: Image.Image,
+        settings: GenerationSettings = GENERATION_DEFAULTS,
+        *,
+        on_text: Callable[[str], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> str:
+        """Answer a question about a picture. Arguments and errors as in `write`."""
+        context = self.question(words, image)
+        return self.continue_conversation(context, settings, on_text=on_text, should_stop=should_stop).text
+
+    def question(self, words: str, image: Image.Image) -> Context:
+        """The context of an answer: a question about a picture."""
+        patches = self._patches(image)
+        return self._with_patches(user_turn(self.tokenizer, words, patches[0]), patches)
+
     def context(self, task: str, prompt: str, image: Image.Image | None) -> Context:
         """The context of a first chain: the instruction, and the picture if there is one."""
         patches = None if image is None else self._patches(image)
         text = conversation(self.tokenizer, task, prompt, patches[0] if patches else 0)
+        return self._with_patches(text, patches)
+
+    def _with_patches(self, text: str, patches: Patches | None) -> Context:
         context = Context(self.tokenizer(text, add_special_tokens=False)["input_ids"])
         if patches is None:
             return context
@@ -156,7 +180,7 @@ class Reasoner:
         seen = seen.followed_by_picture(ids.image_pad, *self._patches(image))
         return seen.followed_by(ids.vision_end)
 
-    def _patches(self, image: Image.Image) -> tuple[int, Tensor, Tensor]:
+    def _patches(self, image: Image.Image) -> Patches:
         """The number of tokens for a picture, its patches, and their grid."""
         pixel_values, grid = picture_patches(self.image_processor, image, self.vision_size)
         return int(grid.prod()) // self.image_processor.merge_size**2, pixel_values, grid
@@ -171,12 +195,14 @@ class Reasoner:
             raise GoTError(f"Prompt and chain are {length} tokens, the MLLM takes {most}; shorten them.")
         return context
 
-    def _inputs(
-        self, task: str, prompt: str, image: Image.Image | None, tail: Sequence[int] = ()
-    ) -> dict[str, Tensor]:
-        """The MLLM's keyword arguments for the conversation followed by the token ids in `tail`."""
-        context = self._fitting(self.context(task, prompt, image).followed_by(*tail))
-        input_ids = torch.tensor([context.tokens], device=self.mllm.device)
+    def inputs(self, context: Context) -> dict[str, Tensor]:
+        """The MLLM's keyword arguments for a conversation.
+
+        Raises:
+            GoTError: it exceeds the MLLM's context.
+        """
+        tokens = self._fitting(context).tokens
+        input_ids = torch.tensor([tokens], device=self.mllm.device)
         inputs = {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
         for picture in context.pictures:
             inputs["pixel_values"] = picture.pixel_values.to(input_ids.device)

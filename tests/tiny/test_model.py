@@ -46,7 +46,7 @@ def test_cached_writing_agrees_with_reading_everything_again_at_each_token(model
     text = reasoner.write(
         "edit", PROMPT, SOURCE, settings=GenerationSettings(max_new_tokens=10, temperature=0)
     )
-    inputs = reasoner._inputs("edit", PROMPT, SOURCE)
+    inputs = reasoner.inputs(reasoner.context("edit", PROMPT, SOURCE))
     start = inputs["input_ids"].shape[1]
     ids = reasoner.token_ids
     penalty = reasoner.mllm.generation_config.repetition_penalty
@@ -104,7 +104,10 @@ def test_a_batch_reads_what_each_sequence_reads_alone(model: GoTModel) -> None:
     reasoner = model.parts.reasoner()
     ids = TokenIds.of(reasoner.tokenizer)
     tail = [ids.image_start, *ids.image_tokens]
-    single = [reasoner._inputs("generate", PROMPT, None, tail), reasoner._inputs("edit", "x", SOURCE, tail)]
+    single = [
+        reasoner.inputs(reasoner.context("generate", PROMPT, None).followed_by(*tail)),
+        reasoner.inputs(reasoner.context("edit", "x", SOURCE).followed_by(*tail)),
+    ]
     length = max(row["input_ids"].shape[1] for row in single)
     batch = {
         name: torch.cat(

@@ -35,7 +35,11 @@ def full_pass(model: GoTModel, plan: ReasoningChain, source: Image.Image | None)
     reasoner = model.parts.reasoner()
     ids = reasoner.token_ids
     text = reasoner.tokenizer(plan.text, add_special_tokens=False)["input_ids"]
-    inputs = reasoner._inputs(plan.task, plan.prompt, source, [*text, ids.image_start, *ids.image_tokens])
+    inputs = reasoner.inputs(
+        reasoner.context(plan.task, plan.prompt, source).followed_by(
+            *text, ids.image_start, *ids.image_tokens
+        )
+    )
     picture = inputs.get("pixel_values"), inputs.get("image_grid_thw")
     with torch.no_grad():
         return read_hidden(
@@ -165,7 +169,7 @@ def test_a_picture_token_that_the_mllm_writes_itself_is_a_token_like_any_other(f
         logits[..., next(remaining)] = 1.0
         return logits
 
-    inputs = reasoner._inputs("edit", PROMPT, SOURCE)
+    inputs = reasoner.inputs(reasoner.context("edit", PROMPT, SOURCE))
     hook = reasoner.mllm.lm_head.register_forward_hook(dictate)
     seen = states[0]
     reasoner.write("edit", PROMPT, SOURCE, settings=GenerationSettings(max_new_tokens=4, temperature=0))
@@ -214,7 +218,7 @@ def test_the_text_is_what_transformers_own_generate_writes(
     for name, value in config.items():
         setattr(reasoner.mllm.generation_config, name, value)
     text = reasoner.write(task, PROMPT, source, GenerationSettings(max_new_tokens=30, seed=3, **settings))
-    inputs = reasoner._inputs(task, PROMPT, source)
+    inputs = reasoner.inputs(reasoner.context(task, PROMPT, source))
     ids = reasoner.token_ids
     stops = list(reasoner.stop_ids)
     own = {**settings, "do_sample": True, "top_k": 0} if settings else {}
@@ -240,7 +244,7 @@ def test_a_chain_ends_where_transformers_own_generate_ends(
 ) -> None:
     """The MLLM's own end is here a token that it does write, long before it would end the chain."""
     reasoner = fresh.parts.reasoner()
-    inputs = reasoner._inputs("generate", PROMPT, None)
+    inputs = reasoner.inputs(reasoner.context("generate", PROMPT, None))
     natural = written_by_generate(reasoner, inputs, [])
     own = natural[8]
     assert natural.index(own) >= 3 and len(natural) > 12

@@ -18,6 +18,7 @@ from got_models.errors import GoTError
 from got_models.training.schedule import learning_rate_share
 from got_models.weights.checkpoint import check
 from tiny_model.pretraining.config import (
+    AnswerCounts,
     JointSettings,
     LanguageSettings,
     TrainingConfig,
@@ -33,12 +34,23 @@ SMALL = TrainingConfig(
     save_every_steps=3,
     encoded_rows=3,
     vision=VisionSettings(steps=3, warmup_steps=1, pictures_per_batch=2),
-    language=LanguageSettings(steps=5, warmup_steps=2, generations_per_batch=2, edits_per_batch=1),
+    language=LanguageSettings(
+        steps=5,
+        warmup_steps=2,
+        answers=AnswerCounts(generations=2, edits=1, questions=1),
+        drawn_generations=1,
+        drawn_edits=1,
+    ),
     vae=VaeSettings(steps=3, warmup_steps=1),
     detail=VaeSettings(steps=1, warmup_steps=1),
     unet=UnetSettings(steps=3, generations_per_batch=1, edits_per_batch=1, timesteps_per_picture=1),
     joint=JointSettings(
-        steps=5, warmup_steps=2, generations_per_batch=1, edits_per_batch=1, timesteps_per_picture=2
+        steps=5,
+        warmup_steps=2,
+        answers=AnswerCounts(generations=1, edits=1, questions=1),
+        generations_per_batch=1,
+        edits_per_batch=1,
+        timesteps_per_picture=2,
     ),
 )
 """20 steps in all."""
@@ -143,7 +155,10 @@ def test_the_result_names_no_folder_of_the_machine_it_was_made_on(straight_run):
 def test_the_diffusion_loss_alone_moves_the_mllm(straight_run, tmp_path):
     from tiny_model.pretraining.stages.joint import JointStage
 
-    stage = JointStage(straight_run / "work", replace(SMALL, chain_weight=0.0, readout_weight=0.0))
+    stage = JointStage(
+        straight_run / "work",
+        replace(SMALL, chain_weight=0.0, readout_weight=0.0, lookup_weight=0.0, start_weight=0.0),
+    )
     sum(stage.losses(stage.module, 0).values()).backward()
     moved = [name for name, value in stage.module.language.mllm.named_parameters() if has_gradient(value)]
     assert any("layers.0.self_attn" in name for name in moved)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from got_models.chain.chain import ReasoningChain
 from got_models.diffusion.guidance import Guidance
 from got_models.diffusion.settings import GuidanceScales, SamplingSettings
+from got_models.mllm.kv_cache import Context
 from got_models.pipeline import GoTModel
 
 from ..world.language import Example
@@ -31,34 +32,48 @@ class Batches:
     size: int
     seed: int
 
-    @torch.no_grad()
     def reason(
         self, examples: Sequence[Example], pictures: Sequence[Image.Image] | None = None
     ) -> list[ReasoningChain]:
         """The chains that ``GoTModel.reason`` would generate for each prompt (and picture)."""
         reasoner = self.model.parts.reasoner()
-        ids = reasoner.token_ids
-        stops = list(reasoner.stop_ids)
-        chains: list[ReasoningChain] = []
-        for numbers in self._batches(len(examples), "reasoning"):
-            inputs = pad_left(
-                [
-                    reasoner._inputs(examples[i].task, examples[i].prompt, pictures[i] if pictures else None)
-                    for i in numbers
-                ],
-                ids.end_of_text,
-            )
+        written = self._written(
+            [
+                reasoner.context(example.task, example.prompt, pictures[row] if pictures else None)
+                for row, example in enumerate(examples)
+            ],
+            "reasoning",
+        )
+        return [
+            ReasoningChain.read(text, example.task, example.prompt)
+            for text, example in zip(written, examples, strict=True)
+        ]
+
+    def answer(self, questions: Sequence[str], pictures: Sequence[Image.Image]) -> list[str]:
+        """The answers that ``Reasoner.answer`` would give to a question about each picture."""
+        reasoner = self.model.parts.reasoner()
+        contexts = [reasoner.question(*asked) for asked in zip(questions, pictures, strict=True)]
+        return self._written(contexts, "answering")
+
+    @torch.no_grad()
+    def _written(self, contexts: Sequence[Context], name: str) -> list[str]:
+        """What the MLLM writes next in each of these conversations."""
+        reasoner = self.model.parts.reasoner()
+        padding, stops = reasoner.token_ids.end_of_text, list(reasoner.stop_ids)
+        texts: list[str] = []
+        for numbers in self._batches(len(contexts), name):
+            inputs = pad_left([reasoner.inputs(contexts[i]) for i in numbers], padding)
             written = reasoner.mllm.generate(
                 **inputs,
                 max_new_tokens=reasoner.max_new_tokens,
                 eos_token_id=stops,
-                pad_token_id=ids.end_of_text,
+                pad_token_id=padding,
             )
-            for i, tokens in zip(numbers, written[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
+            for tokens in written[:, inputs["input_ids"].shape[1] :].tolist():
                 end = next((place for place, token in enumerate(tokens) if token in stops), len(tokens))
-                text = str(reasoner.tokenizer.decode(tokens[:end], clean_up_tokenization_spaces=False))
-                chains.append(ReasoningChain.read(text, examples[i].task, examples[i].prompt))
-        return chains
+                text = reasoner.tokenizer.decode(tokens[:end], clean_up_tokenization_spaces=False)
+                texts.append(str(text))
+        return texts
 
     def encode(
         self, chains: Sequence[ReasoningChain], sources: Sequence[Image.Image] | None = None

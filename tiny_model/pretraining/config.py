@@ -20,21 +20,33 @@ class VaeSettings:
 class VisionSettings:
     """The MLLM's vision tower alone, before the language stage."""
 
-    steps: int = 3000
+    steps: int = 2500
     learning_rate: float = 1.5e-3
+    matrix_learning_rate: float = 0.02
     warmup_steps: int = 60
     pictures_per_batch: int = 16
 
 
 @dataclass(frozen=True)
-class LanguageSettings:
-    """The MLLM learns to generate chains, and its image tokens to hold the regions' contents."""
+class AnswerCounts:
+    """How many rows of each kind the MLLM learns to answer in a step."""
 
-    steps: int = 6000
+    generations: int = 6
+    edits: int = 10
+    questions: int = 8
+
+
+@dataclass(frozen=True)
+class LanguageSettings:
+    """The MLLM learns to write chains and to answer questions, and its image tokens to hold the regions."""
+
+    steps: int = 7000
     learning_rate: float = 1.5e-3
+    matrix_learning_rate: float = 0.02
     warmup_steps: int = 60
-    generations_per_batch: int = 9
-    edits_per_batch: int = 11
+    answers: AnswerCounts = field(default_factory=AnswerCounts)
+    drawn_generations: int = 5
+    drawn_edits: int = 5
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,7 @@ class UnetSettings:
 
     steps: int = 5000
     learning_rate: float = 1e-3
+    matrix_learning_rate: float = 0.01
     warmup_steps: int = 60
     generations_per_batch: int = 6
     edits_per_batch: int = 6
@@ -69,10 +82,11 @@ class JointSettings:
 
     steps: int = 1800
     learning_rate: float = 2e-4
-    mllm_learning_rate: float = 6e-4
+    matrix_learning_rate: float = 2e-3
+    mllm_learning_rate: float = 4e-4
+    mllm_matrix_learning_rate: float = 4e-3
     warmup_steps: int = 60
-    chain_generations_per_batch: int = 6
-    chain_edits_per_batch: int = 12
+    answers: AnswerCounts = field(default_factory=AnswerCounts)
     generations_per_batch: int = 2
     edits_per_batch: int = 2
     timesteps_per_picture: int = 3
@@ -81,7 +95,7 @@ class JointSettings:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """A complete run. Adam's settings and the loss weights are the paper's."""
+    """A run. ``matrix_learning_rate`` is Muon's; Adam's settings and loss weights are the paper's."""
 
     seed: int = 0
     adam_beta1: float = 0.9
@@ -92,6 +106,7 @@ class TrainingConfig:
     chain_weight: float = 1.0
     diffusion_weight: float = 1.0
     lookup_weight: float = 0.5
+    start_weight: float = 0.5
     readout_weight: float = 0.5
     half_precision_stages: tuple[str, ...] = ("vision", "language", "unet", "joint")
     encoded_rows: int = 2500

@@ -24,6 +24,7 @@ from ..world.edits import sample_edit
 from ..world.language import plural, sample_generation
 from ..world.scene import NEW_COLOR, NEW_SHAPE, PICTURE_SIZE
 from ..world.vocabulary import shapes_vocabulary
+from .rows import question
 from .vae_initialization import pass_colors
 
 VOCABULARY_SIZE = 640
@@ -124,9 +125,12 @@ def bundled_settings() -> CheckpointSettings:
 
 
 def corpus(seed: int, rows: int = 2000) -> Iterator[str]:
-    """Prompts and chains of the shapes world, for the tokenizer to learn words from."""
+    """Prompts, chains, questions and answers of the shapes world, for the tokenizer to learn words from."""
     rng = random.Random(seed)
-    for _ in range(rows):
+    for row in range(rows):
+        asked = question(seed, row, VISION_SIZE)
+        yield asked.words
+        yield asked.answer
         for example in (sample_generation(rng), sample_edit(rng)):
             yield instruction(example.task, example.prompt)
             yield example.chain.text
@@ -185,7 +189,7 @@ def write_image_processor(folder: Path) -> None:
 
 
 def build_mllm(tokenizer: Qwen2TokenizerFast) -> Qwen2_5_VLForConditionalGeneration:
-    """Qwen2.5-VL with four decoder layers and a three-layer vision tower."""
+    """Qwen2.5-VL with four decoder layers and a four-layer vision tower."""
     vocabulary = tokenizer.get_vocab()
     ids = TokenIds.of(tokenizer)
     config = Qwen2_5_VLConfig(
@@ -206,16 +210,16 @@ def build_mllm(tokenizer: Qwen2TokenizerFast) -> Qwen2_5_VLForConditionalGenerat
             "pad_token_id": ids.end_of_text,
         },
         vision_config={
-            "depth": 3,
-            "hidden_size": 96,
-            "intermediate_size": 256,
-            "num_heads": 3,
+            "depth": 4,
+            "hidden_size": 128,
+            "intermediate_size": 320,
+            "num_heads": 4,
             "out_hidden_size": HIDDEN,
             "patch_size": PATCH_SIZE,
             "spatial_merge_size": MERGE_SIZE,
             "temporal_patch_size": 2,
             "window_size": 112,
-            "fullatt_block_indexes": [0, 1, 2],
+            "fullatt_block_indexes": [0, 1, 2, 3],
         },
         image_token_id=ids.image_pad,
         video_token_id=vocabulary["<|video_pad|>"],

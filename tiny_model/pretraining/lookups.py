@@ -1,4 +1,4 @@
-"""Where an edit's chain depends on the picture, and a loss that directs an attention head there.
+"""Where an answer depends on a part of the picture, and a loss that directs an attention head there.
 
 To write the size and the box of an object, the MLLM has to find it among the visual tokens by its colour and
 its shape. A model trained from scratch is long satisfied with a thing that has one of the two.
@@ -6,13 +6,14 @@ its shape. A model trained from scratch is long satisfied with a thing that has 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..world.language import Example
+from ..world.questions import Question
 from ..world.scene import SHAPES, SIZES, Thing
 
 LAYER = 2
@@ -21,6 +22,20 @@ NAME_HEAD, BOX_HEAD = 0, 3
 """Heads with separate keys and values, for an object's size and for its box."""
 NAMED = ["The", "object", "to", "edit"]
 """The beginning of the sentence that names an object of the picture."""
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """Tokens of an answer that a thing in the picture decides.
+
+    ``positions``: where those tokens are predicted, the first one first. ``is_box``: they are its box, else
+    its size. ``row``: of the batch.
+    """
+
+    positions: tuple[int, ...]
+    thing: Thing
+    is_box: bool
+    row: int = 0
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,27 @@ class Lookups:
     positions: Tensor
     heads: Tensor
     answers: Tensor
+
+    @classmethod
+    def of(
+        cls, pointers: Sequence[Pointer], length: int, visual_tokens: Callable[[Thing], list[int]]
+    ) -> Lookups:
+        """The lookups of a batch's pointers.
+
+        Args:
+            length: of the padded rows.
+            visual_tokens: the positions of the visual tokens that a thing covers.
+        """
+        found = [(pointer, position) for pointer in pointers for position in pointer.positions]
+        answers = torch.zeros(len(found), length, dtype=torch.bool)
+        for index, (pointer, _) in enumerate(found):
+            answers[index, visual_tokens(pointer.thing)] = True
+        return cls(
+            torch.tensor([pointer.row for pointer, _ in found], dtype=torch.long),
+            torch.tensor([position for _, position in found], dtype=torch.long),
+            torch.tensor([BOX_HEAD if p.is_box else NAME_HEAD for p, _ in found], dtype=torch.long),
+            answers,
+        )
 
     def loss(self, attentions: Sequence[Tensor]) -> Tensor:
         """Mean negative log of the attention on the answers, summed over the heads' means.
@@ -51,65 +87,52 @@ class Lookups:
         return Lookups(*(part.to(device) for part in (self.rows, self.positions, self.heads, self.answers)))
 
 
-def find_lookups(
-    chains: Sequence[tuple[Example, list[str], int]], length: int, visual_tokens: Callable[[Thing], list[int]]
-) -> Lookups:
-    """The lookups of a batch.
+def find_pointers(row: Example | Question, words: list[str], start: int) -> Iterator[Pointer]:
+    """What an answer takes from the picture.
 
     Args:
-        chains: for each row the example, its tokens as words, and where its chain starts.
-        length: of the padded rows.
-        visual_tokens: which of a picture's visual tokens a thing covers.
+        words: the row's tokens as words.
+        start: where the answer starts.
     """
-    found = []
-    for row, (example, words, start) in enumerate(chains):
-        if example.source is not None:
-            found += [(row, *lookup) for lookup in _sizes(example, words, start, visual_tokens)]
-            found += [(row, *lookup) for lookup in _boxes(example, words, visual_tokens)]
-    rows, positions, heads, places = zip(*found, strict=True) if found else ((), (), (), ())
-    answers = torch.zeros(len(found), length, dtype=torch.bool)
-    for index, columns in enumerate(places):
-        answers[index, columns] = True
-    whole = torch.long
-    return Lookups(
-        torch.tensor(rows, dtype=whole),
-        torch.tensor(positions, dtype=whole),
-        torch.tensor(heads, dtype=whole),
-        answers,
-    )
+    if isinstance(row, Question):
+        yield from _fields(row, words, start)
+    elif row.source is not None:
+        yield from _sizes(row.source.things, words, start)
+        yield from _boxes(row, words, start)
 
 
-def _sizes(
-    example: Example, words: list[str], start: int, visual_tokens: Callable[[Thing], list[int]]
-) -> list[tuple[int, int, list[int]]]:
+def _sizes(things: Sequence[Thing], words: list[str], start: int) -> Iterator[Pointer]:
     """The size of each object to edit, where only its name has been given."""
-    first = words.index("<|image_pad|>")
-    things = {thing.pair: thing for thing in example.source.things} if example.source else {}
-    found = []
+    named = {thing.pair: thing for thing in things}
     for sentence in (at for at in range(start, len(words)) if words[at - 3 : at + 1] == NAMED):
-        name = _next(words, sentence, SHAPES)
-        size = _next(words, name, tuple(SIZES))
-        covered = visual_tokens(things[words[name - 1], words[name]])
-        found.append((size - 1, NAME_HEAD, [first + index for index in covered]))
-    return found
+        shape = _next(words, sentence, SHAPES)
+        size = _next(words, shape, tuple(SIZES))
+        yield Pointer((size - 1,), named[words[shape - 1], words[shape]], is_box=False)
 
 
-def _boxes(
-    example: Example, words: list[str], visual_tokens: Callable[[Thing], list[int]]
-) -> list[tuple[int, int, list[int]]]:
-    """Every token of a box around a thing in the source: the visual tokens that the thing covers."""
-    first = words.index("<|image_pad|>")
+def _boxes(example: Example, words: list[str], start: int) -> Iterator[Pointer]:
+    """Every token of a box around a thing in the source."""
     things = {thing.box: thing for thing in example.source.things} if example.source else {}
-    found = []
-    begin = 0
+    begin = start
     for region in example.chain.regions:
         begin = words.index("<|box_start|>", begin + 1)
         thing = things.get(region.box)
         if thing is not None:
-            covered = [first + index for index in visual_tokens(thing)]
-            end = words.index("<|box_end|>", begin)
-            found += [(position, BOX_HEAD, covered) for position in range(begin, end)]
-    return found
+            yield Pointer(tuple(range(begin, words.index("<|box_end|>", begin))), thing, is_box=True)
+
+
+def _fields(question: Question, words: list[str], start: int) -> Iterator[Pointer]:
+    """Every digit and comma of a box in an answer, and the bracket behind it."""
+    begin = start
+    for thing in question.located:
+        begin = next(
+            at
+            for at in range(begin, len(words))
+            if words[at].isdigit() and words[at - 1] != "_"  # bbox_2d
+        )
+        end = next(at for at in range(begin, len(words)) if "]" in words[at])
+        yield Pointer(tuple(range(begin - 1, end)), thing, is_box=True)
+        begin = end
 
 
 def _next(words: list[str], start: int, wanted: Sequence[str]) -> int:

@@ -11,19 +11,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Linear, functional
 
-from ..world.language import GRID_STEP
-from ..world.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, Scene
+from ..world.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, Scene, Thing
 
-SLOTS = 4
-"""Regions distinguished by the readout: the 64 image tokens are divided evenly among the first four boxes."""
+SLOTS = 8
+"""Regions that the readout distinguishes: the 64 image tokens are divided evenly among the first boxes."""
 
-GRID_LINES = PICTURE_SIZE // GRID_STEP
-"""Things are aligned to these lines, 0 to 16 in each direction."""
+LINES = PICTURE_SIZE
+"""Edges lie between pixels, on lines 0 to 128 in each direction."""
 
 COLOR_NAMES = tuple(COLORS)
 BACKGROUND_NAMES = tuple(BACKGROUNDS)
 NO_COLOR, ABSENT_COLOR = len(COLOR_NAMES), len(COLOR_NAMES) + 1
 NO_SHAPE, ABSENT_SHAPE = len(SHAPES), len(SHAPES) + 1
+NOWHERE = torch.tensor([ABSENT_COLOR, ABSENT_SHAPE, 0.0, 0.0, 0.0, 0.0, 0.0])
+"""The target where there is nothing to read."""
 
 
 class ContentReadout(nn.Module):
@@ -55,7 +56,7 @@ class ContentReadout(nn.Module):
 
 
 class PlaceReadout(nn.Module):
-    """A linear head on features [..., width]: the grid line of each edge of the thing at that position.
+    """A linear head on features [..., width]: the line of each edge of the thing at that position.
 
     Targets as in ``ContentReadout``; with boxes relative to the picture's corner, or to that of the token
     itself. Classes, unlike distances, resemble the digits that a chain needs, and require the exact line.
@@ -63,13 +64,13 @@ class PlaceReadout(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.edges = Linear(width, 4 * (2 * GRID_LINES + 1))
+        self.edges = Linear(width, 4 * (2 * LINES + 1))
 
     def forward(self, features: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy over the edges of things; 0 where there is none."""
         features, targets = features.flatten(0, -2), targets.flatten(0, -2)
         present = targets[:, 1] != ABSENT_SHAPE
-        lines = (targets[present][:, 3:] * GRID_LINES).round().long() + GRID_LINES
+        lines = (targets[present][:, 3:] * LINES).round().long() + LINES
         logits = self.edges(features[present]).unflatten(-1, (4, -1))
         losses = functional.cross_entropy(logits.flatten(0, 1).float(), lines.flatten(), reduction="sum")
         return losses / lines.numel() if len(lines) else losses
@@ -80,30 +81,37 @@ def region_targets(
     boxes: list[tuple[float, float, float, float]],
     background: str,
 ) -> Tensor:
-    """Targets [4, 7] of one chain's first four regions. ``boxes`` in 0..1."""
+    """Targets [8, 7] of one chain's first eight regions. ``boxes`` in 0..1."""
     back = float(BACKGROUND_NAMES.index(background))
-    targets = torch.tensor([[ABSENT_COLOR, ABSENT_SHAPE, back, 0.0, 0.0, 0.0, 0.0]]).repeat(SLOTS, 1)
-    for slot, (content, box) in enumerate(zip(contents, boxes, strict=True)):
+    targets = NOWHERE.repeat(SLOTS, 1)
+    targets[:, 2] = back
+    for slot, (content, box) in enumerate(zip(contents[:SLOTS], boxes[:SLOTS], strict=True)):
         color, shape = (NO_COLOR, NO_SHAPE) if content is None else pair_classes(content)
         targets[slot] = torch.tensor([color, shape, back, *box])
     return targets
 
 
+def place_target(thing: Thing) -> Tensor:
+    """The target [7] of a thing, without a background."""
+    return torch.tensor([*pair_classes(thing.pair), 0.0, *(edge / PICTURE_SIZE for edge in thing.pixel_box)])
+
+
 def visual_targets(scene: Scene, tokens_per_side: int) -> Tensor:
     """Targets [tokens_per_side squared, 7]: for each visual token the thing covering most of its square."""
-    back = float(BACKGROUND_NAMES.index(scene.background))
-    targets = torch.tensor([[NO_COLOR, ABSENT_SHAPE, back, 0.0, 0.0, 0.0, 0.0]]).repeat(tokens_per_side**2, 1)
     side = PICTURE_SIZE / tokens_per_side
+    targets = NOWHERE.repeat(tokens_per_side**2, 1)
+    targets[:, 0], targets[:, 2] = NO_COLOR, float(BACKGROUND_NAMES.index(scene.background))
+    covered = torch.full((tokens_per_side**2,), 0.25 * side * side)
+    corners = torch.arange(tokens_per_side) * side
     for thing in scene.things:
         left, top, right, bottom = thing.pixel_box
-        box = [edge / PICTURE_SIZE for edge in thing.pixel_box]
-        for row in range(tokens_per_side):
-            for column in range(tokens_per_side):
-                width = min(right, (column + 1) * side) - max(left, column * side)
-                height = min(bottom, (row + 1) * side) - max(top, row * side)
-                if width > 0 and height > 0 and width * height >= 0.25 * side * side:
-                    values = [*pair_classes(thing.pair), back, *box]
-                    targets[row * tokens_per_side + column] = torch.tensor(values)
+        width = ((corners + side).clamp(max=right) - corners.clamp(min=left)).clamp(min=0)
+        height = ((corners + side).clamp(max=bottom) - corners.clamp(min=top)).clamp(min=0)
+        area = (height[:, None] * width[None]).flatten()
+        most = area >= covered
+        covered = torch.where(most, area, covered)
+        target = place_target(thing)
+        targets[most, :2], targets[most, 3:] = target[:2], target[3:]
     return targets
 
 

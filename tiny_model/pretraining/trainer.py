@@ -30,6 +30,7 @@ from got_models.training.schedule import learning_rate_share
 from .config import TrainingConfig
 from .export import export_checkpoint
 from .initialize import initialize_checkpoint
+from .optimizers import build_optimizers
 from .stages.joint import JointStage
 from .stages.language import LanguageStage
 from .stages.unet import UnetStage
@@ -101,16 +102,15 @@ def run_stage(stage_class: Callable[..., Any], config: TrainingConfig, out: Path
     work = out / "work"
     stage = stage_class(work, config)
     accelerator = Accelerator(gradient_accumulation_steps=1)
-    optimizer = torch.optim.AdamW(
-        [{"params": parameters, "lr": rate} for parameters, rate in stage.parameter_groups],
-        betas=(config.adam_beta1, config.adam_beta2),
-        eps=config.adam_epsilon,
-        weight_decay=config.weight_decay,
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: learning_rate_share(step, stage.steps, stage.warmup_steps)
-    )
-    module, optimizer, schedule = accelerator.prepare(stage.module, optimizer, schedule)
+    optimizers = build_optimizers(stage.learning, config)
+    schedules = [
+        torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_share(step, stage.steps, stage.warmup_steps)
+        )
+        for optimizer in optimizers
+    ]
+    module, *prepared = accelerator.prepare(stage.module, *optimizers, *schedules)
+    optimizers, schedules = prepared[: len(optimizers)], prepared[len(optimizers) :]
     average = EMAModel(stage.averaged, decay=stage.ema_decay) if stage.averaged else None
     if average is not None:
         average.to(accelerator.device)
@@ -135,9 +135,10 @@ def run_stage(stage_class: Callable[..., Any], config: TrainingConfig, out: Path
             losses = stage.losses(accelerator.unwrap_model(module), step)
         accelerator.backward(sum(losses.values()))
         accelerator.clip_grad_norm_(module.parameters(), config.gradient_clip_norm)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
         if average is not None:
             average.step(stage.averaged)
         values = {name: round(float(loss.detach()), 5) for name, loss in losses.items()}

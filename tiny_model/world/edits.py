@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from got_models.chain.chain import ReasoningChain
@@ -14,17 +15,20 @@ from .language import (
     Request,
     Wanted,
     box_text,
-    cells_for,
     held_out,
     listed,
     moved,
     name,
-    place,
+    place_step,
     random_pair,
 )
-from .scene import BACKGROUNDS, COLORS, HELD_OUT_PAIRS, SHAPES, SIZES, Scene, Thing
+from .layouts import free_place, from_left, sample_source
+from .looks import PLAIN, Look, repainted, sample_look
+from .scene import COLORS, HELD_OUT_PAIRS, SHAPES, SIZES, Scene, Thing
 
 EDIT_KINDS = ("recolor", "reshape", "remove", "add", "move")
+STEPS = {"multi-step": 2, "three-step": 3}
+"""Kinds of edits with several steps, each of any of ``EDIT_KINDS``."""
 CORNERS = ("top left", "top right", "bottom left", "bottom right")
 """The names of the four quarters, in the order of ``language.QUADRANTS``."""
 
@@ -40,63 +44,86 @@ class Step:
     after: Thing | None
 
 
+@dataclass
+class Work:
+    """A scene while it is edited: what it shows, what no step has touched, and where boxes have been."""
+
+    things: list[Thing]
+    untouched: list[Thing]
+    boxes: list[tuple[int, int, int, int]]
+    layout: str
+
+    @classmethod
+    def on(cls, source: Scene, layout: str) -> Work:
+        things = list(source.things)
+        return cls(things, list(things), [extent(thing) for thing in things], layout)
+
+    def do(self, step: Step) -> None:
+        """Makes one edit."""
+        if step.before is not None:
+            self.things.remove(step.before)
+            self.untouched.remove(step.before)
+        if step.after is not None:
+            self.things.append(step.after)
+            self.boxes.append(extent(step.after))
+
+
+def extent(thing: Thing) -> tuple[int, int, int, int]:
+    """Left, top, width and height in pixels."""
+    return (thing.left, thing.top, thing.width, thing.height)
+
+
 def quadrant_of(thing: Thing) -> int:
     """The index of the quarter that holds the thing's centre."""
-    left, top, right, bottom = thing.pixel_box
-    return int((left + right) / 2 >= HALF) + 2 * int((top + bottom) / 2 >= HALF)
+    x, y = thing.center
+    return int(x >= HALF) + 2 * int(y >= HALF)
 
 
-def touched_quadrants(thing: Thing) -> set[int]:
-    """The indices of all quarters that the thing overlaps."""
-    left, top, right, bottom = thing.pixel_box
-    return {
-        index
-        for index, (cell_left, cell_top, cell_right, cell_bottom) in enumerate(QUADRANTS)
-        if left < cell_right and right > cell_left and top < cell_bottom and bottom > cell_top
-    }
+def free_corner(
+    rng: random.Random, width: int, height: int, work: Work, but: int | None = None
+) -> tuple[int, int, int] | None:
+    """A quarter, ``but`` not this one, with a free place for a box of this size: its index, left and top.
+
+    Free also of boxes that earlier steps have emptied: with two boxes in one place it would be undefined
+    which of them the result shows.
+    """
+    for corner in rng.sample(range(len(QUADRANTS)), len(QUADRANTS)):
+        step = place_step(work.layout)
+        spot = free_place(rng, width, height, QUADRANTS[corner], work.boxes, step) if corner != but else None
+        if spot is not None:
+            return (corner, *spot)
+    return None
 
 
-def free_quadrants(things: list[Thing]) -> list[int]:
-    """The quarters that nothing overlaps."""
-    taken = set().union(*(touched_quadrants(thing) for thing in things))
-    return [index for index in range(4) if index not in taken]
-
-
-def in_reading_order(things: list[Thing]) -> tuple[Thing, ...]:
-    """Sorted by quarter: top left, top right, bottom left, bottom right."""
-    return tuple(sorted(things, key=quadrant_of))
-
-
-def sample_step(rng: random.Random, kind: str, things: list[Thing], untouched: list[Thing]) -> Step | None:
-    """One edit of ``kind`` on one of ``untouched``; None if this scene does not allow it.
+def sample_step(rng: random.Random, kind: str, work: Work) -> Step | None:
+    """One edit of ``kind`` on a thing that is untouched so far; None if this scene does not allow it.
 
     The result never holds two things of one colour and shape, nor a pair that is held out from training.
     """
-    pairs = {thing.pair for thing in things}
+    pairs = {thing.pair for thing in work.things}
     if kind == "add":
-        corners = free_quadrants(things)
-        pair = random_pair(rng)
-        if not corners or pair in pairs:
+        pair, size = random_pair(rng), rng.choice(list(SIZES))
+        spot = free_corner(rng, SIZES[size], SIZES[size], work)
+        if spot is None or pair in pairs:
             return None
-        corner, size = rng.choice(corners), rng.choice(list(SIZES))
-        left, top = place(rng, size, QUADRANTS[corner])
-        after = Thing(pair[1], pair[0], size, left, top)
+        corner, left, top = spot
+        after = Thing.of_size(pair[1], pair[0], size, left, top)
         sized = size if rng.random() < 0.5 else None
         verb = rng.choice(("add", "put", "draw"))
         instruction = f"{verb} {name(*pair, sized)} in the {CORNERS[corner]}"
         return Step(kind, instruction, "It is added", None, after)
-    if not untouched:
+    if not work.untouched:
         return None
-    before = rng.choice(untouched)
+    before = rng.choice(work.untouched)
     words = f"the {before.color} {before.shape}"
     if kind == "remove":
-        if len(things) < 2:
+        if len(work.things) < 2:
             return None
         verb = rng.choice(("remove", "delete", "take away"))
         return Step(kind, f"{verb} {words}", "It is removed", before, None)
     if kind == "recolor":
         color = rng.choice([color for color in COLORS if color != before.color])
-        after = replace(before, color=color)
+        after = replace(before, color=color, paint=None)
         pattern = rng.choice(("make {} {}", "paint {} {}", "turn {} {}", "change the color of {} to {}"))
         instruction, change = pattern.format(words, color), f"It becomes {color}"
     elif kind == "reshape":
@@ -105,11 +132,10 @@ def sample_step(rng: random.Random, kind: str, things: list[Thing], untouched: l
         pattern = rng.choice(("turn {} into a {}", "replace {} with a {}", "change {} to a {}"))
         instruction, change = pattern.format(words, shape), f"It becomes a {shape}"
     else:
-        corners = free_quadrants(things)
-        if not corners:
+        spot = free_corner(rng, before.width, before.height, work, but=quadrant_of(before))
+        if spot is None:
             return None
-        corner = rng.choice(corners)
-        left, top = place(rng, before.size, QUADRANTS[corner])
+        corner, left, top = spot
         after = moved(before, left, top)
         verb = rng.choice(("move", "shift", "bring"))
         return Step(kind, f"{verb} {words} to the {CORNERS[corner]}", "It moves there", before, after)
@@ -118,8 +144,21 @@ def sample_step(rng: random.Random, kind: str, things: list[Thing], untouched: l
     return Step(kind, instruction, change, before, after)
 
 
+def sample_steps(rng: random.Random, source: Scene, kinds: Sequence[str], layout: str) -> list[Step] | None:
+    """An edit of each kind, one after the other; None if this scene does not allow them."""
+    work = Work.on(source, layout)
+    steps: list[Step] = []
+    for kind in kinds:
+        step = sample_step(rng, kind, work)
+        if step is None:
+            return None
+        work.do(step)
+        steps.append(step)
+    return steps
+
+
 def description(things: tuple[Thing, ...], background: str) -> str:
-    """The objects in reading order and the background, in words."""
+    """The objects from the left and the background, in words."""
     shown = listed([name(thing.color, thing.shape) for thing in things]) if things else "nothing"
     return f"{shown} on a {background} background"
 
@@ -145,55 +184,52 @@ def edit_text(source: Scene, steps: list[Step], target: Scene) -> str:
     return " ".join(f"{number}. {sentence}." for number, sentence in enumerate(sentences, 1))
 
 
-def sample_source(rng: random.Random, anywhere: bool = False) -> Scene:
-    """One to three things of different colour and shape, each in its own quarter.
-
-    ``anywhere``: with the layout of generated pictures; only each thing's centre has its own quarter.
-    """
-    count = rng.randint(1, 3)
-    cells = cells_for(rng, count, None) if anywhere else rng.sample(QUADRANTS, count)
-    things: list[Thing] = []
-    for cell in cells:
-        pair = random_pair(rng)
-        while pair in {thing.pair for thing in things}:
-            pair = random_pair(rng)
-        size = rng.choice(list(SIZES))
-        things.append(Thing(pair[1], pair[0], size, *place(rng, size, cell)))
-    return Scene(rng.choice(list(BACKGROUNDS)), in_reading_order(things))
+def in_words(rng: random.Random, steps: Sequence[Step]) -> str:
+    """The instruction: one sentence for all steps."""
+    parts = [step.instruction for step in steps]
+    joined = (" and ".join(parts), ", then ".join(parts), listed(parts))
+    return rng.choice(joined[:2] if len(parts) < 3 else joined)
 
 
 def sample_edit(
-    rng: random.Random, kind: str | None = None, evaluation: bool = False, anywhere: bool = False
+    rng: random.Random,
+    kind: str | None = None,
+    evaluation: bool = False,
+    layout: str = "quarters",
+    varied: bool = False,
 ) -> Example:
-    """A source scene, an instruction of one step or (``kind`` "multi-step") two, its chain, its target scene.
+    """A source scene, an instruction of one to three steps, its chain, its target scene.
 
-    ``kind``: one of ``EDIT_KINDS``, "multi-step", or None for any. ``evaluation``: a held-out instruction.
-    ``anywhere``: as for ``sample_source``.
+    Args:
+        kind: one of ``EDIT_KINDS`` or ``STEPS``; None for any.
+        evaluation: a held-out instruction.
+        layout: of the source, as for ``sample_source``.
+        varied: in any tones and any look, in place of the renderer's own.
     """
+    chosen = kind or rng.choice((*EDIT_KINDS, *STEPS))
+    look = sample_look(rng) if varied else PLAIN
     while True:
-        source = sample_source(rng, anywhere)
-        chosen = kind or rng.choice((*EDIT_KINDS, "multi-step"))
-        kinds = rng.choices(EDIT_KINDS, k=2) if chosen == "multi-step" else [chosen]
-        things, untouched = list(source.things), list(source.things)
-        steps: list[Step] = []
-        for step_kind in kinds:
-            step = sample_step(rng, step_kind, things, untouched)
-            if step is None:
-                break
-            if step.before is not None:
-                things.remove(step.before)
-                untouched.remove(step.before)
-            if step.after is not None:
-                things.append(step.after)
-            steps.append(step)
-        if len(steps) < len(kinds):
+        source = sample_source(rng, layout)
+        if varied:
+            source = repainted(rng, source)
+        kinds = rng.choices(EDIT_KINDS, k=STEPS[chosen]) if chosen in STEPS else [chosen]
+        steps = sample_steps(rng, source, kinds, layout)
+        if steps is None:
             continue
-        if len(steps) == 2 and crowded(steps):
-            continue
-        prompt = rng.choice((" and ", ", then ")).join(step.instruction for step in steps)
+        prompt = in_words(rng, steps)
         if held_out(prompt) == evaluation:
-            break
-    target = Scene(source.background, in_reading_order(things))
+            return edit_example(source, steps, chosen, prompt, look)
+
+
+def edit_example(source: Scene, steps: list[Step], kind: str, prompt: str, look: Look = PLAIN) -> Example:
+    """The row of these steps on a source scene."""
+    things = list(source.things)
+    for step in steps:
+        if step.before is not None:
+            things.remove(step.before)
+        if step.after is not None:
+            things.append(step.after)
+    target = replace(source, things=from_left(things))
     chain = ReasoningChain.parse(edit_text(source, steps, target), task="edit", prompt=prompt)
     contents: list[tuple[str, str] | None] = []
     placed = []
@@ -206,15 +242,4 @@ def sample_edit(
     loose = frozenset(target.things.index(thing) for thing in placed)
     wanted = tuple(Wanted(thing.color, thing.shape) for thing in target.things)
     request = Request(wanted, background=source.background)
-    return Example("edit", chosen, prompt, chain, target, request, tuple(contents), source, loose)
-
-
-def crowded(steps: list[Step]) -> bool:
-    """Whether the second step puts something where the first one removed something, or vice versa.
-
-    With two boxes in one place it would be undefined which of them the result shows.
-    """
-    first, second = steps
-    if first.before is None or second.after is None or second.kind not in ("add", "move"):
-        return False
-    return quadrant_of(second.after) in touched_quadrants(first.before)
+    return Example("edit", kind, prompt, chain, target, request, tuple(contents), source, loose, look)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from got_models.chain.chain import MASK_COLORS, Box, ReasoningChain
 
+from .looks import PLAIN, Look
 from .scene import (
     BACKGROUNDS,
     COLORS,
@@ -84,7 +85,8 @@ class Example:
 
     ``contents`` gives for each region of the chain what the target shows in its box: (colour, shape), or None
     for plain background. ``loose``: indices of ``target.things`` whose exact position the prompt leaves open
-    (the quarter of the picture is fixed). ``kind`` names the kind of caption or edit.
+    (the quarter of the picture is fixed). ``kind`` names the kind of caption or edit. ``look``: how the
+    scenes are drawn.
     """
 
     task: str
@@ -96,6 +98,7 @@ class Example:
     contents: tuple[tuple[str, str] | None, ...]
     source: Scene | None = None
     loose: frozenset[int] = frozenset()
+    look: Look = PLAIN
 
 
 def held_out(prompt: str) -> bool:
@@ -142,6 +145,11 @@ def random_pair(rng: random.Random, pairs: str = "seen") -> tuple[str, str]:
         pair = (rng.choice(list(COLORS)), rng.choice(SHAPES))
         if pair not in HELD_OUT_PAIRS:
             return pair
+
+
+def place_step(layout: str) -> int:
+    """Things that stand anywhere do so at any pixel, others on the grid."""
+    return 1 if layout == "anywhere" else GRID_STEP
 
 
 def place(rng: random.Random, size: str, cell: Cell) -> tuple[int, int]:
@@ -259,7 +267,7 @@ def sample_generation(
     cells = cells_for(rng, len(request.objects), relation_name)
     for wanted, cell in zip(request.objects, cells, strict=True):
         size = wanted.size or rng.choice(list(SIZES))
-        things.append(Thing(wanted.shape, wanted.color, size, *place(rng, size, cell)))
+        things.append(Thing.of_size(wanted.shape, wanted.color, size, *place(rng, size, cell)))
     scene = Scene(request.background or rng.choice(list(BACKGROUNDS)), tuple(things))
     chain = ReasoningChain.parse(generation_text(scene, request), task="generate", prompt=caption)
     contents = tuple(thing.pair for thing in scene.things)

@@ -6,12 +6,16 @@ Qwen2.5-VL counts pixels of the picture as it saw it, resized; Qwen3-VL thousand
 from __future__ import annotations
 
 import json
+import re
 
 from .coordinates import PIXELS, THOUSANDTHS, X_FIRST, Reading, Size
+from .json_plans import read_json
 from .plan import LayoutPlan
 
 QWEN3 = Reading(X_FIRST, THOUSANDTHS)
 QWEN2_5 = Reading(X_FIRST, PIXELS)
+EMPTY = re.compile(r"^\s*(```(json)?\s*)?\[\s*\]\s*(```)?\s*$")
+"""The answer where nothing was found."""
 
 
 def write(plan: LayoutPlan, size: Size | None) -> str:
@@ -22,6 +26,17 @@ def write(plan: LayoutPlan, size: Size | None) -> str:
             entry = {"bbox_2d": corners(element.box, size), "label": element.phrase}
             lines.append(f"\t{json.dumps(entry, ensure_ascii=False)}")
     return "[\n" + ",\n".join(lines) + "\n]" if lines else "[]"
+
+
+def read_answer(text: str, size: Size) -> LayoutPlan:
+    """The things that Qwen2.5-VL found in a picture that it saw at this size; an empty list is an answer too.
+
+    Raises:
+        GoTError: the answer is no list of boxes.
+    """
+    if EMPTY.search(text):
+        return LayoutPlan(elements=())
+    return read_json(text, QWEN2_5, size)
 
 
 def corners(box: tuple[float, float, float, float], size: Size | None) -> list[int]:

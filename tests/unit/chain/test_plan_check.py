@@ -20,6 +20,7 @@ from got_models.notes import ENGLISH
 from got_models.weights.checkpoint import read_settings
 from tiny_model.world.edits import sample_edit
 from tiny_model.world.language import Example, sample_generation
+from tiny_model.world.layouts import LAYOUTS
 from tiny_model.world.scene import draw
 from tiny_model.world.vocabulary import shapes_vocabulary
 
@@ -61,7 +62,7 @@ def said(text: str, prompt: str, task: str = "generate") -> list[str]:
 def examples() -> list[Example]:
     rng = random.Random("own prompts")
     made = [sample_generation(rng, evaluation=True) for _ in range(100)]
-    return made + [sample_edit(rng, evaluation=True, anywhere=index % 2 == 0) for index in range(100)]
+    return made + [sample_edit(rng, evaluation=True, layout=LAYOUTS[index % 2]) for index in range(100)]
 
 
 def test_the_shapes_worlds_own_plans_and_pictures_are_not_worth_a_word() -> None:

@@ -9,62 +9,83 @@ import re
 import pytest
 import torch
 
-from tiny_model.pretraining.lookups import BOX_HEAD, LAYER, NAME_HEAD, Lookups, find_lookups
+from got_models.mllm.prompts import LOCATE_ALL
+from tiny_model.pretraining.lookups import BOX_HEAD, LAYER, NAME_HEAD, Lookups, Pointer, find_pointers
 from tiny_model.world.edits import sample_edit
 from tiny_model.world.language import Example, name, sample_generation
+from tiny_model.world.layouts import sample_source
+from tiny_model.world.looks import PLAIN
+from tiny_model.world.questions import Question, describing, locating_all
 
 PROMPT = ["edit", "<|image_pad|>", "<|image_pad|>", "<|image_pad|>", "instruction"]
 
 
-def words_of(example: Example) -> list[str]:
-    """Words, marks and single digits, as a tokenizer without merges would cut them."""
-    return PROMPT + re.findall(r"<\|\w+\|>|[A-Za-z]+|\d|[^\w\s]", example.chain.text)
+def pointers_of(row: Example | Question) -> tuple[list[str], list[Pointer]]:
+    """Words, marks and single digits, as a tokenizer without merges would cut them; what they look up."""
+    answer = row.answer if isinstance(row, Question) else row.chain.text
+    words = PROMPT + re.findall(r"<\|\w+\|>|[A-Za-z]+|\d|[^\w\s]|_", answer)
+    return words, list(find_pointers(row, words, len(PROMPT)))
 
 
-def lookups_of(example: Example) -> tuple[list[str], Lookups]:
-    words = words_of(example)
-    return words, find_lookups([(example, words, len(PROMPT))], len(words), lambda thing: [0, 2])
-
-
-@pytest.mark.parametrize("kind", ["recolor", "reshape", "remove", "move", "multi-step"])
+@pytest.mark.parametrize("kind", ["recolor", "reshape", "remove", "move", "multi-step", "three-step"])
 def test_the_size_of_an_object_to_edit_is_looked_up_where_it_stands_in_the_picture(kind: str) -> None:
     rng = random.Random(kind)
     for _ in range(20):
         example = sample_edit(rng, kind)
-        words, lookups = lookups_of(example)
-        named = lookups.heads == NAME_HEAD
+        words, pointers = pointers_of(example)
+        named = [pointer for pointer in pointers if not pointer.is_box]
         edited = [
             thing
             for thing in example.source.things
             if f"The object to edit is {name(thing.color, thing.shape)}." in example.chain.text
         ]
-        assert named.sum() == len(edited) > 0 or kind == "multi-step"
-        sizes = sorted(words[position + 1] for position in lookups.positions[named])
-        assert sizes == sorted(thing.size for thing in edited)
-        for position in lookups.positions[named]:
+        assert len(named) == len(edited)
+        assert named or "step" in kind
+        for pointer in named:
+            (position,) = pointer.positions
             assert words[position - 3 : position + 1] == ["The", "area", "is", "a"]
+            assert words[position + 1] == pointer.thing.size
+            assert pointer.thing in edited
 
 
 def test_a_thing_that_is_added_is_looked_up_nowhere() -> None:
-    words, lookups = lookups_of(sample_edit(random.Random(1), "add"))
-    assert len(lookups.rows) == 0
+    words, pointers = pointers_of(sample_edit(random.Random(1), "add"))
+    assert not pointers
     attentions = torch.rand(1, 6, len(words), len(words))
-    assert lookups.loss([attentions] * (LAYER + 1)) == 0
+    assert Lookups.of([], len(words), lambda thing: []).loss([attentions] * (LAYER + 1)) == 0
 
 
-def test_generations_look_nothing_up() -> None:
-    example = sample_generation(random.Random(2))
-    words = words_of(example)
-    assert len(find_lookups([(example, words, len(PROMPT))], len(words), lambda thing: [0]).rows) == 0
+def test_generations_and_descriptions_look_nothing_up() -> None:
+    rng = random.Random(2)
+    assert not pointers_of(sample_generation(rng))[1]
+    assert not pointers_of(describing(sample_source(rng), PLAIN))[1]
 
 
-def test_every_token_of_a_seen_things_box_is_looked_up_at_the_visual_tokens_it_covers() -> None:
-    words, lookups = lookups_of(sample_edit(random.Random(3), "move"))
-    boxed = lookups.heads == BOX_HEAD
+def test_every_token_of_a_seen_things_box_is_looked_up_and_no_token_of_where_it_moves_to() -> None:
+    words, pointers = pointers_of(sample_edit(random.Random(3), "move"))
+    (boxed,) = [pointer for pointer in pointers if pointer.is_box]
     begin, end = words.index("<|box_start|>"), words.index("<|box_end|>")
-    # The second box, where it moves to, stands nowhere in the picture.
-    assert lookups.positions[boxed].tolist() == list(range(begin, end))
-    for answer in lookups.answers[boxed]:
+    assert boxed.positions == tuple(range(begin, end))
+
+
+def test_every_digit_of_an_answers_boxes_is_looked_up_at_the_thing_of_that_box() -> None:
+    rng = random.Random(5)
+    for _ in range(20):
+        asked = locating_all(sample_source(rng, "anywhere"), PLAIN, 224)
+        assert asked.words == LOCATE_ALL
+        words, pointers = pointers_of(asked)
+        assert [pointer.thing for pointer in pointers] == list(asked.source.things)
+        for pointer in pointers:
+            written = "".join(words[position + 1] for position in pointer.positions)
+            edges = [round(edge * 224 / 128) for edge in pointer.thing.pixel_box]
+            assert written == ",".join(map(str, edges)) + "]"
+
+
+def test_a_lookups_answers_are_the_visual_tokens_that_its_thing_covers() -> None:
+    _, pointers = pointers_of(sample_edit(random.Random(3), "move"))
+    lookups = Lookups.of(pointers, 9, lambda thing: [1, 3])
+    assert lookups.heads.unique().tolist() == [NAME_HEAD, BOX_HEAD]
+    for answer in lookups.answers:
         assert answer.nonzero().flatten().tolist() == [1, 3]
 
 

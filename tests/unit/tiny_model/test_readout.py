@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from got_models.pipeline import GoTModel
-from tiny_model.pretraining.data import Collator, edit_example, generation_example
+from tiny_model.pretraining.batches import Collator
 from tiny_model.pretraining.initialize import initialize_checkpoint
-from tiny_model.pretraining.readout import ABSENT_SHAPE, GRID_LINES, PlaceReadout, visual_targets
-from tiny_model.pretraining.stages.language import box_starts, collator
+from tiny_model.pretraining.readout import ABSENT_SHAPE, LINES, PlaceReadout, place_target, visual_targets
+from tiny_model.pretraining.rows import edit, generation, question
+from tiny_model.pretraining.stages.language import collator
 from tiny_model.pretraining.stages.vision import LinearPatches, from_token
 from tiny_model.world.scene import SHAPES, Scene, Thing
 
@@ -33,10 +34,10 @@ def test_a_place_readout_costs_nothing_if_it_knows_and_the_logarithm_of_the_line
     readout = PlaceReadout(1)
     nn.init.zeros_(readout.edges.weight)
     nn.init.zeros_(readout.edges.bias)
-    assert float(readout(torch.ones(1, 1), targets).detach()) == pytest.approx(math.log(2 * GRID_LINES + 1))
+    assert float(readout(torch.ones(1, 1), targets).detach()) == pytest.approx(math.log(2 * LINES + 1))
     with torch.no_grad():
-        for edge, line in enumerate((4, 8, 12, 16)):
-            readout.edges.bias.view(4, -1)[edge, GRID_LINES + line] = 100.0
+        for edge, line in enumerate((32, 64, 96, 128)):
+            readout.edges.bias.view(4, -1)[edge, LINES + line] = 100.0
     assert float(readout(torch.ones(1, 1), targets)) == pytest.approx(0.0, abs=1e-6)
 
 
@@ -46,7 +47,7 @@ def test_a_place_readout_of_nothing_is_zero_and_no_nan() -> None:
 
 
 def test_places_are_measured_from_each_tokens_own_corner() -> None:
-    scene = Scene("white", (Thing("square", "red", "small", 48, 80),))
+    scene = Scene("white", (Thing.of_size("square", "red", "small", 48, 80),))
     targets = from_token(visual_targets(scene, TOKENS_PER_SIDE)[None])[0]
     row, column = 5, 4  # the token whose corner is at 64, 80 pixels
     assert targets[row * TOKENS_PER_SIDE + column, 3:].tolist() == [-16 / 128, 0.0, 16 / 128, 32 / 128]
@@ -64,24 +65,34 @@ def test_the_patch_embedding_as_a_product_is_the_convolution() -> None:
 def test_where_a_box_starts_the_place_of_what_the_source_shows_is_asked_and_nothing_else(
     collate: Collator,
 ) -> None:
-    examples = [edit_example(0, row) for row in range(40)]
-    batch = collate(examples)
-    starts, targets = box_starts(batch, collate.token_ids.box_start)
-    rows = starts.nonzero()[:, 0]
-    regions = [(row, region) for row, example in enumerate(examples) for region in example.chain.regions]
-    assert int(starts.sum()) == len(rows) == len(targets) == len(regions)
-    for row, target, (expected_row, region) in zip(rows.tolist(), targets, regions, strict=True):
-        source = examples[row].source
-        assert source is not None and row == expected_row
-        assert (int(target[1]) != ABSENT_SHAPE) == any(thing.box == region.box for thing in source.things)
-        assert target[3:].tolist() == pytest.approx(
-            [edge / 1000 for edge in (region.box.x1, region.box.y1, region.box.x2, region.box.y2)]
-        )
-    kinds = {example.kind for example in examples}
-    assert {"add", "move", "recolor"} <= kinds  # both answers occur
+    examples = [edit(0, row) for row in range(40)]
+    batch = collate(examples, with_image_tokens=True)
+    expected = [
+        (row, place_target(thing))
+        for row, example in enumerate(examples)
+        for region in example.chain.regions
+        for thing in example.source.things
+        if thing.box == region.box
+    ]
+    assert batch.starts[:, 0].tolist() == [row for row, _ in expected]
+    assert (batch.input_ids[batch.starts[:, 0], batch.starts[:, 1]] == collate.token_ids.box_start).all()
+    torch.testing.assert_close(batch.places, torch.stack([target for _, target in expected]))
+    assert len(expected) < sum(len(example.chain.regions) for example in examples)  # others are empty there
+
+
+def test_before_each_box_of_an_answer_its_place_is_asked(collate: Collator) -> None:
+    asked = [question(0, row, collate.vision_size) for row in range(30)]
+    batch = collate(asked)
+    located = [(row, thing) for row, one in enumerate(asked) for thing in one.located]
+    assert batch.starts[:, 0].tolist() == [row for row, _ in located]
+    torch.testing.assert_close(batch.places, torch.stack([place_target(thing) for _, thing in located]))
+    behind = batch.input_ids[batch.starts[:, 0], batch.starts[:, 1] + 1].tolist()
+    first_digits = [str(round(thing.left * collate.vision_size / 128))[0] for _, thing in located]
+    assert collate.tokenizer.convert_ids_to_tokens(behind) == first_digits
 
 
 def test_a_generation_asks_for_no_place(collate: Collator) -> None:
-    batch = collate([generation_example(0, row) for row in range(4)])
-    assert bool((batch.seen[..., 1] == ABSENT_SHAPE).all())
+    batch = collate([generation(0, row) for row in range(4)])
+    assert batch.starts.shape == (0, 2)
+    assert batch.places.shape == (0, 7)
     assert bool((batch.regions[..., 1] < len(SHAPES)).any())

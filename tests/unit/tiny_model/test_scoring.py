@@ -27,8 +27,8 @@ from tiny_model.world.scoring import (
     score_plan,
 )
 
-RED_CIRCLE = Thing("circle", "red", "medium", 10, 20)
-BLUE_STAR = Thing("star", "blue", "large", 70, 60)
+RED_CIRCLE = Thing.of_size("circle", "red", "medium", 10, 20)
+BLUE_STAR = Thing.of_size("star", "blue", "large", 70, 60)
 SCENE = Scene("white", (RED_CIRCLE, BLUE_STAR))
 
 
@@ -56,7 +56,7 @@ def test_every_color_shape_and_size_is_found_alone_and_in_place(background, spoi
     for color in COLORS:
         for shape in SHAPES:
             for size in SIZES:
-                scene = Scene(background, (Thing(shape, color, size, 41, 33),))
+                scene = Scene(background, (Thing.of_size(shape, color, size, 41, 33),))
                 score = score_picture(spoil(draw(scene)), expected(scene))
                 assert score.all_right, (color, shape, size, score)
                 assert score.background == background
@@ -113,7 +113,7 @@ def test_a_wrong_shape_is_found_in_place_but_not_recognised():
 
 
 def test_an_extra_object_is_reported():
-    green = Thing("square", "green", "small", 90, 5)
+    green = Thing.of_size("square", "green", "small", 90, 5)
     score = score_picture(draw(Scene("white", (*SCENE.things, green))), expected(SCENE))
     assert [patch.color for patch in score.extra] == ["green"]
     assert not score.all_right
@@ -125,7 +125,10 @@ def test_one_object_cannot_stand_for_two():
 
 
 def test_touching_objects_of_one_color_count_as_a_miss():
-    left, right = Thing("square", "red", "medium", 10, 40), Thing("square", "red", "medium", 48, 40)
+    left, right = (
+        Thing.of_size("square", "red", "medium", 10, 40),
+        Thing.of_size("square", "red", "medium", 48, 40),
+    )
     score = score_picture(draw(Scene("white", (left, right))), expected(Scene("white", (left, right))))
     assert not score.all_right
 
@@ -257,7 +260,7 @@ def test_an_edit_in_the_wrong_quarter_did_not_happen():
         example = sample_edit(rng, "add")
         (index,) = example.loose
         things = list(example.target.things)
-        mirrored = replace(things[index], left=128 - things[index].left - SIZES[things[index].size])
+        mirrored = replace(things[index], left=128 - things[index].left - things[index].width)
         picture = draw(replace(example.target, things=(*things[:index], *things[index + 1 :], mirrored)))
         assert not score_edit(example, example.chain, draw(example.source), picture).happened
 

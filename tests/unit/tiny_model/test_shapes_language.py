@@ -10,6 +10,7 @@ import pytest
 from got_models.chain.chain import ReasoningChain
 from tiny_model.world.edits import EDIT_KINDS, quadrant_of, sample_edit
 from tiny_model.world.language import COUNT_WORDS, GAP, GRID_STEP, held_out, nudged, sample_generation
+from tiny_model.world.layouts import LAYOUTS
 from tiny_model.world.scene import COLORS, HELD_OUT_PAIRS, NEW_COLOR, NEW_SHAPE, SHAPES
 
 
@@ -127,12 +128,12 @@ def corner_in_words(thing) -> str:
     return f"{'top' if top + bottom < 128 else 'bottom'} {'left' if left + right < 128 else 'right'}"
 
 
-@pytest.mark.parametrize("anywhere", [False, True])
-def test_sources_keep_to_the_quarters_or_are_laid_out_as_freely_as_generated_pictures(anywhere: bool):
+@pytest.mark.parametrize("layout", ["quarters", "generated"])
+def test_sources_keep_to_the_quarters_or_are_laid_out_as_freely_as_generated_pictures(layout: str):
     rng = random.Random(11)
     across = 0
     for _ in range(200):
-        things = sample_edit(rng, anywhere=anywhere).source.things
+        things = sample_edit(rng, layout=layout).source.things
         assert len({corner_in_words(thing) for thing in things}) == len(things)
         boxes = [thing.box for thing in things]
         assert not any(overlap(one, other) for one, other in combinations(boxes, 2))
@@ -140,14 +141,14 @@ def test_sources_keep_to_the_quarters_or_are_laid_out_as_freely_as_generated_pic
             left < 64 < right or top < 64 < bottom
             for left, top, right, bottom in (thing.pixel_box for thing in things)
         )
-    assert 40 < across < 200 if anywhere else across == 0
+    assert 40 < across < 200 if layout == "generated" else across == 0
 
 
 def test_what_an_edit_puts_somewhere_covers_nothing():
     rng = random.Random(12)
-    for kind in ("add", "move", "multi-step"):
-        for _ in range(100):
-            example = sample_edit(rng, kind, anywhere=True)
+    for kind in ("add", "move", "multi-step", "three-step"):
+        for layout in LAYOUTS * 30:
+            example = sample_edit(rng, kind, layout=layout)
             boxes = [thing.box for thing in example.target.things]
             assert not any(overlap(one, other) for one, other in combinations(boxes, 2))
             if kind == "move":

@@ -41,7 +41,7 @@ def four_shapes(rng: random.Random) -> Image.Image:
         side = right - left
         size, shape = rng.choice(list(SIZES)), rng.choice((*SHAPES, "star", "star"))
         thing_left, thing_top = (rng.randint(0, side - SIZES[size]) for _ in range(2))
-        thing = Thing(shape, rng.choice(list(COLORS)), size, thing_left, thing_top)
+        thing = Thing.of_size(shape, rng.choice(list(COLORS)), size, thing_left, thing_top)
         scene = draw(Scene(rng.choice(list(BACKGROUNDS)), (thing,)))
         picture.paste(scene.crop((0, 0, side, side)), (left, top))
     return picture

@@ -19,10 +19,10 @@ from got_models.pipeline import GoTModel
 from got_models.training.losses import DiffusionTargets, diffusion_loss
 from got_models.training.schedule import step_seed
 
-from ...world.scene import PICTURE_SIZE, draw
+from ...world.scene import PICTURE_SIZE
 from ..config import JointSettings, TrainingConfig, UnetSettings
+from ..rows import drawn
 from .language import LanguageModules, collator
-from .rows import drawn_example
 from .vae import encode_pictures
 
 LATENTS_FILE = "latents.{mask_rule}.safetensors"
@@ -117,19 +117,20 @@ def encoded_rows(model: GoTModel, config: TrainingConfig) -> dict[str, Tensor]:
     if not file.exists():
         size = (PICTURE_SIZE, PICTURE_SIZE)
         encoded: dict[str, list[Tensor]] = {}
-        masks: dict[tuple[Box, str], Tensor] = {}  # boxes are on a grid, so most recur
+        masks: dict[tuple[Box, str], Tensor] = {}  # many recur: those of the generations on the grid
         vae = model.parts.vae()
         black = encode_pictures(vae, [Image.new("RGB", size)])
         rows = [(task, row) for task in ("generate", "edit") for row in range(config.encoded_rows)]
         for task, row in tqdm(rows, desc="encoding pictures", mininterval=5):
-            example = drawn_example(task, config.seed, row)
+            example = drawn(task, config.seed, row)
             colored_boxes = {(region.box, region.color): region for region in example.chain.regions}
             for key, region in colored_boxes.items():
                 if key not in masks:
                     masks[key] = encode_pictures(vae, draw_region_masks([region], size, rule))
             spatial = torch.cat([masks[key] for key in colored_boxes]).mean(dim=0, keepdim=True)
-            target = encode_pictures(vae, [draw(example.target)])
-            reference = encode_pictures(vae, [draw(example.source)]) if example.source else black
+            target = encode_pictures(vae, [example.look.draw(example.target)])
+            source = example.source
+            reference = encode_pictures(vae, [example.look.draw(source)]) if source else black
             for part, latents in (("target", target), ("reference", reference), ("spatial", spatial)):
                 encoded.setdefault(f"{task}.{part}", []).append(latents)
         with whole_file(file) as temporary:

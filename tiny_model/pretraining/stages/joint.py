@@ -9,10 +9,10 @@ from torch import Tensor
 from got_models.mllm.reasoner import select_image_tokens
 
 from ..config import TrainingConfig
-from ..data import Example, confusable_edit_example, generation_example
+from ..optimizers import Learning
+from ..rows import LATER, drawn
 from .drawing import DrawingStage, JointModules
-from .language import chains_losses, mean
-from .rows import LATER, drawn_example
+from .language import answers_losses, fresh_rows, mean
 
 
 class JointStage(DrawingStage):
@@ -22,28 +22,23 @@ class JointStage(DrawingStage):
 
     def __init__(self, folder: Path, config: TrainingConfig) -> None:
         super().__init__(folder, config, config.joint)
-        self.parameter_groups = [
-            (list(self.module.unet.parameters()), config.joint.learning_rate),
-            (list(self.module.language.parameters()), config.joint.mllm_learning_rate),
+        joint, unet, language = config.joint, self.module.unet, self.module.language
+        self.learning = [
+            Learning.of([unet], joint.learning_rate, [unet], joint.matrix_learning_rate),
+            Learning.of(
+                [language], joint.mllm_learning_rate, [language.mllm.model], joint.mllm_matrix_learning_rate
+            ),
         ]
         self.averaged = list(self.module.parameters())
 
-    def fresh_rows(self, step: int) -> list[list[Example]]:
-        """Generations and edits that no earlier step has seen; the edits' sources hold similar things."""
-        seed, joint = self.config.seed, self.config.joint
-        generations, edits = joint.chain_generations_per_batch, joint.chain_edits_per_batch
-        return [
-            [generation_example(seed, LATER + step * generations + row) for row in range(generations)],
-            [confusable_edit_example(seed, step * edits + row) for row in range(edits)],
-        ]
-
     def losses(self, module: JointModules, step: int) -> dict[str, Tensor]:
-        """The chains' losses on new rows; the readout's and the diffusion loss on encoded rows."""
+        """The answers' losses on new rows; the readout's and the diffusion loss on encoded rows."""
         config, ids = self.config, self.collate.token_ids
-        chain, lookup = chains_losses(module.language, self.collate, self.fresh_rows(step))
+        fresh = fresh_rows(config.seed, LATER + step, config.joint.answers, self.collate.vision_size)
+        chain, lookup, start = answers_losses(module.language, self.collate, fresh)
         readout, hidden, latents = [], [], []
         for task, rows in self.rows_of_step(step).items():
-            batch = self.collate([drawn_example(task, config.seed, row) for row in rows])
+            batch = self.collate([drawn(task, config.seed, row) for row in rows], with_image_tokens=True)
             batch = batch.to(module.language.mllm.device)
             states = module.language.hidden_states(batch)
             hidden.append(select_image_tokens(states[-1], batch.input_ids, ids.image_tokens))
@@ -52,6 +47,7 @@ class JointStage(DrawingStage):
         return {
             "chain": config.chain_weight * chain,
             "lookup": config.lookup_weight * lookup,
+            "start": config.start_weight * start,
             "readout": config.readout_weight * mean(readout),
             "diffusion": self.diffusion(module, hidden, latents, step),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -11,21 +12,23 @@ from torch import Tensor, nn
 from got_models.mllm.kv_cache import modality_ids
 from got_models.mllm.prompts import TokenIds
 from got_models.mllm.reasoner import select_image_tokens
-from got_models.mllm.sequences import IGNORED
 from got_models.pipeline import GoTModel
 from got_models.training.losses import chain_loss
 from got_models.weights.checkpoint import PROJECTORS_FILE
 
+from ...world.language import Example
+from ...world.questions import Question
 from ...world.scene import COLORS, SHAPES, SIZES
-from ..config import TrainingConfig
-from ..data import ChainBatch, Collator, Example
+from ..batches import Batch, Collator
+from ..config import AnswerCounts, TrainingConfig
+from ..optimizers import Learning
 from ..readout import ContentReadout, PlaceReadout
-from .rows import drawn_example, fresh_rows, off_grid
+from ..rows import drawn, edit, generation, question
 
 READOUTS_FILE = "readouts.safetensors"
 READ_AT_ONCE = 20
 """Rows per forward pass of the MLLM without gradients."""
-NAMING_WEIGHT = 5.0
+NAMING_WEIGHT = 2.0
 """The weight in the loss of the words that name an object and its size in an edit's chain.
 
 Everything else in a chain is either soon memorized or, like the boxes of a generation, random.
@@ -67,11 +70,11 @@ class LanguageModules(nn.Module):
             }
         )
 
-    def hidden_states(self, batch: ChainBatch) -> tuple[Tensor, ...]:
+    def hidden_states(self, batch: Batch) -> tuple[Tensor, ...]:
         """[b, length, hidden] before each layer; the last are those after the final norm."""
         return self.states_and_attentions(batch)[0]
 
-    def states_and_attentions(self, batch: ChainBatch) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    def states_and_attentions(self, batch: Batch) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """`hidden_states`, and the attention weights [b, heads, length, length] of each layer.
 
         Without a mask: padding is on the right, where causal attention never looks.
@@ -87,13 +90,13 @@ class LanguageModules(nn.Module):
         )
         return outputs.hidden_states, outputs.attentions
 
-    def chain_loss(self, hidden: Tensor, batch: ChainBatch) -> Tensor:
+    def chain_loss(self, hidden: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy of the chains; in those of edits, naming words have a larger weight."""
         weights = None if batch.visual is None else self.naming_weights
         return chain_loss(self.mllm, hidden, batch.labels, weights)
 
     def readout_loss(
-        self, hidden: tuple[Tensor, ...], selected: Tensor, batch: ChainBatch, ids: TokenIds
+        self, hidden: tuple[Tensor, ...], selected: Tensor, batch: Batch, ids: TokenIds
     ) -> Tensor:
         """Of the regions, from the semantic guidance, and of the source picture, from the visual tokens.
 
@@ -110,9 +113,13 @@ class LanguageModules(nn.Module):
             pictured = pictured.view(*batch.visual.shape[:2], -1)
             loss = loss + self.visual_readout(pictured, batch.visual)
             loss = loss + self.place_readout(pictured, batch.visual)
-            starts, boxes = box_starts(batch, ids.box_start)
-            loss = loss + self.start_readout(hidden[-2][starts], boxes)
+            loss = loss + self.start_loss(hidden, batch)
         return loss
+
+    def start_loss(self, hidden: tuple[Tensor, ...], batch: Batch) -> Tensor:
+        """Of the place of a thing, before the last layer, where its box starts."""
+        rows, positions = batch.starts.unbind(dim=1)
+        return self.start_readout(hidden[-2][rows, positions], batch.places)
 
     def save(self, folder: Path) -> None:
         """Writes mllm/, the projectors and the readouts."""
@@ -131,14 +138,6 @@ def naming_weights(model: GoTModel) -> Tensor:
     return weights
 
 
-def box_starts(batch: ChainBatch, box_start: int) -> tuple[Tensor, Tensor]:
-    """Where each chain's first four boxes start [b, length]; the readout's targets for them [boxes, 7]."""
-    starts = batch.input_ids == box_start
-    starts &= starts.cumsum(dim=1) <= batch.seen.shape[1]
-    slots = starts.cumsum(dim=1)[starts] - 1  # which of its chain's boxes each one is
-    return starts, batch.seen[starts.nonzero()[:, 0], slots]
-
-
 class LanguageStage:
     """The MLLM learns to generate chains, to see, and to collect regions' contents in its image tokens."""
 
@@ -151,37 +150,36 @@ class LanguageStage:
         self.module = LanguageModules(model)
         self.collate = collator(model)
         self.steps, self.warmup_steps = self.settings.steps, self.settings.warmup_steps
-        self.parameter_groups = [(list(self.module.parameters()), self.settings.learning_rate)]
+        rates = self.settings.learning_rate, self.settings.matrix_learning_rate
+        self.learning = [Learning.of([self.module], rates[0], [self.module.mllm.model], rates[1])]
         self.averaged: list[nn.Parameter] = []
 
     def losses(self, module: LanguageModules, step: int) -> dict[str, Tensor]:
-        """Chain losses of generations and of edits; on every second step the readouts' as well."""
-        settings, config, ids = self.settings, self.config, self.collate.token_ids
-        counts = (settings.generations_per_batch, settings.edits_per_batch)
-        if step % 2:
-            fresh = fresh_rows(config.seed, step, *counts)
-            chain_of_fresh, lookup_of_fresh = chains_losses(module, self.collate, fresh)
-            return {
-                "chain": config.chain_weight * chain_of_fresh,
-                "lookup": config.lookup_weight * lookup_of_fresh,
-            }
-        chain, lookup, readout = [], [], []
-        for task, count in zip(("generate", "edit"), counts, strict=True):
-            rows = range(step * count, (step + 1) * count)
-            batch = self.collate([drawn_example(task, config.seed, row) for row in rows])
-            # Boxes off the grid are only for reading and drawing; the MLLM itself plans on the grid.
-            batch.labels[[off_grid(task, row) for row in rows]] = IGNORED
-            batch = batch.to(module.mllm.device)
-            hidden, attentions = module.states_and_attentions(batch)
-            selected = select_image_tokens(hidden[-1], batch.input_ids, ids.image_tokens)
-            chain.append(module.chain_loss(hidden[-1], batch))
-            lookup.append(batch.lookups.loss(attentions))
-            readout.append(module.readout_loss(hidden, selected, batch, ids))
-        return {
-            "chain": config.chain_weight * mean(chain),
-            "lookup": config.lookup_weight * mean(lookup),
-            "readout": config.readout_weight * mean(readout),
+        """The losses of answers; on every second step those of the readouts as well."""
+        settings, config = self.settings, self.config
+        rows = fresh_rows(config.seed, step, settings.answers, self.collate.vision_size)
+        chain, lookup, start = answers_losses(module, self.collate, rows)
+        losses = {
+            "chain": config.chain_weight * chain,
+            "lookup": config.lookup_weight * lookup,
+            "start": config.start_weight * start,
         }
+        if step % 2 == 0:
+            losses["readout"] = config.readout_weight * self.readouts(module, step // 2)
+        return losses
+
+    def readouts(self, module: LanguageModules, step: int) -> Tensor:
+        """The readouts' loss on rows to draw."""
+        counts = {"generate": self.settings.drawn_generations, "edit": self.settings.drawn_edits}
+        losses = []
+        for task, count in counts.items():
+            rows = [drawn(task, self.config.seed, row) for row in range(step * count, (step + 1) * count)]
+            batch = self.collate(rows, with_image_tokens=True).to(module.mllm.device)
+            hidden = module.hidden_states(batch)
+            ids = self.collate.token_ids
+            selected = select_image_tokens(hidden[-1], batch.input_ids, ids.image_tokens)
+            losses.append(module.readout_loss(hidden, selected, batch, ids))
+        return mean(losses)
 
     def save(self, folder: Path) -> None:
         self.module.save(folder)
@@ -194,23 +192,43 @@ def collator(model: GoTModel) -> Collator:
     )
 
 
-def chains_losses(
-    module: LanguageModules, collate: Collator, rows: list[list[Example]]
-) -> tuple[Tensor, Tensor]:
-    """The chains' mean loss and that of their lookups, without image tokens.
+def fresh_rows(seed: int, step: int, counts: AnswerCounts, vision_size: int) -> list[list[Any]]:
+    """The rows of one step that no other step sees: generations, edits and questions."""
+
+    def numbers(count: int) -> range:
+        return range(step * count, (step + 1) * count)
+
+    return [
+        [generation(seed, row) for row in numbers(counts.generations)],
+        [edit(seed, row) for row in numbers(counts.edits)],
+        [question(seed, row, vision_size) for row in numbers(counts.questions)],
+    ]
+
+
+def answers_losses(
+    module: LanguageModules, collate: Collator, rows: list[list[Any]]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The answers' mean loss, that of their lookups, and that of the places before their boxes.
 
     Rows of similar length are batched together, to reduce padding.
     """
-    chain, lookup = [], []
-    for examples in rows:
-        ordered = sorted(examples, key=lambda example: len(example.chain.text))
+    chain, lookup, start = [], [], []
+    for of_one_kind in rows:
+        ordered = sorted(of_one_kind, key=length)
         for half in (ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]):
             if half:
-                batch = collate(half, with_image_tokens=False).to(module.mllm.device)
+                batch = collate(half).to(module.mllm.device)
                 hidden, attentions = module.states_and_attentions(batch)
                 chain.append(module.chain_loss(hidden[-1], batch))
-                lookup.append(batch.lookups.loss(attentions))
-    return mean(chain), mean(lookup)
+                if batch.visual is not None:
+                    lookup.append(batch.lookups.loss(attentions))
+                    start.append(module.start_loss(hidden, batch))
+    return mean(chain), mean(lookup), mean(start)
+
+
+def length(row: Example | Question) -> int:
+    """The characters of a row's answer."""
+    return len(row.answer if isinstance(row, Question) else row.chain.text)
 
 
 def mean(losses: list[Tensor]) -> Tensor:

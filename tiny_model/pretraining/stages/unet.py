@@ -11,9 +11,10 @@ from tqdm import tqdm
 from got_models.mllm.reasoner import select_image_tokens
 
 from ..config import TrainingConfig
+from ..optimizers import Learning
+from ..rows import drawn
 from .drawing import DrawingStage, JointModules
 from .language import READ_AT_ONCE
-from .rows import drawn_example
 
 
 class UnetStage(DrawingStage):
@@ -26,7 +27,8 @@ class UnetStage(DrawingStage):
         self.module.language.requires_grad_(False)
         self.module.language.ssgm.requires_grad_(True)
         self.averaged = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
-        self.parameter_groups = [(self.averaged, self.settings.learning_rate)]
+        rates = self.settings.learning_rate, self.settings.matrix_learning_rate
+        self.learning = [Learning.of([self.module], rates[0], [self.module.unet], rates[1])]
         self.image_tokens = {task: self.read(task) for task in ("generate", "edit")}
 
     @torch.no_grad()
@@ -39,10 +41,8 @@ class UnetStage(DrawingStage):
         rows = range(self.config.encoded_rows)
         half_precision = self.name in self.config.half_precision_stages
         for start in tqdm(range(0, len(rows), READ_AT_ONCE), desc=f"reading, {task}", mininterval=5):
-            examples = [
-                drawn_example(task, self.config.seed, row) for row in rows[start : start + READ_AT_ONCE]
-            ]
-            batch = self.collate(examples).to(language.mllm.device)
+            examples = [drawn(task, self.config.seed, row) for row in rows[start : start + READ_AT_ONCE]]
+            batch = self.collate(examples, with_image_tokens=True).to(language.mllm.device)
             with torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=half_precision):
                 states = language.hidden_states(batch)[-1]
             read.append(select_image_tokens(states, batch.input_ids, self.collate.token_ids.image_tokens))

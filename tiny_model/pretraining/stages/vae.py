@@ -19,6 +19,7 @@ from got_models.training.schedule import step_seed
 from ...world.language import sample_generation
 from ...world.scene import draw
 from ..config import TrainingConfig, VaeSettings
+from ..optimizers import Learning
 from .collages import collage, four_shapes, whole_picture
 
 
@@ -32,7 +33,7 @@ class VaeStage:
         self.settings: VaeSettings = getattr(config, self.name)
         self.module = GoTModel.from_pretrained(folder).parts.vae().requires_grad_(True)
         self.steps, self.warmup_steps = self.settings.steps, self.settings.warmup_steps
-        self.parameter_groups = [(list(self.module.parameters()), self.settings.learning_rate)]
+        self.learning = [Learning.of([self.module], self.settings.learning_rate, [], 0.0)]
         self.averaged = list(self.module.parameters())
         self.ema_decay = self.settings.ema_decay
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from got_models.pipeline import GoTModel
 
-from ...world.edits import sample_source
-from ...world.language import sample_generation
 from ..config import TrainingConfig
+from ..optimizers import Learning
 from ..readout import ContentReadout, PlaceReadout
+from ..rows import shown_picture
 from .language import collator
 
 
@@ -64,18 +64,15 @@ class VisionStage:
         self.module = VisionModules(model)
         self.collate = collator(model)
         self.steps, self.warmup_steps = self.settings.steps, self.settings.warmup_steps
-        trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
-        self.parameter_groups = [(trained, self.settings.learning_rate)]
+        rates = self.settings.learning_rate, self.settings.matrix_learning_rate
+        self.learning = [Learning.of([self.module], rates[0], [self.module.mllm.model.visual], rates[1])]
         self.averaged: list[nn.Parameter] = []
 
     def losses(self, module: VisionModules, step: int) -> dict[str, Tensor]:
         """The readout's, on scenes that no earlier step has seen."""
         rng = random.Random(f"vision {self.config.seed} {step}")
-        scenes = [
-            sample_source(rng) if row % 2 else sample_generation(rng).target
-            for row in range(self.settings.pictures_per_batch)
-        ]
-        pixel_values, grids, targets = self.collate.pictures(scenes)
+        shown = [shown_picture(rng) for _ in range(self.settings.pictures_per_batch)]
+        pixel_values, grids, targets = self.collate.pictures(shown)
         device = module.mllm.device
         features = module.visual_tokens(pixel_values.to(device), grids.to(device))
         targets = from_token(targets.to(device)).flatten(0, 1)
