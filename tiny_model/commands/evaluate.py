@@ -12,6 +12,7 @@ from got_models.commands.options import (
     positive_integer,
     seed,
 )
+from got_models.constants import SCHEDULERS
 from got_models.errors import GoTError
 from got_models.files.whole_files import check_writable
 
@@ -28,6 +29,8 @@ def add_parser(subcommands: Subparsers) -> None:
     parser.add_argument(
         "--seed", type=seed, default=0, help="seed of the prompts and of the noise (default 0)"
     )
+    parser.add_argument("--steps", type=positive_integer, help="denoising steps (default: the checkpoint's)")
+    parser.add_argument("--scheduler", choices=SCHEDULERS, default="ddpm", help="default: ddpm")
     add_out_option(parser)
     add_model_options(parser)
     parser.set_defaults(run=run)
@@ -43,6 +46,8 @@ def run(arguments: argparse.Namespace) -> None:
 
         evaluate_lesson(model, n=arguments.n or 60, out=arguments.out, seed=arguments.seed)
     else:
+        from got_models.diffusion.settings import SamplingSettings
+
         from ..evaluation.run import evaluate
 
         evaluate(
@@ -51,4 +56,5 @@ def run(arguments: argparse.Namespace) -> None:
             ablate=arguments.ablate,
             out=arguments.out,
             seed=arguments.seed,
+            sampling=SamplingSettings(steps=arguments.steps, scheduler=arguments.scheduler),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from PIL import Image
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from got_models.chain.chain import ReasoningChain
 from got_models.diffusion.guidance import Guidance
-from got_models.diffusion.settings import GuidanceScales, SamplingSettings
+from got_models.diffusion.settings import SAMPLING_DEFAULTS, GuidanceScales, SamplingSettings
 from got_models.mllm.kv_cache import Context
 from got_models.pipeline import GoTModel
 
@@ -25,12 +25,14 @@ from ..world.language import Example
 class Batches:
     """A model that reasons and draws for ``size`` prompts at a time.
 
-    Two calls of ``sample`` with the same number of pictures use the same initial noise.
+    ``sampling``: steps and scheduler. Two calls of ``sample`` with the same number of pictures use the same
+    initial noise.
     """
 
     model: GoTModel
     size: int
     seed: int
+    sampling: SamplingSettings = SAMPLING_DEFAULTS
 
     def reason(
         self, examples: Sequence[Example], pictures: Sequence[Image.Image] | None = None
@@ -92,7 +94,7 @@ class Batches:
         for number, numbers in enumerate(self._batches(len(guidances), name)):
             guidance = stack([guidances[i] for i in numbers])
             latents = self.model.sample_latents(
-                guidance, SamplingSettings(scales=scales, seed=self.seed + number)
+                guidance, replace(self.sampling, scales=scales, seed=self.seed + number)
             )
             pictures += [self.model.decode(latent) for latent in latents.split(1)]
         return pictures

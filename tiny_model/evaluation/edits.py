@@ -35,7 +35,7 @@ def edit_figures(
             "median_psnr_outside": {"value": psnr, "count": len(chosen), "bar": bars[1]},
         }
 
-    figures = figures_of([score for _, score in scores], (0.90, 25.0))
+    figures = figures_of([score for _, score in scores], (0.92, 34.0))
     for kind in sorted({kind for kind, _ in scores}):
         figures[kind] = figures_of([score for other, score in scores if other == kind], (None, None))
     return figures

@@ -74,6 +74,17 @@ def unseen_figures(
     }
 
 
+def obeys(example: Example, picture: Image.Image) -> bool:
+    """Whether a picture shows every object of a plan in its box, nothing else, and its background."""
+    score = score_picture(picture, expected_objects(example.chain))
+    return score.all_right and score.background == example.target.background
+
+
+def obeyed(examples: Sequence[Example], pictures: Sequence[Image.Image]) -> Figures:
+    """How often pictures obey their plans."""
+    return rate([obeys(*pair) for pair in zip(examples, pictures, strict=True)], bar=0.90)
+
+
 @dataclass(frozen=True)
 class Move:
     """A plan before and after a person moved the box of region ``index``."""

@@ -17,14 +17,14 @@ CHANGES = ("color", "shape", "both", "add", "remove", "background")
 EVERYWHERE = (0, 0, PICTURE_SIZE, PICTURE_SIZE)
 
 
-def changed_plan(rng: random.Random, change: str | None = None) -> Example:
+def changed_plan(rng: random.Random, change: str | None = None, evaluation: bool = False) -> Example:
     """A caption with another plan: one object renamed, added or removed, or another background.
 
-    ``change``: one of `CHANGES`; None for any.
+    ``change``: one of `CHANGES`; None for any. ``evaluation``: of a caption that training never shows.
     """
     change = change or rng.choice(CHANGES)
     while True:
-        example = sample_generation(rng)
+        example = sample_generation(rng, evaluation=evaluation)
         changed = {
             "add": with_another,
             "remove": without_one,

@@ -14,9 +14,11 @@ from got_models.diffusion.settings import SamplingSettings
 from got_models.pipeline import GoTModel
 from tiny_model.evaluation.batches import Batches, stack
 from tiny_model.evaluation.edits import edit_figures
+from tiny_model.evaluation.looking import describes, locates
 from tiny_model.evaluation.pictures import (
     Move,
     move_figures,
+    obeys,
     picture_figures,
     position_figures,
     sample_move,
@@ -26,9 +28,13 @@ from tiny_model.evaluation.plans import plan_figures
 from tiny_model.evaluation.report import rate, spread, table
 from tiny_model.evaluation.run import evaluate
 from tiny_model.pretraining.initialize import initialize_checkpoint
+from tiny_model.world.disagreements import CHANGES, changed_plan
 from tiny_model.world.edits import sample_edit
-from tiny_model.world.language import sample_generation
-from tiny_model.world.scene import HELD_OUT_PAIRS, PICTURE_SIZE, Scene, draw
+from tiny_model.world.language import held_out, sample_generation
+from tiny_model.world.scene import HELD_OUT_PAIRS, PICTURE_SIZE, Scene, Thing, draw
+
+RED_CIRCLE = Thing("circle", "red", 10, 30, 33, 33)
+BLUE_STAR = Thing("star", "blue", 60, 50, 51, 48)
 
 
 @pytest.fixture(scope="module")
@@ -153,13 +159,48 @@ def test_edits_are_reported_in_all_and_by_kind():
     edits = [sample_edit(rng, kind) for kind in ("recolor", "remove", "recolor", "move")]
     sources, targets = [draw(edit.source) for edit in edits], [draw(edit.target) for edit in edits]
     figures = edit_figures(edits, chains_of(edits), sources, [*targets[:2], *sources[2:]])
-    assert figures["happened"] == {"value": 0.5, "count": 4, "bar": 0.90}
+    assert figures["happened"] == {"value": 0.5, "count": 4, "bar": 0.92}
     assert {kind: figures[kind]["happened"]["value"] for kind in ("recolor", "remove", "move")} == {
         "recolor": 0.5,
         "remove": 1.0,
         "move": 0.0,
     }
     assert figures["median_psnr_outside"]["value"] == 100.0
+
+
+def test_a_description_is_right_if_it_names_each_thing_once_and_the_background():
+    scene = Scene("light gray", (RED_CIRCLE, BLUE_STAR))
+    assert describes("A red circle and a blue star on a light gray background.", scene)
+    assert not describes("A red circle and a blue star on a dark gray background.", scene)
+    assert not describes("A red circle on a light gray background.", scene)
+    assert not describes("A red circle, a red circle and a blue star on a light gray background.", scene)
+    assert not describes("A red star and a blue circle on a light gray background.", scene)
+
+
+def test_things_are_located_if_each_has_one_box_around_it_under_its_name():
+    def answer(*entries):
+        return json.dumps([{"bbox_2d": box, "label": label} for box, label in entries])
+
+    things = (RED_CIRCLE, BLUE_STAR)
+    circle, star = ([edge * 2 for edge in thing.pixel_box] for thing in things)
+    assert locates(answer((circle, "red circle"), (star, "blue star")), things, 256)
+    assert locates(answer((star, "a blue star"), (circle, "red circle")), things, 256)
+    assert not locates(answer((circle, "blue star"), (star, "red circle")), things, 256)
+    assert not locates(answer((circle, "red circle")), things, 256)
+    assert not locates(answer((circle, "red circle"), (star, "blue star"), (star, "blue star")), things, 256)
+    assert not locates(answer((circle, "red circle"), (star, "blue star")), things, 128)
+    assert not locates("I see a red circle and a blue star.", things, 256)
+    assert locates("[]", (), 256)
+
+
+def test_a_picture_obeys_a_changed_plan_and_not_its_prompt():
+    rng = random.Random(3)
+    for change in CHANGES:
+        row = changed_plan(rng, change, evaluation=True)
+        assert held_out(row.prompt)
+        asked_for = replace(row.target, background="white" if row.target.background != "white" else "black")
+        assert obeys(row, draw(row.target))
+        assert not obeys(row, draw(asked_for))
 
 
 def test_a_rate_of_nothing_has_no_value():
@@ -220,11 +261,14 @@ def test_the_ablation_starts_from_the_noise_of_the_full_pictures(model):
 
 def test_evaluate_writes_figures_and_sheets_and_prints_the_table(model, tmp_path, capsys):
     out = tmp_path / "results"
-    figures = evaluate(model, n=2, ablate=True, out=out, batch_size=2)
+    quick = SamplingSettings(steps=1, scheduler="euler")
+    figures = evaluate(model, n=2, ablate=True, out=out, batch_size=2, sampling=quick)
     assert json.loads((out / "figures.json").read_text()) == figures
     assert {path.name for path in out.iterdir()} == {"figures.json", "contact_sheet.png", "failures.png"}
     assert Image.open(out / "contact_sheet.png").width > 2 * PICTURE_SIZE
     assert figures["plans"]["valid"] == {"value": 0.0, "count": 2, "bar": 0.98}  # random weights
     assert list(figures["ablation"]) == ["no_chain", "no_spatial_guidance", "full"]
-    assert {"plans", "pictures", "moved boxes", "edits", "ablation"} <= set(figures["seconds"])
+    sections = {"looking", "plans", "pictures", "never seen pairs", "moved boxes", "changed plans", "edits"}
+    assert {*sections, "edits anywhere", "ablation"} == set(figures["seconds"])
+    assert set(figures["changed_plans"]) == set(CHANGES)
     assert "MISSED" in capsys.readouterr().out
