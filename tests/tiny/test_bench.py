@@ -44,7 +44,8 @@ def test_bench_compares_every_stage_and_finds_the_same_pictures(
 def test_bench_of_a_training_takes_turns_with_and_without_the_cache(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = (EXAMPLE / "data.jsonl").read_text().splitlines()[:3]
+    rows = (EXAMPLE / "data.jsonl").read_text().splitlines()
+    rows = [row for row in rows if "source" not in json.loads(row)][:3]
     for row in rows:
         shutil.copy(EXAMPLE / json.loads(row)["image"], tmp_path)
     (tmp_path / "data.jsonl").write_text("\n".join(rows))

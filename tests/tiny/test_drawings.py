@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import random
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from drawings import CORNERS, GROUNDS, SIDES, Mark, Task, happened, paint, sample_marks, sample_task
+from .drawings import CORNERS, GROUNDS, SIDES, Mark, Task, happened, paint, sample_marks, sample_task
 
 
 def result_of(task: Task) -> list[Mark]:
