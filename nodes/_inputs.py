@@ -33,6 +33,8 @@ KINDS = {
     "IMAGE": "a picture, as Load Image gives it",
     "MODEL": "a model, from Load Checkpoint or GoT Native Model Loader",
     "CLIP": "a text encoder, from Load Checkpoint",
+    "CONDITIONING": "conditioning, from CLIP Text Encode",
+    "HOOKS": "hooks, from Create Hook LoRA",
     ANY_BOXES: "boxes, from a detector, Create Bounding Boxes or a language model",
     "INT": "a whole number",
     "FLOAT": "a number",
@@ -236,7 +238,7 @@ def _can_be_logged(error: Exception) -> bool:
 
 
 def _classes() -> dict[str, Any]:
-    """The class of each kind of linked value; ComfyUI's own MODEL is checked where it is used."""
+    """The class of each kind of linked value; MODEL, CLIP and HOOKS are checked where they are used."""
     import torch
 
     from ..got_models.dataset.rows import Dataset
@@ -250,5 +252,6 @@ def _classes() -> dict[str, Any]:
         "GOT_DATASET": Dataset,
         "GOT_ADAPTER": Path,
         "IMAGE": torch.Tensor,
+        "CONDITIONING": list,
         ANY_BOXES: (str, list, tuple, dict),
     }

@@ -30,6 +30,8 @@ RIGHT = {
     "IMAGE": torch.zeros(1, 8, 8, 3),
     "MODEL": object(),
     "CLIP": object(),
+    "CONDITIONING": [[torch.zeros(1, 77, 8), {}]],
+    "HOOKS": object(),
     "STRING": "text",
     ANY_BOXES: [{"bbox_2d": [1, 2, 300, 400], "label": "a star"}],
 }
@@ -44,6 +46,8 @@ WRONG: dict[str, list[Any]] = {
     "COMBO": [None, 7, True, "no such choice", ["full"], {}, torch.zeros(1)],
     "MODEL": [None],
     "CLIP": [None],
+    "HOOKS": [None],
+    "CONDITIONING": [None, 7, "text", {}, {"samples": torch.zeros(1, 4, 8, 8)}, object(), torch.zeros(1)],
     ANY_BOXES: [None, 7, "text", [], {}, {"samples": torch.zeros(1, 4, 8, 8)}, object(), torch.zeros(1)],
 }
 
