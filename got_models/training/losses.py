@@ -19,20 +19,22 @@ def chain_loss(
     mllm: Qwen2_5_VLForConditionalGeneration,
     hidden: Tensor,
     labels: Tensor,
-    token_weights: Tensor | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Mean cross-entropy of the chain's tokens.
 
     Args:
         hidden: [b, length, hidden] after the final norm.
         labels: [b, length]; a token is predicted from the position before it.
-        token_weights: [vocabulary], the weight of each token's loss; 1 by default.
+        weights: [b, length], the weight of each label's loss; 1 by default.
     """
     wanted = labels[:, 1:]
     counted = wanted != IGNORED
     logits = mllm.lm_head(hidden[:, :-1][counted])  # [tokens, vocabulary]
-    losses = functional.cross_entropy(logits.float(), wanted[counted], token_weights, reduction="sum")
-    return losses / counted.sum()
+    losses = functional.cross_entropy(logits.float(), wanted[counted], reduction="none")
+    if weights is not None:
+        losses = losses * weights[:, 1:][counted]
+    return losses.sum() / counted.sum()
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def test_the_diffusion_loss_alone_moves_the_mllm(straight_run, tmp_path):
 
     stage = JointStage(
         straight_run / "work",
-        replace(SMALL, chain_weight=0.0, readout_weight=0.0, lookup_weight=0.0, start_weight=0.0),
+        replace(SMALL, chain_weight=0.0, readout_weight=0.0, lookup_weight=0.0),
     )
     sum(stage.losses(stage.module, 0).values()).backward()
     moved = [name for name, value in stage.module.language.mllm.named_parameters() if has_gradient(value)]

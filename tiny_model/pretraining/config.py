@@ -106,7 +106,6 @@ class TrainingConfig:
     chain_weight: float = 1.0
     diffusion_weight: float = 1.0
     lookup_weight: float = 0.5
-    start_weight: float = 0.5
     readout_weight: float = 0.5
     half_precision_stages: tuple[str, ...] = ("vision", "language", "unet", "joint")
     encoded_rows: int = 2500

@@ -76,6 +76,26 @@ class PlaceReadout(nn.Module):
         return losses / lines.numel() if len(lines) else losses
 
 
+class PositionReadout(nn.Module):
+    """A linear head on the features of visual tokens: the row and the column of each in its picture.
+
+    A picture's tokens are told apart by rotary positions alone, which say how far two tokens are from each
+    other and not where they are.
+    """
+
+    def __init__(self, width: int, tokens_per_side: int) -> None:
+        super().__init__()
+        self.side = tokens_per_side
+        self.place = Linear(width, 2 * tokens_per_side)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Mean cross-entropy of rows and columns; ``features`` [b, visual tokens, width]."""
+        logits = self.place(features).unflatten(-1, (2, self.side)).float()  # [b, tokens, 2, side]
+        number = torch.arange(self.side**2, device=features.device)
+        places = torch.stack([number // self.side, number % self.side], dim=-1)  # [tokens, 2]
+        return functional.cross_entropy(logits.flatten(0, 2), places.repeat(len(features), 1).flatten())
+
+
 def region_targets(
     contents: tuple[tuple[str, str] | None, ...],
     boxes: list[tuple[float, float, float, float]],

@@ -13,9 +13,16 @@ from torch import nn
 from got_models.pipeline import GoTModel
 from tiny_model.pretraining.batches import Collator
 from tiny_model.pretraining.initialize import initialize_checkpoint
-from tiny_model.pretraining.readout import ABSENT_SHAPE, LINES, PlaceReadout, place_target, visual_targets
+from tiny_model.pretraining.readout import (
+    ABSENT_SHAPE,
+    LINES,
+    PlaceReadout,
+    PositionReadout,
+    place_target,
+    visual_targets,
+)
 from tiny_model.pretraining.rows import edit, generation, question
-from tiny_model.pretraining.stages.language import collator
+from tiny_model.pretraining.stages.language import DIGIT_WEIGHT, NAMING_WEIGHT, LanguageModules, collator
 from tiny_model.pretraining.stages.vision import LinearPatches, from_token
 from tiny_model.world.scene import SHAPES, Scene, Thing
 
@@ -23,10 +30,15 @@ TOKENS_PER_SIDE = 8
 
 
 @pytest.fixture(scope="module")
-def collate(tmp_path_factory: pytest.TempPathFactory) -> Collator:
+def model(tmp_path_factory: pytest.TempPathFactory) -> GoTModel:
     folder = tmp_path_factory.mktemp("checkpoint")
     initialize_checkpoint(folder)
-    return collator(GoTModel.from_pretrained(Path(folder)))
+    return GoTModel.from_pretrained(Path(folder))
+
+
+@pytest.fixture(scope="module")
+def collate(model: GoTModel) -> Collator:
+    return collator(model)
 
 
 def test_a_place_readout_costs_nothing_if_it_knows_and_the_logarithm_of_the_lines_if_not() -> None:
@@ -44,6 +56,18 @@ def test_a_place_readout_costs_nothing_if_it_knows_and_the_logarithm_of_the_line
 def test_a_place_readout_of_nothing_is_zero_and_no_nan() -> None:
     targets = torch.tensor([[0.0, ABSENT_SHAPE, 0.0, 0.0, 0.0, 0.0, 0.0]])
     assert float(PlaceReadout(3)(torch.ones(1, 3), targets).detach()) == 0.0
+
+
+def test_a_position_readout_is_asked_for_the_row_and_the_column_of_each_visual_token() -> None:
+    readout = PositionReadout(2 * 3, 3)
+    with torch.no_grad():
+        readout.place.weight.copy_(100.0 * torch.eye(6))
+        readout.place.bias.zero_()
+    one = nn.functional.one_hot(torch.arange(3), 3).float()
+    rows, columns = one.repeat_interleave(3, dim=0), one.repeat(3, 1)
+    known = torch.cat([rows, columns], dim=1)[None]
+    assert float(readout(known.repeat(2, 1, 1)).detach()) == pytest.approx(0.0, abs=1e-6)
+    assert float(readout(torch.cat([columns, rows], dim=1)[None]).detach()) > 10.0
 
 
 def test_places_are_measured_from_each_tokens_own_corner() -> None:
@@ -96,3 +120,20 @@ def test_a_generation_asks_for_no_place(collate: Collator) -> None:
     assert batch.starts.shape == (0, 2)
     assert batch.places.shape == (0, 7)
     assert bool((batch.regions[..., 1] < len(SHAPES)).any())
+
+
+def test_digits_that_the_picture_decides_count_more_and_those_of_a_free_place_do_not(
+    model: GoTModel, collate: Collator
+) -> None:
+    examples = [
+        example for example in (edit(0, row) for row in range(60)) if example.kind in ("add", "recolor")
+    ]
+    batch = collate(examples[:6])
+    weights = LanguageModules(model).answer_weights(batch)
+    box_end = collate.tokenizer.convert_tokens_to_ids("<|box_end|>")
+    boxed = torch.zeros_like(weights, dtype=torch.bool)
+    for row, start in batch.starts.tolist():
+        end = start + int((batch.input_ids[row, start:] == box_end).nonzero()[0])
+        boxed[row, start + 1 : end + 1] = True
+    assert bool(boxed.any()) and bool((weights[boxed] == DIGIT_WEIGHT).all())
+    assert set(weights[~boxed].unique().tolist()) == {1.0, NAMING_WEIGHT}

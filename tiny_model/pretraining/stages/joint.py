@@ -32,22 +32,20 @@ class JointStage(DrawingStage):
         self.averaged = list(self.module.parameters())
 
     def losses(self, module: JointModules, step: int) -> dict[str, Tensor]:
-        """The answers' losses on new rows; the readout's and the diffusion loss on encoded rows."""
+        """The answers' losses on new rows; those of the regions' readout and of the noise on encoded rows."""
         config, ids = self.config, self.collate.token_ids
         fresh = fresh_rows(config.seed, LATER + step, config.joint.answers, self.collate.vision_size)
-        chain, lookup, start = answers_losses(module.language, self.collate, fresh)
-        readout, hidden, latents = [], [], []
+        losses = answers_losses(module.language, self.collate, fresh, config)
+        regions, hidden, latents = [], [], []
         for task, rows in self.rows_of_step(step).items():
             batch = self.collate([drawn(task, config.seed, row) for row in rows], with_image_tokens=True)
             batch = batch.to(module.language.mllm.device)
-            states = module.language.hidden_states(batch)
-            hidden.append(select_image_tokens(states[-1], batch.input_ids, ids.image_tokens))
-            readout.append(module.language.readout_loss(states, hidden[-1], batch, ids))
+            states = module.language.hidden_states(batch)[-1]
+            hidden.append(select_image_tokens(states, batch.input_ids, ids.image_tokens))
+            regions.append(module.language.region_loss(hidden[-1], batch))
             latents.append(self.encoded(task, rows))
         return {
-            "chain": config.chain_weight * chain,
-            "lookup": config.lookup_weight * lookup,
-            "start": config.start_weight * start,
-            "readout": config.readout_weight * mean(readout),
+            **losses,
+            "regions": config.readout_weight * mean(regions),
             "diffusion": self.diffusion(module, hidden, latents, step),
         }

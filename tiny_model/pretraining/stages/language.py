@@ -21,13 +21,18 @@ from ...world.questions import Question
 from ...world.scene import COLORS, SHAPES, SIZES
 from ..batches import Batch, Collator
 from ..config import AnswerCounts, TrainingConfig
+from ..lookups import BOX_HEAD
 from ..optimizers import Learning
-from ..readout import ContentReadout, PlaceReadout
+from ..readout import ContentReadout, PlaceReadout, PositionReadout
 from ..rows import drawn, edit, generation, question
 
 READOUTS_FILE = "readouts.safetensors"
 READ_AT_ONCE = 20
 """Rows per forward pass of the MLLM without gradients."""
+KNOWS_POSITION = (1, 2)
+"""The layers before which a visual token has to know its own row and column."""
+DIGIT_WEIGHT = 4.0
+"""The weight in the loss of the digits of a box around a thing in the picture, which are learned last."""
 NAMING_WEIGHT = 2.0
 """The weight in the loss of the words that name an object and its size in an edit's chain.
 
@@ -55,6 +60,8 @@ class LanguageModules(nn.Module):
         self.visual_readout = ContentReadout(sizes.hidden)
         self.place_readout = PlaceReadout(sizes.hidden)
         self.start_readout = PlaceReadout(sizes.hidden)
+        side = collator(model).tokens_per_side
+        self.position_readouts = nn.ModuleList(PositionReadout(sizes.hidden, side) for _ in KNOWS_POSITION)
         self.register_buffer("naming_weights", naming_weights(model), persistent=False)
         if (folder / READOUTS_FILE).exists():
             self.readouts.load_state_dict(load_file(folder / READOUTS_FILE))
@@ -67,6 +74,7 @@ class LanguageModules(nn.Module):
                 "visual": self.visual_readout,
                 "place": self.place_readout,
                 "start": self.start_readout,
+                "position": self.position_readouts,
             }
         )
 
@@ -91,35 +99,42 @@ class LanguageModules(nn.Module):
         return outputs.hidden_states, outputs.attentions
 
     def chain_loss(self, hidden: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy of the chains; in those of edits, naming words have a larger weight."""
-        weights = None if batch.visual is None else self.naming_weights
-        return chain_loss(self.mllm, hidden, batch.labels, weights)
+        """Cross-entropy of the answers."""
+        return chain_loss(self.mllm, hidden, batch.labels, self.answer_weights(batch))
 
-    def readout_loss(
-        self, hidden: tuple[Tensor, ...], selected: Tensor, batch: Batch, ids: TokenIds
-    ) -> Tensor:
-        """Of the regions, from the semantic guidance, and of the source picture, from the visual tokens.
+    def answer_weights(self, batch: Batch) -> Tensor:
+        """The weight [b, length] of each token in the loss; what the picture decides has a larger one."""
+        if batch.visual is None:
+            return torch.ones_like(batch.labels, dtype=torch.float32)
+        weights = self.naming_weights[batch.input_ids]
+        boxed = batch.lookups.heads == BOX_HEAD
+        weights[batch.lookups.rows[boxed], batch.lookups.positions[boxed] + 1] = DIGIT_WEIGHT
+        return weights
+
+    def region_loss(self, selected: Tensor, batch: Batch) -> Tensor:
+        """The readout of the regions from the semantic guidance."""
+        semantic = self.ssgm.output_projector(selected)
+        slots = semantic.unflatten(1, (batch.regions.shape[1], -1))  # [b, 8, 8, Dc]
+        return self.region_readout(slots, batch.regions.unsqueeze(2).expand(-1, -1, slots.shape[2], -1))
+
+    def sight_loss(self, hidden: tuple[Tensor, ...], batch: Batch, ids: TokenIds) -> Tensor:
+        """The readouts of the source picture.
 
         The visual tokens are read halfway through the layers: the second half has to write from them. Where
-        the box of a thing in the picture starts, its position is read before the last layer, which has to
-        write the digits.
+        the box of a thing in the picture starts, its place is read before the last layer, which has to write
+        the digits.
         """
-        semantic = self.ssgm.output_projector(selected)
-        slots = semantic.unflatten(1, (batch.regions.shape[1], -1))  # [b, 4, 16, Dc]
-        targets = batch.regions.unsqueeze(2).expand(-1, -1, slots.shape[2], -1)
-        loss = self.region_readout(slots, targets)
-        if batch.visual is not None:
-            pictured = hidden[len(hidden) // 2][batch.input_ids == ids.image_pad]
-            pictured = pictured.view(*batch.visual.shape[:2], -1)
-            loss = loss + self.visual_readout(pictured, batch.visual)
-            loss = loss + self.place_readout(pictured, batch.visual)
-            loss = loss + self.start_loss(hidden, batch)
-        return loss
-
-    def start_loss(self, hidden: tuple[Tensor, ...], batch: Batch) -> Tensor:
-        """Of the place of a thing, before the last layer, where its box starts."""
+        if batch.visual is None:
+            raise ValueError("expected a batch with pictures, received one without")
+        pictured = [
+            state[batch.input_ids == ids.image_pad].unflatten(0, batch.visual.shape[:2]) for state in hidden
+        ]
+        loss = self.visual_readout(pictured[len(hidden) // 2], batch.visual)
+        loss = loss + self.place_readout(pictured[len(hidden) // 2], batch.visual)
+        for layer, readout in zip(KNOWS_POSITION, self.position_readouts, strict=True):
+            loss = loss + readout(pictured[layer])
         rows, positions = batch.starts.unbind(dim=1)
-        return self.start_readout(hidden[-2][rows, positions], batch.places)
+        return loss + self.start_readout(hidden[-2][rows, positions], batch.places)
 
     def save(self, folder: Path) -> None:
         """Writes mllm/, the projectors and the readouts."""
@@ -155,30 +170,24 @@ class LanguageStage:
         self.averaged: list[nn.Parameter] = []
 
     def losses(self, module: LanguageModules, step: int) -> dict[str, Tensor]:
-        """The losses of answers; on every second step those of the readouts as well."""
+        """The losses of answers; on every second step that of the regions' readout as well."""
         settings, config = self.settings, self.config
         rows = fresh_rows(config.seed, step, settings.answers, self.collate.vision_size)
-        chain, lookup, start = answers_losses(module, self.collate, rows)
-        losses = {
-            "chain": config.chain_weight * chain,
-            "lookup": config.lookup_weight * lookup,
-            "start": config.start_weight * start,
-        }
+        losses = answers_losses(module, self.collate, rows, config)
         if step % 2 == 0:
-            losses["readout"] = config.readout_weight * self.readouts(module, step // 2)
+            losses["regions"] = config.readout_weight * self.regions(module, step // 2)
         return losses
 
-    def readouts(self, module: LanguageModules, step: int) -> Tensor:
-        """The readouts' loss on rows to draw."""
+    def regions(self, module: LanguageModules, step: int) -> Tensor:
+        """The loss of the regions' readout on rows to draw."""
         counts = {"generate": self.settings.drawn_generations, "edit": self.settings.drawn_edits}
         losses = []
         for task, count in counts.items():
             rows = [drawn(task, self.config.seed, row) for row in range(step * count, (step + 1) * count)]
             batch = self.collate(rows, with_image_tokens=True).to(module.mllm.device)
-            hidden = module.hidden_states(batch)
-            ids = self.collate.token_ids
-            selected = select_image_tokens(hidden[-1], batch.input_ids, ids.image_tokens)
-            losses.append(module.readout_loss(hidden, selected, batch, ids))
+            hidden = module.hidden_states(batch)[-1]
+            selected = select_image_tokens(hidden, batch.input_ids, self.collate.token_ids.image_tokens)
+            losses.append(module.region_loss(selected, batch))
         return mean(losses)
 
     def save(self, folder: Path) -> None:
@@ -206,13 +215,13 @@ def fresh_rows(seed: int, step: int, counts: AnswerCounts, vision_size: int) -> 
 
 
 def answers_losses(
-    module: LanguageModules, collate: Collator, rows: list[list[Any]]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The answers' mean loss, that of their lookups, and that of the places before their boxes.
+    module: LanguageModules, collate: Collator, rows: list[list[Any]], config: TrainingConfig
+) -> dict[str, Tensor]:
+    """The mean losses of answers, of their lookups, and of the readouts of the pictures that they are about.
 
     Rows of similar length are batched together, to reduce padding.
     """
-    chain, lookup, start = [], [], []
+    chain, lookup, sight = [], [], []
     for of_one_kind in rows:
         ordered = sorted(of_one_kind, key=length)
         for half in (ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]):
@@ -222,8 +231,12 @@ def answers_losses(
                 chain.append(module.chain_loss(hidden[-1], batch))
                 if batch.visual is not None:
                     lookup.append(batch.lookups.loss(attentions))
-                    start.append(module.start_loss(hidden, batch))
-    return mean(chain), mean(lookup), mean(start)
+                    sight.append(module.sight_loss(hidden, batch, collate.token_ids))
+    return {
+        "chain": config.chain_weight * mean(chain),
+        "lookup": config.lookup_weight * mean(lookup),
+        "sight": config.readout_weight * mean(sight),
+    }
 
 
 def length(row: Example | Question) -> int:
