@@ -217,7 +217,7 @@ def test_a_locked_box_stays_and_the_rest_can_be_planned_anew(editor: EditorPage)
     assert editor.page.evaluate(LOCKED_OBJECTS) == "a blue square (560,400),(900,740)"
     assert editor.shown()["a blue square"] == SQUARE
     assert replan.is_hidden()
-    assert "Press Run" in editor.root.locator(".got-bar").inner_text()
+    assert "Press Run" in editor.root.locator(".got-bar[role=status]").inner_text()
     assert json.loads(editor.page.evaluate(EDITOR_VALUE))["replan"] is True
 
 
@@ -311,8 +311,8 @@ def test_what_cannot_be_used_is_said_and_shown_as_text(editor: EditorPage) -> No
     newer = {"upstream": "", "chain": {"version": 99}}
     for value in ("{broken", json.dumps(newer)):
         editor.open(PLAN, value)
-        editor.root.locator(".got-bar").wait_for()
-        assert "cannot be read" in editor.root.locator(".got-bar").inner_text()
+        editor.root.locator(".got-bar[role=status]").wait_for()
+        assert "cannot be read" in editor.root.locator(".got-bar[role=status]").inner_text()
         assert editor.page.evaluate(EDITOR_VALUE) == value
         editor.root.get_by_test_id("got-take-new").click()
         assert editor.page.evaluate(EDITOR_VALUE) == ""
@@ -442,7 +442,7 @@ def test_a_plan_begins_on_an_empty_page(editor: EditorPage) -> None:
     editor.open_and_run()
     editor.text.press("Control+a")
     editor.page.keyboard.press("Delete")
-    assert "The plan is empty" in editor.root.locator(".got-bar").inner_text()
+    assert "The plan is empty" in editor.root.locator(".got-bar[role=status]").inner_text()
     editor.root.get_by_role("button", name="Bring it back").click()
     assert editor.shown()["a blue square"] == SQUARE
 
