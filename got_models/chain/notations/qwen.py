@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 
+from ...errors import GoTError, short_repr
 from .coordinates import PIXELS, THOUSANDTHS, X_FIRST, Reading, Size
 from .json_plans import read_json
 from .plan import LayoutPlan
@@ -36,7 +37,13 @@ def read_answer(text: str, size: Size) -> LayoutPlan:
     """
     if EMPTY.search(text):
         return LayoutPlan(elements=())
-    return read_json(text, QWEN2_5, size)
+    try:
+        return read_json(text, QWEN2_5, size)
+    except GoTError as error:
+        raise GoTError(
+            "The model was asked where things are, and answered without boxes:"
+            f" {short_repr(text.strip(), 100)}. Use a checkpoint that was taught to locate."
+        ) from error
 
 
 def corners(box: tuple[float, float, float, float], size: Size | None) -> list[int]:
