@@ -67,6 +67,13 @@ SHOWN: dict[str, dict[str, list[Expected]]] = {
     },
     "6 KSampler and LoRA": {"The picture": [PLAN]},
     TRAIN: {"The picture": [PLAN]},
+    "8 Plan with a language model": {"The picture": [CIRCLE, BLUE_SQUARE]},
+    "9 A plan for SDXL": {},  # without a checkpoint it shows the plan alone
+    "10 A plan for Ideogram, Krea and HiDream": {},
+    "11 Boxes found in a picture": {
+        "Before": [RED_SQUARE, BLUE_SQUARE],
+        "After": [RED_SQUARE, YELLOW_SQUARE],
+    },
 }
 
 
@@ -89,6 +96,10 @@ def read_file(name: str, checkpoint: str = BUNDLED_NAME) -> dict[str, Any]:
     text = (ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8")
     workflow: dict[str, Any] = json.loads(text.replace(BUNDLED_NAME, checkpoint))
     return workflow
+
+
+def kinds(name: str) -> set[str]:
+    return {node["type"] for node in read_file(name)["nodes"]}
 
 
 def widgets(node: dict[str, Any]) -> dict[str, Any]:
@@ -173,8 +184,11 @@ def test_it_finishes_without_an_error(outcome: Outcome) -> None:
 
 
 def test_every_saved_picture_carries_the_plan_that_it_was_drawn_from(outcome: Outcome) -> None:
+    if not SHOWN[outcome.name]:
+        return
     *_, last = SHOWN[outcome.name]
-    written = outcome.run.outputs[last_reason(outcome)]["text"][0].split("\nWarning: ")[0]
+    planner = "GoTReason" if holds(outcome, "GoTReason") else "GoTEditChain"
+    written = outcome.run.outputs[last_of(outcome, planner)]["text"][0].split("\nWarning: ")[0]
     if outcome.name == BY_HAND:
         (editor,) = (node for node in outcome.workflow["nodes"] if node["type"] == "GoTEditChain")
         mine = json.loads(editor["widgets_values"][0])["chain"]["text"]
@@ -183,8 +197,12 @@ def test_every_saved_picture_carries_the_plan_that_it_was_drawn_from(outcome: Ou
     assert carried_chain(outcome.pictures[last]).text == written
 
 
-def last_reason(outcome: Outcome) -> str:
-    return str(max(node["id"] for node in outcome.workflow["nodes"] if node["type"] == "GoTReason"))
+def holds(outcome: Outcome, kind: str) -> bool:
+    return any(node["type"] == kind for node in outcome.workflow["nodes"])
+
+
+def last_of(outcome: Outcome, kind: str) -> str:
+    return str(max(node["id"] for node in outcome.workflow["nodes"] if node["type"] == kind))
 
 
 def test_its_pictures_hold_the_objects_in_their_boxes(outcome: Outcome, checkpoint: Checkpoint) -> None:
@@ -228,7 +246,7 @@ def test_its_texts_are_whole_and_can_be_read(outcome: Outcome) -> None:
 
 
 def test_a_widget_shows_what_its_value_stands_for(outcome: Outcome) -> None:
-    for when, layout in outcome.layouts.items():
+    for when, layout in outcome.layouts.items() if holds(outcome, "GoTReason") else ():
         assert "temperature = 0" in [text for text, _ in layout.texts], when
 
 
@@ -254,7 +272,7 @@ def test_each_node_stands_in_one_group(outcome: Outcome) -> None:
         assert strays == [], when
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if "GoTModelLoader" in kinds(name)])
 def test_a_note_says_how_to_change_to_the_large_model(name: str) -> None:
     notes = [node for node in read(name)["nodes"] if node["type"] == "MarkdownNote"]
     text = "".join(note["widgets_values"][0] for note in notes)
