@@ -1,7 +1,7 @@
 /** Asks the server what is to be said about a plan that is being edited. */
 
 import { api } from "../../scripts/api.js";
-import { chainToJson } from "./chain_editor/chain.js";
+import { chainToJson } from "./chain_editor/chain_json.js";
 import { notesFrom } from "./plan_view/saved.js";
 
 /**

@@ -4,9 +4,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import {
-    chainFromJson, chainToJson, ChainError, insertRegion, parseChain, readChain, removeRegion, renameRegion,
-} from "../../web/chain_editor/chain.js";
+import { ChainError, insertRegion, parseChain, readChain, removeRegion, renameRegion } from "../../web/chain_editor/chain.js";
+import { chainFromJson, chainToJson } from "../../web/chain_editor/chain_json.js";
 import { MASK_COLORS } from "../../web/chain_editor/colors.js";
 import { coordinatesNotRead } from "../../web/chain_editor/lookalikes.js";
 

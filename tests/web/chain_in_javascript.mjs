@@ -2,9 +2,8 @@
 
 import { readFileSync } from "node:fs";
 
-import {
-    addRegion, ChainError, chainToJson, moveBox, parseChain, readChain, removeRegion, renameRegion,
-} from "../../web/chain_editor/chain.js";
+import { addRegion, ChainError, moveBox, parseChain, readChain, removeRegion, renameRegion } from "../../web/chain_editor/chain.js";
+import { chainToJson } from "../../web/chain_editor/chain_json.js";
 import { updatedPrompt } from "../../web/chain_editor/prompt_update.js";
 import { coordinatesNotRead } from "../../web/chain_editor/lookalikes.js";
 

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { chainFromJson, chainToJson, parseChain } from "../../web/chain_editor/chain.js";
+import { parseChain } from "../../web/chain_editor/chain.js";
+import { chainFromJson, chainToJson } from "../../web/chain_editor/chain_json.js";
 import { PLAIN, withDetails } from "../../web/chain_editor/details.js";
 
 const CHAIN = chainToJson(parseChain("a sign (1,2),(300,400) (red), a dog (5,5),(9,9) (green)", "generate", ""));

@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { carryDetails, ChainError, chainFromJson, chainToJson, parseChain } from "../../web/chain_editor/chain.js";
+import { carryDetails, ChainError, parseChain } from "../../web/chain_editor/chain.js";
+import { chainFromJson, chainToJson } from "../../web/chain_editor/chain_json.js";
 import { ChainModel } from "../../web/chain_editor/model.js";
 import { seeded } from "./random.mjs";
 

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { chainToJson, parseChain } from "../../web/chain_editor/chain.js";
+import { parseChain } from "../../web/chain_editor/chain.js";
+import { chainToJson } from "../../web/chain_editor/chain_json.js";
 import { ChainModel } from "../../web/chain_editor/model.js";
 import { mayBePlan, Pasting } from "../../web/chain_editor/paste.js";
 

@@ -43,7 +43,7 @@ export function boxMenu(model, selected) {
 export function doBoxCommand(editor, command) {
     const { model, selected } = editor;
     if (command === "more") editor.openMenu(editor.view.toolbar.tools.more.getBoundingClientRect());
-    else if (command === "rename") editor.startRename();
+    else if (command === "rename") editor.renaming.start();
     else if (command === "lock") editor.attempt(() => model.toggleLock(...selected));
     else if (command === "duplicate") editor.attempt(() => duplicate(editor));
     else if (command === "remove") editor.attempt(() => remove(editor));

@@ -8,7 +8,7 @@
 import { clean, composed, placeInOriginal, SPACES, trim, trimEnd } from "./characters.js";
 import { freeColors, spelling } from "./colors.js";
 import { isReadBefore } from "./geometry.js";
-import { detailsFromJson, detailsToJson, PLAIN, withDetails } from "./details.js";
+import { PLAIN, withDetails } from "./details.js";
 import { withArticle } from "./english.js";
 import {
     BOX_START, boxMarkup, GRID, holdsMarkup, marked, MAX_REGIONS, OBJECT_START, render, scan, without,
@@ -24,7 +24,6 @@ import { withObjects } from "./sentences.js";
  */
 
 const TASKS = ["generate", "edit"];
-const JSON_VERSION = 1;
 const OPENING = "([{（［「『《〈【";
 
 /** A chain that cannot be used, and where in its text, if known. */
@@ -173,57 +172,6 @@ export function carryDetails(chain, stated) {
     return { ...chain, regions: withDetails(stated, chain.regions) };
 }
 
-/** @param {Chain} chain */
-export function chainToJson({ task, prompt, text, regions }) {
-    const details = detailsToJson(regions);
-    return {
-        version: JSON_VERSION,
-        task,
-        prompt,
-        text,
-        regions: regions.map(({ phrase, box, color }) => ({ phrase, box: [...box], color })),
-        ...(details && { details }),
-    };
-}
-
-/**
- * The inverse of `chainToJson`. The text is the truth; the regions must agree with it.
- * @param {any} data
- * @returns {Chain}
- * @throws {ChainError} a newer version, a missing or mistyped entry, or regions that the text does not hold
- */
-export function chainFromJson(data) {
-    if (typeof data !== "object" || data === null || Array.isArray(data)) {
-        throw new ChainError("A chain in JSON must be an object.");
-    }
-    const { version } = data;
-    if (!Number.isInteger(version) || version < 1) {
-        throw new ChainError(`A chain in JSON needs "version": ${JSON_VERSION}.`);
-    }
-    if (version > JSON_VERSION) {
-        throw new ChainError(
-            `The chain has format version ${version}, this program knows up to ${JSON_VERSION}. ` +
-            "Use a newer version of the program.",
-        );
-    }
-    for (const key of ["task", "prompt", "text"]) {
-        if (typeof data[key] !== "string") throw new ChainError(`A chain in JSON needs "${key}" as a string.`);
-    }
-    if (!Array.isArray(data.regions)) throw new ChainError('A chain in JSON needs "regions" as a list.');
-    if (data.regions.length > MAX_REGIONS) throw new ChainError(`A chain holds at most ${MAX_REGIONS} boxes.`);
-    let chain = parseChain(data.text, data.task, data.prompt);
-    const stated = data.regions.map(regionFromJson);
-    if (!sameRegions(chain.regions, stated)) chain = withPhrasesOf(chain, stated);
-    if (!sameRegions(chain.regions, stated)) {
-        throw new ChainError("The regions do not agree with the text, which is what counts.");
-    }
-    try {
-        return "details" in data ? carryDetails(chain, detailsFromJson(data.details)) : chain;
-    } catch (error) {
-        throw new ChainError(/** @type {Error} */ (error).message);
-    }
-}
-
 /**
  * @param {Chain} chain
  * @param {Omit<Region, "span">} region
@@ -291,7 +239,7 @@ function holding(chain, text, regions) {
  * @param {Chain} chain
  * @param {readonly Region[]} stated
  */
-function withPhrasesOf(chain, stated) {
+export function withPhrasesOf(chain, stated) {
     let { text } = chain;
     for (const [index, { phrase }] of [...stated.entries()].reverse()) {
         const region = chain.regions[index];
@@ -353,7 +301,7 @@ function checkTask(task) {
 }
 
 /** @param {any} box */
-function checkBox(box) {
+export function checkBox(box) {
     const [x1, y1, x2, y2] = box;
     const whole = box.every((/** @type {any} */ value) => Number.isInteger(value) && 0 <= value && value < GRID);
     if (box.length !== 4 || !whole || x1 >= x2 || y1 >= y2) {
@@ -362,26 +310,11 @@ function checkBox(box) {
 }
 
 /**
- * @param {any} entry
- * @param {number} index
- * @returns {Region}
- */
-function regionFromJson(entry, index) {
-    const whole = typeof entry === "object" && entry !== null && "phrase" in entry && "box" in entry && "color" in entry;
-    if (!whole) throw new ChainError(`Region ${index} needs "phrase", "box" and "color".`);
-    if (!Array.isArray(entry.box)) throw new ChainError(`The box of region ${index} must be [x1, y1, x2, y2].`);
-    if (typeof entry.phrase !== "string") throw new ChainError(`The phrase of region ${index} must be text.`);
-    const box = entry.box.map((/** @type {unknown} */ value) => (value === GRID ? GRID - 1 : value));
-    checkBox(box);
-    return { phrase: trim(clean(entry.phrase)), box, color: entry.color, span: [0, 0], detail: PLAIN };
-}
-
-/**
  * Whether two chains hold the same regions, wherever those stand in the text.
  * @param {readonly Region[]} first
  * @param {readonly Region[]} second
  */
-function sameRegions(first, second) {
+export function sameRegions(first, second) {
     return first.length === second.length && first.every((region, index) => sameRegion(region, second[index]));
 }
 

@@ -11,6 +11,7 @@ import { LargeView } from "./large_view.js";
 import { ChainModel } from "./model.js";
 import { Pasting } from "./paste.js";
 import { Pointer } from "./pointer.js";
+import { Renaming } from "./renaming.js";
 import { listenToProse, listenToPrompt } from "./typing.js";
 import { ChainView } from "./view.js";
 
@@ -40,9 +41,8 @@ export class ChainEditor {
     selected = [];
     /** Whether the focus goes from box to box without choosing them: by the keyboard, more than one is being chosen. */
     #adding = false;
-    /** @type {HTMLInputElement | null} */
-    #renaming = null;
     pointer = new Pointer(this);
+    renaming = new Renaming(this);
     #keyboard = new Keyboard(this);
     #message = "";
     #wrong = false;
@@ -283,7 +283,7 @@ export class ChainEditor {
         this.#on(svg, "pointermove", (event) => this.pointer.move(event));
         this.#on(svg, "pointerup", (event) => this.pointer.release(event));
         this.#on(svg, "lostpointercapture", () => this.pointer.cancel());
-        this.#on(svg, "dblclick", () => this.startRename());
+        this.#on(svg, "dblclick", () => this.renaming.start());
         this.#on(svg, "contextmenu", (event) => this.#onContextMenu(event));
         this.#on(svg, "focusin", (event) => this.#onFocus(event.target));
         this.#on(svg, "focusout", ({ relatedTarget }) => {
@@ -330,7 +330,7 @@ export class ChainEditor {
     add(box) {
         this.attempt(() => {
             this.focusBox(this.model.add(box));
-            this.startRename();
+            this.renaming.start();
         });
     }
 
@@ -366,32 +366,6 @@ export class ChainEditor {
     /** @param {{x: number, y: number}} point on the screen */
     openMenu(point) {
         this.view.menu.open(boxMenu(this.model, this.selected), point, (command) => this.use(command));
-    }
-
-    startRename() {
-        const region = this.selected.length === 1 ? this.model.region(this.selected[0]) : null;
-        if (!region || !this.model.editable || this.#renaming || this.model.isLocked(region.color)) return;
-        const field = this.view.boxes.openRename(region);
-        this.#renaming = field;
-        /** @param {boolean} keep */
-        const close = (keep) => {
-            if (this.#renaming !== field) return;
-            this.#renaming = null;
-            const focused = document.activeElement === field;
-            field.remove();
-            if (focused) this.focusBox(region.color);
-            if (keep && field.value.trim() !== region.phrase) {
-                this.attempt(() => this.model.rename(region.color, field.value));
-            }
-        };
-        field.addEventListener("blur", () => close(true));
-        field.addEventListener("keydown", (event) => {
-            if (event.key === "Enter" && !event.isComposing) close(true);
-            else if (event.key === "Escape") close(false);
-            else return;
-            event.preventDefault();
-            event.stopPropagation();
-        });
     }
 }
 

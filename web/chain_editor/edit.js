@@ -4,7 +4,8 @@
  * A region is known by its colour: each has its own, and it stays when words or box change.
  */
 
-import { carryDetails, changeDetails, ChainError, chainFromJson, chainToJson, parseChain, sameBox } from "./chain.js";
+import { carryDetails, changeDetails, ChainError, parseChain, sameBox } from "./chain.js";
+import { chainFromJson, chainToJson } from "./chain_json.js";
 import { clean, composed, trim } from "./characters.js";
 import { MAX_ORDER, saysNothing } from "./details.js";
 import { marked, SPECIAL_TOKEN } from "./notation.js";

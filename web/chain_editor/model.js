@@ -4,8 +4,9 @@
  */
 
 import {
-    addRegion, changeDetails, ChainError, chainFromJson, insertRegion, moveBox, parseChain, readChain, removeRegion, renameRegion,
+    addRegion, changeDetails, ChainError, insertRegion, moveBox, parseChain, readChain, removeRegion, renameRegion,
 } from "./chain.js";
+import { chainFromJson } from "./chain_json.js";
 import {
     beside, editFromValue, editToValue, indexOf, inOrder, keepLocked, lockedObjects, originOf, plannedAround, unchanged,
     withPrompt, written,
