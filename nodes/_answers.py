@@ -101,10 +101,10 @@ def pasted_plan(question: bytes) -> dict[str, Any]:
             has asked for them, the "notation", and "width" and "height" of the picture in pixels.
 
     Returns:
-        "chain" and "notation"; "notes", sentences on what was assumed and left out; and "ambiguous": whether
-        the notation leaves open what its numbers mean. Or "prose": the text is no other notation's. Or
-        "error": why it cannot be read; with "size": because the boxes are in pixels of a picture of unknown
-        size.
+        "chain" and "notation"; "notes", on what was assumed and left out, each a sentence by language; and
+        "ambiguous": whether the notation leaves open what its numbers mean. Or "prose": the text is no other
+        notation's. Or "error": why it cannot be read; with "size": because the boxes are in pixels of a
+        picture of unknown size.
     """
     if len(question) > MAX_QUESTION:
         return {"error": f"This is too long for a plan: at most {MAX_TEXT} characters are read."}
@@ -126,7 +126,8 @@ def pasted_plan(question: bytes) -> dict[str, Any]:
         message = str(error) if isinstance(error, GoTError) else "This is not what an editor asks."
         return {"error": message}
     ambiguous = found in AMBIGUOUS and bool(plan.notes)
-    answer = {"notation": found, "notes": chain.brief_warnings(MOST_NOTES), "ambiguous": ambiguous}
+    notes = by_language(chain.brief_warnings(MOST_NOTES))
+    answer = {"notation": found, "notes": notes, "ambiguous": ambiguous}
     return {"chain": chain.to_json(), **encodable(answer)}
 
 

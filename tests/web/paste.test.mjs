@@ -60,7 +60,7 @@ test("only what may be another model's plan is sent to the server", () => {
 });
 
 test("a pasted plan is one step, with its own prompt, and what is said of it goes with the next edit", async () => {
-    const editor = editorWith({ ...CAT, notes: ["Left out: x."], ambiguous: true });
+    const editor = editorWith({ ...CAT, notes: [{ en: "Left out: x." }], ambiguous: true });
     editor.model.write("On a red sofa (500,500),(900,900).");
     editor.model.seal();
     assert.equal(await editor.paste(QWEN), false);

@@ -10,7 +10,7 @@
  *
  * What it answers, as in `pasted_plan` of nodes/_answers.py; null: it could not be asked.
  * @typedef {null | {
- *     chain?: unknown, notation?: string, notes?: readonly string[], ambiguous?: boolean,
+ *     chain?: unknown, notation?: string, notes?: readonly Record<string, string>[], ambiguous?: boolean,
  *     prose?: boolean, error?: string, size?: boolean,
  * }} Answer
  */

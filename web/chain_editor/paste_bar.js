@@ -1,6 +1,6 @@
 /** The bar about a plan that was pasted: as what it was read, what was left out, and what its numbers mean. */
 
-import { texts } from "../comfyui/language.js";
+import { inLanguage, texts } from "../comfyui/language.js";
 import { element } from "./elements.js";
 
 /** @typedef {import("./paste.js").Pasting} Pasting */
@@ -63,7 +63,7 @@ export class PasteBar {
         this.element.classList.toggle("got-quiet", !answer.ambiguous && !asksSize);
         const notes = asksSize ? [] : answer.notes ?? [];
         this.#notes.hidden = notes.length === 0;
-        this.#notes.replaceChildren(...notes.map((note) => element("li", {}, note)));
+        this.#notes.replaceChildren(...notes.map((note) => element("li", {}, inLanguage(note))));
     }
 }
 

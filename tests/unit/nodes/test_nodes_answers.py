@@ -95,6 +95,13 @@ def test_a_pasted_plan_of_another_notation_becomes_a_chain(text: str, notation: 
     assert chain.prompt
 
 
+def test_the_notes_on_a_pasted_plan_are_in_each_language() -> None:
+    for note in paste(QWEN)["notes"]:
+        assert set(note) == {"en", "zh"}
+        assert "bbox_2d" in note["zh"]
+        assert note["zh"] != note["en"]
+
+
 def test_another_order_of_the_numbers_can_be_chosen() -> None:
     answer = paste(QWEN, notation="ideogram")
     assert answer["chain"]["regions"][0]["box"] == [200, 100, 500, 400]
