@@ -120,11 +120,13 @@ export function originOf(chain, text) {
  * The edit with other prose. Where that is no chain, or changes what is locked, it is a draft.
  * @param {Edit} edit
  * @param {string} text
+ * @param {readonly import("./details.js").Stated[]} pasted what boxes say that have come into the prose from elsewhere
  * @returns {Edit}
  */
-export function written(edit, text) {
+export function written(edit, text, pasted = []) {
     try {
-        const chain = carryDetails(parseChain(text, edit.chain.task, edit.chain.prompt), edit.chain.regions);
+        const { task, prompt, regions } = edit.chain;
+        const chain = carryDetails(parseChain(text, task, prompt), [...regions, ...pasted]);
         keepLocked(edit, chain);
         return { ...edit, chain, draft: null };
     } catch (error) {

@@ -220,9 +220,10 @@ export class ChainModel extends ChainState {
     /**
      * The prose as it was typed.
      * @param {string} text
+     * @param {readonly import("./details.js").Stated[]} pasted what boxes say that have come into it from elsewhere
      */
-    write(text) {
-        this.#apply(withPrompt(written(this.#editableBasis(), text), this.follows), "write");
+    write(text, pasted = []) {
+        this.#apply(withPrompt(written(this.#editableBasis(), text, pasted), this.follows), "write");
     }
 
     /**

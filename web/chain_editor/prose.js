@@ -1,7 +1,7 @@
 /** The plan in words: prose in which every box is a coloured chip behind its words. */
 
 import { texts } from "../comfyui/language.js";
-import { element } from "./elements.js";
+import { colorOf, element } from "./elements.js";
 import { OBJECT_END, OBJECT_START, scan } from "./notation.js";
 
 /** @typedef {import("./chain.js").Chain} Chain */
@@ -26,6 +26,10 @@ export class Prose {
     /** As it was typed. */
     get text() {
         return proseText(this.element);
+    }
+
+    get selected() {
+        return selectedProse();
     }
 
     /**
@@ -104,14 +108,15 @@ function proseText(node) {
 }
 
 /**
- * Puts what is selected on the clipboard, with its boxes as they are written.
- * @param {ClipboardEvent} event
+ * What is selected: its text, with boxes as they are written, and the colours of these boxes; null: nothing.
+ * @returns {{text: string, colors: readonly string[]} | null}
  */
-export function copyProse(event) {
+export function selectedProse() {
     const selection = document.getSelection();
-    if (!selection?.rangeCount) return;
-    event.clipboardData?.setData("text/plain", proseText(selection.getRangeAt(0).cloneContents()));
-    event.preventDefault();
+    if (!selection?.rangeCount) return null;
+    const selected = selection.getRangeAt(0).cloneContents();
+    const colors = Array.from(selected.querySelectorAll(".got-chip"), (chip) => colorOf(chip) ?? "");
+    return { text: proseText(selected), colors };
 }
 
 /** @param {Chain} chain */

@@ -1,7 +1,7 @@
-/** What is typed into the prose and the prompt, and copied from them. */
+/** What is typed and pasted into the prose and the prompt, and copied from the prose. */
 
+import { holdsBoxes, proseOnClipboard, putOnClipboard } from "./clipboard.js";
 import { colorOf } from "./elements.js";
-import { copyProse } from "./prose.js";
 
 /**
  * @typedef {import("./controller.js").ChainEditor} ChainEditor
@@ -14,8 +14,10 @@ import { copyProse } from "./prose.js";
  */
 export function listenToProse(editor, on) {
     const { model, view: { prose } } = editor;
+    /** @type {readonly import("./details.js").Stated[]} what the boxes say besides that are just being pasted */
+    let pasted = [];
     const type = () => editor.attempt(() => {
-        if (model.editable) model.write(prose.text);
+        if (model.editable) model.write(prose.text, pasted);
     });
     on(prose.element, "input", (event) => {
         if (!/** @type {InputEvent} */ (event).isComposing) type();
@@ -26,13 +28,38 @@ export function listenToProse(editor, on) {
         const color = colorOf(event.target);
         editor.select(color ? [color] : []);
     });
-    on(prose.element, "copy", (event) => copyProse(event));
+    on(prose.element, "copy", (event) => copy(editor, event));
     on(prose.element, "cut", (event) => {
-        copyProse(event);
+        copy(editor, event);
         if (!model.editable) return;
         document.getSelection()?.deleteFromDocument();
         type();
     });
+    on(prose.element, "paste", (event) => {
+        const { clipboardData } = event;
+        if (!model.editable || !clipboardData || !holdsBoxes(clipboardData)) return;
+        event.preventDefault();
+        event.stopPropagation();
+        editor.attempt(() => {
+            const replaced = prose.selected?.colors ?? [];
+            const around = model.chain.regions.map(({ color }) => color).filter((color) => !replaced.includes(color));
+            const { text, stated } = proseOnClipboard(clipboardData, around);
+            pasted = stated;
+            document.execCommand("insertText", false, text);  // comes back as input
+        });
+        pasted = [];
+    });
+}
+
+/**
+ * @param {ChainEditor} editor
+ * @param {ClipboardEvent} event
+ */
+function copy({ model, view: { prose: { selected } } }, event) {
+    if (!selected || !event.clipboardData) return;
+    const regions = model.chain.regions.filter(({ color }) => selected.colors.includes(color));
+    putOnClipboard(event.clipboardData, selected.text, regions);
+    event.preventDefault();
 }
 
 /**

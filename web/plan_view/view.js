@@ -1,8 +1,9 @@
 /** Shows plans to be read: words with a chip for each box, and beneath them what is to be said about the plan. */
 
 import { readChain } from "../chain_editor/chain.js";
+import { putOnClipboard } from "../chain_editor/clipboard.js";
 import { element } from "../chain_editor/elements.js";
-import { copyProse, Prose } from "../chain_editor/prose.js";
+import { Prose, selectedProse } from "../chain_editor/prose.js";
 import { inLanguage, texts } from "../comfyui/language.js";
 
 /** @typedef {import("./saved.js").Plan} Plan */
@@ -15,7 +16,10 @@ export class PlanView {
         });
         this.element.addEventListener("copy", (event) => {
             event.stopPropagation();  // ComfyUI would copy nodes
-            copyProse(event);
+            const selected = selectedProse();
+            if (!selected || !event.clipboardData) return;
+            putOnClipboard(event.clipboardData, selected.text, []);
+            event.preventDefault();
         });
         this.element.addEventListener("keydown", (event) => {
             if (!event.ctrlKey && !event.metaKey) event.stopPropagation();  // Delete would remove the node
