@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from .commands import (
     bench,
+    check,
     convert,
     dataset,
     demo,
@@ -28,6 +29,7 @@ COMMANDS = (
     reason,
     describe,
     locate,
+    check,
     dataset,
     train,
     merge,

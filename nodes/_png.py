@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from ..got_models.chain.chain import ReasoningChain
-from ..got_models.errors import GoTError
+from ..got_models.saved_plans import CHAIN_KEY
 
-CHAIN_KEY = "got_chain"
 ENCODERS = ("GoTSSGMEncode", "GoTConverse")  # the nodes whose chains are drawn
 MAX_REMEMBERED = 100
 
@@ -122,32 +120,6 @@ def store_chain(chain: ReasoningChain, extra_pnginfo: dict[str, Any] | None, enc
     """Make the pictures that are drawn after this encoder carry the chain."""
     if isinstance(extra_pnginfo, PictureInformation) and encoder is not None:
         extra_pnginfo.add(encoder, chain)
-
-
-def read_chain(path: Path) -> ReasoningChain:
-    """The chain in a PNG that ComfyUI or this library's command line saved.
-
-    Raises:
-        GoTError: the file is not a PNG, or holds no readable chain.
-    """
-    from ..got_models.files.png import find_text
-    from ..got_models.pictures import check_is_file
-
-    check_is_file(path)
-    try:
-        text = find_text(path, CHAIN_KEY)
-    except (OSError, ValueError) as error:
-        raise GoTError(f"Expected a PNG picture, cannot open {path.name}: {error}.") from error
-    if text is None:
-        raise GoTError(
-            f"{path.name} holds no reasoning chain. PNGs that a workflow with SSGM Encode saved do, unless "
-            "another program has rewritten them."
-        )
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise GoTError(f"The reasoning chain in {path.name} is not readable: {error}") from error
-    return ReasoningChain.from_json(data)
 
 
 def _with(chains: list[Any], chain: Any) -> list[Any]:

@@ -24,10 +24,10 @@ from ..got_models.chain.switched_off import without_switched_off
 from ..got_models.errors import GoTError, printable, short_repr
 from ..got_models.mllm.constrained_decoding import only_regions
 from ..got_models.mllm.prompts import check_prompt
+from ..got_models.saved_plans import read_chain
 from ._comfy.folders import input_file, input_files
 from ._inputs import checked, rejection, state, time_and_size
 from ._plans import plans_ui
-from ._png import read_chain
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -27,6 +27,7 @@ from .outputs import Drawing
 if TYPE_CHECKING:
     from ..conversation import Conversation
     from ..diffusion.sampler import Step
+    from ..judge.verdict import Verdict
     from ..pipeline import GoTModel
 
 MaybeChain = TypeVar("MaybeChain", ReasoningChain, ReasoningChain | None)
@@ -40,10 +41,12 @@ def run_drawing(
     *,
     keep_outside: bool = True,
     turns: int = 1,
+    best_of: int = 1,
 ) -> None:
     """Check all input, draw with the options of ``add_drawing_options``, write all results.
 
-    With several turns the model may look at its picture and edit it again, in folders ``turn-1`` etc.
+    With several turns the model may look at its picture and edit it again, in folders ``turn-1`` etc. Of
+    several attempts (``best_of``) the model looks at each, and the best is kept.
     """
     check_prompt(prompt)
     check_writable(arguments.out)
@@ -63,20 +66,18 @@ def run_drawing(
     while upcoming is not None:
         print_notes(model.remarks(upcoming, conversation.source))
         changed = {name: scale for name, scale in given.items() if scale is not None}
-        drawing = draw(
+        scales = dataclasses.replace(model.default_scales(upcoming.task), **changed)
+        draw_with = partial(
+            draw,
             model,
             upcoming,
             conversation.source,
-            settings=SamplingSettings(
-                dataclasses.replace(model.default_scales(upcoming.task), **changed),
-                arguments.seed,
-                arguments.steps,
-                arguments.scheduler,
-            ),
+            settings=SamplingSettings(scales, arguments.seed, arguments.steps, arguments.scheduler),
             size=arguments.size,
             keep_outside=keep_outside,
             conversation=conversation,
         )
+        drawing = draw_with() if best_of == 1 else draw_best(model, upcoming, draw_with, best_of)
         drawings.append(drawing)
         conversation.show(upcoming, drawing.picture)
         upcoming = reason(conversation.reason) if len(drawings) < turns else None
@@ -125,6 +126,31 @@ def reason(write: Callable[..., MaybeChain]) -> MaybeChain:
     if chain is not None:
         print_warnings(chain)
     return chain
+
+
+def draw_best(model: GoTModel, chain: ReasoningChain, draw_with: partial[Drawing], most: int) -> Drawing:
+    """The best of several drawings, with seeds from the first one's on; says how each follows its plan.
+
+    Raises:
+        GoTError: the plan cannot be compared with a picture.
+    """
+    from ..judge.best import best_of
+    from ..judge.looking import check_plan, judge
+    from ..judge.report import summary
+
+    check_plan(chain)
+    settings: SamplingSettings = draw_with.keywords["settings"]
+
+    def draw_seed(seed: int) -> Drawing:
+        return draw_with(settings=dataclasses.replace(settings, seed=seed))
+
+    def look(drawing: Drawing) -> Verdict:
+        verdict = judge(model, chain, drawing.picture)
+        print(f"seed {drawing.settings['seed']}: {summary(verdict)}", file=sys.stderr)
+        return verdict
+
+    seeds = [(settings.seed + number) % 2**63 for number in range(most)]
+    return best_of(seeds, draw_seed, look).drawn
 
 
 def draw(

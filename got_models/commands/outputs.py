@@ -13,6 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from ..chain.chain import ReasoningChain
 from ..chain.layout import draw_layout
+from ..saved_plans import CHAIN_KEY
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Drawing:
     def files(self) -> dict[str, bytes]:
         """File name -> content; image.png carries the chain and the settings as text."""
         chain = json.dumps(self.chain.to_json(), ensure_ascii=False, indent=2)
-        metadata = {"got_chain": json.dumps(self.chain.to_json()), "got_settings": json.dumps(self.settings)}
+        metadata = {CHAIN_KEY: json.dumps(self.chain.to_json()), "got_settings": json.dumps(self.settings)}
         return {
             "image.png": png(self.picture, metadata),
             "chain.txt": (self.chain.text + "\n").encode("utf-8"),

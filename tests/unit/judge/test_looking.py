@@ -1,0 +1,59 @@
+"""Looking for a plan's objects in a picture."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from got_models.chain.chain import Box, ReasoningChain
+from got_models.chain.notations.plan import Element, LayoutPlan
+from got_models.errors import GoTError
+from got_models.judge.looking import changed_outside, judge
+
+PICTURE = Image.new("RGB", (64, 64), "white")
+CHAIN = ReasoningChain.parse(
+    "A red circle (0,0),(500,500) beside an owl (500,500),(999,999).", "generate", "two"
+)
+
+
+def model(**found: tuple[float, float, float, float]) -> Any:
+    """A model that finds these things, and keeps what it was asked in `asked`."""
+    asked: list[str] = []
+
+    def locate(picture: Image.Image, phrases: list[str], *_: Any, **__: Any) -> LayoutPlan:
+        asked.extend(phrases)
+        return LayoutPlan(tuple(Element(name, box) for name, box in found.items() if name in phrases[0]))
+
+    return SimpleNamespace(locate=locate, asked=asked)
+
+
+def test_every_phrase_is_asked_for_alone_with_the_definite_article() -> None:
+    looking = model(circle=(0.0, 0.0, 0.5, 0.5))
+    verdict = judge(looking, CHAIN, PICTURE)
+    assert looking.asked == ["the red circle", "the owl"]
+    assert [judged.found for judged in verdict.objects] == [Box(0, 0, 500, 500), None]
+
+
+@pytest.mark.parametrize(
+    ("text", "task", "message"),
+    [
+        ("Nothing has a box.", "generate", "no box"),
+        ("(0,0),(500,500) is empty.", "generate", "Box 1 .* no words"),
+        ("A red circle (0,0),(500,500) becomes blue.", "edit", "of an edit"),
+    ],
+)
+def test_a_plan_that_cannot_be_compared_is_refused(text: str, task: str, message: str) -> None:
+    with pytest.raises(GoTError, match=message):
+        judge(model(), ReasoningChain.parse(text, task, "something"), PICTURE)
+
+
+def test_only_what_changed_outside_of_the_boxes_counts() -> None:
+    chain = ReasoningChain.parse("A red circle (0,0),(500,500) becomes blue.", "edit", "paint it blue")
+    inside, outside = PICTURE.copy(), PICTURE.copy()
+    inside.paste("blue", (0, 0, 32, 32))
+    outside.paste("black", (48, 48, 64, 64))
+    assert changed_outside(PICTURE, inside, chain) == 0.0
+    assert changed_outside(PICTURE, outside, chain) == pytest.approx(16 * 16 / (64 * 64 - 33 * 33), rel=0.05)
