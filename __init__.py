@@ -2,6 +2,7 @@
 
 from .nodes._register import register
 from .nodes.chain import GoTChainFromImage, GoTChainFromText, GoTChainToMasks, GoTEditChain
+from .nodes.checking import GoTCheck, GoTPickBest
 from .nodes.conversation import GoTConverse
 from .nodes.dataset import GoTDataset
 from .nodes.guidance import GoTSSGMEncode
@@ -37,6 +38,8 @@ NODE_CLASS_MAPPINGS = {
     "GoTChainFromBoxes": GoTChainFromBoxes,
     "GoTChainToJSON": GoTChainToJSON,
     "GoTPlan": GoTPlan,
+    "GoTCheck": GoTCheck,
+    "GoTPickBest": GoTPickBest,
 }
 
 NODE_DISPLAY_NAME_MAPPINGS = {
@@ -59,6 +62,8 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "GoTChainFromBoxes": "GoT Chain from Boxes",
     "GoTChainToJSON": "GoT Chain to JSON",
     "GoTPlan": "GoT Plan",
+    "GoTCheck": "GoT Check",
+    "GoTPickBest": "GoT Pick Best",
 }
 
 WEB_DIRECTORY = "./web"

@@ -44,6 +44,11 @@ ENGLISH = {
     "enlarged": (
         "Drawn at {drawn} and enlarged to the picture's {size}: what has changed is softer than the rest."
     ),
+    # Pictures compared with their plans
+    "checked": (
+        "In place: {there} of {planned} objects. Found where none was planned: {extra}. Score {score} of 1."
+    ),
+    "picked": "Pictures drawn: {drawn}. The best has the seed {seed}.",
     # Plans of other models and editors
     "read_as_sides": (
         "Boxes are read as {order}: as corners, some would end before they begin. If they are corners, "

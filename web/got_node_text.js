@@ -6,7 +6,14 @@ import { addElement, addStyle, growTo } from "./comfyui/node_element.js";
 import { notesFrom } from "./plan_view/saved.js";
 import { bring, onRuns, whenBrought } from "./comfyui/runs.js";
 
-const NODES = new Set(["GoTImportCheckpoint", "GoTRegionalConditioning", "GoTSSGMEncode", "GoTSampler"]);
+const NODES = new Set([
+    "GoTCheck",
+    "GoTImportCheckpoint",
+    "GoTPickBest",
+    "GoTRegionalConditioning",
+    "GoTSSGMEncode",
+    "GoTSampler",
+]);
 const EVENT = "got_text";
 const MIN_HEIGHT = 72;
 

@@ -1,0 +1,74 @@
+"""GoT Check and GoT Pick Best, with a model that finds what it is told to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from got_pack.got_models.chain.chain import ReasoningChain
+from got_pack.got_models.chain.notations.plan import Element, LayoutPlan
+from got_pack.got_models.diffusion.settings import GuidanceScales
+from got_pack.got_models.errors import GoTError
+from got_pack.nodes import checking
+from got_pack.nodes._model import ManagedModel
+from got_pack.nodes.checking import GoTCheck, GoTPickBest
+from got_pack.nodes.guidance import EncodedPlan
+
+CHAIN = ReasoningChain.parse("A red circle (0,0),(500,500) on white.", "generate", "a circle")
+PICTURES = torch.stack([torch.full((64, 64, 3), level) for level in (0.0, 0.5, 1.0)])
+
+
+class Looking(ManagedModel):
+    """A model that finds the circle in its place in pictures that are at least so bright."""
+
+    def __init__(self, least: float) -> None:
+        self.least = least
+
+    def locate(self, image: Any, *_: Any, **__: Any) -> LayoutPlan:
+        there = image.getpixel((0, 0))[0] >= 255 * self.least
+        return LayoutPlan((Element("red circle", (0.0, 0.0, 0.5, 0.5)),) if there else ())
+
+
+@pytest.fixture(autouse=True)
+def never_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checking, "stop_if_interrupted", lambda: False)
+
+
+def test_every_picture_of_a_batch_is_judged_alone() -> None:
+    output = GoTCheck().check(chain=CHAIN, image=PICTURES, model=Looking(0.9))
+    scores, obeyed, reports, checked = output["result"]
+    assert scores == [0.0, 0.0, 1.0] and obeyed == [False, False, True]
+    assert "not found" in reports[0] and "in place" in reports[2]
+    assert len(checked) == 3 and len(output["ui"]["notes"]) == 3
+
+
+def test_a_detectors_boxes_take_the_models_place() -> None:
+    boxes = [{"x": 0, "y": 0, "width": 32, "height": 32, "label": "circle"}]
+    scores, *_ = GoTCheck().check(chain=CHAIN, image=PICTURES[:1], boxes=boxes)["result"]
+    assert scores == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "either 'model'"),
+        ({"model": Looking(0), "boxes": "[]"}, "either 'model'"),
+        ({"boxes": [{"x": 0, "y": 0, "width": 9, "height": 9}]}, "one picture"),
+    ],
+)
+def test_who_looks_has_to_be_clear(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(GoTError, match=message):
+        GoTCheck().check(chain=CHAIN, image=PICTURES, **given)
+
+
+def test_the_first_seed_that_obeys_is_picked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sample(_: Any, model: Any, guidance: Any, seed: int, *__: Any, **___: Any) -> dict[str, Any]:
+        return {"result": ({"samples": seed}, PICTURES[seed - 7 : seed - 6])}
+
+    monkeypatch.setattr(checking.GoTSampler, "sample", sample)
+    guidance = EncodedPlan(None, CHAIN, None, GuidanceScales(1.0, 1.0, 1.0))
+    output = GoTPickBest().pick(Looking(0.4), guidance, 3, 7, 0, "euler", -1.0, -1.0, -1.0)
+    latent, _, score, seed, report = output["result"]
+    assert (latent, score, seed) == ({"samples": 8}, 1.0, 8) and "1 of 1" in report
+    assert output["ui"]["notes"][0]["en"] == "Pictures drawn: 2. The best has the seed 8."
