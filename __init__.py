@@ -15,6 +15,7 @@ from .nodes.planning import GoTPlan
 from .nodes.reasoning import GoTReason
 from .nodes.regional import GoTRegionalConditioning
 from .nodes.sampling import GoTSampler
+from .nodes.sweeping import GoTSweep
 from .nodes.training import GoTTrain
 
 # Ids never change: saved workflows name them.
@@ -40,6 +41,7 @@ NODE_CLASS_MAPPINGS = {
     "GoTPlan": GoTPlan,
     "GoTCheck": GoTCheck,
     "GoTPickBest": GoTPickBest,
+    "GoTSweep": GoTSweep,
 }
 
 NODE_DISPLAY_NAME_MAPPINGS = {
@@ -64,6 +66,7 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "GoTPlan": "GoT Plan",
     "GoTCheck": "GoT Check",
     "GoTPickBest": "GoT Pick Best",
+    "GoTSweep": "GoT Sweep",
 }
 
 WEB_DIRECTORY = "./web"

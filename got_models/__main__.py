@@ -19,6 +19,7 @@ from .commands import (
     locate,
     merge,
     reason,
+    sweep,
     train,
 )
 from .commands.program import run_program
@@ -30,6 +31,7 @@ COMMANDS = (
     describe,
     locate,
     check,
+    sweep,
     dataset,
     train,
     merge,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,13 +26,14 @@ class Step:
     """One finished denoising step: `index` counts from 1 to `total`.
 
     `latents` [b, 4, h, w] are scaled and still noisy; `predicted` is the step's estimate of the clean
-    latents.
+    latents; `branches` are the predicted noises of the branches that were evaluated.
     """
 
     index: int
     total: int
     latents: Tensor
     predicted: Tensor
+    branches: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def make_scheduler(config: Mapping[str, Any], name: str) -> Any:
@@ -122,7 +123,8 @@ def denoise(
                 raise _not_finite(torch.stack(finite), branches, unet)
             if on_step is not None:
                 kept = schedule.alphas_cumprod[int(timestep)]
-                on_step(Step(index, steps, latents, (noisy - (1 - kept).sqrt() * combined) / kept.sqrt()))
+                predicted = (noisy - (1 - kept).sqrt() * combined) / kept.sqrt()
+                on_step(Step(index, steps, latents, predicted, predictions))
     return latents
 
 

@@ -64,7 +64,7 @@ FLOORS = [
     {"edit_area", "saved_plans", "weights"},
     {"conversation", "importing"},
     {"pipeline"},
-    {"judge"},
+    {"judge", "sweep"},
     {"dataset"},
     {"training"},
     {"bench"},

@@ -1,0 +1,100 @@
+"""``sweep``: one plan drawn with many settings, on a labelled grid."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..diffusion.settings import SamplingSettings
+from ..edit_area import finish_edit
+from ..errors import GoTError
+from ..files.whole_files import check_writable, write_files
+from ..judge.looking import check_plan, judge
+from ..mllm.prompts import check_prompt
+from ..pictures import open_picture
+from ..sweep.axes import SCALES, Axis, read_axis
+from ..sweep.branches import BranchRecorder
+from ..sweep.drawing import check_axes, sweep
+from .drawing import reason
+from .inputs import read_chain
+from .options import Subparsers, add_drawing_options, load_model
+from .outputs import png
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ..chain.chain import ReasoningChain
+    from ..pipeline import GoTModel
+
+
+def add_parser(subcommands: Subparsers) -> None:
+    parser = subcommands.add_parser("sweep", help="draw one plan with many settings, on a labelled grid")
+    parser.add_argument("prompt", metavar="PROMPT", help="what to draw, or how to edit --image")
+    parser.add_argument("--image", type=Path, metavar="IMAGE", help="the picture to edit")
+    parser.add_argument(
+        "--across",
+        type=axis,
+        required=True,
+        metavar="NAME=VALUES",
+        help="what varies from left to right, such as spatial=0,2,4; also semantic, reference, steps, seed",
+    )
+    parser.add_argument(
+        "--down", type=axis, metavar="NAME=VALUES", help="what varies from top to bottom; nothing by default"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write below each picture how far it obeys the plan"
+    )
+    add_drawing_options(parser)
+    parser.set_defaults(run=run)
+
+
+def axis(text: str) -> Axis:
+    """``NAME=VALUES``."""
+    name, _, values = text.partition("=")
+    try:
+        return read_axis(name.strip(), values)
+    except GoTError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def run(arguments: argparse.Namespace) -> None:
+    check_prompt(arguments.prompt)
+    check_axes(arguments.across, arguments.down)
+    check_writable(arguments.out)
+    task = "edit" if arguments.image else "generate"
+    source = open_picture(arguments.image) if arguments.image else None
+    chain = read_chain(arguments.chain, task, arguments.prompt) if arguments.chain else None
+    model = load_model(arguments)
+    if arguments.size:
+        model.check_size(arguments.size)
+    chain = chain or reason(partial(model.reason, arguments.prompt, source))
+    caption = partial(checked, model, chain) if arguments.check else None
+    if arguments.check:
+        check_plan(chain)
+    guidance = model.encode(chain, source, arguments.size)
+    given = {name: getattr(arguments, f"{name}_scale") for name in SCALES}
+    scales = replace(
+        model.default_scales(task), **{name: scale for name, scale in given.items() if scale is not None}
+    )
+    settings = SamplingSettings(scales, arguments.seed, arguments.steps, arguments.scheduler)
+    recorder = BranchRecorder()
+    model.sample(guidance, settings, on_step=recorder.record)
+
+    def draw(with_settings: SamplingSettings) -> Image.Image:
+        picture = model.sample(guidance, with_settings)
+        return finish_edit(picture, source, chain, keep_outside=False) if source else picture
+
+    swept = sweep(draw, settings, arguments.across, arguments.down, caption)
+    files = {"sweep.png": png(swept.sheet()), "branches.png": png(recorder.picture())}
+    write_files(arguments.out, files)
+    print(chain.text)
+    for name in files:
+        print(arguments.out / name)
+
+
+def checked(model: GoTModel, chain: ReasoningChain, picture: Image.Image) -> str:
+    """The judge's score of a picture."""
+    return f"score {judge(model, chain, picture).score:.2f}"

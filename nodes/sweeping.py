@@ -1,0 +1,159 @@
+"""GoT Sweep: one plan drawn with many settings, on a labelled grid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..got_models.constants import SCHEDULERS
+from ..got_models.errors import GoTError
+from ._comfy.feedback import progress_bar, stop_if_interrupted
+from ._inputs import checked, seed_input
+from .guidance import EncodedPlan, scale_widgets
+from .sampling import previews
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ..got_models.diffusion.sampler import Step
+    from ..got_models.diffusion.settings import SamplingSettings
+    from ._model import ManagedModel
+
+SETTINGS = ("semantic", "spatial", "reference", "steps", "seed")
+NOTHING = "nothing"
+
+
+@checked
+class GoTSweep:
+    DESCRIPTION = (
+        "Draws one plan with many settings, on a labelled grid: what the words, the boxes and the source "
+        "picture each do. A second picture shows where each of them changes the drawing, step by step."
+    )
+    CATEGORY = "GoT"
+    SEARCH_ALIASES = ("xy plot", "grid", "x/y plot", "compare settings", "guidance x-ray", "ablation")
+    RETURN_TYPES = ("IMAGE", "IMAGE", "IMAGE")
+    RETURN_NAMES = ("grid", "images", "branches")
+    OUTPUT_TOOLTIPS = (
+        "All pictures on one sheet, with their settings beside them.",
+        "The pictures alone, row by row.",
+        "Where words, boxes and the source picture change what is drawn, for some of the steps: black is "
+        "nowhere, yellow most. With the settings below, and none of the varied ones.",
+    )
+    FUNCTION = "sweep"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        values = {"default": "0, 1, 2, 4", "tooltip": "Its values, up to 12, separated by commas."}
+        return {
+            "required": {
+                "model": ("GOT_MODEL", {"tooltip": "The checkpoint that made the guidance."}),
+                "guidance": ("GOT_GUIDANCE", {"tooltip": "What to draw, from SSGM Encode."}),
+                "across": (
+                    list(SETTINGS),
+                    {
+                        "default": "spatial",
+                        "tooltip": "What varies from left to right.",
+                    },
+                ),
+                "across_values": ("STRING", values),
+                "down": (
+                    [NOTHING, *SETTINGS],
+                    {"tooltip": "What varies from top to bottom; nothing makes a single row."},
+                ),
+                "down_values": ("STRING", {**values, "default": "1, 4"}),
+                "seed": seed_input("The same seed gives the same picture."),
+                "check": (
+                    "BOOLEAN",
+                    {
+                        "default": False,
+                        "tooltip": "Let the model look at each picture, and write below it how well it obeys "
+                        "the plan, from 0 to 1. Not for edits.",
+                    },
+                ),
+                "steps": (
+                    "INT",
+                    {
+                        "default": 0,
+                        "min": 0,
+                        "max": 1000,
+                        "advanced": True,
+                        "tooltip": "Denoising steps of each picture. 0: the checkpoint's own for the task.",
+                    },
+                ),
+                "scheduler": (
+                    list(SCHEDULERS),
+                    {
+                        "default": "euler",
+                        "advanced": True,
+                        "tooltip": "How noise is removed. ddpm needs about 50 steps; euler, dpm++2m and "
+                        "unipc need only 20 to 30.",
+                    },
+                ),
+                **scale_widgets(advanced=True),
+            }
+        }
+
+    def sweep(
+        self,
+        model: ManagedModel,
+        guidance: EncodedPlan,
+        across: str,
+        across_values: str,
+        down: str,
+        down_values: str,
+        seed: int,
+        check: bool,
+        steps: int,
+        scheduler: str,
+        semantic_scale: float,
+        spatial_scale: float,
+        reference_scale: float,
+    ) -> tuple[Any, Any, Any]:
+        from ..got_models.diffusion.settings import SamplingSettings
+        from ..got_models.judge.looking import check_plan, judge
+        from ..got_models.sweep.axes import read_axis
+        from ..got_models.sweep.branches import BranchRecorder
+        from ..got_models.sweep.drawing import check_axes, sweep
+        from ._images import pictures_to_image
+
+        columns = read_axis(across, across_values)
+        rows = None if down == NOTHING else read_axis(down, down_values)
+        check_axes(columns, rows)
+        plan, size = guidance, guidance.guidance.size
+        if len(plan.guidance.reference) > 1:
+            raise GoTError("A grid shows one picture's plan, but the guidance is of a batch. Take one.")
+        if check:
+            check_plan(plan.chain)
+        steps = steps or model.settings.tasks[plan.chain.task].steps
+        scales = plan.scales(semantic_scale, spatial_scale, reference_scale)
+        settings = SamplingSettings(scales, seed, steps, scheduler)
+        recorder, preview = BranchRecorder(), previews(model, size)
+        count = 1 + len(columns.values) * (len(rows.values) if rows else 1)
+        update, done = progress_bar(count * steps), 0
+
+        def draw(with_settings: SamplingSettings, record: bool = False) -> Image.Image:
+            nonlocal done
+
+            def on_step(step: Step) -> None:
+                share = round(steps * step.index / step.total)
+                update(done * steps + share, preview(step.predicted))
+                if record:
+                    recorder.record(step)
+
+            picture = model.sample(
+                plan.guidance, with_settings, on_step=on_step, should_stop=stop_if_interrupted
+            )
+            done += 1
+            return picture
+
+        def score(picture: Image.Image) -> str:
+            verdict = judge(model, plan.chain, picture, should_stop=stop_if_interrupted)
+            return f"score {verdict.score:.2f}"
+
+        draw(settings, record=True)
+        swept = sweep(draw, settings, columns, rows, score if check else None)
+        pictures = [picture for row in swept.pictures for picture in row]
+        return (
+            pictures_to_image([swept.sheet()]),
+            pictures_to_image(pictures),
+            pictures_to_image([recorder.picture()]),
+        )

@@ -1,0 +1,93 @@
+"""Grids of settings, on the command line and as a node, on a small checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from got_pack.got_models.chain.chain import ReasoningChain
+from got_pack.got_models.errors import GoTError
+from got_pack.nodes._model import ManagedModel
+from got_pack.nodes.guidance import EncodedPlan, GoTSSGMEncode
+from got_pack.nodes.sampling import GoTSampler
+from got_pack.nodes.sweeping import GoTSweep
+from PIL import Image
+
+from got_models.__main__ import main
+
+TEXT = "A red circle (250,250),(500,500) on a white background."
+CHAIN = ReasoningChain.parse(TEXT, "generate", "a red circle")
+
+
+@pytest.fixture(scope="module")
+def got(checkpoint: Path) -> ManagedModel:
+    return ManagedModel.open(checkpoint)
+
+
+@pytest.fixture(scope="module")
+def plan(got: ManagedModel) -> EncodedPlan:
+    encoded: EncodedPlan = GoTSSGMEncode().encode(got, CHAIN, width=64, height=64)["result"][0]
+    return encoded
+
+
+def swept(got: ManagedModel, plan: EncodedPlan, **changes: Any) -> tuple[torch.Tensor, ...]:
+    widgets = {
+        "across": "spatial",
+        "across_values": "0, 4",
+        "down": "seed",
+        "down_values": "5, 6, 7",
+        "seed": 1,
+        "check": False,
+        "steps": 2,
+        "scheduler": "euler",
+    }
+    scales = {"semantic_scale": -1.0, "spatial_scale": -1.0, "reference_scale": -1.0}
+    result: tuple[torch.Tensor, ...] = GoTSweep().sweep(got, plan, **{**widgets, **scales, **changes})
+    return result
+
+
+def test_every_picture_is_the_one_that_the_sampler_draws_with_its_settings(
+    got: ManagedModel, plan: EncodedPlan
+) -> None:
+    grid, pictures, branches = swept(got, plan)
+    assert len(pictures) == 6 and len(grid) == len(branches) == 1
+    second_row = GoTSampler().sample(got, plan, 6, 2, "euler", -1.0, 4.0, -1.0, True)["result"][1]
+    assert torch.equal(pictures[3:4], second_row)
+
+
+def test_nothing_down_makes_one_row(got: ManagedModel, plan: EncodedPlan) -> None:
+    _, pictures, _ = swept(got, plan, down="nothing", down_values="not read")
+    assert len(pictures) == 2
+
+
+def test_a_batch_and_a_plan_that_cannot_be_checked_are_refused(got: ManagedModel, plan: EncodedPlan) -> None:
+    bare = ReasoningChain.parse("Nothing has a box.", "generate", "nothing")
+    with pytest.raises(GoTError, match="no box"):
+        swept(got, EncodedPlan(plan.guidance, bare, None, plan.default_scales), check=True)
+    with pytest.raises(GoTError, match="1 to 12 values"):
+        swept(got, plan, across_values="")
+
+
+def test_the_command_writes_both_sheets(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chain = tmp_path / "chain.txt"
+    chain.write_text(TEXT)
+    given = ["sweep", "a red circle", "--checkpoint", str(checkpoint), "--chain", str(chain)]
+    options = ["--steps", "2", "--size", "64x64", "--scheduler", "euler", "--out", str(tmp_path / "out")]
+    assert main([*given, "--across", "spatial=0,4", *options]) == 0
+    assert f"{tmp_path / 'out' / 'sweep.png'}" in capsys.readouterr().out
+    for name in ("sweep.png", "branches.png"):
+        with Image.open(tmp_path / "out" / name) as picture:
+            assert min(picture.size) > 64
+
+
+def test_an_axis_that_cannot_be_read_is_said_before_anything_is_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["sweep", "a red circle", "--across", "color=1", "--out", str(tmp_path / "out")])
+    assert "A grid varies one of" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,67 @@
+"""Grids of pictures, and heat maps of what the branches add."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from PIL import Image
+
+from got_models.diffusion.sampler import Step
+from got_models.diffusion.settings import GuidanceScales, SamplingSettings
+from got_models.errors import GoTError
+from got_models.sweep.axes import read_axis
+from got_models.sweep.branches import BranchRecorder, heat
+from got_models.sweep.drawing import sweep
+
+SETTINGS = SamplingSettings(GuidanceScales(4.0, 3.0, 1.5), steps=8)
+
+
+def shade(settings: SamplingSettings) -> Image.Image:
+    """A picture whose red is the seed and whose green the spatial scale."""
+    assert settings.scales
+    return Image.new("RGB", (160, 160), (settings.seed, int(settings.scales.spatial), 0))
+
+
+def test_columns_and_rows_hold_their_values() -> None:
+    swept = sweep(
+        shade, SETTINGS, read_axis("seed", "10, 20, 30"), read_axis("spatial", "40, 50"), lambda _: "x"
+    )
+    assert [[picture.getpixel((0, 0))[:2] for picture in row] for row in swept.pictures] == [
+        [(10, 40), (20, 40), (30, 40)],
+        [(10, 50), (20, 50), (30, 50)],
+    ]
+    colors = {color for _, color in swept.sheet().getcolors(2**20) or []}
+    assert {(10, 40, 0), (30, 50, 0), (255, 255, 255), (0, 0, 0)} <= colors
+
+
+def test_one_axis_makes_one_row() -> None:
+    swept = sweep(shade, SETTINGS, read_axis("seed", "1, 2"))
+    assert [len(row) for row in swept.pictures] == [2]
+    assert swept.sheet().width > 2 * 160
+
+
+def step(index: int, **branches: torch.Tensor) -> Step:
+    nothing = torch.zeros(1, 4, 2, 2)
+    return Step(index, 2, nothing, nothing, branches)
+
+
+def test_what_boxes_add_is_the_full_branch_without_the_semantic_one() -> None:
+    full = torch.zeros(1, 4, 2, 2)
+    full[:, :, 0, 1] = 2.0
+    recorder = BranchRecorder()
+    recorder.record(step(1, full=full, semantic=torch.zeros(1, 4, 2, 2)))
+    assert recorder.steps[0].keys() == {"boxes"}
+    assert torch.equal(recorder.steps[0]["boxes"], torch.tensor([[0.0, 2.0], [0.0, 0.0]]))
+    recorder.picture()
+
+
+def test_a_single_branch_has_nothing_to_compare() -> None:
+    recorder = BranchRecorder()
+    recorder.record(step(1, full=torch.zeros(1, 4, 2, 2)))
+    with pytest.raises(GoTError, match="only one branch"):
+        recorder.picture()
+
+
+def test_heat_goes_from_black_to_pale_yellow() -> None:
+    shown = heat(torch.tensor([[0.0, 0.5, 1.0]]), 1.0)
+    assert [shown.getpixel((8 * x, 0)) for x in range(3)] == [(0, 0, 0), (235, 90, 20), (255, 255, 190)]
