@@ -18,11 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..chain.chain import BOX_END, BOX_START, MAX_REGIONS, Box, ReasoningChain, Region
 from ..chain.notation import box_markup, holds_markup, marked
 from ..errors import GoTError, short_repr
+from .detokenizing import Detokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -51,6 +53,8 @@ class LockedRegions:
         self, tokenizer: PreTrainedTokenizerBase, regions: Sequence[Region], max_new_tokens: int
     ) -> None:
         self.tokenizer = tokenizer
+        self._text = Detokenizer.of(tokenizer).text
+        self._settled_text = Detokenizer.of(tokenizer).text
         self.regions = {(region.phrase, region.box): region for region in regions}
         self._marks = [
             (_written(region), f"{marked(region.phrase)} {_corners(region)}")
@@ -83,7 +87,7 @@ class LockedRegions:
                     f"The locked phrase {short_repr(region.phrase)} cannot be used in a chain. Change it."
                 )
             for joint in JOINTS:
-                given_back = self._decode(self._encode(joint + _written(region)))
+                given_back = self._text(self._encode(joint + _written(region)))
                 if not given_back.endswith(_written(region)):
                     raise GoTError(
                         f"The locked phrase {short_repr(region.phrase)} cannot be held: the checkpoint's "
@@ -110,7 +114,7 @@ class LockedRegions:
 
         Either tokens and box_start, or a locked region in place of the phrase that tokens end with.
         """
-        text = self._decode(tokens)
+        text = self._text(tokens)
         phrase = _held(f"{text}{BOX_START}(0,0),(1,1){BOX_END}")[-1][0]
         words = text.rstrip(" \t")
         if phrase and words.endswith(marked(phrase)):
@@ -125,11 +129,7 @@ class LockedRegions:
         ]
         self._options += options
         best = min(options, key=lambda option: option.regret, default=None)
-        if (
-            best is None
-            or best.regret > SMALL_REGRET
-            or best.region in self.missing(self._decode(best.tokens))
-        ):
+        if best is None or best.regret > SMALL_REGRET or best.region in self.missing(self._text(best.tokens)):
             return [*tokens, box_start]
         return best.tokens
 
@@ -141,7 +141,7 @@ class LockedRegions:
         Raises:
             GoTError: no text with the region appended would be parsed back to it.
         """
-        text = self._decode(tokens)
+        text = self._text(tokens)
         end = text.rfind(BOX_START) if text.rfind(BOX_START) > text.rfind(BOX_END) else len(text)
         before = text[:end].rstrip(" \t\n.,;:")  # without a full stop or an incomplete box
         best = []
@@ -162,9 +162,9 @@ class LockedRegions:
 
     def certain(self, tokens: Tokens) -> str:
         """The prefix of the text of unfinished tokens that can no longer change."""
-        text = self._decode(tokens)
+        text = self._text(tokens)
         if self.missing(text):
-            return self.marked(self._decode(tokens[: self._settled]))
+            return self.marked(self._settled_text(tokens[: self._settled]))
         text = self.marked(text)
         text = text[: _last_box(text)]  # it may still repeat a locked region
         return text[: min([_beginning(text, written) for written, _ in self._marks], default=len(text))]
@@ -183,7 +183,7 @@ class LockedRegions:
 
     def without_last_box(self, tokens: Tokens) -> Tokens:
         """The tokens up to the box that the last token completes."""
-        return self._cut(tokens[:-1], _last_box(self._decode(tokens)))[0]
+        return self._cut(tokens[:-1], _last_box(self._text(tokens)))[0]
 
     def _joined(self, before: str, region: Region) -> str:
         """A text with a region appended, its mask colour left open."""
@@ -196,16 +196,13 @@ class LockedRegions:
 
     def _cut(self, tokens: Tokens, length: int) -> tuple[Tokens, str]:
         """The longest prefix of tokens with at most length characters, and the text missing from it."""
-        text = self._decode(tokens)[:length]
-        while not text.startswith(self._decode(tokens)):
+        text = self._text(tokens)[:length]
+        while not text.startswith(self._text(tokens)):
             tokens = tokens[:-1]
-        return tokens, text[len(self._decode(tokens)) :]
+        return tokens, text[len(self._text(tokens)) :]
 
     def _encode(self, text: str) -> Tokens:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    def _decode(self, tokens: Tokens) -> str:
-        return str(self.tokenizer.decode(tokens, clean_up_tokenization_spaces=False))
 
 
 @dataclass(frozen=True)
@@ -233,9 +230,10 @@ def _no_regret(tokens: Tokens, following: Tokens) -> float:
     return 0.0
 
 
-def _held(text: str) -> list[tuple[str, Box]]:
+@lru_cache(maxsize=4)  # of one text it is asked several times after each token
+def _held(text: str) -> tuple[tuple[str, Box], ...]:
     """Phrase and box of every region in a text."""
-    return [(region.phrase, region.box) for region in ReasoningChain.read(text, "generate", "").regions]
+    return tuple((region.phrase, region.box) for region in ReasoningChain.read(text, "generate", "").regions)
 
 
 def _reads_back(text: str, region: Region) -> bool:

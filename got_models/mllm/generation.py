@@ -14,12 +14,11 @@ from ..errors import GoTError, Interrupted, short_repr
 from ..finite import check_finite
 from .constrained_decoding import LockedRegions
 from .decoding import Decoding
+from .detokenizing import Detokenizer, TextStream
 from .kv_cache import Context, PrefixCache
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-HALF_CHARACTER = "\ufffd"  # how a tokenizer decodes an incomplete character
 
 TURNS_PER_TOKEN = 4
 """Iterations per token of the longest chain, after which a chain with locked regions is forced to end.
@@ -129,7 +128,7 @@ class Writing:
         on_text: Callable[[str], None] | None,
     ) -> None:
         self.continuation = continuation
-        self.tokenizer = tokenizer
+        self.detokenizer = Detokenizer.of(tokenizer)
         self.decoding = decoding
         self.locks = locks
         self.box_start = box_start
@@ -156,12 +155,12 @@ class Writing:
                 token = self.continuation.next_token(written, self.decoding, refused)
             self.continuation.stop_if_asked()
             if token in self.stops and not missing:
-                text = self.locks.marked(self._decode(written))
+                text = self.locks.marked(self.detokenizer.text(written))
                 self.stream.show(text, finished=True)
                 return Written(text, written, token)
             written = self._continue(written, token, missing)
             if self.locks or self.stream.on_text is not None:
-                text = self._decode(written)
+                text = self.detokenizer.text(written)
                 self.stream.show(self.locks.certain(written) if self.locks else text)
                 missing = self.locks.missing(text)
         raise _unplaced(missing)
@@ -171,22 +170,19 @@ class Writing:
         locks, regret = self.locks, self.continuation.regret
         if token in self.stops:
             written = locks.insert_missing(written, regret)
-            still = locks.missing(self._decode(written))
+            still = locks.missing(self.detokenizer.text(written))
             if all(region in still for region in missing):
                 raise _unplaced(still)
         elif token == self.box_start and missing:
             written = locks.open_box(written, token, regret)
         else:
             written = [*written, token]
-        if locks and locks.refuses(self._decode(written)):
+        if locks and locks.refuses(self.detokenizer.text(written)):
             start = len(locks.without_last_box(written))
             place = self.continuation.least_certain(written, start, self.refused)
             self.refused.setdefault(place, set()).add(written[place])
             written = written[:place]
         return written
-
-    def _decode(self, tokens: list[int]) -> str:
-        return str(self.tokenizer.decode(tokens, clean_up_tokenization_spaces=False))
 
 
 def _unplaced(regions: Sequence[Region]) -> GoTError:
@@ -195,18 +191,3 @@ def _unplaced(regions: Sequence[Region]) -> GoTError:
         f"The plan could not be made to hold what is locked: {phrases}. The model reads other words there. "
         "Rename it in plain words, unlock some boxes, or try another seed."
     )
-
-
-class TextStream:
-    """Passes on the new part of a growing text, in whole characters."""
-
-    def __init__(self, on_text: Callable[[str], None] | None) -> None:
-        self.on_text = on_text
-        self.shown = 0
-
-    def show(self, text: str, finished: bool = False) -> None:
-        if self.on_text is None or len(text) <= self.shown:
-            return
-        if finished or not text.endswith(HALF_CHARACTER):
-            self.on_text(text[self.shown :])
-            self.shown = len(text)

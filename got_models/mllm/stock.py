@@ -12,7 +12,7 @@ from ..chain.chain import ReasoningChain, Region
 from ..chain.planner import Size, make_plan
 from ..errors import Interrupted
 from .decoding import end_tokens
-from .generation import TextStream
+from .detokenizing import Detokenizer, TextStream
 from .kv_cache import modality_ids
 from .prompts import IMAGE_PAD, VISION_END, VISION_START
 from .settings import GenerationSettings
@@ -159,7 +159,7 @@ class _Streamer:
         on_text: Callable[[str], None] | None,
         should_stop: Callable[[], bool] | None,
     ) -> None:
-        self.tokenizer = tokenizer
+        self.detokenizer = Detokenizer.of(tokenizer)
         self.ends = ends
         self.should_stop = should_stop
         self.stream = TextStream(on_text)
@@ -172,7 +172,7 @@ class _Streamer:
             raise Interrupted("Writing the plan was interrupted.")
         if self.has_prompt:  # which comes first
             self.tokens += [token for token in tokens.flatten().tolist() if token not in self.ends]
-            self.text = str(self.tokenizer.decode(self.tokens, clean_up_tokenization_spaces=False))
+            self.text = self.detokenizer.text(self.tokens)
             self.stream.show(self.text)
         self.has_prompt = True
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ...got_models.errors import GoTError
+from ...got_models.mllm.detokenizing import Detokenizer
 from .feedback import stop_if_interrupted
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def write(
         )
     # Speculative decoding, in newer versions, gives another plan for the same seed.
     newer = {"mtp": False} if "mtp" in inspect.signature(clip.generate).parameters else {}
-    with _watched(writer, lambda written: on_text(str(clip.decode(written)))):
+    detokenizer = Detokenizer(lambda written: str(clip.decode(written)))
+    with _watched(writer, lambda written: on_text(detokenizer.text(written))):
         written = clip.generate(
             tokens,
             do_sample=temperature > 0,

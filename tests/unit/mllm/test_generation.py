@@ -142,3 +142,24 @@ def test_every_turn_asks_whether_to_stop(tokenizer: PreTrainedTokenizerBase, wis
             assert continuation.passes <= stop_at
         else:
             assert len(asked) < stop_at
+
+
+@pytest.mark.parametrize("locked", ["", CIRCLE])
+def test_a_stream_does_not_decode_the_chain_anew_for_every_token(
+    tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch, locked: str
+) -> None:
+    decoded: list[int] = []
+    decode = tokenizer.decode
+
+    def counted(tokens: list[int], **options: bool) -> str:
+        decoded.append(len(tokens))
+        return str(decode(tokens, **options))
+
+    monkeypatch.setattr(tokenizer, "decode", counted)
+    pieces: list[str] = []
+    wishes = "".join(f"a dot 猫 <|box_start|>({x},2),(300,400)<|box_end|>, " for x in range(9)) + END
+    chain = writing(tokenizer, Scripted(tokenizer, wishes), locked, 500)
+    chain.stream.on_text = pieces.append
+    written = chain.run()
+    assert "".join(pieces) == written.text == chain.locks.marked(decode(written.tokens))
+    assert sum(decoded) < 40 * len(written.tokens)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import unicodedata
 import warnings
@@ -15,6 +16,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from got_models.chain.chain import BOX_END, BOX_START, Box, ReasoningChain, Region
 from got_models.errors import GoTError
 from got_models.mllm.constrained_decoding import LockedRegions
+from got_models.mllm.detokenizing import Detokenizer
 from got_models.mllm.prompts import add_special_tokens
 
 COMFYUI = Path(os.environ.get("COMFYUI_PATH") or "~/.cache/comfyui-got/ComfyUI").expanduser()
@@ -121,3 +123,17 @@ def test_what_the_mllm_reads_is_the_text_and_nothing_else(
 ) -> None:
     text = ReasoningChain.parse(vector["text"], "generate", "x").mllm_text
     assert str(tokenizer.decode(tokens(tokenizer, text))) == text
+
+
+def test_text_while_it_is_written_is_that_of_the_whole_list(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Also where tokens end within a character, are cut back, and are no text at all."""
+    rng = random.Random(3)
+    whole = tokens(tokenizer, "，".join([*PHRASES[:-1], f"猫 {BOX_START}(1,2),(3,4){BOX_END} 🇩🇪龘"]))  # noqa: RUF001
+    garbage = [rng.randrange(FIRST_FOREIGN) for _ in range(300)]
+    for ids in (whole, garbage):
+        detokenizer = Detokenizer.of(tokenizer)
+        length = 0
+        for _ in range(3 * len(ids)):
+            length = max(0, min(len(ids), length + rng.choice([1, 1, 1, 1, 2, -3])))
+            assert detokenizer.text(ids[:length]) == tokenizer.decode(ids[:length])
+    assert any(tokenizer.decode(whole[:length]).endswith("\ufffd") for length in range(len(whole)))
