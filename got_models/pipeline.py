@@ -219,8 +219,8 @@ class GoTModel:
         ssgm = self.parts.ssgm()
         weight = ssgm.output_projector.projector.weight
         semantic, null_semantic, pooled = ssgm.semantic(hidden.to(weight.device, weight.dtype))
-        for values in (semantic, null_semantic, pooled):
-            check_finite(values, "The semantic guidance", ssgm)
+        whole = torch.cat([values.flatten() for values in (semantic, null_semantic, pooled)])
+        check_finite(whole, "The semantic guidance", ssgm)  # once, since it synchronizes a GPU
         # 2. Spatial and reference guidance: boxes and source picture as unscaled latents.
         masks: list[Mask] = [(region.box, region.color) for region in chain.regions] or [None]
         spatial = torch.cat(self._mask_latents(masks, size)).mean(dim=0, keepdim=True)
@@ -318,17 +318,19 @@ class GoTModel:
 
         They are moved off the VAE's device together at the end, so that a GPU is synchronized only once.
         """
-        from .diffusion.ssgm import spatial_latents
+        from .diffusion.box_masks import draw_region_masks
+        from .diffusion.ssgm import encode_pictures
         from .finite import check_finite
 
         kept, rule = self._mask_cache, self.settings.mask_rule
         unknown = [mask for mask in dict.fromkeys(masks) if (mask, size) not in kept]
         if unknown:
             vae = self.parts.vae(size)
-            boxes = [[Region("", *mask, (0, 0))] if mask else [] for mask in unknown]
-            encoded = [spatial_latents(vae, regions, size, rule) for regions in boxes]
-            check_finite(torch.cat(encoded), "What the VAE has made of the boxes", vae)
-            kept |= {(mask, size): latents.cpu() for mask, latents in zip(unknown, encoded, strict=True)}
+            regions = [[Region("", *mask, (0, 0))] if mask else [] for mask in unknown]
+            encoded = encode_pictures(vae, [draw_region_masks(one, size, rule)[0] for one in regions])
+            check_finite(encoded, "What the VAE has made of the boxes", vae)
+            for mask, latents in zip(unknown, encoded.cpu().split(1), strict=True):
+                kept[mask, size] = latents.clone()  # which keeps no other in memory
         wanted = [kept[mask, size] for mask in masks]
         for mask in masks:
             kept[mask, size] = kept.pop((mask, size))

@@ -59,11 +59,11 @@ class Guidance:
                     f"{name.capitalize()} guidance for a picture {height} high and {width} wide must be "
                     f"{list(latent_shape)}, got {list(shape)}."
                 )
-        for name in ("semantic", "null_semantic", "pooled", "spatial", "reference"):
-            if not torch.isfinite(getattr(self, name)).all():
-                raise GoTError(
-                    f"The guidance tensor {name!r} holds NaN or infinite values; try dtype float32."
-                )
+        names = ("semantic", "null_semantic", "pooled", "spatial", "reference")
+        finite = torch.stack([torch.isfinite(getattr(self, name)).all() for name in names])
+        if not finite.all():  # asked once, since it synchronizes a GPU
+            name = names[finite.tolist().index(False)]
+            raise GoTError(f"The guidance tensor {name!r} holds NaN or infinite values; try dtype float32.")
         if self.task not in ("generate", "edit"):
             raise GoTError(f"A task is 'generate' or 'edit', got {self.task!r}.")
 

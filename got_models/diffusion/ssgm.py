@@ -58,21 +58,27 @@ def pictures_to_tensor(
     pictures: Sequence[Image.Image], device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> Tensor:
     """RGB pictures of one size -> [n, 3, H, W] in -1..1."""
-    pixels = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])  # [n, H, W, 3] in 0..255
-    tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device=device, dtype=torch.float32)
-    return (tensor / 127.5 - 1.0).to(dtype).contiguous()
+    return _normalized(_levels(pictures, device), dtype)
+
+
+def encode_pictures(vae: AutoencoderKL, pictures: Sequence[Image.Image]) -> Tensor:
+    """Pictures of one size -> unscaled latents [n, 4, h, w] on the VAE's device.
+
+    They are encoded one by one, to save memory. All are moved to the device first, because each move waits
+    until a GPU has finished what came before.
+    """
+    levels = _levels(pictures, vae.device)
+    return torch.cat([encode_unscaled(vae, _normalized(one, vae.dtype)) for one in levels.split(1)])
 
 
 def spatial_latents(
     vae: AutoencoderKL, regions: Sequence[Region], size: tuple[int, int], rule: str
 ) -> Tensor:
-    """Spatial guidance [1, 4, h, w]: the mean of the regions' masks, encoded one by one to save memory.
+    """Spatial guidance [1, 4, h, w]: the mean of the latents of the regions' masks.
 
     The masks are of size (H, W), drawn by one of MASK_RULES.
     """
-    masks = draw_region_masks(regions, size, rule)
-    latents = [encode_unscaled(vae, pictures_to_tensor([mask], vae.device, vae.dtype)) for mask in masks]
-    return torch.cat(latents).mean(dim=0, keepdim=True)
+    return encode_pictures(vae, draw_region_masks(regions, size, rule)).mean(dim=0, keepdim=True)
 
 
 def reference_latents(vae: AutoencoderKL, picture: Image.Image | None, size: tuple[int, int]) -> Tensor:
@@ -81,4 +87,14 @@ def reference_latents(vae: AutoencoderKL, picture: Image.Image | None, size: tup
     if picture is None:
         picture = Image.new("RGB", (width, height))
     resized = picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
-    return encode_unscaled(vae, pictures_to_tensor([resized], vae.device, vae.dtype))
+    return encode_pictures(vae, [resized])
+
+
+def _levels(pictures: Sequence[Image.Image], device: torch.device | str) -> Tensor:
+    """RGB pictures of one size -> [n, H, W, 3] in 0..255, the smallest form in which they can be moved."""
+    return torch.from_numpy(np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])).to(device)
+
+
+def _normalized(levels: Tensor, dtype: torch.dtype) -> Tensor:
+    """[n, H, W, 3] in 0..255 -> [n, 3, H, W] in -1..1."""
+    return (levels.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1.0).to(dtype).contiguous()

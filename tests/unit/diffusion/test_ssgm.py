@@ -12,6 +12,7 @@ from got_models.chain.chain import Box, ReasoningChain
 from got_models.diffusion.box_masks import MASK_RULES, draw_region_masks
 from got_models.diffusion.ssgm import (
     SemanticSpatialGuidance,
+    encode_pictures,
     encode_unscaled,
     pictures_to_tensor,
     reference_latents,
@@ -149,3 +150,21 @@ def test_reference_is_resized_to_the_result(vae: AutoencoderKL) -> None:
 def test_without_a_reference_a_black_picture_stands_for_it(vae: AutoencoderKL) -> None:
     latents = reference_latents(vae, None, (64, 96))
     assert torch.allclose(latents, mode(vae, Image.new("RGB", (96, 64))), atol=1e-5)
+
+
+def test_all_masks_are_moved_to_the_device_before_the_first_is_encoded(
+    vae: AutoencoderKL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU each move waits for the encoding before it."""
+    moved: list[int] = []
+    from_numpy = torch.from_numpy
+
+    def counted(pixels: np.ndarray) -> torch.Tensor:
+        moved.append(len(pixels))
+        return from_numpy(pixels)
+
+    monkeypatch.setattr(torch, "from_numpy", counted)
+    encoded = encode_pictures(vae, draw_region_masks(CHAIN.regions, (64, 96), "rounded"))
+    assert moved == [len(CHAIN.regions)]
+    for region, latents in zip(CHAIN.regions, encoded.split(1), strict=True):
+        assert torch.equal(latents, spatial_latents(vae, [region], (64, 96), "rounded"))
