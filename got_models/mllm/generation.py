@@ -15,7 +15,7 @@ from ..finite import check_finite
 from .constrained_decoding import LockedRegions
 from .decoding import Decoding
 from .detokenizing import Detokenizer, TextStream
-from .kv_cache import Context, PrefixCache
+from .speculative_decoding import DraftedPasses
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -31,18 +31,10 @@ again: of 200 chains of random captions, greedy and at high temperature, none to
 class Continuation:
     """A conversation that the MLLM continues. All `tokens` are those of the chain alone."""
 
-    def __init__(
-        self,
-        mllm: Any,
-        cache: PrefixCache,
-        context: Context,
-        should_stop: Callable[[], bool] | None,
-    ) -> None:
+    def __init__(self, mllm: Any, passes: DraftedPasses, should_stop: Callable[[], bool] | None) -> None:
         self.mllm = mllm
-        self.cache = cache
-        self.context = context
+        self.passes = passes
         self.should_stop = should_stop
-        self.has_read = False
 
     def stop_if_asked(self) -> None:
         """Raises Interrupted if `should_stop` returns true."""
@@ -51,10 +43,9 @@ class Continuation:
 
     def next_token(self, tokens: list[int], decoding: Decoding, forbidden: Collection[int]) -> int:
         """The token that the MLLM chooses after tokens."""
-        ids = [*self.context.tokens, *tokens]
-        hidden = self._read(ids)
-        token_ids = torch.tensor([ids], device=hidden.device)
-        return decoding.choose(token_ids, self._logits(hidden[:, -1]), forbidden)
+        hidden = self.passes.states(tokens)
+        token_ids = torch.tensor([[*self.passes.context.tokens, *tokens]], device=hidden.device)
+        return decoding.choose(token_ids, self._logits(hidden), forbidden)
 
     def regret(self, tokens: list[int], following: list[int]) -> float:
         """By how much the most likely tokens beat `following`: see `constrained_decoding.Regret`."""
@@ -74,9 +65,8 @@ class Continuation:
     def _scores(self, tokens: list[int], following: list[int]) -> Tensor:
         """Log-probabilities [following, vocabulary] at the positions of `following`."""
         self.stop_if_asked()
-        ids = [*self.context.tokens, *tokens, *following]
-        hidden = self._read(ids, last=len(following) + 1)
-        return self._logits(hidden[0, :-1]).float().log_softmax(dim=-1)
+        hidden = self.passes.states([*tokens, *following[:-1]], last=len(following))
+        return self._logits(hidden).float().log_softmax(dim=-1)
 
     def _logits(self, hidden: Tensor) -> Tensor:
         """
@@ -86,12 +76,6 @@ class Continuation:
         logits: Tensor = self.mllm.lm_head(hidden)
         check_finite(logits, "What the language model gives for the next token", self.mllm)
         return logits
-
-    def _read(self, ids: list[int], last: int = 1) -> Tensor:
-        """Hidden states at the last tokens; the first call reads in blocks, for reproducible results."""
-        hidden = self.cache.read(ids, self.context.pictures, last, incremental=self.has_read)
-        self.has_read = True
-        return hidden
 
 
 @dataclass(frozen=True)

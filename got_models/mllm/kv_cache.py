@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from .detokenizing import common_length
+
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration
 
@@ -64,16 +66,16 @@ class Context:
 class PrefixCache:
     """Reads one sequence after another and reuses the KV cache of their common prefix.
 
-    Reading a chain again after an edit thus computes only the blocks from the first change on, and generating
-    one computes each token once. Holds one sequence, for GoT-6B in bfloat16 about 36 kB per token, and drops
-    it when the MLLM has moved. Whoever changes the weights must call `forget`.
+    Reading a chain again after an edit thus computes only the blocks from the first change on. Holds one
+    sequence, for GoT-6B in bfloat16 about 36 kB per token, and drops it when the MLLM has moved. Whoever
+    changes the weights must call `forget`.
     """
 
     def __init__(self, mllm: Qwen2_5_VLForConditionalGeneration) -> None:
         self.mllm: Any = mllm
         arguments = inspect.signature(mllm.model.forward).parameters
         # Renamed in transformers 5.24, which warns about the old name.
-        self._cache_argument = "cache" if "cache" in arguments else "past_key_values"
+        self.cache_argument = "cache" if "cache" in arguments else "past_key_values"
         self.forget()
 
     def forget(self) -> None:
@@ -95,8 +97,6 @@ class PrefixCache:
         token_ids: Sequence[int],
         pictures: Sequence[Picture] = (),
         last: int = 1,
-        *,
-        incremental: bool = False,
     ) -> Tensor:
         """The hidden states [1, last, hidden] after the final norm, at the last tokens of a sequence.
 
@@ -104,17 +104,12 @@ class PrefixCache:
             token_ids: the whole sequence, prompt included.
             pictures: those in it, from left to right.
             last: how many hidden states to return, at most the length of the sequence.
-            incremental: the sequence is the last one, changed near its end. Everything new is computed in one
-                pass, and the result depends, in its last bits, on all reads since the last one without this.
         """
         self.release_if_moved()
         ids = list(token_ids)
-        kept = min(self._shared(ids, pictures), len(ids) - last)
-        tail = kept if incremental else (len(ids) - last) // BLOCK * BLOCK
-        if not incremental:
-            kept = min(kept, self._in_blocks, tail) // BLOCK * BLOCK
-        ends = [*range(kept + BLOCK, tail + 1, BLOCK), len(ids)]
-        in_blocks = min(self._in_blocks, kept) if incremental else tail
+        in_blocks = (len(ids) - last) // BLOCK * BLOCK
+        kept = min(self._shared(ids, pictures), self._in_blocks, in_blocks) // BLOCK * BLOCK
+        ends = [*range(kept + BLOCK, in_blocks + 1, BLOCK), len(ids)]
 
         known, keys_and_values = self._pictures, self._keys_and_values
         surplus = len(self._token_ids) - kept
@@ -125,14 +120,14 @@ class PrefixCache:
             keys_and_values.crop(-surplus)
         seen = [(picture, self._features(picture, known)) for picture in pictures]
         embeddings = self._embeddings(ids, seen, kept)
-        positions = self._positions(len(ids), pictures)
+        positions = self._positions(len(ids), pictures).to(self.mllm.device)
         start = kept
         for end in ends:
             hidden: Tensor = self.mllm.model(
                 inputs_embeds=embeddings[:, start - kept : end - kept],
                 position_ids=positions[..., start:end],
                 use_cache=True,
-                **{self._cache_argument: keys_and_values},
+                **{self.cache_argument: keys_and_values},
             ).last_hidden_state
             start = end
         self._token_ids, self._in_blocks, self._pictures = ids, in_blocks, seen
@@ -140,9 +135,20 @@ class PrefixCache:
         self._keys_and_values = keys_and_values
         return hidden[:, -last:]
 
+    def keys_and_values(self) -> list[tuple[Tensor, Tensor]]:
+        """Those of the last sequence in each layer, [1, heads, length, width]."""
+        cache: Any = self._keys_and_values
+        if hasattr(cache, "layers"):
+            return [(layer.keys, layer.values) for layer in cache.layers]
+        return list(zip(cache.key_cache, cache.value_cache, strict=True))  # before transformers 4.54
+
+    def next_position(self, context: Context) -> int:
+        """The position of the text that follows a context."""
+        return int(self._positions(len(context.tokens), context.pictures).amax()) + 1
+
     def _shared(self, ids: list[int], pictures: Sequence[Picture]) -> int:
         """The length of the common prefix with the last sequence, pictures included."""
-        shared = _common_length(self._token_ids, ids)
+        shared = common_length(self._token_ids, ids)
         for before, now in zip_longest((picture for picture, _ in self._pictures), pictures):
             if before is None or now is None or before.first != now.first or not before.shows(now):
                 return min(shared, *(picture.first for picture in (before, now) if picture is not None))
@@ -166,7 +172,7 @@ class PrefixCache:
         return embeddings
 
     def _positions(self, length: int, pictures: Sequence[Picture]) -> Tensor:
-        """Positions [3, 1, length] in time, height and width.
+        """Positions [3, 1, length] in time, height and width, on the CPU.
 
         Text advances all three. A picture's tokens share one time and are numbered by row and column; the
         text after it continues from the larger of these. An image token that the MLLM wrote itself counts as
@@ -186,7 +192,7 @@ class PrefixCache:
             following += max(rows, columns)
             place = picture.first + rows * columns
         parts.append(torch.arange(following, following + length - place).expand(3, -1))
-        return torch.cat(parts, dim=-1)[:, None].to(self.mllm.device)
+        return torch.cat(parts, dim=-1)[:, None]
 
 
 def modality_ids(mllm: Qwen2_5_VLForConditionalGeneration, input_ids: Tensor) -> dict[str, Tensor]:
@@ -205,9 +211,3 @@ def vision_features(
     features = tower(pixel_values.to(tower.device, tower.dtype), grid_thw=image_grid_thw.to(tower.device))
     tensor: Tensor = features if isinstance(features, Tensor) else features.pooler_output
     return tensor
-
-
-def _common_length(first: Sequence[int], second: Sequence[int]) -> int:
-    """The length of the common prefix of two sequences."""
-    both = enumerate(zip(first, second, strict=False))
-    return next((place for place, (a, b) in both if a != b), min(len(first), len(second)))

@@ -17,6 +17,7 @@ from .decoding import Decoding, end_tokens
 from .generation import Continuation, Writing, Written
 from .kv_cache import Context, PrefixCache, modality_ids
 from .prompts import TokenIds, conversation, user_turn
+from .speculative_decoding import DraftedPasses, Drafts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
@@ -94,7 +95,9 @@ class Reasoner:
         length = self.max_new_tokens if settings.max_new_tokens is None else settings.max_new_tokens
         decoding = Decoding(self.mllm.generation_config, settings.temperature, settings.top_p)
         locks = LockedRegions(self.tokenizer, settings.locked, length)
-        continuation = Continuation(self.mllm, self.cache, self._fitting(context), should_stop)
+        drafts = Drafts(self.tokenizer, context.tokens)
+        passes = DraftedPasses(self.mllm, self.cache, self._fitting(context), drafts)
+        continuation = Continuation(self.mllm, passes, should_stop)
         box_start = self.token_ids.box_start
         writing = Writing(
             continuation, self.tokenizer, decoding, locks, box_start, self.stop_ids, length, on_text
