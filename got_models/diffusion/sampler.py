@@ -107,7 +107,6 @@ def denoise(
     latents = torch.randn(guidance.reference.shape, generator=generator).to(unet.device)
     latents = latents * schedule.init_noise_sigma
     noise = _noise_source(schedule, generator)
-    numbers = schedule.timesteps.tolist()  # before the loop, since it synchronizes a GPU
 
     # 4. Denoise.
     finite: list[Tensor] = []  # whether each step's and branch's prediction is finite
@@ -123,7 +122,7 @@ def denoise(
             if index in (1, steps) and not torch.isfinite(latents).all():
                 raise _not_finite(torch.stack(finite), branches, unet)
             if on_step is not None:
-                kept = schedule.alphas_cumprod[int(numbers[index - 1])]
+                kept = schedule.alphas_cumprod[int(timestep)]
                 predicted = (noisy - (1 - kept).sqrt() * combined) / kept.sqrt()
                 on_step(Step(index, steps, latents, predicted, predictions))
     return latents
