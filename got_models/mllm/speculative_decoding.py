@@ -129,8 +129,13 @@ class _PaddedCache:
         """The number of tokens with padding."""
         return (self.place // BLOCK + 1) * BLOCK
 
-    def update(self, keys: Tensor, values: Tensor, layer: int, *unused: Any) -> tuple[Tensor, Tensor]:
-        """Those of the pass [1, heads, ROWS, width] are put in their place -> all, padded."""
+    def update(
+        self, keys: Tensor, values: Tensor, layer: int, *unused: Any, **also_unused: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Those of the pass [1, heads, ROWS, width] are put in their place -> all, padded.
+
+        What some versions of transformers add is for other kinds of caches.
+        """
         held_keys, held_values = (_padded(part, self.length) for part in self.layers[layer])
         fitting = slice(self.place, self.place + ROWS)
         held_keys[:, :, fitting] = keys[:, :, : self.length - self.place]
