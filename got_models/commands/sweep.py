@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..diffusion.settings import SamplingSettings
-from ..edit_area import finish_edit
 from ..errors import GoTError
 from ..files.whole_files import check_writable, write_files
-from ..judge.looking import check_plan, judge
 from ..mllm.prompts import check_prompt
 from ..pictures import open_picture
 from ..sweep.axes import SCALES, Axis, read_axis
-from ..sweep.branches import BranchRecorder
 from ..sweep.drawing import check_axes, sweep
 from .drawing import reason
 from .inputs import read_chain
@@ -61,6 +58,10 @@ def axis(text: str) -> Axis:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from ..edit_area import finish_edit
+    from ..judge.looking import check_plan
+    from ..sweep.branches import BranchRecorder
+
     check_prompt(arguments.prompt)
     check_axes(arguments.across, arguments.down)
     check_writable(arguments.out)
@@ -97,4 +98,6 @@ def run(arguments: argparse.Namespace) -> None:
 
 def checked(model: GoTModel, chain: ReasoningChain, picture: Image.Image) -> str:
     """The judge's score of a picture."""
+    from ..judge.looking import judge
+
     return f"score {judge(model, chain, picture).score:.2f}"
