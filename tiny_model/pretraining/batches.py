@@ -18,7 +18,7 @@ from got_models.mllm.sequences import IGNORED, answer_sequence, chain_sequence
 from ..world.language import Example
 from ..world.questions import Question
 from ..world.scene import Scene, Thing
-from .lookups import Lookups, find_pointers
+from .lookups import BOX_HEAD, Lookups, Pointer, find_names, find_pointers
 from .readout import NOWHERE, place_target, region_targets, visual_targets
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Batch:
     ``regions`` [b, 8, 7] and ``visual`` [b, visual tokens, 7] or None: targets of the readouts.
     ``starts`` [boxes, 2] and ``places`` [boxes, 7]: row and position before each box of a thing in the
     picture, where the MLLM must know the place that it is about to write.
-    ``lookups``: where an answer depends on a part of the picture.
+    ``lookups``: where an answer depends on a part of the picture; ``names``: where it lists what is in it.
     """
 
     input_ids: Tensor
@@ -45,6 +45,7 @@ class Batch:
     starts: Tensor
     places: Tensor
     lookups: Lookups
+    names: Lookups
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with every tensor on ``device``."""
@@ -82,12 +83,24 @@ class Collator:
         pixel_values, image_grid_thw, visual = self.pictures(shown) if shown else (None, None, None)
         pad = torch.nn.utils.rnn.pad_sequence
         input_ids = pad(sequences, batch_first=True, padding_value=ids.end_of_text)
-        pointers = [
-            replace(pointer, row=number)
-            for number, (row, sequence, label) in enumerate(zip(rows, sequences, labels, strict=True))
-            for pointer in find_pointers(row, self.words(sequence), int((label != IGNORED).nonzero()[0]))
+        pointers, names = (
+            [
+                replace(pointer, row=number)
+                for number, (row, sequence, label) in enumerate(zip(rows, sequences, labels, strict=True))
+                for pointer in find(row, self.words(sequence), int((label != IGNORED).nonzero()[0]))
+            ]
+            for find in (find_pointers, find_names)
+        )
+        boxed = [
+            (pointer, pointer.source)
+            for pointer in pointers
+            if pointer.head == BOX_HEAD and isinstance(pointer.source, Thing)
         ]
         first = int((input_ids[0] == ids.image_pad).nonzero()[0]) if shown else 0
+
+        def lookups(found: list[Pointer]) -> Lookups:
+            return Lookups.of(found, input_ids.shape[1], lambda thing: self.covered(thing, first))
+
         return Batch(
             input_ids=input_ids,
             labels=pad(labels, batch_first=True, padding_value=IGNORED),
@@ -96,10 +109,11 @@ class Collator:
             regions=torch.stack([self.regions(row) for row in rows]),
             visual=visual,
             starts=torch.tensor(
-                [(p.row, p.positions[0]) for p in pointers if p.is_box], dtype=torch.long
+                [(pointer.row, pointer.positions[0]) for pointer, _ in boxed], dtype=torch.long
             ).view(-1, 2),
-            places=torch.stack([NOWHERE, *(place_target(p.thing) for p in pointers if p.is_box)])[1:],
-            lookups=Lookups.of(pointers, input_ids.shape[1], lambda thing: self.covered(thing, first)),
+            places=torch.stack([NOWHERE, *(place_target(thing) for _, thing in boxed)])[1:],
+            lookups=lookups(pointers),
+            names=lookups(names),
         )
 
     def covered(self, thing: Thing, first: int) -> list[int]:

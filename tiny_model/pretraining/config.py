@@ -37,6 +37,28 @@ class AnswerCounts:
 
 
 @dataclass(frozen=True)
+class AnswerWeights:
+    """What counts how much in the loss of an answer; everything else counts 1.
+
+    Attributes:
+        names: the words that name an object and its size, in answers about a picture.
+        digits: the digits of a box around a thing in the picture, which are learned last.
+        plans: names in the plan of a new picture, and the words that relate its objects. Most of such a plan
+            is either soon memorized or, like its boxes, random.
+        lookups: those of names, in the picture or in the prompt.
+    """
+
+    names: float = 2.0
+    digits: float = 4.0
+    plans: float = 1.0
+    lookups: float = 0.0
+
+
+LATER_WEIGHTS = AnswerWeights(names=4.0, digits=2.0, plans=4.0, lookups=0.5)
+"""After the language stage, which learns to see: what is left is to keep names and relations apart."""
+
+
+@dataclass(frozen=True)
 class LanguageSettings:
     """The MLLM learns to write chains and to answer questions, and its image tokens to hold the regions."""
 
@@ -45,8 +67,20 @@ class LanguageSettings:
     matrix_learning_rate: float = 0.02
     warmup_steps: int = 60
     answers: AnswerCounts = field(default_factory=AnswerCounts)
+    weights: AnswerWeights = field(default_factory=AnswerWeights)
     drawn_generations: int = 5
     drawn_edits: int = 5
+
+
+def naming_settings() -> LanguageSettings:
+    """The language stage's second half: more plans, and other weights."""
+    return LanguageSettings(
+        steps=3000,
+        learning_rate=1e-3,
+        matrix_learning_rate=0.014,
+        answers=AnswerCounts(generations=10, edits=10, questions=8),
+        weights=LATER_WEIGHTS,
+    )
 
 
 @dataclass(frozen=True)
@@ -87,6 +121,7 @@ class JointSettings:
     mllm_matrix_learning_rate: float = 4e-3
     warmup_steps: int = 60
     answers: AnswerCounts = field(default_factory=AnswerCounts)
+    weights: AnswerWeights = LATER_WEIGHTS
     generations_per_batch: int = 2
     edits_per_batch: int = 2
     timesteps_per_picture: int = 3
@@ -107,7 +142,7 @@ class TrainingConfig:
     diffusion_weight: float = 1.0
     lookup_weight: float = 0.5
     readout_weight: float = 0.5
-    half_precision_stages: tuple[str, ...] = ("vision", "language", "unet", "joint")
+    half_precision_stages: tuple[str, ...] = ("vision", "language", "naming", "unet", "joint")
     encoded_rows: int = 2500
     noise: NoiseSettings = field(default_factory=NoiseSettings)
     save_every_steps: int = 250
@@ -115,5 +150,6 @@ class TrainingConfig:
     detail: VaeSettings = field(default_factory=lambda: VaeSettings(steps=3000))
     vision: VisionSettings = field(default_factory=VisionSettings)
     language: LanguageSettings = field(default_factory=LanguageSettings)
+    naming: LanguageSettings = field(default_factory=naming_settings)
     unet: UnetSettings = field(default_factory=UnetSettings)
     joint: JointSettings = field(default_factory=JointSettings)

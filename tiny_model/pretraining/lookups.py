@@ -12,29 +12,33 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..world.language import Example
+from got_models.mllm.prompts import DESCRIBE
+
+from ..world.language import Example, plural
 from ..world.questions import Question
-from ..world.scene import SHAPES, SIZES, Thing
+from ..world.scene import COLORS, SHAPES, SIZES, Thing
 
 LAYER = 2
 """The decoder layer: late enough to know what to look for, early enough to write what it finds."""
-NAME_HEAD, BOX_HEAD = 0, 3
-"""Heads with separate keys and values, for an object's size and for its box."""
+NAME_HEAD, COPY_HEAD, BOX_HEAD = 0, 1, 3
+"""The heads for a thing's name or size, for words of the prompt, and for a thing's box. The last has keys and
+values of its own."""
+SINGULAR = {plural(shape): shape for shape in SHAPES}
 NAMED = ["The", "object", "to", "edit"]
 """The beginning of the sentence that names an object of the picture."""
 
 
 @dataclass(frozen=True)
 class Pointer:
-    """Tokens of an answer that a thing in the picture decides.
+    """Tokens of an answer that a thing in the picture decides, or a word of the prompt.
 
-    ``positions``: where those tokens are predicted, the first one first. ``is_box``: they are its box, else
-    its size. ``row``: of the batch.
+    ``positions``: where those tokens are predicted, the first one first. ``source``: the thing, or the word's
+    position. ``head``: which head learns to attend to it. ``row``: of the batch.
     """
 
     positions: tuple[int, ...]
-    thing: Thing
-    is_box: bool
+    source: Thing | int
+    head: int
     row: int = 0
 
 
@@ -64,11 +68,12 @@ class Lookups:
         found = [(pointer, position) for pointer in pointers for position in pointer.positions]
         answers = torch.zeros(len(found), length, dtype=torch.bool)
         for index, (pointer, _) in enumerate(found):
-            answers[index, visual_tokens(pointer.thing)] = True
+            source = pointer.source
+            answers[index, visual_tokens(source) if isinstance(source, Thing) else source] = True
         return cls(
             torch.tensor([pointer.row for pointer, _ in found], dtype=torch.long),
             torch.tensor([position for _, position in found], dtype=torch.long),
-            torch.tensor([BOX_HEAD if p.is_box else NAME_HEAD for p, _ in found], dtype=torch.long),
+            torch.tensor([pointer.head for pointer, _ in found], dtype=torch.long),
             answers,
         )
 
@@ -79,7 +84,7 @@ class Lookups:
         """
         weights = attentions[LAYER][self.rows, self.heads, self.positions].float()  # [n, length]
         missed = -(weights * self.answers).sum(dim=1).clamp(min=1e-6).log()
-        of_heads = (self.heads == head for head in (NAME_HEAD, BOX_HEAD))
+        of_heads = (self.heads == head for head in (NAME_HEAD, COPY_HEAD, BOX_HEAD))
         return torch.stack([(missed * own).sum() / own.sum().clamp(min=1) for own in of_heads]).sum()
 
     def to(self, device: torch.device | str) -> Lookups:
@@ -101,13 +106,49 @@ def find_pointers(row: Example | Question, words: list[str], start: int) -> Iter
         yield from _boxes(row, words, start)
 
 
+def find_names(row: Example | Question, words: list[str], start: int) -> Iterator[Pointer]:
+    """The names of things: those in the picture where an answer lists them, and those of the prompt.
+
+    Arguments as in ``find_pointers``.
+    """
+    if isinstance(row, Question):
+        listed = row.source.things if row.words == DESCRIBE else row.located
+    else:
+        listed = row.source.things if row.source else ()
+    at = start
+    for thing in listed:
+        at = next(index for index in _names(words, at) if _pair(words, index) == thing.pair)
+        yield Pointer((at - 1, at), thing, NAME_HEAD)
+        at += 1
+    if isinstance(row, Example):
+        asked = {_pair(words, index): index for index in reversed(list(_names(words, 0, start)))}
+        for index in _names(words, at):
+            place = asked.get(_pair(words, index))
+            if place is not None:
+                yield Pointer((index - 1,), place, COPY_HEAD)
+                yield Pointer((index,), place + 1, COPY_HEAD)
+
+
+def _names(words: Sequence[str], start: int, end: int | None = None) -> Iterator[int]:
+    """Where the names of things begin: a colour, followed by a shape."""
+    for at in range(start, (len(words) if end is None else end) - 1):
+        color, shape = _pair(words, at)
+        if color in COLORS and shape in SHAPES:
+            yield at
+
+
+def _pair(words: Sequence[str], at: int) -> tuple[str, str]:
+    """Two words as a colour and a shape, also after a quotation mark or in the plural."""
+    return words[at].lstrip('"'), SINGULAR.get(words[at + 1], words[at + 1])
+
+
 def _sizes(things: Sequence[Thing], words: list[str], start: int) -> Iterator[Pointer]:
     """The size of each object to edit, where only its name has been given."""
     named = {thing.pair: thing for thing in things}
     for sentence in (at for at in range(start, len(words)) if words[at - 3 : at + 1] == NAMED):
         shape = _next(words, sentence, SHAPES)
         size = _next(words, shape, tuple(SIZES))
-        yield Pointer((size - 1,), named[words[shape - 1], words[shape]], is_box=False)
+        yield Pointer((size - 1,), named[words[shape - 1], words[shape]], NAME_HEAD)
 
 
 def _boxes(example: Example, words: list[str], start: int) -> Iterator[Pointer]:
@@ -118,7 +159,7 @@ def _boxes(example: Example, words: list[str], start: int) -> Iterator[Pointer]:
         begin = words.index("<|box_start|>", begin + 1)
         thing = things.get(region.box)
         if thing is not None:
-            yield Pointer(tuple(range(begin, words.index("<|box_end|>", begin))), thing, is_box=True)
+            yield Pointer(tuple(range(begin, words.index("<|box_end|>", begin))), thing, BOX_HEAD)
 
 
 def _fields(question: Question, words: list[str], start: int) -> Iterator[Pointer]:
@@ -131,7 +172,7 @@ def _fields(question: Question, words: list[str], start: int) -> Iterator[Pointe
             if words[at].isdigit() and words[at - 1] != "_"  # bbox_2d
         )
         end = next(at for at in range(begin, len(words)) if "]" in words[at])
-        yield Pointer(tuple(range(begin - 1, end)), thing, is_box=True)
+        yield Pointer(tuple(range(begin - 1, end)), thing, BOX_HEAD)
         begin = end
 
 

@@ -32,12 +32,12 @@ from .export import export_checkpoint
 from .initialize import initialize_checkpoint
 from .optimizers import build_optimizers
 from .stages.joint import JointStage
-from .stages.language import LanguageStage
+from .stages.language import LanguageStage, NamingStage
 from .stages.unet import UnetStage
 from .stages.vae import DetailStage, VaeStage
 from .stages.vision import VisionStage
 
-STAGES = (VisionStage, LanguageStage, VaeStage, DetailStage, UnetStage, JointStage)
+STAGES = (VisionStage, LanguageStage, NamingStage, VaeStage, DetailStage, UnetStage, JointStage)
 
 
 def train(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ...world.language import Example
 from ...world.questions import Question
 from ...world.scene import COLORS, SHAPES, SIZES
 from ..batches import Batch, Collator
-from ..config import AnswerCounts, TrainingConfig
+from ..config import AnswerCounts, AnswerWeights, LanguageSettings, TrainingConfig
 from ..lookups import BOX_HEAD
 from ..optimizers import Learning
 from ..readout import ContentReadout, PlaceReadout, PositionReadout
@@ -31,13 +32,8 @@ READ_AT_ONCE = 20
 """Rows per forward pass of the MLLM without gradients."""
 KNOWS_POSITION = (1, 2)
 """The layers before which a visual token has to know its own row and column."""
-DIGIT_WEIGHT = 4.0
-"""The weight in the loss of the digits of a box around a thing in the picture, which are learned last."""
-NAMING_WEIGHT = 2.0
-"""The weight in the loss of the words that name an object and its size in an edit's chain.
-
-Everything else in a chain is either soon memorized or, like the boxes of a generation, random.
-"""
+RELATIONS = ("left", "right", "above", "below")
+"""The words of a plan that relate its objects."""
 
 
 class LanguageModules(nn.Module):
@@ -46,7 +42,8 @@ class LanguageModules(nn.Module):
     The vision tower is frozen.
     """
 
-    naming_weights: Tensor
+    is_name: Tensor
+    is_relation: Tensor
 
     def __init__(self, model: GoTModel) -> None:
         super().__init__()
@@ -62,7 +59,8 @@ class LanguageModules(nn.Module):
         self.start_readout = PlaceReadout(sizes.hidden)
         side = collator(model).tokens_per_side
         self.position_readouts = nn.ModuleList(PositionReadout(sizes.hidden, side) for _ in KNOWS_POSITION)
-        self.register_buffer("naming_weights", naming_weights(model), persistent=False)
+        self.register_buffer("is_name", among(model, (*COLORS, *SHAPES, *SIZES)), persistent=False)
+        self.register_buffer("is_relation", among(model, RELATIONS), persistent=False)
         if (folder / READOUTS_FILE).exists():
             self.readouts.load_state_dict(load_file(folder / READOUTS_FILE))
 
@@ -98,18 +96,21 @@ class LanguageModules(nn.Module):
         )
         return outputs.hidden_states, outputs.attentions
 
-    def chain_loss(self, hidden: Tensor, batch: Batch) -> Tensor:
+    def chain_loss(self, hidden: Tensor, batch: Batch, weights: AnswerWeights) -> Tensor:
         """Cross-entropy of the answers."""
-        return chain_loss(self.mllm, hidden, batch.labels, self.answer_weights(batch))
+        return chain_loss(self.mllm, hidden, batch.labels, self.token_weights(batch, weights))
 
-    def answer_weights(self, batch: Batch) -> Tensor:
-        """The weight [b, length] of each token in the loss; what the picture decides has a larger one."""
+    def token_weights(self, batch: Batch, weights: AnswerWeights) -> Tensor:
+        """The weight [b, length] of each token in the loss."""
+        of_tokens = torch.ones_like(batch.labels, dtype=torch.float32)
+        named = self.is_name[batch.input_ids]
         if batch.visual is None:
-            return torch.ones_like(batch.labels, dtype=torch.float32)
-        weights = self.naming_weights[batch.input_ids]
+            of_tokens[named | self.is_relation[batch.input_ids]] = weights.plans
+            return of_tokens
+        of_tokens[named] = weights.names
         boxed = batch.lookups.heads == BOX_HEAD
-        weights[batch.lookups.rows[boxed], batch.lookups.positions[boxed] + 1] = DIGIT_WEIGHT
-        return weights
+        of_tokens[batch.lookups.rows[boxed], batch.lookups.positions[boxed] + 1] = weights.digits
+        return of_tokens
 
     def region_loss(self, selected: Tensor, batch: Batch) -> Tensor:
         """The readout of the regions from the semantic guidance."""
@@ -143,24 +144,24 @@ class LanguageModules(nn.Module):
         save_file(self.readouts.state_dict(), folder / READOUTS_FILE)
 
 
-def naming_weights(model: GoTModel) -> Tensor:
-    """The weight of each token [vocabulary] in the loss of an edit's chain."""
-    words = " ".join((*COLORS, *SHAPES, *SIZES))
-    weights = torch.ones(model.parts.reasoner().mllm.config.get_text_config().vocab_size)
-    weights[model.parts.reasoner().tokenizer(" " + words, add_special_tokens=False)["input_ids"]] = (
-        NAMING_WEIGHT
-    )
-    return weights
+def among(model: GoTModel, words: Sequence[str]) -> Tensor:
+    """Which tokens [vocabulary] some words are written with, after a space."""
+    reasoner = model.parts.reasoner()
+    found = torch.zeros(reasoner.mllm.config.get_text_config().vocab_size, dtype=torch.bool)
+    found[reasoner.tokenizer(" " + " ".join(words), add_special_tokens=False)["input_ids"]] = True
+    return found
 
 
 class LanguageStage:
     """The MLLM learns to generate chains, to see, and to collect regions' contents in its image tokens."""
 
     name = "language"
+    first_step = 0
+    """Offset of its steps in the streams of rows."""
 
     def __init__(self, folder: Path, config: TrainingConfig) -> None:
         self.config = config
-        self.settings = config.language
+        self.settings: LanguageSettings = getattr(config, self.name)
         model = GoTModel.from_pretrained(folder)
         self.module = LanguageModules(model)
         self.collate = collator(model)
@@ -171,9 +172,9 @@ class LanguageStage:
 
     def losses(self, module: LanguageModules, step: int) -> dict[str, Tensor]:
         """The losses of answers; on every second step that of the regions' readout as well."""
-        settings, config = self.settings, self.config
+        settings, config, step = self.settings, self.config, self.first_step + step
         rows = fresh_rows(config.seed, step, settings.answers, self.collate.vision_size)
-        losses = answers_losses(module, self.collate, rows, config)
+        losses = answers_losses(module, self.collate, rows, config, settings.weights)
         if step % 2 == 0:
             losses["regions"] = config.readout_weight * self.regions(module, step // 2)
         return losses
@@ -192,6 +193,13 @@ class LanguageStage:
 
     def save(self, folder: Path) -> None:
         self.module.save(folder)
+
+
+class NamingStage(LanguageStage):
+    """The MLLM, which sees by now, learns to keep names apart: what is listed, and what belongs to what."""
+
+    name = "naming"
+    first_step = 500_000
 
 
 def collator(model: GoTModel) -> Collator:
@@ -215,28 +223,36 @@ def fresh_rows(seed: int, step: int, counts: AnswerCounts, vision_size: int) -> 
 
 
 def answers_losses(
-    module: LanguageModules, collate: Collator, rows: list[list[Any]], config: TrainingConfig
+    module: LanguageModules,
+    collate: Collator,
+    rows: list[list[Any]],
+    config: TrainingConfig,
+    weights: AnswerWeights,
 ) -> dict[str, Tensor]:
     """The mean losses of answers, of their lookups, and of the readouts of the pictures that they are about.
 
     Rows of similar length are batched together, to reduce padding.
     """
-    chain, lookup, sight = [], [], []
+    chain, naming, lookup, sight = [], [], [], []
     for of_one_kind in rows:
         ordered = sorted(of_one_kind, key=length)
         for half in (ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]):
             if half:
                 batch = collate(half).to(module.mllm.device)
                 hidden, attentions = module.states_and_attentions(batch)
-                chain.append(module.chain_loss(hidden[-1], batch))
+                chain.append(module.chain_loss(hidden[-1], batch, weights))
+                naming.append(batch.names.loss(attentions))
                 if batch.visual is not None:
                     lookup.append(batch.lookups.loss(attentions))
                     sight.append(module.sight_loss(hidden, batch, collate.token_ids))
-    return {
+    losses = {
         "chain": config.chain_weight * mean(chain),
         "lookup": config.lookup_weight * mean(lookup),
         "sight": config.readout_weight * mean(sight),
     }
+    if weights.lookups:
+        losses["naming"] = weights.lookups * mean(naming)
+    return losses
 
 
 def length(row: Example | Question) -> int:
