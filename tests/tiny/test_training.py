@@ -18,6 +18,7 @@ from got_models.errors import GoTError
 from got_models.training.schedule import learning_rate_share
 from got_models.weights.checkpoint import check
 from tiny_model.pretraining.config import (
+    LATER_WEIGHTS,
     AnswerCounts,
     JointSettings,
     LanguageSettings,
@@ -41,6 +42,14 @@ SMALL = TrainingConfig(
         drawn_generations=1,
         drawn_edits=1,
     ),
+    naming=LanguageSettings(
+        steps=2,
+        warmup_steps=1,
+        answers=AnswerCounts(generations=1, edits=1, questions=1),
+        weights=LATER_WEIGHTS,
+        drawn_generations=1,
+        drawn_edits=1,
+    ),
     vae=VaeSettings(steps=3, warmup_steps=1),
     detail=VaeSettings(steps=1, warmup_steps=1),
     unet=UnetSettings(steps=3, generations_per_batch=1, edits_per_batch=1, timesteps_per_picture=1),
@@ -53,8 +62,8 @@ SMALL = TrainingConfig(
         timesteps_per_picture=2,
     ),
 )
-"""20 steps in all."""
-KILLED_AFTER = 16  # in the stage that trains all parts together
+"""22 steps in all."""
+KILLED_AFTER = 18  # in the stage that trains all parts together
 
 # Every life is a fork of one process, which has imported all that training needs and computed nothing.
 LIVES = """

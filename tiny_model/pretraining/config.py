@@ -45,7 +45,7 @@ class AnswerWeights:
         digits: the digits of a box around a thing in the picture, which are learned last.
         plans: names in the plan of a new picture, and the words that relate its objects. Most of such a plan
             is either soon memorized or, like its boxes, random.
-        lookups: those of names, in the picture or in the prompt.
+        lookups: those of names, in the picture or in the prompt, relative to those of boxes.
     """
 
     names: float = 2.0
@@ -54,7 +54,7 @@ class AnswerWeights:
     lookups: float = 0.0
 
 
-LATER_WEIGHTS = AnswerWeights(names=4.0, digits=2.0, plans=4.0, lookups=0.5)
+LATER_WEIGHTS = AnswerWeights(names=4.0, digits=2.0, plans=4.0, lookups=1.0)
 """After the language stage, which learns to see: what is left is to keep names and relations apart."""
 
 

@@ -10,21 +10,75 @@ import pytest
 import torch
 
 from got_models.mllm.prompts import LOCATE_ALL
-from tiny_model.pretraining.lookups import BOX_HEAD, LAYER, NAME_HEAD, Lookups, Pointer, find_pointers
+from tiny_model.pretraining.lookups import (
+    BOX_HEAD,
+    COPY_HEAD,
+    LAYER,
+    NAME_HEAD,
+    Lookups,
+    Pointer,
+    find_names,
+    find_pointers,
+)
 from tiny_model.world.edits import sample_edit
 from tiny_model.world.language import Example, name, sample_generation
 from tiny_model.world.layouts import sample_source
 from tiny_model.world.looks import PLAIN
 from tiny_model.world.questions import Question, describing, locating_all
 
+WORD = re.compile(r"<\|\w+\|>|[A-Za-z]+|\d|[^\w\s]|_")
 PROMPT = ["edit", "<|image_pad|>", "<|image_pad|>", "<|image_pad|>", "instruction"]
 
 
 def pointers_of(row: Example | Question) -> tuple[list[str], list[Pointer]]:
     """Words, marks and single digits, as a tokenizer without merges would cut them; what they look up."""
     answer = row.answer if isinstance(row, Question) else row.chain.text
-    words = PROMPT + re.findall(r"<\|\w+\|>|[A-Za-z]+|\d|[^\w\s]|_", answer)
+    words = PROMPT + WORD.findall(answer)
     return words, list(find_pointers(row, words, len(PROMPT)))
+
+
+def names_of(row: Example | Question) -> tuple[list[str], list[Pointer], int]:
+    """The same with the words of the prompt: the words, the names to look up, and the answer's start."""
+    asked, answer = (row.words, row.answer) if isinstance(row, Question) else (row.prompt, row.chain.text)
+    words = [*PROMPT, *WORD.findall(asked), *WORD.findall(answer)]
+    start = len(PROMPT) + len(WORD.findall(asked))
+    return words, list(find_names(row, words, start)), start
+
+
+def test_a_description_looks_up_each_thing_where_it_names_it() -> None:
+    rng = random.Random(6)
+    for _ in range(20):
+        row = describing(sample_source(rng, "anywhere"), PLAIN)
+        words, pointers, _ = names_of(row)
+        assert [pointer.source for pointer in pointers] == list(row.source.things)
+        for pointer in pointers:
+            assert pointer.head == NAME_HEAD
+            written = tuple(words[position + 1] for position in pointer.positions)
+            assert written == pointer.source.pair
+
+
+def test_a_located_things_label_is_looked_up_at_that_thing() -> None:
+    row = locating_all(sample_source(random.Random(7), "anywhere"), PLAIN, 224)
+    assert [pointer.source for pointer in names_of(row)[1]] == list(row.source.things)
+
+
+def test_the_names_of_a_plan_are_copied_from_its_prompt() -> None:
+    rng = random.Random(8)
+    for _ in range(20):
+        words, pointers, start = names_of(sample_generation(rng))
+        assert pointers and {pointer.head for pointer in pointers} == {COPY_HEAD}
+        for pointer in pointers:
+            (position,) = pointer.positions
+            assert pointer.source < start <= position + 1
+            assert words[pointer.source].removesuffix("s") == words[position + 1]
+
+
+def test_an_edit_lists_what_it_sees_and_copies_what_the_prompt_names() -> None:
+    words, pointers, _ = names_of(sample_edit(random.Random(9), "recolor"))
+    heads = [pointer.head for pointer in pointers]
+    assert heads == sorted(heads, key=[NAME_HEAD, COPY_HEAD].index) and set(heads) == {NAME_HEAD, COPY_HEAD}
+    copied = [pointer for pointer in pointers if pointer.head == COPY_HEAD]
+    assert all(words[pointer.source] == words[pointer.positions[0] + 1] for pointer in copied)
 
 
 @pytest.mark.parametrize("kind", ["recolor", "reshape", "remove", "move", "multi-step", "three-step"])
@@ -33,7 +87,7 @@ def test_the_size_of_an_object_to_edit_is_looked_up_where_it_stands_in_the_pictu
     for _ in range(20):
         example = sample_edit(rng, kind)
         words, pointers = pointers_of(example)
-        named = [pointer for pointer in pointers if not pointer.is_box]
+        named = [pointer for pointer in pointers if pointer.head == NAME_HEAD]
         edited = [
             thing
             for thing in example.source.things
@@ -44,8 +98,8 @@ def test_the_size_of_an_object_to_edit_is_looked_up_where_it_stands_in_the_pictu
         for pointer in named:
             (position,) = pointer.positions
             assert words[position - 3 : position + 1] == ["The", "area", "is", "a"]
-            assert words[position + 1] == pointer.thing.size
-            assert pointer.thing in edited
+            assert words[position + 1] == pointer.source.size
+            assert pointer.source in edited
 
 
 def test_a_thing_that_is_added_is_looked_up_nowhere() -> None:
@@ -63,7 +117,7 @@ def test_generations_and_descriptions_look_nothing_up() -> None:
 
 def test_every_token_of_a_seen_things_box_is_looked_up_and_no_token_of_where_it_moves_to() -> None:
     words, pointers = pointers_of(sample_edit(random.Random(3), "move"))
-    (boxed,) = [pointer for pointer in pointers if pointer.is_box]
+    (boxed,) = [pointer for pointer in pointers if pointer.head == BOX_HEAD]
     begin, end = words.index("<|box_start|>"), words.index("<|box_end|>")
     assert boxed.positions == tuple(range(begin, end))
 
@@ -74,10 +128,10 @@ def test_every_digit_of_an_answers_boxes_is_looked_up_at_the_thing_of_that_box()
         asked = locating_all(sample_source(rng, "anywhere"), PLAIN, 224)
         assert asked.words == LOCATE_ALL
         words, pointers = pointers_of(asked)
-        assert [pointer.thing for pointer in pointers] == list(asked.source.things)
+        assert [pointer.source for pointer in pointers] == list(asked.source.things)
         for pointer in pointers:
             written = "".join(words[position + 1] for position in pointer.positions)
-            edges = [round(edge * 224 / 128) for edge in pointer.thing.pixel_box]
+            edges = [round(edge * 224 / 128) for edge in pointer.source.pixel_box]
             assert written == ",".join(map(str, edges)) + "]"
 
 

@@ -251,7 +251,7 @@ def answers_losses(
         "sight": config.readout_weight * mean(sight),
     }
     if weights.lookups:
-        losses["naming"] = weights.lookups * mean(naming)
+        losses["naming"] = config.lookup_weight * weights.lookups * mean(naming)
     return losses
 
 
