@@ -73,11 +73,11 @@ class LanguageSettings:
 
 
 def naming_settings() -> LanguageSettings:
-    """The language stage's second half: more plans, and other weights."""
+    """The language stage's second half: more plans, other weights, and slower, so that nothing seen is lost."""
     return LanguageSettings(
         steps=3000,
-        learning_rate=1e-3,
-        matrix_learning_rate=0.014,
+        learning_rate=5e-4,
+        matrix_learning_rate=6e-3,
         answers=AnswerCounts(generations=10, edits=10, questions=8),
         weights=LATER_WEIGHTS,
     )
