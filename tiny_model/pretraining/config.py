@@ -73,7 +73,7 @@ class LanguageSettings:
 
 
 def naming_settings() -> LanguageSettings:
-    """The language stage's second half: more plans, other weights, and slower, so that nothing seen is lost."""
+    """The language stage again: more plans, other weights, and slower, so that nothing seen is lost."""
     return LanguageSettings(
         steps=3000,
         learning_rate=5e-4,
