@@ -12,6 +12,7 @@ from torch import nn
 
 from got_models.pipeline import GoTModel
 from tiny_model.pretraining.batches import Collator
+from tiny_model.pretraining.config import AnswerWeights
 from tiny_model.pretraining.initialize import initialize_checkpoint
 from tiny_model.pretraining.readout import (
     ABSENT_SHAPE,
@@ -22,11 +23,12 @@ from tiny_model.pretraining.readout import (
     visual_targets,
 )
 from tiny_model.pretraining.rows import edit, generation, question
-from tiny_model.pretraining.stages.language import DIGIT_WEIGHT, NAMING_WEIGHT, LanguageModules, collator
+from tiny_model.pretraining.stages.language import RELATIONS, LanguageModules, collator
 from tiny_model.pretraining.stages.vision import LinearPatches, from_token
-from tiny_model.world.scene import SHAPES, Scene, Thing
+from tiny_model.world.scene import COLORS, SHAPES, SIZES, Scene, Thing
 
 TOKENS_PER_SIDE = 8
+WEIGHTS = AnswerWeights(names=2.0, digits=4.0, plans=3.0)
 
 
 @pytest.fixture(scope="module")
@@ -129,11 +131,22 @@ def test_digits_that_the_picture_decides_count_more_and_those_of_a_free_place_do
         example for example in (edit(0, row) for row in range(60)) if example.kind in ("add", "recolor")
     ]
     batch = collate(examples[:6])
-    weights = LanguageModules(model).answer_weights(batch)
+    weights = LanguageModules(model).token_weights(batch, WEIGHTS)
     box_end = collate.tokenizer.convert_tokens_to_ids("<|box_end|>")
     boxed = torch.zeros_like(weights, dtype=torch.bool)
     for row, start in batch.starts.tolist():
         end = start + int((batch.input_ids[row, start:] == box_end).nonzero()[0])
         boxed[row, start + 1 : end + 1] = True
-    assert bool(boxed.any()) and bool((weights[boxed] == DIGIT_WEIGHT).all())
-    assert set(weights[~boxed].unique().tolist()) == {1.0, NAMING_WEIGHT}
+    assert bool(boxed.any()) and bool((weights[boxed] == WEIGHTS.digits).all())
+    assert set(weights[~boxed].unique().tolist()) == {1.0, WEIGHTS.names}
+
+
+def test_in_plans_of_new_pictures_names_and_relations_have_a_weight_of_their_own(
+    model: GoTModel, collate: Collator
+) -> None:
+    batch = collate([generation(0, row) for row in range(12)])
+    weights = LanguageModules(model).token_weights(batch, WEIGHTS)
+    assert set(weights.unique().tolist()) == {1.0, WEIGHTS.plans}
+    words = [collate.words(row) for row in batch.input_ids]
+    for row, position in (weights == WEIGHTS.plans).nonzero().tolist():
+        assert words[row][position] in {*COLORS, *SHAPES, *SIZES, *RELATIONS}
