@@ -150,10 +150,11 @@ class GoTSweep:
             return f"score {verdict.score:.2f}"
 
         draw(settings, record=True)
+        branches = recorder.picture()  # where nothing can be compared, that is said before the grid is drawn
         swept = sweep(draw, settings, columns, rows, score if check else None)
         pictures = [picture for row in swept.pictures for picture in row]
         return (
             pictures_to_image([swept.sheet()]),
             pictures_to_image(pictures),
-            pictures_to_image([recorder.picture()]),
+            pictures_to_image([branches]),
         )

@@ -51,12 +51,8 @@ def run_drawing(
     check_prompt(prompt)
     check_writable(arguments.out)
     given = {name: getattr(arguments, f"{name}_scale") for name in ("semantic", "spatial", "reference")}
-    chain = read_chain(arguments.chain, task, prompt) if arguments.chain else None
-    if arguments.edited_from:
-        chain = following(chain, read_chain(arguments.edited_from, task, prompt))
-        prompt = chain.prompt
-    if chain:
-        chain = without_switched_off(chain)
+    chain = given_chain(arguments, task, prompt)
+    prompt = chain.prompt if chain else prompt
     model = load_model(arguments)
     if arguments.size:
         model.check_size(arguments.size)
@@ -82,6 +78,18 @@ def run_drawing(
         conversation.show(upcoming, drawing.picture)
         upcoming = reason(conversation.reason) if len(drawings) < turns else None
     write_drawings(arguments.out, drawings, turns)
+
+
+def given_chain(arguments: argparse.Namespace, task: str, prompt: str) -> ReasoningChain | None:
+    """The user's own chain without the boxes that are switched off; its prompt follows ``--edited-from``.
+
+    Raises:
+        GoTError: a chain that cannot be read, or ``--edited-from`` without one.
+    """
+    chain = read_chain(arguments.chain, task, prompt) if arguments.chain else None
+    if arguments.edited_from:
+        chain = following(chain, read_chain(arguments.edited_from, task, prompt))
+    return without_switched_off(chain) if chain else None
 
 
 def following(chain: ReasoningChain | None, before: ReasoningChain) -> ReasoningChain:

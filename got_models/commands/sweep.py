@@ -15,8 +15,7 @@ from ..mllm.prompts import check_prompt
 from ..pictures import open_picture
 from ..sweep.axes import SCALES, Axis, read_axis
 from ..sweep.drawing import check_axes, sweep
-from .drawing import reason
-from .inputs import read_chain
+from .drawing import given_chain, reason
 from .options import Subparsers, add_drawing_options, load_model
 from .outputs import png
 
@@ -67,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_writable(arguments.out)
     task = "edit" if arguments.image else "generate"
     source = open_picture(arguments.image) if arguments.image else None
-    chain = read_chain(arguments.chain, task, arguments.prompt) if arguments.chain else None
+    chain = given_chain(arguments, task, arguments.prompt)
     model = load_model(arguments)
     if arguments.size:
         model.check_size(arguments.size)
@@ -83,13 +82,14 @@ def run(arguments: argparse.Namespace) -> None:
     settings = SamplingSettings(scales, arguments.seed, arguments.steps, arguments.scheduler)
     recorder = BranchRecorder()
     model.sample(guidance, settings, on_step=recorder.record)
+    branches = recorder.picture()
 
     def draw(with_settings: SamplingSettings) -> Image.Image:
         picture = model.sample(guidance, with_settings)
         return finish_edit(picture, source, chain, keep_outside=False) if source else picture
 
     swept = sweep(draw, settings, arguments.across, arguments.down, caption)
-    files = {"sweep.png": png(swept.sheet()), "branches.png": png(recorder.picture())}
+    files = {"sweep.png": png(swept.sheet()), "branches.png": png(branches)}
     write_files(arguments.out, files)
     print(chain.text)
     for name in files:

@@ -91,3 +91,26 @@ def test_an_axis_that_cannot_be_read_is_said_before_anything_is_loaded(
         main(["sweep", "a red circle", "--across", "color=1", "--out", str(tmp_path / "out")])
     assert "A grid varies one of" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_without_branches_to_compare_no_grid_is_drawn(
+    got: ManagedModel, plan: EncodedPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr(ManagedModel, "decode", lambda *_: drawn.append(1) or Image.new("RGB", (64, 64)))
+    alike = {"semantic_scale": 1.0, "spatial_scale": 1.0, "reference_scale": 1.0}
+    with pytest.raises(GoTError, match="only one branch"):
+        swept(got, plan, **alike)
+    assert len(drawn) == 1
+
+
+def test_a_changed_chains_prompt_follows_the_one_before(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, after = tmp_path / "before.txt", tmp_path / "after.txt"
+    before.write_text(TEXT)
+    after.write_text(TEXT.replace("red circle", "blue circle"))
+    given = ["sweep", "a red circle", "--checkpoint", str(checkpoint), "--out", str(tmp_path / "out")]
+    options = ["--across", "seed=1", "--steps", "1", "--size", "64x64", "--scheduler", "euler"]
+    assert main([*given, *options, "--chain", str(after), "--edited-from", str(before)]) == 0
+    assert "prompt: a blue circle" in capsys.readouterr().err
