@@ -48,6 +48,10 @@ ENGLISH = {
     "checked": (
         "In place: {there} of {planned} objects. Found where none was planned: {extra}. Score {score} of 1."
     ),
+    "checked_edit": "As planned: {there} of {planned} changes. Score {score} of 1.",
+    "changed_outside": "Outside the boxes {share} % of the picture has changed.",
+    "not_told_apart": "Cannot be told apart, because they are found under the same name: {names}.",
+    "unclear_change": "The plan does not say what becomes of {names}.",
     "picked": "Pictures drawn: {drawn}. The best has the seed {seed}.",
     # Plans of other models and editors
     "read_as_sides": (

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain.chain import ReasoningChain
 from ..got_models.chain.notations import read_boxes
+from ..got_models.chain.plan_check import listed
 from ..got_models.chain.switched_off import without_switched_off
 from ..got_models.constants import SCHEDULERS
 from ..got_models.errors import GoTError, printable
@@ -18,6 +19,7 @@ from .guidance import EncodedPlan, scale_widgets
 from .sampling import GoTSampler
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
 
     from ..got_models.judge.verdict import Verdict
@@ -30,7 +32,8 @@ MOST_ATTEMPTS = 64
 class GoTCheck:
     DESCRIPTION = (
         "Says whether a picture obeys its plan: looks for every phrase of the plan in the picture, with the "
-        "model or with a detector's boxes, and compares where it is with where it was planned."
+        "model or with a detector's boxes, and compares where it is with where it was planned. Of an edit: "
+        "whether what was to change has changed, and nothing else."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = ("did it obey", "evaluate picture", "score image", "verify layout", "geneval", "judge")
@@ -40,9 +43,11 @@ class GoTCheck:
     OUTPUT_TOOLTIPS = (
         "From 0 to 1, one for each picture: how well the objects fill their boxes. What is missing, and what "
         "is there too often, counts as 0.",
-        "Whether every object is in its place and nothing is there too often, one for each picture.",
+        "Whether every object is in its place and nothing is there too often, one for each picture. Off as "
+        "well where that cannot be told.",
         "What was found, object by object, one text for each picture.",
-        "The pictures with the plan's boxes and, dashed, what was found: green in place, red elsewhere.",
+        "The pictures with the plan's boxes and, dashed, what was found: green in place, red elsewhere, "
+        "amber in doubt.",
     )
     OUTPUT_NODE = True
     FUNCTION = "check"
@@ -67,28 +72,42 @@ class GoTCheck:
                         "place of the model; for one picture.",
                     },
                 ),
+                "source": (
+                    "IMAGE",
+                    {
+                        "tooltip": "For the plan of an edit: the picture before it, which shows what has "
+                        "changed outside the boxes. One for all pictures, or one for each."
+                    },
+                ),
             },
         }
 
     def check(
-        self, chain: ReasoningChain, image: Tensor, model: ManagedModel | None = None, boxes: Any = None
+        self,
+        chain: ReasoningChain,
+        image: Tensor,
+        model: ManagedModel | None = None,
+        boxes: Any = None,
+        source: Tensor | None = None,
     ) -> dict[str, Any]:
-        from ..got_models.judge.looking import check_plan, judge
+        from ..got_models.judge.looking import check_plan, judge, judge_sightings
         from ..got_models.judge.report import draw_verdict, report
-        from ..got_models.judge.sightings import boxes_by_phrase
-        from ..got_models.judge.verdict import compare
         from ._images import image_to_pictures, pictures_to_image
 
         chain = without_switched_off(chain)
-        check_plan(chain)
         pictures = image_to_pictures(image)
         if (model is None) == (boxes is None):
             raise GoTError("Connect either 'model', which looks at the picture, or 'boxes' of a detector.")
+        sources = _sources(source, len(pictures))
+        check_plan(chain, sources[0])
         if model is not None:
-            verdicts = [judge(model, chain, one, should_stop=stop_if_interrupted) for one in pictures]
+            verdicts = [
+                judge(model, chain, picture, before, should_stop=stop_if_interrupted)
+                for picture, before in zip(pictures, sources, strict=True)
+            ]
         elif len(pictures) == 1:
             found = read_boxes(boxes, notation="auto", size=pictures[0].size, labels=[])
-            verdicts = [compare(chain.regions, boxes_by_phrase(chain.regions, found.elements))]
+            verdicts = [judge_sightings(chain, found.elements, pictures[0], sources[0])]
         else:
             raise GoTError(
                 f"'boxes' are of one picture, but 'image' holds {len(pictures)}. Check them one by one."
@@ -100,7 +119,7 @@ class GoTCheck:
             [printable(report(verdict)) for verdict in verdicts],
             pictures_to_image(drawn),
         )
-        return {"ui": notes_ui([said(verdict) for verdict in verdicts]), "result": result}
+        return {"ui": notes_ui([note for verdict in verdicts for note in said(verdict)]), "result": result}
 
 
 @checked
@@ -176,7 +195,8 @@ class GoTPickBest:
         from ._images import image_to_pictures
 
         chain = guidance.chain
-        check_plan(chain)
+        source = one_source(guidance)
+        check_plan(chain, source)
         scales = (semantic_scale, spatial_scale, reference_scale)
         verdicts: list[Verdict] = []
 
@@ -188,22 +208,61 @@ class GoTPickBest:
 
         def look(drawn: tuple[Any, Tensor]) -> Verdict:
             picture = image_to_pictures(drawn[1])[0]
-            verdicts.append(judge(model, chain, picture, should_stop=stop_if_interrupted))
+            verdicts.append(judge(model, chain, picture, source, should_stop=stop_if_interrupted))
             return verdicts[-1]
 
         best = best_of([(seed + number) % 2**64 for number in range(attempts)], draw, look)
-        notes = [Note("picked", drawn=str(len(verdicts)), seed=str(best.seed)), said(best.verdict)]
+        notes = [Note("picked", drawn=str(len(verdicts)), seed=str(best.seed)), *said(best.verdict)]
         result = (*best.drawn, best.verdict.score, best.seed, printable(report(best.verdict)))
         return {"ui": notes_ui(notes), "result": result}
 
 
-def said(verdict: Verdict) -> Note:
-    """A verdict in one sentence."""
-    there = sum(judged.in_place for judged in verdict.objects)
-    return Note(
-        "checked",
-        there=str(there),
-        planned=str(len(verdict.objects)),
-        extra=str(len(verdict.extras)),
-        score=f"{verdict.score:.2f}",
-    )
+def said(verdict: Verdict) -> list[Note]:
+    """A verdict in sentences: how many objects are as planned and, of an edit, what else has changed."""
+    certain = [judged for judged in verdict.objects if judged.label is None]
+    numbers = {
+        "there": str(sum(judged.in_place for judged in certain)),
+        "planned": str(len(verdict.objects) + len(verdict.unclear)),
+        "score": f"{verdict.score:.2f}",
+    }
+    if all(judged.there for judged in verdict.objects) and not verdict.unclear:
+        notes = [Note("checked", extra=str(len(verdict.extras)), **numbers)]
+    else:
+        notes = [Note("checked_edit", **numbers)]
+    if len(certain) < len(verdict.objects):
+        doubtful = [judged.phrase for judged in verdict.objects if judged.label is not None]
+        notes.append(Note("not_told_apart", names=listed(list(dict.fromkeys(doubtful)))))
+    if verdict.unclear:
+        notes.append(Note("unclear_change", names=listed(verdict.unclear)))
+    if verdict.changed_outside is not None:
+        notes.append(Note("changed_outside", share=f"{100 * verdict.changed_outside:.1f}"))
+    return notes
+
+
+def one_source(guidance: EncodedPlan) -> Image.Image | None:
+    """The picture that is edited, if one is.
+
+    Raises:
+        GoTError: there are several.
+    """
+    from ._images import image_to_pictures
+
+    if guidance.source is None:
+        return None
+    if len(guidance.source) > 1:
+        raise GoTError("The guidance is of a batch of pictures, and one is needed here. Take one of them.")
+    return image_to_pictures(guidance.source)[0]
+
+
+def _sources(source: Tensor | None, count: int) -> list[Image.Image | None]:
+    """The source of each picture: one for all, or one for each."""
+    from ._images import image_to_pictures
+
+    if source is None:
+        return [None] * count
+    pictures = image_to_pictures(source)
+    if len(pictures) not in (1, count):
+        raise GoTError(
+            f"'source' holds {len(pictures)} pictures and 'image' {count}. Give one source, or one for each."
+        )
+    return [*pictures] if len(pictures) == count else [pictures[0]] * count

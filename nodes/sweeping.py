@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.constants import SCHEDULERS
-from ..got_models.errors import GoTError
 from ._comfy.feedback import progress_bar, stop_if_interrupted
 from ._inputs import checked, seed_input
+from .checking import one_source
 from .guidance import EncodedPlan, scale_widgets
 from .sampling import previews
 
@@ -66,7 +66,7 @@ class GoTSweep:
                     {
                         "default": False,
                         "tooltip": "Let the model look at each picture, and write below it how well it obeys "
-                        "the plan, from 0 to 1. Not for edits.",
+                        "the plan, from 0 to 1.",
                     },
                 ),
                 "steps": (
@@ -119,10 +119,9 @@ class GoTSweep:
         rows = None if down == NOTHING else read_axis(down, down_values)
         check_axes(columns, rows)
         plan, size = guidance, guidance.guidance.size
-        if len(plan.guidance.reference) > 1:
-            raise GoTError("A grid shows one picture's plan, but the guidance is of a batch. Take one.")
+        source = one_source(plan)
         if check:
-            check_plan(plan.chain)
+            check_plan(plan.chain, source)
         steps = steps or model.settings.tasks[plan.chain.task].steps
         scales = plan.scales(semantic_scale, spatial_scale, reference_scale)
         settings = SamplingSettings(scales, seed, steps, scheduler)
@@ -146,7 +145,7 @@ class GoTSweep:
             return picture
 
         def score(picture: Image.Image) -> str:
-            verdict = judge(model, plan.chain, picture, should_stop=stop_if_interrupted)
+            verdict = judge(model, plan.chain, picture, source, should_stop=stop_if_interrupted)
             return f"score {verdict.score:.2f}"
 
         draw(settings, record=True)

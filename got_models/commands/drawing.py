@@ -143,10 +143,10 @@ def draw_best(model: GoTModel, chain: ReasoningChain, draw_with: partial[Drawing
         GoTError: the plan cannot be compared with a picture.
     """
     from ..judge.best import best_of
-    from ..judge.looking import check_plan, judge
+    from ..judge.looking import check_generated, judge
     from ..judge.report import summary
 
-    check_plan(chain)
+    check_generated(chain)
     settings: SamplingSettings = draw_with.keywords["settings"]
 
     def draw_seed(seed: int) -> Drawing:

@@ -71,9 +71,9 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.size:
         model.check_size(arguments.size)
     chain = chain or reason(partial(model.reason, arguments.prompt, source))
-    caption = partial(checked, model, chain) if arguments.check else None
+    caption = partial(checked, model, chain, source) if arguments.check else None
     if arguments.check:
-        check_plan(chain)
+        check_plan(chain, source)
     guidance = model.encode(chain, source, arguments.size)
     given = {name: getattr(arguments, f"{name}_scale") for name in SCALES}
     scales = replace(
@@ -96,8 +96,8 @@ def run(arguments: argparse.Namespace) -> None:
         print(arguments.out / name)
 
 
-def checked(model: GoTModel, chain: ReasoningChain, picture: Image.Image) -> str:
+def checked(model: GoTModel, chain: ReasoningChain, source: Image.Image | None, picture: Image.Image) -> str:
     """The judge's score of a picture."""
     from ..judge.looking import judge
 
-    return f"score {judge(model, chain, picture).score:.2f}"
+    return f"score {judge(model, chain, picture, source).score:.2f}"

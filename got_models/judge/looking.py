@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops, ImageFilter
 
 from ..chain.chain import Box, ReasoningChain
 from ..chain.english import ARTICLES
+from ..chain.notations.plan import Element
 from ..edit_area import edited_area
 from ..errors import GoTError
 from ..mllm.settings import GENERATION_DEFAULTS, GenerationSettings
+from .asked import asked_of
+from .sightings import Sightings, sightings
 from .verdict import Verdict, compare
 
 if TYPE_CHECKING:
     from ..pipeline import GoTModel
+
+_VISIBLE = 0.12
+"""The difference of a colour, of its whole range, from which it is seen."""
+_COMPARED_SIDE = 256
+"""The longer side in pixels at which two pictures are compared."""
 
 
 def judge(
     model: GoTModel,
     chain: ReasoningChain,
     picture: Image.Image,
+    source: Image.Image | None = None,
     settings: GenerationSettings = GENERATION_DEFAULTS,
     *,
     should_stop: Callable[[], bool] | None = None,
@@ -32,27 +42,53 @@ def judge(
     Each phrase is asked for alone: asked for several things, a model tends to find them all.
 
     Args:
-        chain: a plan to generate a picture. The boxes of an edit hold what was there before.
+        chain: a plan to generate a picture or, with what becomes of its boxes said in words, to edit one.
+        source: the picture that was edited, to see what has changed outside the boxes.
         settings, should_stop: as in `Reasoner.write`.
 
     Raises:
         GoTError: the plan cannot be compared, or an answer is no list of boxes.
         Interrupted: `should_stop` returned true.
     """
-    check_plan(chain)
+    check_plan(chain, source)
     found: dict[str, list[Box]] = {}
-    for phrase in dict.fromkeys(region.phrase for region in chain.regions):
+    for phrase in dict.fromkeys(item.phrase for item in asked_of(chain)[0]):
         seen = model.locate(picture, [definite(phrase)], settings, should_stop=should_stop)
         found[phrase] = [element.grid_box for element in seen.elements if element.grid_box]
-    return compare(chain.regions, found)
+    return verdict_on(chain, Sightings(found, {}), picture, source)
 
 
-def check_plan(chain: ReasoningChain) -> None:
+def judge_sightings(
+    chain: ReasoningChain, found: Sequence[Element], picture: Image.Image, source: Image.Image | None = None
+) -> Verdict:
+    """The same with a detector's boxes in place of a model.
+
+    Args:
+        found: with the detector's words; a box without words may be anything.
+    """
+    check_plan(chain, source)
+    return verdict_on(chain, sightings(asked_of(chain)[0], found), picture, source)
+
+
+def verdict_on(
+    chain: ReasoningChain, seen: Sightings, picture: Image.Image, source: Image.Image | None
+) -> Verdict:
+    """What was seen against what the plan asks for, and the picture against its source."""
+    asked, unclear = asked_of(chain)
+    verdict = compare(asked, seen.boxes, seen.labels, alone=chain.task == "generate")
+    return replace(
+        verdict,
+        unclear=tuple(region.phrase for region in unclear),
+        changed_outside=changed_outside(source, picture, chain) if source else None,
+    )
+
+
+def check_plan(chain: ReasoningChain, source: Image.Image | None = None) -> None:
     """Raises a GoTError for a plan that cannot be compared with a picture."""
-    if chain.task != "generate":
+    if chain.task == "generate" and source is not None:
         raise GoTError(
-            "The plan is of an edit: its boxes hold what was there before, so the result cannot be compared "
-            "with them. Give the plan of a generated picture."
+            "A source picture was given, but the plan is of a generated picture. Leave the source out, or "
+            "give the plan of the edit."
         )
     if not chain.regions:
         raise GoTError(
@@ -64,6 +100,16 @@ def check_plan(chain: ReasoningChain) -> None:
             raise GoTError(f"Box {number} of the plan has no words, so it cannot be looked for. Name it.")
 
 
+def check_generated(chain: ReasoningChain) -> None:
+    """Raises a GoTError for a plan that is not one of a generated picture, or cannot be compared with it."""
+    if chain.task != "generate":
+        raise GoTError(
+            "The plan is of an edit. Give the plan of a generated picture; GoT Check and `check` compare "
+            "edits too."
+        )
+    check_plan(chain)
+
+
 def definite(phrase: str) -> str:
     """The phrase with "the" in place of "a" or "an": the question is about things that may be there."""
     first, _, rest = phrase.partition(" ")
@@ -71,12 +117,17 @@ def definite(phrase: str) -> str:
 
 
 def changed_outside(before: Image.Image, after: Image.Image, chain: ReasoningChain) -> float:
-    """How much an edit changed outside its plan's boxes: the mean difference of the colours, from 0 to 1.
+    """The share of the picture outside an edit's boxes that has visibly changed, from 0 to 1.
 
-    0 if the boxes cover the whole picture.
+    Visibly: by more than `_VISIBLE`, and not in lines thinner than three pixels, as edges shift when a
+    picture is encoded and decoded. 0 if the boxes cover the whole picture.
     """
-    if after.size != before.size:
-        after = after.resize(before.size, Image.Resampling.LANCZOS)
-    one, other = (np.asarray(picture.convert("RGB"), dtype=np.float32) / 255 for picture in (before, after))
-    outside = edited_area(chain.regions, (before.height, before.width)).numpy() == 0
-    return float(np.abs(one - other)[outside].mean()) if outside.any() else 0.0
+    scale = min(1.0, _COMPARED_SIDE / max(before.size))
+    size = (max(1, round(before.width * scale)), max(1, round(before.height * scale)))
+    one, other = (picture.convert("RGB").resize(size, Image.Resampling.BOX) for picture in (before, after))
+    apart = ImageChops.difference(one, other).split()
+    largest = ImageChops.lighter(ImageChops.lighter(apart[0], apart[1]), apart[2])
+    changed = largest.point(lambda level: 255 * (level > 255 * _VISIBLE))
+    changed = changed.filter(ImageFilter.MinFilter(3)).filter(ImageFilter.MaxFilter(3))
+    outside = edited_area(chain.regions, (size[1], size[0])).numpy() == 0
+    return float((np.asarray(changed) > 0)[outside].mean()) if outside.any() else 0.0

@@ -72,3 +72,31 @@ def test_the_first_seed_that_obeys_is_picked(monkeypatch: pytest.MonkeyPatch) ->
     latent, _, score, seed, report = output["result"]
     assert (latent, score, seed) == ({"samples": 8}, 1.0, 8) and "1 of 1" in report
     assert output["ui"]["notes"][0]["en"] == "Pictures drawn: 2. The best has the seed 8."
+
+
+def test_an_edit_is_compared_with_its_source() -> None:
+    chain = ReasoningChain.parse("A red circle (0,0),(500,500) is removed.", "edit", "remove it")
+    output = GoTCheck().check(chain=chain, image=PICTURES, model=Looking(0.9), source=PICTURES[:1])
+    scores, obeyed, reports, _ = output["result"]
+    assert obeyed == [True, False, False] and scores == [1.0, 0.0, 0.0]
+    assert "gone" in reports[0] and "outside the boxes 100.0%" in reports[1] and "still there" in reports[2]
+    assert output["ui"]["notes"][0]["en"] == "As planned: 1 of 1 changes. Score 1.00 of 1."
+    assert output["ui"]["notes"][3]["en"] == "Outside the boxes 100.0 % of the picture has changed."
+
+
+def test_sources_are_one_for_all_or_one_for_each_and_of_edits() -> None:
+    edit = ReasoningChain.parse("A red circle (0,0),(500,500) is removed.", "edit", "remove it")
+    with pytest.raises(GoTError, match="one for each"):
+        GoTCheck().check(chain=edit, image=PICTURES, model=Looking(0), source=PICTURES[:2])
+    with pytest.raises(GoTError, match="plan is of a generated picture"):
+        GoTCheck().check(chain=CHAIN, image=PICTURES, model=Looking(0), source=PICTURES)
+
+
+def test_a_detector_that_cannot_tell_two_things_apart_is_said_to() -> None:
+    chain = ReasoningChain.parse(
+        "A red circle (0,0),(500,500) beside a blue circle (500,500),(999,999).", "generate", "two circles"
+    )
+    boxes = [{"x": x, "y": x, "width": 32, "height": 32, "label": "circle"} for x in (0, 32)]
+    output = GoTCheck().check(chain=chain, image=PICTURES[:1], boxes=boxes)
+    assert output["result"][1] == [False]
+    assert "A red circle and a blue circle" in output["ui"]["notes"][1]["en"]
