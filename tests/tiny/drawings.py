@@ -96,7 +96,7 @@ def inside(shape: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return (y <= 0.75) & (abs(x) * math.sqrt(3) <= y + 0.75)
     # The five-pointed star: points inside at least four of its five half planes, or in the pentagon of all.
     distance = math.cos(math.radians(72))
-    turned = [math.radians(90 + 36 + 72 * corner) for corner in range(5)]
+    turned = [math.radians(90 + 72 * corner) for corner in range(5)]
     behind = [x * math.cos(angle) - y * math.sin(angle) <= distance for angle in turned]
     return sum(part.astype(int) for part in behind) >= 4
 
