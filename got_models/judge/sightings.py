@@ -11,7 +11,8 @@ from ..chain.notations.plan import Element
 from .asked import Asked
 
 _WORD = re.compile(r"\w+")
-_ARTICLES = {"a", "an", "the"}
+_UNSAID = frozenset("a an the small little tiny medium large big huge".split())  # noqa: SIM905
+"""Words that no detector says: articles, and sizes, which its boxes show."""
 
 
 @dataclass(frozen=True)
@@ -54,4 +55,4 @@ def _same(phrase: str, label: str) -> bool:
 
 
 def _words(text: str) -> set[str]:
-    return set(_WORD.findall(text.casefold())) - _ARTICLES
+    return set(_WORD.findall(text.casefold())) - _UNSAID

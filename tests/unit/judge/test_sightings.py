@@ -40,6 +40,12 @@ def test_a_label_that_fits_two_phrases_is_kept_with_each() -> None:
     assert seen.labels == {("A red circle", FOX_BOX): "circle", ("a blue circle", FOX_BOX): "circle"}
 
 
+def test_sizes_are_told_by_the_boxes() -> None:
+    text = "A small red circle (0,0),(500,500) and a large red circle (500,0),(999,999)."
+    asked, _ = asked_of(ReasoningChain.parse(text, "generate", "two circles"))
+    assert not sightings(asked, [Element("red circle", FOX)]).labels
+
+
 def test_a_label_that_says_all_is_no_doubt() -> None:
     seen = sightings(CIRCLES, [Element("red circle", FOX), Element("blue circle", TREE)])
     assert seen.boxes == {"A red circle": [FOX_BOX], "a blue circle": [TREE_BOX]} and not seen.labels
