@@ -84,6 +84,17 @@ test("and so in another editor, whose boxes have the same colours", () => {
     }
 });
 
+test("what is pasted while the text is no chain yet is remembered until it is one", () => {
+    const other = editorWith("There is a cat (1,2),(300,400).");
+    const unfinished = "There is a cat (1,2),(300,4000). ";
+    other.model.write(unfinished);
+    other.paste(signEditor().take("copy", "a sign"));
+    assert(other.model.draft);
+    other.model.write(other.model.draft.text.replace("4000", "400"));
+    assert.equal(other.model.draft, null);
+    assert.deepEqual(other.details(), { "a cat": PLAIN, "a sign": SIGN });
+});
+
 test("what has been pasted says nothing about a box that is typed later", () => {
     const editor = signEditor();
     const clipboard = editor.take("cut", "a sign");

@@ -16,8 +16,10 @@ import { updatedPrompt } from "./prompt_update.js";
  * @typedef {import("./chain.js").Chain} Chain
  * @typedef {import("./notation.js").Region} Region
  *
- * Text that is no chain yet, and why. The last valid chain counts until it is one.
- * @typedef {{text: string, message: string, start: number, end: number}} Draft
+ * Text that is no chain yet, and why. The last valid chain counts until it is one. `pasted` is what boxes say that have
+ * come into the text meanwhile.
+ * @typedef {{text: string, message: string, start: number, end: number,
+ *            pasted: readonly import("./details.js").Stated[]}} Draft
  *
  * `upstream` is the text of the chain that was edited; `locked` are the colours of locked regions.
  * @typedef {object} Edit
@@ -124,15 +126,16 @@ export function originOf(chain, text) {
  * @returns {Edit}
  */
 export function written(edit, text, pasted = []) {
+    const fromElsewhere = [...(edit.draft?.pasted ?? []), ...pasted];
     try {
         const { task, prompt, regions } = edit.chain;
-        const chain = carryDetails(parseChain(text, task, prompt), [...regions, ...pasted]);
+        const chain = carryDetails(parseChain(text, task, prompt), [...regions, ...fromElsewhere]);
         keepLocked(edit, chain);
         return { ...edit, chain, draft: null };
     } catch (error) {
         if (!(error instanceof ChainError)) throw error;
         const { message, start, end } = error;
-        return { ...edit, draft: { text, message, start: start ?? 0, end: end ?? 0 } };
+        return { ...edit, draft: { text, message, start: start ?? 0, end: end ?? 0, pasted: fromElsewhere } };
     }
 }
 
