@@ -44,6 +44,12 @@ def with_article(phrase: str) -> str:
     return f"{capital_like(fitting, first)}{gap}{rest}"
 
 
+def definite(phrase: str) -> str:
+    """The phrase with "the" in place of "a" or "an", as in a question about a thing that may be there."""
+    first, _, rest = phrase.partition(" ")
+    return f"the {rest}" if first.lower() in ARTICLES and rest else phrase
+
+
 def plural(noun: str) -> str:
     """The plural of a noun in lower case."""
     if noun in _IRREGULAR:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
 from ..chain.chain import Box, ReasoningChain
-from ..chain.english import ARTICLES
+from ..chain.english import definite
 from ..chain.notations.plan import Element
 from ..edit_area import edited_area
 from ..errors import GoTError
@@ -108,12 +108,6 @@ def check_generated(chain: ReasoningChain) -> None:
             "edits too."
         )
     check_plan(chain)
-
-
-def definite(phrase: str) -> str:
-    """The phrase with "the" in place of "a" or "an": the question is about things that may be there."""
-    first, _, rest = phrase.partition(" ")
-    return f"the {rest}" if first.lower() in ARTICLES and rest else phrase
 
 
 def changed_outside(before: Image.Image, after: Image.Image, chain: ReasoningChain) -> float:

@@ -34,6 +34,8 @@ COMFYUI = {
 PICKLING = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 HEAVY = {"accelerate", "diffusers", "peft", "torch", "transformers"}
 LIGHT = [
+    "annotation.editing",
+    "annotation.generation",
     "errors",
     "chain.chain",
     "chain.label_places",
@@ -66,7 +68,7 @@ FLOORS = [
     {"pipeline"},
     {"judge", "sweep"},
     {"dataset"},
-    {"training"},
+    {"annotation", "training"},
     {"bench"},
     {"commands"},
     {"__main__"},

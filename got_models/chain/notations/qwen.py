@@ -9,7 +9,7 @@ import json
 import re
 
 from ...errors import GoTError, short_repr
-from .coordinates import PIXELS, THOUSANDTHS, X_FIRST, Reading, Size
+from .coordinates import PIXELS, THOUSANDTHS, X_FIRST, Reading, Size, SizeNeededError
 from .json_plans import read_json
 from .plan import LayoutPlan
 
@@ -29,8 +29,11 @@ def write(plan: LayoutPlan, size: Size | None) -> str:
     return "[\n" + ",\n".join(lines) + "\n]" if lines else "[]"
 
 
-def read_answer(text: str, size: Size) -> LayoutPlan:
-    """The things that Qwen2.5-VL found in a picture that it saw at this size; an empty list is an answer too.
+def read_answer(text: str, size: Size | None) -> LayoutPlan:
+    """The things that Qwen found in a picture; an empty list is an answer too.
+
+    Args:
+        size: of the picture as Qwen2.5-VL saw it; None: in thousandths, as from Qwen3-VL.
 
     Raises:
         GoTError: the answer is no list of boxes.
@@ -38,7 +41,12 @@ def read_answer(text: str, size: Size) -> LayoutPlan:
     if EMPTY.search(text):
         return LayoutPlan(elements=())
     try:
-        return read_json(text, QWEN2_5, size)
+        return read_json(text, QWEN2_5 if size else QWEN3, size)
+    except SizeNeededError as error:
+        raise GoTError(
+            "The model was asked where things are, and its boxes are in pixels, not in thousandths:"
+            f" {short_repr(text.strip(), 100)}."
+        ) from error
     except GoTError as error:
         raise GoTError(
             "The model was asked where things are, and answered without boxes:"

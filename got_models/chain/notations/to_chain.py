@@ -140,7 +140,7 @@ def _spans(prose: str, named: Sequence[Named]) -> dict[int, tuple[int, int]]:
     spans = {place: item.span for place, item in enumerate(named) if item.span}
     taken = sorted(spans.values())
     for place, item in enumerate(named):
-        if place not in spans and (span := _named_at(prose, item.phrase, taken)):
+        if place not in spans and (span := named_at(prose, item.phrase, taken)):
             spans[place] = span
             taken.append(span)
     if len(spans) < len(named):
@@ -153,7 +153,7 @@ def _spans(prose: str, named: Sequence[Named]) -> dict[int, tuple[int, int]]:
     return spans
 
 
-def _named_at(prose: str, phrase: str, taken: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+def named_at(prose: str, phrase: str, taken: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
     """The first place where the prose has a phrase as separate words, not taken by another element."""
     first = phrase[0]
     edges = [r"(?<!\w)" if _is_spaced(first) else "", r"(?!\w)" if _is_spaced(phrase[-1]) else ""]

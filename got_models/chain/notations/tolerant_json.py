@@ -83,8 +83,7 @@ def find_json(text: str) -> list[Found]:
     Raises:
         GoTError: the text is too long, or what it holds too deep or too large.
     """
-    if len(text) > MAX_TEXT:
-        raise GoTError(f"The plan is too long: {len(text)} characters, and at most {MAX_TEXT} are read.")
+    _check_length(text)
     found: list[Found] = []
     place, values = 0, 0
     while match := _OPENING.search(text, place):
@@ -95,6 +94,25 @@ def find_json(text: str) -> list[Found]:
             found.append(Found(value, match.start(), parser.place, parser.complete))
         place = max(parser.place, match.end())
     return found
+
+
+def first_list(text: str) -> Found | None:
+    """The first list in a text, also one of mere words; None if there is none.
+
+    Raises:
+        GoTError: as `find_json`.
+    """
+    _check_length(text)
+    start = text.find("[")
+    if start < 0:
+        return None
+    parser = _Parser(text, start, 0)
+    return Found(parser.value(0), start, parser.place, parser.complete)
+
+
+def _check_length(text: str) -> None:
+    if len(text) > MAX_TEXT:
+        raise GoTError(f"The plan is too long: {len(text)} characters, and at most {MAX_TEXT} are read.")
 
 
 def _holds_data(value: Any) -> bool:

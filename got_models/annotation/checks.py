@@ -1,0 +1,112 @@
+"""What makes a row doubtful: pure functions that say so in a sentence for the person who reviews it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from ..chain.chain import Box, Region
+from ..chain.notations import LayoutPlan
+from ..chain.notations.plan import Element
+from ..notes import Note
+from .names import Mention
+
+LEAST_AREA, MOST_AREA = 400, 950_000
+"""Of a box, in millionths of the picture: a side of 2 percent, and nearly all of it."""
+SAME_PLACE = 0.85
+"""The intersection over union from which two names are taken to have one box by mistake."""
+SAME_THING = 0.5
+LEAST_CHANGE = 24
+"""The difference of a colour, of 255, from which a pixel has changed: more than a JPEG's noise."""
+LEAST_INSIDE = 0.5
+"""The share of the changed pixels that an edit's boxes must hold."""
+MARGIN = 30  # thousandths around a box: shadows and soft edges change too
+ODD = {
+    "not_finite",
+    "swapped_corners",
+    "no_area",
+    "outside",
+    "cut_at_the_edge",
+    "fewer_than_four",
+    "no_four_numbers",
+    "not_four_of",
+    "ends_in_the_middle",
+}
+"""The notes on an answer by which its boxes are doubtful."""
+
+
+def odd(phrase: str, found: LayoutPlan) -> list[str]:
+    """What is wrong with the boxes of an answer."""
+    notes = [str(note) for note in found.notes if isinstance(note, Note) and note.key in ODD]
+    return [f"The box of '{phrase}' is doubtful. {note}" for note in notes]
+
+
+def layout_doubts(regions: Sequence[Region]) -> Iterator[str]:
+    """Boxes that are too small, too large, or in the same place."""
+    for region in regions:
+        if region.box.area < LEAST_AREA:
+            yield f"The box of '{region.phrase}' is very small."
+        if region.box.area > MOST_AREA:
+            yield f"The box of '{region.phrase}' is the whole picture."
+    for one, other in combinations(regions, 2):
+        if one.box.iou(other.box) >= SAME_PLACE:
+            yield f"'{one.phrase}' and '{other.phrase}' have the same box."
+
+
+def second_look(regions: Sequence[Region], everything: LayoutPlan) -> Iterator[str]:
+    """Where a list of all things in a picture disagrees with the boxes of their names."""
+    left = [element for element in everything.elements if element.grid_box]
+    for region in regions:
+        same = next((element for element in left if _is_same(region, element)), None)
+        if same is None:
+            yield f"'{region.phrase}' was not found in its box when everything was looked for."
+        else:
+            left.remove(same)
+    for element in left:
+        yield f"'{element.phrase}' was found, and is not in the text."
+
+
+def _is_same(region: Region, element: Element) -> bool:
+    box = element.grid_box
+    named = region.phrase.lower().endswith(Mention(element.phrase or "?", (0, 0)).key)
+    return box is not None and named and box.iou(region.box) >= SAME_THING
+
+
+def change_doubts(source: Image.Image, target: Image.Image, boxes: Sequence[Box]) -> Iterator[str]:
+    """Whether an edit's pictures differ, and mostly within its boxes."""
+    changed = changed_pixels(source, target)
+    if not changed.any():
+        yield "The two pictures are the same."
+        return
+    inside = np.zeros_like(changed)
+    height, width = changed.shape
+    for box in boxes:
+        left, top, right, bottom = wider(box).to_pixels(width, height)
+        inside[top:bottom, left:right] = True
+    share = float((changed & inside).sum() / changed.sum())
+    if share < LEAST_INSIDE:
+        yield f"Only {share:.0%} of what changed lies within the boxes."
+
+
+def changed_pixels(source: Image.Image, target: Image.Image) -> np.ndarray:
+    """Which pixels [height, width] of the target differ from the source; single ones do not count."""
+    if source.size != target.size:
+        source = source.resize(target.size, Image.Resampling.LANCZOS)
+    one, other = (np.asarray(picture.convert("RGB"), dtype=np.int16) for picture in (source, target))
+    differs = Image.fromarray((np.abs(one - other).max(axis=2) >= LEAST_CHANGE).astype(np.uint8) * 255)
+    kept: np.ndarray = np.asarray(differs.filter(ImageFilter.MedianFilter(3))) > 0
+    return kept
+
+
+def wider(box: Box) -> Box:
+    """A box with a margin around it, inside the picture."""
+    left, top, right, bottom = box.x1 - MARGIN, box.y1 - MARGIN, box.x2 + MARGIN, box.y2 + MARGIN
+    return Box.from_pixels(max(left, 0), max(top, 0), right, bottom, 1000, 1000)
+
+
+def crop(picture: Image.Image, box: Box) -> Image.Image:
+    """The part of a picture in a box, with a margin."""
+    return picture.crop(wider(box).to_pixels(picture.width, picture.height))

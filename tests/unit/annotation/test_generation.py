@@ -1,0 +1,250 @@
+"""Pictures and pairs become chains: the steps, with an annotator that sees pixels."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from PIL import Image
+
+from got_models.annotation.annotator import (
+    PIXELS,
+    THOUSANDTHS,
+    AnnotatorError,
+    AnswerError,
+    check_coordinates,
+)
+from got_models.annotation.editing import annotate_pair
+from got_models.annotation.generation import annotate_picture, ground
+from got_models.annotation.names import mentions, names_in
+from got_models.chain.chain import Box, ReasoningChain
+from tiny_model.world.layouts import sample_source
+from tiny_model.world.scene import Scene, Thing, draw
+
+from .looking import Looking, LyingAboutItsUnit
+
+RED = Thing("circle", "red", 10, 20, 40, 40)
+STAR = Thing("star", "blue", 70, 60, 48, 48)
+SCENE = Scene("white", (RED, STAR))
+
+
+def is_near(one: Box, other: Box) -> bool:
+    return one.iou(other) > 0.7
+
+
+@pytest.mark.parametrize("coordinates", [PIXELS, THOUSANDTHS])
+@pytest.mark.parametrize("follows_instructions", [True, False])
+def test_a_picture_becomes_a_prompt_and_a_chain_with_a_box_behind_every_name(
+    coordinates: str, follows_instructions: bool
+) -> None:
+    annotation = annotate_picture(Looking(coordinates, follows_instructions), draw(SCENE))
+    chain = annotation.chain
+    assert annotation.doubts == ()
+    assert chain.task == "generate"
+    assert [region.phrase.lower() for region in chain.regions] == ["a red circle", "a blue star"]
+    assert is_near(chain.regions[0].box, RED.box) and is_near(chain.regions[1].box, STAR.box)
+    assert chain.words.endswith("red circle and a blue star on a white background.")
+    assert ReasoningChain.parse(chain.text, "generate", chain.prompt) == chain
+    if follows_instructions:
+        assert annotation.prompts == ("a red circle and a blue star",)
+
+
+@pytest.mark.parametrize("follows_instructions", [True, False])
+@pytest.mark.parametrize("kind", ["change", "remove", "add"])
+def test_a_pair_becomes_a_numbered_chain(follows_instructions: bool, kind: str) -> None:
+    green = Thing("circle", "green", 10, 20, 40, 40)
+    after = {
+        "change": (green, STAR),
+        "remove": (STAR,),
+        "add": (RED, STAR, Thing("square", "green", 80, 4, 40, 40)),
+    }
+    annotation = annotate_pair(
+        Looking(PIXELS, follows_instructions), draw(SCENE), draw(Scene("white", after[kind]))
+    )
+    chain = annotation.chain
+    assert annotation.doubts == ()
+    assert chain.task == "edit"
+    sentences = [f"{number}. " for number in range(1, 6)]
+    assert [chain.text.index(sentence) for sentence in sentences] == sorted(
+        chain.text.index(sentence) for sentence in sentences
+    )
+    (region,) = chain.regions
+    assert is_near(region.box, after["add"][2].box if kind == "add" else RED.box)
+    assert region.phrase == ("a green square" if kind == "add" else "a red circle")
+    assert len(annotation.prompts) == (4 if follows_instructions else 1)
+    assert chain.prompt == annotation.prompts[0]
+    wrote = {"change": "turn the red circle into a green circle", "remove": "remove the red circle"}
+    if kind in wrote:
+        assert chain.prompt == wrote[kind]
+
+
+def test_a_thing_that_moves_has_both_its_places_in_the_chain() -> None:
+    moved = Thing("circle", "red", 60, 4, 40, 40)
+    chain = annotate_pair(Looking(PIXELS, False), draw(SCENE), draw(Scene("white", (moved, STAR)))).chain
+    assert [region.phrase for region in chain.regions] == ["a red circle"] * 2
+    assert is_near(chain.regions[0].box, RED.box) and is_near(chain.regions[1].box, moved.box)
+
+
+def test_a_given_instruction_is_kept() -> None:
+    target = draw(Scene("white", (STAR,)))
+    for follows in (True, False):
+        annotation = annotate_pair(Looking(PIXELS, follows), draw(SCENE), target, "take the ball away")
+        assert annotation.prompts[0] == "take the ball away"
+
+
+def test_what_is_not_there_or_named_twice_is_doubtful() -> None:
+    picture = draw(SCENE)
+
+    def invents(question: str, shown: Image.Image | None, answer: str) -> str:
+        return (
+            answer.replace("a blue star", "a blue star and a pink square")
+            if "Describe" in question
+            else answer
+        )
+
+    (doubt,) = annotate_picture(Looking(mistake=invents), picture).doubts
+    assert doubt == "'a pink square' was not found in the picture."
+
+    def adds(question: str, shown: Image.Image | None, answer: str) -> str:
+        return '["a red circle", "a green frog"]' if "Which objects" in question else answer
+
+    assert annotate_picture(Looking(mistake=adds), picture).doubts == (
+        "'a green frog' does not stand in the text.",
+    )
+
+
+def test_a_box_that_shows_something_else_is_doubtful() -> None:
+    def misplaces(question: str, shown: Image.Image | None, answer: str) -> str:
+        return (
+            '[{"bbox_2d": [600, 20, 900, 300], "label": "red circle"}]'
+            if "the red circle" in question
+            else answer
+        )
+
+    for follows in (True, False):
+        doubts = annotate_picture(
+            Looking(follows_instructions=follows, mistake=misplaces), draw(SCENE)
+        ).doubts
+        assert any("'A red circle'" in doubt or "'a red circle'" in doubt for doubt in doubts), doubts
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        ("[10, 10, 20, 20]", "very small"),
+        ("[0, 0, 999, 999]", "whole picture"),
+        ("[500, 10, 1090, 300]", "beyond the picture"),
+        ("[700, 700, 600, 900]", "corners were swapped"),
+    ],
+)
+def test_a_box_that_cannot_be_right_is_doubtful(box: str, words: str) -> None:
+    def errs(question: str, shown: Image.Image | None, answer: str) -> str:
+        return f'[{{"bbox_2d": {box}, "label": "red circle"}}]' if "the red circle" in question else answer
+
+    assert any(words in doubt for doubt in annotate_picture(Looking(mistake=errs), draw(SCENE)).doubts)
+
+
+def test_numbers_that_the_unit_does_not_have_are_named() -> None:
+    def errs(question: str, shown: Image.Image | None, answer: str) -> str:
+        return '[{"bbox_2d": [500, 10, 1400, 300]}]' if "the red circle" in question else answer
+
+    with pytest.raises(AnswerError, match="its boxes are in pixels"):
+        annotate_picture(Looking(mistake=errs), draw(SCENE))
+
+
+def test_two_names_for_one_box_are_doubtful() -> None:
+    def confuses(question: str, shown: Image.Image | None, answer: str) -> str:
+        return answer.replace("blue star", "red circle") if "Locate" in question else answer
+
+    def same(question: str, shown: Image.Image | None, answer: str) -> str:
+        if "the blue star" not in question or shown is None:
+            return answer
+        return Looking().truth("Locate the red circle in this picture", shown)
+
+    doubts = annotate_picture(Looking(mistake=same), draw(SCENE)).doubts
+    assert "'a red circle' and 'a blue star' have the same box." in doubts
+
+
+def test_an_answer_that_cannot_be_read_is_asked_for_once_more_and_then_named() -> None:
+    answers = iter(["Sure! Here they are: circle, star", '["a red circle", "a blue star"]'])
+    asked: list[str] = []
+
+    def stammers(question: str, shown: Image.Image | None, answer: str) -> str:
+        if "Which objects" in question:
+            asked.append(question)
+            return next(answers, "I cannot.")
+        return answer
+
+    assert annotate_picture(Looking(mistake=stammers), draw(SCENE)).doubts == ()
+    assert len(asked) == 2 and "Expected a JSON list" in asked[1]
+    with pytest.raises(AnswerError, match="I cannot"):
+        annotate_picture(Looking(mistake=stammers), draw(SCENE))
+
+
+def test_an_edit_that_changes_more_than_its_boxes_is_doubtful() -> None:
+    target = draw(Scene("black", (Thing("circle", "green", 10, 20, 40, 40), STAR)))
+    doubts = annotate_pair(Looking(), draw(SCENE), target).doubts
+    assert any("of what changed lies within the boxes" in doubt for doubt in doubts)
+
+
+@pytest.mark.parametrize("coordinates", [PIXELS, THOUSANDTHS])
+def test_an_annotator_that_counts_in_another_unit_is_refused(coordinates: str) -> None:
+    check_coordinates(Looking(coordinates))
+    other = THOUSANDTHS if coordinates == PIXELS else PIXELS
+    with pytest.raises(AnnotatorError, match=f"writes boxes in {other} .* choose {other}"):
+        check_coordinates(LyingAboutItsUnit(coordinates))
+
+
+def test_an_annotator_that_sees_nothing_is_refused() -> None:
+    with pytest.raises(AnnotatorError, match=r"does not find a red square.*hello"):
+        check_coordinates(Looking(mistake=lambda *_: "hello"))
+
+
+def test_names_are_found_word_for_word_in_the_order_of_the_text() -> None:
+    text = "The old dog lies on a red rug. Behind the dog stands a lamp; two cats watch the old dog."
+    found, missing = mentions(text, ["an old dog", "a red rug", "the dog", "lamp", "two cats", "the moon"])
+    assert [mention.phrase for mention in found] == [
+        "The old dog",
+        "a red rug",
+        "the dog",
+        "a lamp",
+        "two cats",
+    ]
+    assert all(text[slice(*mention.span)] == mention.phrase for mention in found)
+    assert missing == ["the moon"]
+    assert mentions("a caterpillar", ["a cat"]) == ([], ["a cat"])
+
+
+def test_a_name_of_several_things_gets_the_box_around_all_and_a_repeated_one_its_own_each() -> None:
+    two = Scene("white", (Thing("circle", "red", 4, 4, 40, 40), Thing("circle", "red", 80, 80, 40, 40)))
+    named, _ = mentions("Two red circles.", ["two red circles"])
+    (element,), doubts = ground(Looking(), draw(two), named)
+    assert element.box is not None and element.box[0] < 0.05 and element.box[2] > 0.9 and not doubts
+    named, _ = mentions("A red circle and a red circle.", ["a red circle", "a red circle"])
+    elements, doubts = ground(Looking(), draw(two), named)
+    assert [element.box[0] < 0.5 for element in elements if element.box] == [True, False] and not doubts
+    named, _ = mentions("A red circle.", ["a red circle"])
+    assert ground(Looking(), draw(two), named)[1] == [
+        "'A red circle' stands 1 times in the text, and was found 2 times."
+    ]
+
+
+def test_a_simple_description_names_its_objects() -> None:
+    assert names_in("A red circle, an orange star and two blue squares on a light gray background.") == [
+        "A red circle",
+        "an orange star",
+        "two blue squares",
+    ]
+
+
+def test_twenty_drawn_pictures_are_all_right() -> None:
+    rng = random.Random(3)
+    for _ in range(20):
+        scene = sample_source(rng, "anywhere")
+        annotator = Looking(rng.choice((PIXELS, THOUSANDTHS)), rng.random() < 0.5)
+        annotation = annotate_picture(annotator, draw(scene))
+        regions = annotation.chain.regions
+        assert annotation.doubts == () and len(regions) == len(scene.things)
+        for thing in scene.things:
+            named = [region.box for region in regions if tuple(region.phrase.split()[-2:]) == thing.pair]
+            assert len(named) == 1 and is_near(named[0], thing.box)
