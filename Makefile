@@ -21,7 +21,8 @@ test: lint $(if $(shell command -v npm),.venv/node/typescript-$(TYPESCRIPT))
 # What a change in Python needs most of the time: no checkpoint, no ComfyUI, no browser, no process that is killed.
 quick: lint
 	OMP_NUM_THREADS=1 .venv/bin/pytest --quiet --numprocesses=2 tests/unit \
-	    --ignore=tests/unit/importing/test_staging.py --ignore=tests/unit/importing/test_memory.py
+	    --ignore=tests/unit/importing/test_staging.py --ignore=tests/unit/importing/test_memory.py \
+	    --ignore=tests/unit/annotation/test_killed.py
 
 lint: .venv/installed-dev
 	.venv/bin/ruff check .

@@ -29,6 +29,10 @@ class AnswerError(GoTError):
     """One answer could not be had or used: the picture is left to a person."""
 
 
+class ServerFailedError(AnswerError):
+    """The server has failed at a question again and again: there may be nothing wrong with the picture."""
+
+
 class AnnotatorError(GoTError):
     """The annotator cannot be used at all, for no picture."""
 

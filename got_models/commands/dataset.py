@@ -1,4 +1,4 @@
-"""``dataset``: check, count, show and import the pictures for a training."""
+"""``dataset``: annotate, check, count, show and import the pictures for a training."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ..dataset.published import FIELDS, import_dataset
 from ..dataset.rows import read_dataset
 from ..dataset.summary import preview, statistics
 from ..files.whole_files import check_writable, write_files
+from . import annotate
 from .options import Subparsers, add_out_option, positive_integer
 from .outputs import png
 
@@ -16,7 +17,9 @@ PREVIEW_FILE = "preview.png"
 
 
 def add_parser(subcommands: Subparsers) -> None:
-    parser = subcommands.add_parser("dataset", help="check, count, show or import training pictures")
+    parser = subcommands.add_parser(
+        "dataset", help="annotate, check, count, show or import training pictures"
+    )
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
 
     check = actions.add_parser("check", help="list every row that cannot be used, and why")
@@ -48,7 +51,7 @@ def add_parser(subcommands: Subparsers) -> None:
     )
     published.set_defaults(run=run_import)
 
-    for action in (check, stats, show, published):
+    for action in (annotate.add_action(actions), check, stats, show, published):
         action.add_argument("folder", type=Path, metavar="FOLDER", help="the dataset: pictures, data.jsonl")
 
 

@@ -22,7 +22,8 @@ from typing import Any
 
 from ..chain.chain import ReasoningChain
 from ..errors import GoTError, short_repr
-from ..files.text_files import decoded, is_utf16, read_bytes
+from ..files import text_files
+from ..files.text_files import decoded
 from ..mllm.prompts import check_prompt
 from ..pictures import open_picture
 
@@ -138,19 +139,19 @@ def read_dataset(folder: str | Path, on_row: Callable[[int], None] = lambda rows
     return Dataset(folder, tuple(rows), tuple(invalid))
 
 
-def read_lines(file: Path, strict: bool = False) -> Iterator[tuple[str, Any]]:
+def read_lines(
+    file: Path, strict: bool = False, most_bytes: int = MAX_DATA_FILE
+) -> Iterator[tuple[str, Any]]:
     """("line 3", value) for each non-blank line of a JSONL file; a GoTError where it is not JSON.
 
     Args:
         strict: reject NaN, which is not JSON.
+        most_bytes: the maximum size of the file.
 
     Raises:
         GoTError: the file cannot be read, or is UTF-16 and damaged.
     """
-    content = read_bytes(file, MAX_DATA_FILE)
-    if is_utf16(content):
-        content = decoded(content, str(file)).encode("utf-8", "surrogatepass")
-    for number, line in enumerate(content.splitlines(), start=1):
+    for number, line in enumerate(text_files.read_lines(file, most_bytes), start=1):
         if line.strip():
             yield f"line {number}", _json(line, strict)
 

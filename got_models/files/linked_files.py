@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
+from collections.abc import Iterator
 from pathlib import Path
 
 MAX_DEPTH = 32
@@ -14,12 +15,16 @@ each other: a million for ten such folders."""
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Every file below a folder, sorted by name; what cannot be read is skipped.
+    """Every file below a folder, sorted by name. Links, and what cannot be read, as in `each_file_below`."""
+    return sorted(map(Path, each_file_below(folder)))
 
-    Links are followed, as ComfyUI does when it looks for models: a file is listed once for each path to
-    it, up to MAX_PATHS. Links to a parent folder are ignored.
+
+def each_file_below(folder: Path) -> Iterator[str]:
+    """The path of every file below a folder, one after the other: by folder, and in it sorted by name.
+
+    What cannot be read is skipped. Links are followed, as ComfyUI does when it looks for models: a file is
+    listed once for each path to it, up to MAX_PATHS. Links to a parent folder are ignored.
     """
-    found: list[Path] = []
     visits: Counter[str] = Counter()
     waiting: deque[tuple[str, tuple[str, ...]]] = deque([(str(folder), ())])  # with the real parent folders
     while waiting:
@@ -29,9 +34,12 @@ def files_below(folder: Path) -> list[Path]:
             continue
         visits[here] += 1
         try:
-            paths = [os.path.join(path, name) for name in sorted(os.listdir(path))]
+            names = sorted(os.listdir(path))
         except OSError:
             continue
-        found += [Path(inside) for inside in paths if os.path.isfile(inside)]
-        waiting += [(inside, (*above, here)) for inside in paths if os.path.isdir(inside)]
-    return sorted(found)
+        for name in names:
+            inside = os.path.join(path, name)
+            if os.path.isdir(inside):
+                waiting.append((inside, (*above, here)))
+            elif os.path.isfile(inside):
+                yield inside

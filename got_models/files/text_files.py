@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import GoTError
@@ -27,18 +28,46 @@ def read_bytes(file: Path, most_bytes: int) -> bytes:
     Raises:
         GoTError: it is missing, not a file, or too large.
     """
+    _check_regular(file, most_bytes)
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise _unreadable(file, error.strerror or error) from error
+
+
+def _check_regular(file: Path, most_bytes: int) -> None:
     try:
         status = file.stat()
-        if stat.S_ISREG(status.st_mode) and status.st_size <= most_bytes:
-            return file.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL or a lone surrogate
-        raise GoTError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
-    problem = (
-        f"it has more than {most_bytes:,} bytes"
-        if stat.S_ISREG(status.st_mode)
-        else "it is not a regular file"
-    )
-    raise GoTError(f"{file} cannot be read: {problem}.")
+        raise _unreadable(file, getattr(error, "strerror", None) or error) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise _unreadable(file, "it is not a regular file")
+    if status.st_size > most_bytes:
+        raise _unreadable(file, f"it has more than {most_bytes:,} bytes")
+
+
+def _unreadable(file: Path, reason: object) -> GoTError:
+    return GoTError(f"{file} cannot be read: {reason}.")
+
+
+def read_lines(file: Path, most_bytes: int) -> Iterator[bytes]:
+    """The lines of a text file as UTF-8, one at a time, without their ends; the file is not held in memory.
+
+    Raises:
+        GoTError: as `read_bytes`, or it is UTF-16 and damaged.
+    """
+    _check_regular(file, most_bytes)
+    try:
+        with file.open("rb") as source:
+            if is_utf16(source.read(100)):
+                text = decoded(read_bytes(file, most_bytes), str(file))
+                yield from text.encode("utf-8", "surrogatepass").splitlines()
+                return
+            source.seek(0)
+            for lines in source:
+                yield from lines.splitlines()
+    except OSError as error:
+        raise _unreadable(file, error.strerror or error) from error
 
 
 def decoded(content: bytes, what: str) -> str:

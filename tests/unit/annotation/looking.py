@@ -53,7 +53,7 @@ class Looking:
             words = described(picture)
             return words if question == DESCRIBE else f"The picture shows {words[0].lower()}{words[1:]}"
         if question == prompts.ASK_PROMPT:
-            return listed([called(thing) for thing in things(picture)])
+            return listed([called(thing) for thing in things(picture)] or ["nothing"])
         if question == LOCATE_ALL:
             return self.boxes(things(picture), picture)
         if asked := _ASKED.match(question):
