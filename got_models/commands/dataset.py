@@ -1,10 +1,11 @@
-"""``dataset``: annotate, check, count, show and import the pictures for a training."""
+"""``dataset``: annotate, check, count, show, import and export the pictures for a training."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from ..dataset.coco import export_coco
 from ..dataset.published import FIELDS, import_dataset
 from ..dataset.rows import read_dataset
 from ..dataset.summary import preview, statistics
@@ -18,7 +19,7 @@ PREVIEW_FILE = "preview.png"
 
 def add_parser(subcommands: Subparsers) -> None:
     parser = subcommands.add_parser(
-        "dataset", help="annotate, check, count, show or import training pictures"
+        "dataset", help="annotate, check, count, show, import or export training pictures"
     )
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
 
@@ -39,7 +40,9 @@ def add_parser(subcommands: Subparsers) -> None:
     show.add_argument("--rows", type=positive_integer, default=12, help="how many rows (default 12)")
     show.set_defaults(run=run_preview)
 
-    published = actions.add_parser("import", help="write data.jsonl from published JSON, JSONL or parquet")
+    published = actions.add_parser(
+        "import", help="write data.jsonl from published JSON, JSONL or parquet, or from COCO"
+    )
     published.add_argument("source", type=Path, metavar="SOURCE", help="a file of rows, or a folder of them")
     published.add_argument(
         "--field",
@@ -51,7 +54,11 @@ def add_parser(subcommands: Subparsers) -> None:
     )
     published.set_defaults(run=run_import)
 
-    for action in (annotate.add_action(actions), check, stats, show, published):
+    export = actions.add_parser("export", help="write the boxes as COCO's JSON, for labelling tools")
+    export.add_argument("--coco", type=Path, required=True, metavar="FILE", help="the file to write")
+    export.set_defaults(run=run_export)
+
+    for action in (annotate.add_action(actions), check, stats, show, published, export):
         action.add_argument("folder", type=Path, metavar="FOLDER", help="the dataset: pictures, data.jsonl")
 
 
@@ -81,6 +88,12 @@ def run_preview(arguments: argparse.Namespace) -> None:
     dataset = read_dataset(arguments.folder).usable(leave_out_bad_rows=True)
     write_files(arguments.out, {PREVIEW_FILE: png(preview(dataset, arguments.rows))})
     print(arguments.out / PREVIEW_FILE)
+
+
+def run_export(arguments: argparse.Namespace) -> None:
+    check_writable(arguments.coco.parent)
+    dataset = read_dataset(arguments.folder).usable(leave_out_bad_rows=False)
+    print(f"{export_coco(dataset, arguments.coco)} pictures into {arguments.coco}.")
 
 
 def run_import(arguments: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Importing published datasets: JSON, JSONL or parquet rows become `data.jsonl`.
+"""Importing published datasets: JSON, JSONL, parquet or COCO rows become `data.jsonl`.
 
 The pictures are not moved: `data.jsonl` is written into the folder that the rows' paths are relative to.
 Chains are model output, with several notations for boxes, so they are parsed leniently: fixes are reported,
@@ -20,6 +20,7 @@ from ..files.exclusive_lock import exclusive_lock
 from ..files.linked_files import files_below
 from ..files.text_files import read_text
 from ..files.whole_files import unwritable, whole_file
+from .coco import coco_rows, is_coco
 from .coordinates import with_coordinates
 from .rows import DATA_FILE, MAX_DATA_FILE, InvalidRow, check_row, read_lines, without_repetition
 
@@ -83,7 +84,7 @@ def import_dataset(source: Path, folder: Path, fields: Mapping[str, str] | None 
     """Write `data.jsonl` into `folder` from published rows.
 
     Args:
-        source: a .json (a list of rows), .jsonl or .parquet file, or a folder of them.
+        source: a .json (a list of rows, or COCO's boxes), .jsonl or .parquet file, or a folder of them.
         folder: the folder that the paths in the rows are relative to.
         fields: our name of an entry -> its name in the rows, where `FIELDS` does not list it.
 
@@ -204,8 +205,13 @@ def _read_json(file: Path) -> Iterator[tuple[str, Any]]:
         raise GoTError(f"{file} is not JSON: {error}.") from error
     if isinstance(rows, GoTError):
         raise rows
+    if is_coco(rows):
+        yield from coco_rows(rows)
+        return
     if not isinstance(rows, list):
-        raise GoTError(f"{file} must hold a list of rows, got {type(rows).__name__}.")
+        raise GoTError(
+            f"{file} must hold a list of rows, or boxes as COCO has them, got {type(rows).__name__}."
+        )
     for number, row in enumerate(rows, start=1):
         yield f"row {number}", row
 
