@@ -39,11 +39,16 @@ class Output:
         self.folder = folder
         for name in (DATA_FILE, REVIEW_FILE, REJECTED_FILE):
             mend(folder / name)
-        self._done = Keys(keys(folder))
+        self._settled = Keys(keys(folder, DATA_FILE, REJECTED_FILE))
+        self._doubtful = Keys(keys(folder, REVIEW_FILE))
 
     def is_done(self, item: Item) -> bool:
         """Whether an earlier run has an item, in whichever file."""
-        return item.key in self._done
+        return self.is_settled(item.key) or item.key in self._doubtful
+
+    def is_settled(self, key: int) -> bool:
+        """Whether an item was in `data.jsonl` or `rejected.jsonl` when this was opened."""
+        return key in self._settled
 
     def write(self, file: str, rows: Sequence[dict[str, Any]]) -> None:
         """Appends an item's rows, all or none.
@@ -79,7 +84,7 @@ def append(file: Path, rows: Sequence[dict[str, Any]]) -> None:
     Raises:
         UnwritableError: it cannot be written to.
     """
-    lines = [_encoded(row) + b"\n" for row in rows]
+    lines = [encoded(row) + b"\n" for row in rows]
     block = b"".join([CONTINUED + line for line in lines[:-1]] + lines[-1:])
     try:
         with file.open("ab", buffering=0) as target:
@@ -127,9 +132,9 @@ def mend(file: Path) -> None:
             target.write(b"\n")
 
 
-def keys(folder: Path) -> Iterator[int]:
-    """The keys of all items that the files of a folder hold."""
-    for name in (DATA_FILE, REVIEW_FILE, REJECTED_FILE):
+def keys(folder: Path, *files: str) -> Iterator[int]:
+    """The keys of all items that these files of a folder hold."""
+    for name in files:
         if os.path.isfile(folder / name):
             for _, row in read_lines(folder / name, most_bytes=MAX_FILE):
                 if isinstance(row, dict) and isinstance(row.get("image"), str):
@@ -137,7 +142,8 @@ def keys(folder: Path) -> Iterator[int]:
                     yield key_of(row["image"], source if isinstance(source, str) else None)
 
 
-def _encoded(row: dict[str, Any]) -> bytes:
+def encoded(row: dict[str, Any]) -> bytes:
+    """A row as a line, without its end."""
     try:
         return json.dumps(row, ensure_ascii=False).encode()
     except UnicodeEncodeError:  # half of a character, as in file names of another encoding

@@ -1,7 +1,7 @@
 """COCO's JSON of boxes, which labelling tools such as CVAT and Label Studio read and write.
 
-Each picture's entry also holds its prompts and its chain. A tool that keeps them changes boxes and words in the
-chain; of one that drops them, the chain is made of the words alone.
+Each picture's entry also holds its prompts and its chain. What a tool that keeps them has changed is changed
+in the chain; of one that drops them, the chain is made of the words alone.
 """
 
 from __future__ import annotations
