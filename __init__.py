@@ -1,6 +1,7 @@
 """ComfyUI-GoT: registers the nodes. ComfyUI imports this file, and nothing heavy comes with it."""
 
 from .nodes._register import register
+from .nodes.annotating import GoTAnnotate
 from .nodes.chain import GoTChainFromImage, GoTChainFromText, GoTChainToMasks, GoTEditChain
 from .nodes.checking import GoTCheck, GoTPickBest
 from .nodes.conversation import GoTConverse
@@ -42,6 +43,7 @@ NODE_CLASS_MAPPINGS = {
     "GoTCheck": GoTCheck,
     "GoTPickBest": GoTPickBest,
     "GoTSweep": GoTSweep,
+    "GoTAnnotate": GoTAnnotate,
 }
 
 NODE_DISPLAY_NAME_MAPPINGS = {
@@ -67,6 +69,7 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "GoTCheck": "GoT Check",
     "GoTPickBest": "GoT Pick Best",
     "GoTSweep": "GoT Sweep",
+    "GoTAnnotate": "GoT Annotate",
 }
 
 WEB_DIRECTORY = "./web"

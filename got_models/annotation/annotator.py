@@ -134,8 +134,8 @@ def _check_coordinates(annotator: Annotator, square: tuple[int, int, int, int]) 
     other = next(unit for unit in COORDINATES if unit != declared)
     if found[other] >= LEAST_OVERLAP:
         raise AnnotatorError(
-            f"{annotator.name} writes boxes in {other} of the picture, and is said to write {declared}: "
-            f"choose {other} (--coordinates {other})."
+            f"{annotator.name} writes boxes in {other} of the picture, and was said to write {declared}. Say "
+            f"that it writes {other} (--coordinates {other}), or choose another model."
         )
     raise AnnotatorError(
         f"{annotator.name} does not find a red square in a test picture of {shown[0]} x {shown[1]} pixels, "

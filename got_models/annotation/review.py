@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,12 @@ def review(folder: Path) -> Iterator[Review]:
             yield current
         finally:
             current.tidy()
+
+
+def report(folder: Path, most: int = 10) -> str:
+    """The first doubtful rows of a folder, one per line with the reasons; empty if there is none."""
+    doubtful = (row for _, row in _lines(folder) if row)
+    return "\n".join(f"{row.image}: {' '.join(row.reasons)}" for row in islice(doubtful, most))
 
 
 def _lines(folder: Path) -> Iterator[tuple[bytes, Doubtful | None]]:

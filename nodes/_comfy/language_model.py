@@ -46,7 +46,7 @@ def write(
     if writer is None:
         raise GoTError(
             f"This CLIP cannot write, it only encodes prompts. Load one that can: {CAN_WRITE}, in ComfyUI "
-            "0.33 or newer. Or connect the answer of another language model to 'answer'."
+            "0.33 or newer."
         )
     picture = _picture(image)
     tokens = clip.tokenize(
@@ -54,8 +54,8 @@ def write(
     )
     if picture and not _holds_picture(tokens):
         raise GoTError(
-            f"This language model cannot look at pictures, and so plans no edit. Load {CAN_LOOK}, or "
-            "connect the answer of another one to 'answer'."
+            f"This language model cannot look at pictures, and so plans no edit and annotates nothing. Load "
+            f"{CAN_LOOK}."
         )
     # Speculative decoding, in newer versions, gives another plan for the same seed.
     newer = {"mtp": False} if "mtp" in inspect.signature(clip.generate).parameters else {}

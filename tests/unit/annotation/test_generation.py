@@ -191,7 +191,7 @@ def test_an_edit_that_changes_more_than_its_boxes_is_doubtful() -> None:
 def test_an_annotator_that_counts_in_another_unit_is_refused(coordinates: str) -> None:
     check_coordinates(Looking(coordinates))
     other = THOUSANDTHS if coordinates == PIXELS else PIXELS
-    with pytest.raises(AnnotatorError, match=f"writes boxes in {other} .* choose {other}"):
+    with pytest.raises(AnnotatorError, match=f"writes boxes in {other} .*--coordinates {other}"):
         check_coordinates(LyingAboutItsUnit(coordinates))
 
 

@@ -74,6 +74,7 @@ def test_the_ids_are_the_ones_that_saved_workflows_name() -> None:
         "GoTCheck",
         "GoTPickBest",
         "GoTSweep",
+        "GoTAnnotate",
     }
     assert got_pack.NODE_DISPLAY_NAME_MAPPINGS.keys() == got_pack.NODE_CLASS_MAPPINGS.keys()
 
