@@ -6,6 +6,7 @@ from pathlib import Path
 
 BUNDLED_CHECKPOINT = Path(__file__).resolve().parent / "tiny"
 SCHEDULERS = ("ddpm", "euler", "dpm++2m", "unipc")
+SPEEDS = EXACT, FAST, FASTEST = ("exact", "fast", "fastest")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 STORED_DTYPES = ("bfloat16", "float16", "float32")
 """Dtypes of an imported checkpoint's weights, the default first."""

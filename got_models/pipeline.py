@@ -17,6 +17,7 @@ from .chain.notations.plan import LayoutPlan
 from .chain.plan_check import check_picture, check_plan, leaves_unchanged
 from .diffusion.guidance import MAX_SIDE, MIN_SIDE, VAE_FACTOR, Guidance
 from .diffusion.settings import SAMPLING_DEFAULTS, GuidanceScales, SamplingSettings
+from .diffusion.speed import Defaults, Distilled, resolved
 from .errors import GoTError
 from .files.json_objects import read_json
 from .mllm.prompts import DESCRIBE, locating
@@ -26,6 +27,7 @@ from .weights.adapter import special_token_ids
 from .weights.adapting import change_parts
 from .weights.checkpoint import CheckpointSettings, check
 from .weights.configs import SCHEDULER
+from .weights.distilled import check_distilled, distilled_of
 from .weights.loading import part_config
 from .weights.parts import PartLoader, Parts, ResidentParts
 
@@ -49,6 +51,7 @@ class GoTModel:
 
     Attributes:
         vocabulary: what the model knows; None: everything, or unknown, as with an adapter.
+        distilled: what an adapter has distilled the UNet for; None: it draws with all branches.
     """
 
     def __init__(self, path: Path, settings: CheckpointSettings, parts: Parts) -> None:
@@ -56,6 +59,7 @@ class GoTModel:
         self.settings = settings
         self.parts = parts
         self.vocabulary = settings.vocabulary
+        self.distilled: Distilled | None = None
         self._mask_cache: dict[tuple[Mask, tuple[int, int]], Tensor] = {}  # least recently used first
 
     @classmethod
@@ -97,17 +101,43 @@ class GoTModel:
     def apply_adapter(self, adapter: Adapter, mllm_strength: float = 1.0, unet_strength: float = 1.0) -> None:
         """Apply an adapter to the weights in place. The projectors use the MLLM's strength.
 
-        The model's vocabulary is unknown afterwards.
+        The model's vocabulary is unknown afterwards, unless the adapter only makes the model faster.
 
         Raises:
-            GoTError: the adapter was trained on a checkpoint with other parts or widths, or a strength is
-                invalid; nothing is changed.
+            GoTError: the adapter was trained on a checkpoint with other parts or widths, or distilled from
+                other weights, or a strength is invalid; nothing is changed.
         """
+        distilled = self.distilled_by(adapter, unet_strength)
         reasoner = self.parts.reasoner()
         weights = {"mllm": reasoner.mllm, "projectors": self.parts.ssgm(), "unet": self.parts.unet()}
         change_parts(weights, adapter, mllm_strength, unet_strength, special_token_ids(reasoner.tokenizer))
         reasoner.cache.forget()
-        self.vocabulary = None
+        self.distilled = distilled or self.distilled
+        if distilled is None:
+            self.vocabulary = None
+
+    def distilled_by(self, adapter: Adapter, unet_strength: float) -> Distilled | None:
+        """What an adapter at this strength distils the UNet for; None if it does not.
+
+        Raises:
+            GoTError: it was distilled from another checkpoint, or is to be applied in part.
+        """
+        distilled = distilled_of(adapter) if unet_strength else None
+        if distilled is None:
+            return None
+        check_distilled(distilled, self.path)
+        if unet_strength != 1.0:
+            raise GoTError(
+                f"A distilled adapter draws well only as a whole: set its UNet strength to 1, got "
+                f"{unet_strength:g}."
+            )
+        return distilled
+
+    def sampling(self, settings: SamplingSettings, task: str) -> SamplingSettings:
+        """Settings with the checkpoint's own in place of what was not given; errors as `speed.resolved`."""
+        steps = self.settings.tasks[task].steps
+        own = Defaults(self.default_scales(task), steps, self.settings.speed)
+        return resolved(settings, task, own, self.distilled)
 
     def reason(
         self,
@@ -249,16 +279,18 @@ class GoTModel:
         on_step: Callable[[Step], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> Tensor:
-        """Denoise under guidance -> scaled latents [b, 4, h, w]; arguments and errors as in `denoise`."""
+        """Denoise under guidance -> scaled latents [b, 4, h, w].
+
+        Arguments and errors as in `denoise` and `sampling`.
+        """
         from .diffusion.sampler import denoise
 
-        unet = self.parts.unet(guidance.size)
-        defaults = self.settings.tasks[guidance.task]
+        settings = self.sampling(settings, guidance.task)
         return denoise(
-            unet,
+            self.parts.unet(guidance.size),
             self.scheduler_config,
             guidance,
-            settings.with_defaults(self.default_scales(guidance.task), defaults.steps),
+            settings,
             on_step=on_step,
             should_stop=should_stop,
             branches_at_once=self.parts.branches_at_once(guidance.size),

@@ -69,12 +69,12 @@ async def _body(request: Request, most: int) -> bytes:
 
 
 def own_settings(name: str) -> dict[str, Any]:
-    """The settings that a widget's 0 or -1 resolves to, by task; {} if there is no such checkpoint."""
+    """The settings that a widget's 0, -1 or auto resolves to, by task; {} if there is no such checkpoint."""
     settings = _settings(name)
     if settings is None:
         return {}
-    writing = {"max_new_tokens": settings.max_new_tokens, **_temperature(name)}
-    return {task: {**asdict(own), **writing} for task, own in settings.tasks.items()}
+    others = {"max_new_tokens": settings.max_new_tokens, "speed": settings.speed, **_temperature(name)}
+    return {task: {**asdict(own), **others} for task, own in settings.tasks.items()}
 
 
 def notes_on(question: bytes) -> list[dict[str, str]]:

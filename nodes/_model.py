@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from ..got_models.constants import FASTEST
 from ..got_models.diffusion.guidance import BRANCHES
 from ..got_models.pipeline import GoTModel
 from ..got_models.weights.adapter import Adapter, special_token_ids
+from ..got_models.weights.adapter_files import load_adapter
 from ..got_models.weights.adapting import check_strengths
 from ..got_models.weights.checkpoint import check
+from ..got_models.weights.distilled import OWN_FILE
 from ..got_models.weights.parts import Load, PartLoader, PartName, Size, weights_of
 from ..got_models.weights.patching import ReversiblePatches
 from ._comfy import memory
@@ -202,18 +206,40 @@ class ManagedModel(GoTModel):
         Both share the parts in memory, which are changed whenever the other one uses them.
 
         Raises:
-            GoTError: an invalid strength.
+            GoTError: an invalid strength, or a distilled adapter of another checkpoint.
         """
+        distilled = self.distilled_by(adapter, unet_strength)
         added = StrongAdapter(adapter, mllm_strength, unet_strength)
         model = copy.copy(self)  # including the cached masks: no adapter changes the VAE
         model.parts = ManagedParts(self.parts.shared, self.parts.dtype, (*self.parts.adapters, added))
-        model.vocabulary = None  # the adapter may have extended it
+        if distilled is None:
+            model.vocabulary = None  # the adapter may have extended it
+        model.distilled = distilled or self.distilled
         return model
+
+    def at_speed(self, speed: str) -> ManagedModel:
+        """The model that draws at a speed: for `fastest`, with the checkpoint's own distilled adapter.
+
+        This model is returned where it has none, or has been given one.
+
+        Raises:
+            GoTError: the checkpoint's adapter is damaged, or was distilled from other weights.
+        """
+        file = self.path / OWN_FILE
+        if speed != FASTEST or self.distilled or not file.exists():
+            return self
+        return self.with_adapter(_own_adapter(file, file.stat().st_mtime_ns), 1.0, 1.0)
 
     @property
     def patcher(self) -> Any:
         """Tells ComfyUI's cache that a GOT_MODEL holds weights, to be dropped first when memory is short."""
         return next((part.patcher for part in self.parts.shared.parts.values()), None)
+
+
+@lru_cache(maxsize=2)
+def _own_adapter(file: Path, time: int) -> Adapter:
+    """One object per file, so that the UNet is not changed anew for every picture."""
+    return load_adapter(file)
 
 
 def _pixels(size: Size | None) -> int:

@@ -8,12 +8,12 @@ from ..got_models.chain.chain import ReasoningChain
 from ..got_models.chain.notations import read_boxes
 from ..got_models.chain.plan_check import listed
 from ..got_models.chain.switched_off import without_switched_off
-from ..got_models.constants import SCHEDULERS
 from ..got_models.errors import GoTError, printable
 from ..got_models.notes import Note
 from ._comfy.feedback import stop_if_interrupted
 from ._inputs import ANY_BOXES, checked, seed_input
 from ._plans import notes_ui
+from ._speed import AUTO, scheduler_widget, speed_widget, steps_widget
 from .chain import CHAIN_TOOLTIP
 from .guidance import EncodedPlan, scale_widgets
 from .sampling import GoTSampler
@@ -157,24 +157,11 @@ class GoTPickBest:
                     },
                 ),
                 "seed": seed_input("Of the first picture; the next have seed + 1, seed + 2 and so on."),
-                "steps": (
-                    "INT",
-                    {
-                        "default": 0,
-                        "min": 0,
-                        "max": 1000,
-                        "tooltip": "Denoising steps of each picture. 0: the checkpoint's own.",
-                    },
-                ),
-                "scheduler": (
-                    list(SCHEDULERS),
-                    {
-                        "tooltip": "How noise is removed. ddpm needs about 50 steps; euler, dpm++2m and "
-                        "unipc need only 20 to 30."
-                    },
-                ),
+                **steps_widget("Denoising steps of each picture."),
+                **scheduler_widget(),
                 **scale_widgets(advanced=True),
-            }
+            },
+            "optional": speed_widget(),
         }
 
     def pick(
@@ -188,6 +175,7 @@ class GoTPickBest:
         semantic_scale: float,
         spatial_scale: float,
         reference_scale: float,
+        speed: str = AUTO,
     ) -> dict[str, Any]:
         from ..got_models.judge.best import best_of
         from ..got_models.judge.looking import check_plan, judge
@@ -202,7 +190,7 @@ class GoTPickBest:
 
         def draw(with_seed: int) -> tuple[Any, Tensor]:
             drawn: tuple[Any, Tensor] = GoTSampler().sample(
-                model, guidance, with_seed, steps, scheduler, *scales, keep_outside_boxes=True
+                model, guidance, with_seed, steps, scheduler, *scales, keep_outside_boxes=True, speed=speed
             )["result"]
             return drawn
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain.chain import ReasoningChain
-from ..got_models.constants import SCHEDULERS
 from ..got_models.mllm.prompts import check_prompt
 from ..got_models.notes import Note
 from ._comfy.feedback import progress_bar, show_text, stop_if_interrupted
 from ._inputs import checked, seed_input
 from ._plans import plans_ui
 from ._png import store_chain
+from ._speed import AUTO, sampling_settings, scheduler_widget, speed_widget, steps_widget
 from .guidance import scale_widgets
 from .sampling import previews
 
@@ -57,6 +58,7 @@ class GoTConverse:
                         "turn draws a new picture."
                     },
                 ),
+                **speed_widget(),
             },
             "hidden": {"unique_id": "UNIQUE_ID", "extra_pnginfo": "EXTRA_PNGINFO"},
         }
@@ -76,10 +78,10 @@ class GoTConverse:
         width: int,
         height: int,
         image: Tensor | None = None,
+        speed: str = AUTO,
         unique_id: str | None = None,
         extra_pnginfo: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        from ..got_models.diffusion.settings import SamplingSettings
         from ._images import image_to_pictures, pictures_to_image
 
         check_prompt(prompt)  # before the weights load
@@ -90,7 +92,12 @@ class GoTConverse:
         scales = {"semantic": semantic_scale, "spatial": spatial_scale, "reference": reference_scale}
         plans: list[tuple[ReasoningChain, list[Note]]] = []
         pictures: list[Image.Image] = []
-        each = steps or defaults.steps
+        model = model.at_speed(speed)
+        drawing = sampling_settings(None, seed, steps, scheduler, speed)
+        changed = {name: scale for name, scale in scales.items() if scale >= 0}
+        first = "generate" if picture is None else "edit"
+        chosen = replace(model.default_scales(first), **changed)
+        each = model.sampling(replace(drawing, scales=chosen), first).steps or 0
         update, preview = progress_bar(turns * each), previews(model, size)
         pieces: list[str] = []
 
@@ -104,8 +111,8 @@ class GoTConverse:
         for turn in model.converse(prompt, picture).turns(
             turns,
             size=size,
-            scales={name: scale for name, scale in scales.items() if scale >= 0},
-            drawing=SamplingSettings(seed=seed, steps=each, scheduler=scheduler),
+            scales=changed,
+            drawing=drawing,
             keep_outside=keep_outside_boxes,
             on_step=on_step,
             should_stop=stop_if_interrupted,
@@ -144,15 +151,7 @@ def _conversation_inputs() -> dict[str, Any]:
             },
         ),
         "seed": seed_input("The same seed gives the same pictures; all turns start from the same noise."),
-        "steps": (
-            "INT",
-            {
-                "default": 0,
-                "min": 0,
-                "max": 1000,
-                "tooltip": "Denoising steps of each picture. 0: the checkpoint's own for the task.",
-            },
-        ),
+        **steps_widget("Denoising steps of each picture."),
     }
 
 
@@ -161,13 +160,7 @@ def _drawing_inputs() -> dict[str, Any]:
     side = {"default": 0, "min": 0, "max": 2048, "step": 8, "advanced": True}
     own = "0: the checkpoint's own for the first task."
     return {
-        "scheduler": (
-            list(SCHEDULERS),
-            {
-                "tooltip": "How noise is removed. ddpm needs about 50 steps; euler, dpm++2m and unipc "
-                "need only 20 to 30."
-            },
-        ),
+        **scheduler_widget(),
         **scale_widgets(advanced=True),
         "keep_outside_boxes": (
             "BOOLEAN",

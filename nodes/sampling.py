@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..got_models.constants import SCHEDULERS
 from ..got_models.notes import Note
 from ._comfy.feedback import latent_previews, progress_bar, stop_if_interrupted
 from ._comfy.memory import result_device
 from ._inputs import checked, seed_input
 from ._plans import notes_ui
+from ._speed import AUTO, sampling_settings, scheduler_widget, speed_widget, steps_widget
 from .guidance import EncodedPlan, scale_widgets, split
 
 if TYPE_CHECKING:
@@ -50,23 +51,8 @@ class GoTSampler:
                     "The same seed gives the same picture. In a batch each picture has its "
                     "own: seed, seed + 1, seed + 2 and so on."
                 ),
-                "steps": (
-                    "INT",
-                    {
-                        "default": 0,
-                        "min": 0,
-                        "max": 1000,
-                        "tooltip": "Denoising steps; more take longer and give cleaner pictures. 0: the "
-                        "checkpoint's own for the task.",
-                    },
-                ),
-                "scheduler": (
-                    list(SCHEDULERS),
-                    {
-                        "tooltip": "How noise is removed. ddpm is what GoT was trained with and needs "
-                        "about 50 steps; euler, dpm++2m and unipc need only 20 to 30."
-                    },
-                ),
+                **steps_widget("Denoising steps; more take longer and give cleaner pictures."),
+                **scheduler_widget(),
                 **scale_widgets(advanced=True),
                 "keep_outside_boxes": (
                     "BOOLEAN",
@@ -88,6 +74,7 @@ class GoTSampler:
                     },
                 ),
             },
+            "optional": speed_widget(),
         }
 
     def sample(
@@ -102,10 +89,10 @@ class GoTSampler:
         reference_scale: float,
         keep_outside_boxes: bool,
         batch_size: int = 1,
+        speed: str = AUTO,
     ) -> dict[str, Any]:
         import torch
 
-        from ..got_models.diffusion.settings import SamplingSettings
         from ..got_models.edit_area import enlargement
 
         plan = guidance
@@ -114,19 +101,22 @@ class GoTSampler:
             image = plan.source.repeat(batch_size, 1, 1, 1)
             return {"ui": notes_ui([Note("left_as_it_is")]), "result": (untouched, image)}
         scales = plan.scales(semantic_scale, spatial_scale, reference_scale)
-        steps = steps or model.settings.tasks[plan.chain.task].steps
+        model = model.at_speed(speed)
+        given = sampling_settings(scales, seed, steps, scheduler, speed)
+        settings = model.sampling(given, plan.chain.task)
+        each = settings.steps or 0
 
         # 1. Denoise, one picture after the other: each has its own seed and can be reproduced alone.
         rows = split(plan.guidance) * batch_size  # first, second, first, second: as ComfyUI repeats a batch
-        update, preview = progress_bar(len(rows) * steps), previews(model, plan.guidance.size)
+        update, preview = progress_bar(len(rows) * each), previews(model, plan.guidance.size)
         drawn = []
         for index, row in enumerate(rows):
 
-            def on_step(step: Step, done: int = index * steps) -> None:
+            def on_step(step: Step, done: int = index * each) -> None:
                 update(done + step.index, preview(step.predicted))
 
-            settings = SamplingSettings(scales, (seed + index) % 2**64, steps, scheduler)
-            latents = model.sample_latents(row, settings, on_step=on_step, should_stop=stop_if_interrupted)
+            with_seed = replace(settings, seed=(seed + index) % 2**64)
+            latents = model.sample_latents(row, with_seed, on_step=on_step, should_stop=stop_if_interrupted)
             drawn.append(latents.to(result_device(), torch.float32))  # [1, 4, h, w]
 
         # 2. Decode after all sampling, so that UNet and VAE need not share GPU memory.

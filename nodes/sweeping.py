@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..got_models.constants import SCHEDULERS
 from ._comfy.feedback import progress_bar, stop_if_interrupted
 from ._inputs import checked, seed_input
+from ._speed import AUTO, sampling_settings, scheduler_widget, steps_widget
 from .checking import one_source
 from .guidance import EncodedPlan, scale_widgets
 from .sampling import previews
@@ -69,25 +69,8 @@ class GoTSweep:
                         "the plan, from 0 to 1.",
                     },
                 ),
-                "steps": (
-                    "INT",
-                    {
-                        "default": 0,
-                        "min": 0,
-                        "max": 1000,
-                        "advanced": True,
-                        "tooltip": "Denoising steps of each picture. 0: the checkpoint's own for the task.",
-                    },
-                ),
-                "scheduler": (
-                    list(SCHEDULERS),
-                    {
-                        "default": "euler",
-                        "advanced": True,
-                        "tooltip": "How noise is removed. ddpm needs about 50 steps; euler, dpm++2m and "
-                        "unipc need only 20 to 30.",
-                    },
-                ),
+                **steps_widget("Denoising steps of each picture.", advanced=True),
+                **scheduler_widget("euler", advanced=True),
                 **scale_widgets(advanced=True),
             }
         }
@@ -108,7 +91,6 @@ class GoTSweep:
         spatial_scale: float,
         reference_scale: float,
     ) -> tuple[Any, Any, Any]:
-        from ..got_models.diffusion.settings import SamplingSettings
         from ..got_models.judge.looking import check_plan, judge
         from ..got_models.sweep.axes import read_axis
         from ..got_models.sweep.branches import BranchRecorder
@@ -122,9 +104,10 @@ class GoTSweep:
         source = one_source(plan)
         if check:
             check_plan(plan.chain, source)
-        steps = steps or model.settings.tasks[plan.chain.task].steps
         scales = plan.scales(semantic_scale, spatial_scale, reference_scale)
-        settings = SamplingSettings(scales, seed, steps, scheduler)
+        given = sampling_settings(scales, seed, steps, scheduler, AUTO)
+        settings = model.sampling(given, plan.chain.task)
+        steps = settings.steps or 0
         recorder, preview = BranchRecorder(), previews(model, size)
         count = 1 + len(columns.values) * (len(rows.values) if rows else 1)
         update, done = progress_bar(count * steps), 0

@@ -47,8 +47,9 @@ async function label(node) {
     const checkpoint = reader && checkpointOf(reader);
     const edited = encoder ? sourceOfInput(encoder, "reference") : sourceOfInput(node, "image");
     const settings = checkpoint ? await settingsOf(checkpoint.name) : null;
+    const values = Object.fromEntries((node.widgets ?? []).map((widget) => [widget.name, widget.value]));
     for (const widget of node.widgets ?? []) {
-        const own = ownSetting(kind, widget.name, widget.value, settings, edited ? "edit" : "generate");
+        const own = ownSetting(kind, widget.name, widget.value, settings, edited ? "edit" : "generate", values);
         if (own === null && !labels.has(widget)) continue;
         if (!labels.has(widget)) labels.set(widget, widget.label);
         const plain = labels.get(widget);

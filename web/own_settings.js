@@ -2,20 +2,27 @@
 
 /**
  * As the server tells them, by task.
- * @typedef {Record<string, Record<string, number>>} Settings
+ * @typedef {Record<string, Record<string, number | string>>} Settings
  */
 
 const SCALES = { semantic_scale: "semantic", spatial_scale: "spatial", reference_scale: "reference" };
+const PACE = { steps: "steps", scheduler: "scheduler", speed: "speed" };
 const SIZES = { width: "width", height: "height" };
 /** @type {Record<string, Record<string, string>>} by class of node, then by widget: the name of the setting */
 const SETTINGS = {
     GoTReason: { max_new_tokens: "max_new_tokens", temperature: "temperature" },
     GoTSSGMEncode: SIZES,
-    GoTSampler: { steps: "steps", ...SCALES },
+    GoTSampler: { ...PACE, ...SCALES },
+    GoTPickBest: { ...PACE, ...SCALES },
+    GoTSweep: { ...PACE, ...SCALES },
     GoTGuider: SCALES,
-    GoTConverse: { steps: "steps", ...SCALES, ...SIZES },
+    GoTConverse: { ...PACE, ...SCALES, ...SIZES },
 };
-const OWN = { max_new_tokens: 0, steps: 0, width: 0, height: 0 };  // the others: everything below 0
+const OWN = { max_new_tokens: 0, width: 0, height: 0 };  // the others: everything below 0
+
+const AUTO = "auto";
+const STEPS = { fast: 8, fastest: 4 };  // exact: the checkpoint's own
+const SCHEDULERS = { exact: "ddpm", fast: "euler", fastest: "euler" };
 
 /** @param {string} kind of node */
 export function hasOwnSettings(kind) {
@@ -28,12 +35,34 @@ export function hasOwnSettings(kind) {
  * @param {unknown} value of the widget
  * @param {Settings | null} settings null: not known
  * @param {string} task
- * @returns {number | null} what the value stands for; null: for itself, or that is not known
+ * @param {Record<string, unknown>} others the values of the node's widgets, by name
+ * @returns {number | string | null} what the value stands for; null: for itself, or that is not known
  */
-export function ownSetting(kind, widget, value, settings, task) {
+export function ownSetting(kind, widget, value, settings, task, others = {}) {
     const name = SETTINGS[kind]?.[widget];
-    if (!name || typeof value !== "number") return null;
-    const isOwn = name in OWN ? value === 0 : value < 0;
-    const own = isOwn && settings && Object.hasOwn(settings, task) ? settings[task][name] : null;
+    if (!name || !settings || !Object.hasOwn(settings, task)) return null;
+    if (name in PACE) return pace(name, value, settings[task], others);
+    if (typeof value !== "number") return null;
+    const own = (name in OWN ? value === 0 : value < 0) ? settings[task][name] : null;
     return typeof own === "number" && Number.isFinite(own) ? own : null;
+}
+
+/**
+ * As the server decides: a speed sets steps and scheduler; without one, what is set counts by itself.
+ * @param {string} name
+ * @param {unknown} value
+ * @param {Record<string, number | string>} own
+ * @param {Record<string, unknown>} others
+ */
+function pace(name, value, own, others) {
+    if (value !== (name === "steps" ? 0 : AUTO)) return null;
+    const scheduler = others.scheduler ?? AUTO;
+    const chosen = others.speed ?? AUTO;
+    const speed = chosen === AUTO ? own.speed : chosen;
+    if (typeof speed !== "string" || !Object.hasOwn(SCHEDULERS, speed)) return null;
+    if (name === "scheduler") return SCHEDULERS[speed];
+    const byHand = chosen === AUTO && scheduler !== AUTO;
+    if (name === "speed") return byHand || others.steps ? null : speed;
+    const steps = (byHand ? null : STEPS[speed]) ?? own.steps;
+    return typeof steps === "number" && Number.isFinite(steps) ? steps : null;
 }

@@ -141,7 +141,9 @@ def walk(
     with stage("encoding after a move"):
         guidance = model.encode(moved, size=work.size)
     with stage("sampling"):
-        latents = model.sample_latents(guidance, SamplingSettings(seed=work.seed, steps=work.steps))
+        latents = model.sample_latents(
+            guidance, SamplingSettings(seed=work.seed, steps=work.steps, scheduler="ddpm")
+        )
     with stage("decoding"):
         return model.decode(latents)
 

@@ -21,7 +21,7 @@ from ..errors import GoTError, printable
 from ..files.whole_files import check_writable, write_files
 from ..mllm.prompts import check_prompt
 from .inputs import print_notes, print_warnings, read_chain
-from .options import load_model
+from .options import load_model, sampling_settings
 from .outputs import Drawing
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def run_drawing(
             model,
             upcoming,
             conversation.source,
-            settings=SamplingSettings(scales, arguments.seed, arguments.steps, arguments.scheduler),
+            settings=sampling_settings(arguments, scales),
             size=arguments.size,
             keep_outside=keep_outside,
             conversation=conversation,
@@ -180,13 +180,14 @@ def draw(
     from ..edit_area import enlargement, finish_edit
 
     defaults = model.settings.tasks[chain.task]
-    settings = settings.with_defaults(model.default_scales(chain.task), defaults.steps)
+    settings = model.sampling(settings, chain.task)
     height, width = size = size or (defaults.height, defaults.width)
     scales = settings.scales or model.default_scales(chain.task)
     used: dict[str, Any] = {
         "seed": settings.seed,
         "steps": settings.steps,
         "scheduler": settings.scheduler,
+        **({"speed": settings.speed} if settings.speed else {}),
         "size": f"{width}x{height}",
         "scales": dataclasses.asdict(scales),
         "checkpoint": model.path.name,

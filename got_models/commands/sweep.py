@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..diffusion.settings import SamplingSettings
 from ..errors import GoTError
 from ..files.whole_files import check_writable, write_files
 from ..mllm.prompts import check_prompt
@@ -16,13 +15,14 @@ from ..pictures import open_picture
 from ..sweep.axes import SCALES, Axis, read_axis
 from ..sweep.drawing import check_axes, sweep
 from .drawing import given_chain, reason
-from .options import Subparsers, add_drawing_options, load_model
+from .options import Subparsers, add_drawing_options, load_model, sampling_settings
 from .outputs import png
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from ..chain.chain import ReasoningChain
+    from ..diffusion.settings import SamplingSettings
     from ..pipeline import GoTModel
 
 
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
     scales = replace(
         model.default_scales(task), **{name: scale for name, scale in given.items() if scale is not None}
     )
-    settings = SamplingSettings(scales, arguments.seed, arguments.steps, arguments.scheduler)
+    settings = model.sampling(sampling_settings(arguments, scales), task)
     recorder = BranchRecorder()
     model.sample(guidance, settings, on_step=recorder.record)
     branches = recorder.picture()

@@ -95,6 +95,9 @@ class Terminal(TrainingObserver):
     def on_encode(self, done: int, total: int) -> None:
         self._show("encoding", done, total)
 
+    def on_teach(self, done: int, total: int) -> None:
+        self._show("drawing what to learn", done, total)
+
     def on_step(self, progress: Progress) -> None:
         self._show("training", progress.step, progress.steps, progress.losses)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -125,20 +125,29 @@ class Cache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    @torch.no_grad()
     def get(self, origin: object, compute: Callable[[], Tensor]) -> Tensor:
-        """The tensor computed from ``origin`` (JSON), on the CPU; an unreadable file is recomputed.
+        """The tensor computed from ``origin`` (JSON); as `get_all`."""
+        return self.get_all(origin, ("tensor",), lambda: {"tensor": compute()})["tensor"]
+
+    @torch.no_grad()
+    def get_all(
+        self, origin: object, names: Sequence[str], compute: Callable[[], Mapping[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        """The tensors of these names computed from ``origin`` (JSON), on the CPU.
+
+        An unreadable file is recomputed.
 
         Raises:
-            GoTError: the folder cannot be written to, or the tensor is not finite.
+            GoTError: the folder cannot be written to, or a tensor is not finite.
         """
         key = hashlib.sha256(json.dumps(origin).encode()).hexdigest()
         file = self.folder / key[:2] / f"{key}.safetensors"
         try:
-            return load_file(file)["tensor"].clone()  # not mapped: the file may have to be rewritten
+            kept = load_file(file)
+            return {name: kept[name].clone() for name in names}  # not mapped: it may have to be rewritten
         except (OSError, SafetensorError, KeyError):
-            tensor = compute().detach().cpu().contiguous()
-        if not torch.isfinite(tensor).all():
+            tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in compute().items()}
+        if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
             raise GoTError(
                 "What the checkpoint makes of a picture or its boxes holds NaN or infinite values. Train "
                 "with precision float32, or, if that is it, copy the checkpoint again."
@@ -146,8 +155,8 @@ class Cache:
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         with whole_file(file, within=self.folder) as temporary:
-            save_file({"tensor": tensor}, temporary)
-        return tensor
+            save_file(tensors, temporary)
+        return tensors
 
 
 def open_unchanged(picture: Picture) -> Image.Image:

@@ -15,6 +15,7 @@ from ..errors import GoTError, Interrupted, short_repr
 from ..finite import not_finite
 from .guidance import BRANCHES, LATENT_CHANNELS, Guidance, active_branches, branch_inputs, combine
 from .settings import GuidanceScales, SamplingSettings
+from .speed import evaluated_scales, schedule_config
 from .unet_cache import Rows, reuse_computations
 
 if TYPE_CHECKING:
@@ -93,13 +94,13 @@ def denoise(
     """
     # 1. Check everything before the first evaluation.
     _check_channels(unet, guidance)
-    schedule = make_scheduler(scheduler_config, settings.scheduler)
+    schedule = make_scheduler(schedule_config(scheduler_config, settings), settings.scheduler or "ddpm")
     scales, steps = _checked(settings, schedule.config.num_train_timesteps)
 
     # 2. Distribute the active branches over UNet batches: one row per branch (and picture).
     branches = active_branches(scales)
     groups = [branches[at : at + branches_at_once] for at in range(0, len(branches), branches_at_once)]
-    batches = [_Batch.of(guidance, group, unet.device, unet.dtype) for group in groups]
+    batches = [BranchBatch.of(guidance, group, unet.device, unet.dtype) for group in groups]
 
     # 3. Draw the initial noise.
     generator = torch.Generator().manual_seed(settings.seed)
@@ -140,7 +141,7 @@ def _noise_source(schedule: Any, generator: torch.Generator) -> dict[str, torch.
 
 
 def _predict(
-    batches: Sequence[_Batch], unet: UNet2DConditionModel, noisy: Tensor, timestep: Tensor
+    batches: Sequence[BranchBatch], unet: UNet2DConditionModel, noisy: Tensor, timestep: Tensor
 ) -> dict[str, Tensor]:
     """Each branch's predicted noise [b, 4, h, w]."""
     predictions: dict[str, Tensor] = {}
@@ -155,7 +156,7 @@ def _checked(settings: SamplingSettings, most: int) -> tuple[GuidanceScales, int
     Raises:
         GoTError: one of them is missing, or there are more than `most` steps.
     """
-    scales, steps = settings.scales, settings.steps
+    scales, steps = evaluated_scales(settings), settings.steps
     if scales is None or steps is None:
         raise GoTError("Sampling needs guidance scales and a number of steps; the settings name none.")
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= most:
@@ -166,7 +167,7 @@ def _checked(settings: SamplingSettings, most: int) -> tuple[GuidanceScales, int
 
 
 @dataclass(frozen=True)
-class _Batch:
+class BranchBatch:
     """Branches that the UNet evaluates together, and their conditioning; r rows are branches * pictures.
 
     semantic is [r, n, Dc], conditions are reference and spatial latents [r, 8, h, w], added is pooled [r, Dp]
@@ -182,7 +183,7 @@ class _Batch:
     @classmethod
     def of(
         cls, guidance: Guidance, branches: tuple[str, ...], device: torch.device | str, dtype: torch.dtype
-    ) -> _Batch:
+    ) -> BranchBatch:
         inputs = [branch_inputs(guidance, branch) for branch in branches]
         semantic = torch.cat([states for states, _, _ in inputs])
         conditions = torch.cat([torch.cat([reference, spatial], dim=1) for _, spatial, reference in inputs])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ..constants import SCHEDULERS
+from ..constants import SCHEDULERS, SPEEDS
 from ..errors import GoTError, short_repr
 
 
@@ -30,13 +30,14 @@ class GuidanceScales:
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """How a picture is denoised. None leaves a setting to the checkpoint and its defaults for the task.
+    """How a picture is denoised. None leaves a setting to others and the checkpoint: see `speed.resolved`.
 
     Args:
         scales: the guidance scales.
         seed: from 0 to 2**64 - 1; the same seed gives the same picture.
         steps: from 1 to the number of training steps of the noise schedule.
         scheduler: one of SCHEDULERS.
+        speed: one of SPEEDS, a choice of steps and scheduler.
 
     Raises:
         GoTError: an invalid value.
@@ -45,25 +46,19 @@ class SamplingSettings:
     scales: GuidanceScales | None = None
     seed: int = 0
     steps: int | None = None
-    scheduler: str = "ddpm"
+    scheduler: str | None = None
+    speed: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**64:
             raise GoTError(
                 f"The seed must be a whole number from 0 to 2**64 - 1, got {short_repr(self.seed)}."
             )
-        if self.scheduler not in SCHEDULERS:
-            raise GoTError(
-                f"The scheduler is one of {', '.join(SCHEDULERS)}; got {short_repr(self.scheduler)}."
-            )
-
-    def with_defaults(self, scales: GuidanceScales, steps: int) -> SamplingSettings:
-        """These settings with defaults for those that are None."""
-        return replace(
-            self,
-            scales=scales if self.scales is None else self.scales,
-            steps=steps if self.steps is None else self.steps,
-        )
+        for name, known in (("scheduler", SCHEDULERS), ("speed", SPEEDS)):
+            if getattr(self, name) not in (*known, None):
+                raise GoTError(
+                    f"The {name} is one of {', '.join(known)}; got {short_repr(getattr(self, name))}."
+                )
 
 
 SAMPLING_DEFAULTS = SamplingSettings()

@@ -31,7 +31,7 @@ class Axis:
         """The settings with the value of this number; their scales must be set."""
         value = self.values[number]
         if self.name == "steps":
-            return replace(settings, steps=int(value))
+            return replace(settings, steps=int(value), speed=None)  # which would set the steps
         if self.name == "seed":
             return replace(settings, seed=int(value))
         scales: GuidanceScales | None = settings.scales

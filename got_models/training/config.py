@@ -16,6 +16,7 @@ from ..files.yaml_mappings import read_yaml
 WAYS = ("lora", "full", "frozen")
 PRECISIONS = ("float32", "bfloat16")
 OPTIMIZERS = ("adamw", "adamw-8bit")
+PICTURES, DISTILL = OBJECTIVES = ("pictures", "distill")
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,24 @@ class UnetPart:
 
 
 @dataclass(frozen=True)
+class Distillation:
+    """How a checkpoint teaches a LoRA to draw as it does under its full guidance, in few steps of one branch.
+
+    The teacher draws each plan `noises_per_plan` times, each time from other noise, in `teacher_steps` steps;
+    the student learns to do the same in `steps`, of which the teacher's are a multiple.
+    """
+
+    steps: int = 4
+    teacher_steps: int = 16
+    noises_per_plan: int = 4
+
+
+@dataclass(frozen=True)
 class LoraTraining:
     """A complete training. Adam, losses, noise offset and conditioning dropout are the paper's.
+
+    `objective`: `pictures` learns a dataset; `distill` learns, from `prompts` alone, to draw as the
+    checkpoint itself does, in fewer evaluations. It trains a LoRA on the UNet and nothing else.
 
     A learning rate of 0 freezes a part.
 
@@ -72,6 +89,9 @@ class LoraTraining:
     checkpoint: str
     dataset: str
     out: str
+    objective: str = PICTURES
+    prompts: str = ""
+    distill: Distillation = field(default_factory=Distillation)
     seed: int = 0
     steps: int = 2000
     warmup_steps: int = 100
@@ -123,6 +143,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "unet": {"train": "full"},
         "ema_decay": 0.9999,
     },
+    "distill-24gb": {
+        "objective": DISTILL,
+        "steps": 4000,
+        "batches_per_step": 8,
+        "unet": {"rank": 64, "alpha": 64.0, "learning_rate": 1e-4},
+        "ema_decay": 0.99,
+    },
 }
 """The values that each preset changes from the defaults; a config selects one with `preset`."""
 
@@ -135,13 +162,16 @@ AT_LEAST_ONE = {
     "states_kept",
     "validation_steps",
     "rank",
+    "teacher_steps",
+    "noises_per_plan",
 }
 HIGHEST = {"seed": 2**64 - 1, "rank": 4096, "batch_rows": 4096, "timesteps_per_picture": 4096}
+MOST_STUDENT_STEPS = 64
 MAX_INTEGER = 10**9  # of the other keys
 SHARES = {"dropout", "conditioning_dropout", "ema_decay", "adam_beta1", "adam_beta2"}
 MAX_FILE = 1_000_000  # bytes
-CHOICES = {"train": WAYS, "precision": PRECISIONS, "optimizer": OPTIMIZERS}
-PATHS = ("checkpoint", "dataset", "out", "cache")
+CHOICES = {"objective": OBJECTIVES, "train": WAYS, "precision": PRECISIONS, "optimizer": OPTIMIZERS}
+PATHS = ("checkpoint", "dataset", "prompts", "out", "cache")
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
@@ -174,22 +204,47 @@ def make_config(values: dict[str, Any]) -> LoraTraining:
     preset = values.pop("preset", None)
     if preset is not None and not (isinstance(preset, str) and preset in PRESETS):
         raise GoTError(f"There is no preset {short_repr(preset)}: expected one of {', '.join(PRESETS)}.")
-    missing = [key for key in ("checkpoint", "dataset", "out") if not values.get(key)]
+    changes = PRESETS[preset] if preset else {}
+    distilling = values.get("objective", changes.get("objective")) == DISTILL
+    needed = ("checkpoint", "prompts" if distilling else "dataset", "out")
+    missing = [key for key in needed if not values.get(key)]
     if missing:
         raise GoTError(f"The config lacks {' and '.join(missing)}.")
-    start = LoraTraining(checkpoint="", dataset="", out="")
-    config = _changed(start, PRESETS[preset] if preset else {}, "")
+    config = _changed(LoraTraining(checkpoint="", dataset="", out=""), changes, "")
     config = _changed(config, values, "")
     if bool(config.validation_rows) != bool(config.validate_every_steps):
         raise GoTError(
             "validation_rows and validate_every_steps go together: set both, or leave both at 0; got "
             f"{config.validation_rows} and {config.validate_every_steps}."
         )
+    if distilling:
+        _check_distillation(config)
     unet = config.unet.learning_rate if config.unet.train != "frozen" else 0
     words = config.mllm.new_words_learning_rate if config.mllm.new_words else 0
     if not any((config.mllm.learning_rate, words, config.projectors_learning_rate, unet)):
         raise GoTError("Every learning rate is 0, so nothing would be learned. Set one above 0.")
     return config
+
+
+def _check_distillation(config: LoraTraining) -> None:
+    """
+    Raises:
+        GoTError: the teacher's steps are no multiple of the student's, the UNet's LoRA would not be trained,
+            or the config asks for something that needs pictures.
+    """
+    steps, teacher = config.distill.steps, config.distill.teacher_steps
+    if not steps <= MOST_STUDENT_STEPS or teacher % steps:
+        raise GoTError(
+            f"distill.teacher_steps must be a multiple of distill.steps, which may be at most "
+            f"{MOST_STUDENT_STEPS}; got {teacher} and {steps}."
+        )
+    if config.unet.train != "lora" or not config.unet.learning_rate:
+        raise GoTError(
+            "A distillation trains a LoRA on the UNet: set unet.train to lora, and a learning rate."
+        )
+    for key in ("dataset", "preserved_rows", "validation_rows"):
+        if getattr(config, key):
+            raise GoTError(f"A distillation learns from prompts, not from pictures: leave out {key}.")
 
 
 def differences(first: dict[str, Any], second: dict[str, Any], where: str = "") -> list[str]:

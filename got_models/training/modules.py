@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
-from peft import LoraConfig, get_peft_model, inject_adapter_in_model
-from peft.tuners.lora import LoraLayer
+from peft import LoraConfig, get_peft_model
 from peft.utils.other import TrainableTokensWrapper
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
@@ -23,19 +22,18 @@ from ..dataset.row_batches import RowBatch
 from ..errors import GoTError, short_repr
 from ..mllm.reasoner import hidden_states_of_features, select_image_tokens
 from ..pipeline import GoTModel
-from ..weights.adapter import LORA_A, LORA_B, TOKENS, WORD_IDS, WORDS, Adapter, special_token_ids
+from ..weights.adapter import TOKENS, WORD_IDS, WORDS, Adapter, special_token_ids
 from ..weights.loading import part_config
 from .config import LoraTraining, without_paths
 from .frozen_weights import store_in_int8
 from .losses import DiffusionTargets, chain_loss, diffusion_loss
+from .material import TrainedModules
+from .unet_lora import NAME, add_unet_lora, lora_factors
 
 DECODER_LAYERS = r".*layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)"
-UNET_LAYERS = r".*\.(to_q|to_k|to_v|to_out\.0|net\.0\.proj|net\.2|proj_in|proj_out)"
-UNET_CONVOLUTIONS = r"|.*\.(conv1|conv2|conv_shortcut|conv|time_emb_proj)|conv_in|conv_out"
-NAME = "default"  # peft's name of the only adapter
 
 
-class LoraModules(nn.Module):
+class LoraModules(TrainedModules):
     """MLLM, projectors and UNet of a checkpoint, with the parameters that a config trains in float32.
 
     The model's parts are modified; it cannot be used for anything else afterwards.
@@ -64,7 +62,7 @@ class LoraModules(nn.Module):
         if config.fp8_base and config.unet.train != "full":
             store_in_int8(self.unet)
         if config.unet.train == "lora":
-            inject_adapter_in_model(self._unet_config(), self.unet)
+            add_unet_lora(self.unet, config.unet)
         elif config.unet.train == "full":
             self.unet.requires_grad_(True)
         for parameter in self.trained():
@@ -98,10 +96,6 @@ class LoraModules(nn.Module):
     def _embeddings(self) -> dict[str, nn.Parameter]:
         """The embeddings [tokens, hidden] of GoT's tokens and of new words, by the adapter's names."""
         return dict(zip((TOKENS, WORDS), self._token_embeddings.parameters(), strict=False))
-
-    def trained(self) -> list[nn.Parameter]:
-        """All trained parameters."""
-        return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameter groups for the optimizer, one per part with its learning rate."""
@@ -157,7 +151,7 @@ class LoraModules(nn.Module):
     @torch.no_grad()
     def adapter(self, information: dict[str, Any]) -> Adapter:
         """The adapter trained so far."""
-        tensors = dict(self._factors())
+        tensors = dict([*lora_factors("mllm", self._language), *lora_factors("unet", self.unet)])
         for name, weight in self._trained_in_full():
             tensors[name] = weight.cpu() - self.originals[name]
         if self.word_tokens:
@@ -169,13 +163,6 @@ class LoraModules(nn.Module):
             unet_scale=unet.alpha / unet.rank,
             information={"config": without_paths(self.config), **information},
         )
-
-    def _factors(self) -> Iterator[tuple[str, Tensor]]:
-        for part, module in (("mllm", self._language), ("unet", self.unet)):
-            for name, layer in module.named_modules():
-                if isinstance(layer, LoraLayer):
-                    yield f"{part}.{name}{LORA_A}", layer.lora_A[NAME].get_parameter("weight")
-                    yield f"{part}.{name}{LORA_B}", layer.lora_B[NAME].get_parameter("weight")
 
     def _trained_in_full(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Parameters that the adapter stores as a difference, under the adapter's names."""
@@ -192,15 +179,6 @@ class LoraModules(nn.Module):
             lora_dropout=part.dropout,
             target_modules=DECODER_LAYERS,
             trainable_token_indices=[*self.special_tokens, *self.word_tokens],
-        )
-
-    def _unet_config(self) -> LoraConfig:
-        part = self.config.unet
-        layers = UNET_LAYERS + (UNET_CONVOLUTIONS if part.convolutions else "")
-        return LoraConfig(
-            r=part.rank,
-            lora_alpha=part.alpha,  # type: ignore[arg-type]  # peft takes any number
-            target_modules=layers,
         )
 
 

@@ -40,6 +40,9 @@ class TrainingObserver:
     def on_encode(self, done: int, total: int) -> None:
         """Rows encoded so far."""
 
+    def on_teach(self, done: int, total: int) -> None:
+        """Batches that a distillation's teacher has drawn so far."""
+
     def on_step(self, progress: Progress) -> None:
         """A step is finished."""
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..dataset.rows import Dataset
 from ..errors import GoTError
 from ..files.text_files import read_text
 from ..files.whole_files import write_whole
@@ -36,14 +35,18 @@ def check_folder(out: Path, resume: bool) -> None:
 
 
 def describe(
-    config: LoraTraining, dataset: Dataset, fingerprints: Fingerprints, on_check: Callable[[int, int], None]
+    config: LoraTraining, digest: str, fingerprints: Fingerprints, on_check: Callable[[int, int], None]
 ) -> dict[str, Any]:
-    """What must not change for a run to be resumed."""
+    """What must not change for a run to be resumed.
+
+    Args:
+        digest: of the dataset, or of the prompts.
+    """
     checkpoint = Path(config.checkpoint)
     GoTModel.from_pretrained(checkpoint)  # reports what is wrong with the folder
     parts = fingerprints.checkpoint(checkpoint, on_check)
     base = {"base": BASE} if config.fp8_base else {}
-    return {"config": as_dictionary(config), "dataset": dataset.digest, "checkpoint": parts, **base}
+    return {"config": as_dictionary(config), "dataset": digest, "checkpoint": parts, **base}
 
 
 def start_or_resume(out: Path, description: dict[str, Any], changed_dataset: bool, finished: bool) -> None:

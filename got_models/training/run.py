@@ -17,12 +17,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..dataset.row_batches import RowBatches
 from ..errors import GoTError, Interrupted
 from ..files.whole_files import UnwritableError, whole_file
 from ..weights.adapter_files import load_adapter, save_adapter, save_unet_lora
 from .config import LoraTraining
-from .modules import LoraModules
+from .material import Batches, TrainedModules
 from .observer import Progress, TrainingObserver
 from .optimizer import make_optimizer
 from .run_files import ADAPTER_FILE, BEST_FILE, LOG_FILE, STAGE, TRAINED_FILE, UNET_LORA_FILE, strip_file
@@ -42,7 +41,7 @@ class Run:
         config: LoraTraining,
         out: Path,
         accelerator: Accelerator,
-        modules: LoraModules,
+        modules: TrainedModules,
         validator: Validator | None,
     ) -> None:
         self.config = config
@@ -67,12 +66,12 @@ class Run:
             accelerator.register_for_checkpointing(self.average)
 
     @property
-    def modules(self) -> LoraModules:
+    def modules(self) -> TrainedModules:
         """The modules without accelerate's wrappers."""
-        modules: LoraModules = self.accelerator.unwrap_model(self.module)
+        modules: TrainedModules = self.accelerator.unwrap_model(self.module)
         return modules
 
-    def step(self, step: int, batches: RowBatches) -> Progress:
+    def step(self, step: int, batches: Batches) -> Progress:
         """One step of the optimizer, on this process's share of the step's batches.
 
         Raises:

@@ -21,6 +21,7 @@ from typing import TypeVar
 from safetensors import SafetensorError, safe_open
 
 from ..chain.vocabulary import Vocabulary, read_vocabulary
+from ..constants import EXACT, SPEEDS
 from ..diffusion.box_masks import MASK_RULES
 from ..diffusion.guidance import LATENT_CHANNELS, MAX_SIDE, MIN_SIDE, VAE_FACTOR
 from ..errors import GoTError, short_repr
@@ -52,6 +53,7 @@ SETTINGS = {
     "vision_size": whole(14, 4096),
     "max_new_tokens": whole(1, 100_000),
     "mask_rule": one_of(*MASK_RULES),
+    "speed": one_of(*SPEEDS),
 }
 SIZES = {
     "hidden": WIDTH,
@@ -97,8 +99,9 @@ class CheckpointSettings:
     """The content of got.json.
 
     `vision_size`: side of the picture for the vision tower, in pixels. `mask_rule`: one of MASK_RULES; a
-    got.json without it, as in the first version, means the published one. `vocabulary`: what a checkpoint
-    knows that has learned little; most have none.
+    got.json without it, as in the first version, means the published one. `speed`: at which one of SPEEDS the
+    checkpoint draws where nothing is said; `exact` unless it has been measured to obey at another as well.
+    `vocabulary`: what a checkpoint knows that has learned little; most have none.
     """
 
     vision_size: int
@@ -107,6 +110,7 @@ class CheckpointSettings:
     tasks: dict[str, TaskSettings]
     format_version: int = FORMAT_VERSION
     mask_rule: str = MASK_RULES[0]
+    speed: str = EXACT
     vocabulary: Vocabulary | None = None
 
 
@@ -143,6 +147,7 @@ def read_settings(path: str | Path) -> CheckpointSettings:
         tasks={name: _numbers(TaskSettings, TASK, tasks[name], file, f"the task {name!r}") for name in tasks},
         format_version=values["format_version"],
         mask_rule=values.get("mask_rule", MASK_RULES[0]),
+        speed=values.get("speed", EXACT),
         vocabulary=read_vocabulary(file, values["vocabulary"]) if "vocabulary" in values else None,
     )
 

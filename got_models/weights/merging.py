@@ -21,6 +21,7 @@ from .adapter import special_token_ids
 from .adapter_files import load_adapter
 from .adapting import change_parts
 from .checkpoint import PROJECTORS_FILE, CheckpointSettings, check, part_shapes, read_shapes, write_settings
+from .distilled import OWN_FILE, distilled_of
 from .names import DTYPE_NAMES, plain_mllm_name
 from .parts import PartLoader
 
@@ -52,7 +53,11 @@ def merge_adapter(
         raise GoTError(f"The destination {destination} exists already. Name a new folder.")
     settings = check(checkpoint)
     weights = _merged(checkpoint, settings, adapter, mllm_strength, unet_strength)
-    files = [file for file in sorted(checkpoint.rglob("*")) if file.is_file() and file.name != MANIFEST]
+    files = [
+        file
+        for file in sorted(checkpoint.rglob("*"))
+        if file.is_file() and file.name not in (MANIFEST, OWN_FILE)
+    ]
     sizes = {file.relative_to(checkpoint).as_posix(): file.stat() for file in files}
     made_from = {
         "checkpoint": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in sizes.items()},
@@ -113,6 +118,11 @@ def _merged(
         GoTError: as `merge_adapter`, or no file holds a weight under its name.
     """
     change = load_adapter(adapter)
+    if distilled_of(change):
+        raise GoTError(
+            "A distilled adapter draws in its own steps and branch, which a checkpoint cannot say. Use it "
+            "as an adapter, at the speed 'fastest'."
+        )
     load = PartLoader(checkpoint, settings, _weights_dtype(checkpoint))
     reasoner, ssgm, unet = load("reasoner"), load("ssgm"), load("unet")
     parts = {"mllm": reasoner.mllm, "projectors": ssgm, "unet": unet}

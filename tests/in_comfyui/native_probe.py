@@ -82,7 +82,7 @@ adapters = importlib.import_module("pack.got_models.weights.adapter")
 adapter_files = importlib.import_module("pack.got_models.weights.adapter_files")
 adapting = importlib.import_module("pack.got_models.weights.adapting")
 settings = importlib.import_module("pack.got_models.diffusion.settings")
-training = importlib.import_module("pack.got_models.training.modules")
+unet_lora = importlib.import_module("pack.got_models.training.unet_lora")
 
 STEPS = 4
 SEED = 7
@@ -442,7 +442,7 @@ def unet_half_of_an_adapter(got: Any, model: Any) -> dict[str, Any]:
 
 def trained_layers(names: Iterable[str]) -> list[str]:
     """The layers of a diffusers UNet that a LoRA training can change."""
-    pattern = training.UNET_LAYERS + training.UNET_CONVOLUTIONS
+    pattern = unet_lora.UNET_LAYERS + unet_lora.UNET_CONVOLUTIONS
     return [name for name in names if re.fullmatch(pattern, name)]
 
 

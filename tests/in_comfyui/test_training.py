@@ -94,7 +94,10 @@ def test_a_training_is_drawn_with_and_the_model_that_others_use_stays_as_it_is(
     prompt = training(checkpoint.name, "drawn with", validation_rows=1, validate_every_steps=STEPS)
     prompt["train"]["inputs"]["settings"] += "\nvalidation_steps: 1"
     learned = picture(server, server.run(adapted(prompt)))
-    plain = np.asarray(library.sample(library.encode(CHAIN), SamplingSettings(seed=1, steps=3)), dtype=float)
+    plain = np.asarray(
+        library.sample(library.encode(CHAIN), SamplingSettings(seed=1, steps=3, scheduler="ddpm")),
+        dtype=float,
+    )
     assert np.abs(learned - plain).max() > 20
 
     # The same loader's model, without the adapter, and with one of no strength; levels of 255.

@@ -41,7 +41,10 @@ def test_every_turn_is_in_the_batch_and_its_plan_in_the_list(
     with scripted(got, SCRIPT):
         expected = list(
             got.converse(PROMPT, source).turns(
-                4, size=(64, 96), scales={"semantic": 2.0}, drawing=SamplingSettings(seed=5, steps=2)
+                4,
+                size=(64, 96),
+                scales={"semantic": 2.0},
+                drawing=SamplingSettings(seed=5, steps=2, scheduler="ddpm"),
             )
         )
     assert [chain.text for chain in chains] == [FIRST, SECOND]

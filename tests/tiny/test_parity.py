@@ -76,7 +76,7 @@ def library_latents(
 ) -> Tensor:
     guidance = model.encode(chain, source, size)
     return model.sample_latents(
-        guidance, SamplingSettings(scales=GuidanceScales(*scales), seed=7, steps=STEPS)
+        guidance, SamplingSettings(scales=GuidanceScales(*scales), seed=7, steps=STEPS, scheduler="ddpm")
     )
 
 

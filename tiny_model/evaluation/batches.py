@@ -11,12 +11,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from got_models.chain.chain import ReasoningChain
+from got_models.constants import EXACT
 from got_models.diffusion.guidance import Guidance
-from got_models.diffusion.settings import SAMPLING_DEFAULTS, GuidanceScales, SamplingSettings
+from got_models.diffusion.settings import GuidanceScales, SamplingSettings
 from got_models.mllm.kv_cache import Context
 from got_models.pipeline import GoTModel
 
 from ..world.language import Example
+
+AS_PUBLISHED = SamplingSettings(speed=EXACT)
+
 
 # --- batched generation ---------------------------------------------------------------------------
 
@@ -32,7 +36,7 @@ class Batches:
     model: GoTModel
     size: int
     seed: int
-    sampling: SamplingSettings = SAMPLING_DEFAULTS
+    sampling: SamplingSettings = AS_PUBLISHED
 
     def reason(
         self, examples: Sequence[Example], pictures: Sequence[Image.Image] | None = None

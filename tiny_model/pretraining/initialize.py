@@ -16,6 +16,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import GenerationConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2 import Qwen2TokenizerFast  # type: ignore[attr-defined]
 
+from got_models.constants import FAST
 from got_models.diffusion.ssgm import SemanticSpatialGuidance
 from got_models.mllm.prompts import SPECIAL_TOKENS, TokenIds, add_special_tokens, instruction
 from got_models.weights.checkpoint import CheckpointSettings, Sizes, TaskSettings, write_settings
@@ -120,6 +121,7 @@ def bundled_settings() -> CheckpointSettings:
             ),
             "edit": TaskSettings(semantic=3.0, spatial=2.0, reference=1.5, steps=50, width=side, height=side),
         },
+        speed=FAST,
         vocabulary=shapes_vocabulary(),
     )
 

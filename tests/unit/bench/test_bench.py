@@ -134,7 +134,9 @@ def test_the_published_order_and_the_library_agree(model: GoTModel) -> None:
     theirs, ours = (side.encode(chain, size=SIZE) for side in sides)
     for name in ("semantic", "null_semantic", "pooled", "spatial", "reference"):
         torch.testing.assert_close(getattr(ours, name), getattr(theirs, name), rtol=1e-4, atol=1e-4)
-    theirs, ours = (side.sample_latents(theirs, SamplingSettings(seed=3, steps=4)) for side in sides)
+    theirs, ours = (
+        side.sample_latents(theirs, SamplingSettings(seed=3, steps=4, scheduler="ddpm")) for side in sides
+    )
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
     assert signal_to_noise(*(side.decode(theirs) for side in sides)) > 60
 
@@ -156,8 +158,8 @@ def test_the_published_order_evaluates_four_branches_where_the_library_needs_thr
 ) -> None:
     assert len(active_branches(model.default_scales("generate"))) == 3
     guidance = model.encode(next(chains()), size=SIZE)
-    ReferencePipeline(model).sample_latents(guidance, SamplingSettings(seed=0, steps=2))
-    fresh_session(model).sample_latents(guidance, SamplingSettings(seed=0, steps=2))
+    ReferencePipeline(model).sample_latents(guidance, SamplingSettings(seed=0, steps=2, scheduler="ddpm"))
+    fresh_session(model).sample_latents(guidance, SamplingSettings(seed=0, steps=2, scheduler="ddpm"))
     assert sizes_seen["unet"] == [4, 4, 3, 3]
 
 

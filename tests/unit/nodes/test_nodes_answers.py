@@ -21,6 +21,7 @@ def test_a_checkpoints_own_settings_are_told_by_its_name() -> None:
     generate = own_settings(BUNDLED_NAME)["generate"]
     assert (generate["steps"], generate["semantic"], generate["max_new_tokens"]) == (50, 3.0, 384)
     assert generate["temperature"] == 0
+    assert generate["speed"] == "fast"
 
 
 @pytest.mark.parametrize("name", ["", "../tiny", "/etc", "tiny", "\ud800", "a\0b", "<b>"])

@@ -30,7 +30,7 @@ RAW_FILES = "https://raw.githubusercontent.com/comfyui-got/ComfyUI-GoT/main/"
 NOT_TRANSLATED = set(
     """ComfyUI GoT JSON KSampler LoRA PNG SDXL SD CLIP SSGM SamplerCustomAdvanced UNet VAE Latent
     Gemma Ministral Load LLM none Create Hook
-    auto generate edit keep mine take new ddpm euler dpm m unipc default float bfloat fp
+    auto exact fast fastest generate edit keep mine take new ddpm euler dpm m unipc default float bfloat fp
     circle square triangle star a red models got json x y k box start end
     Qwen VL B Instruct stable diffusion xl base huggingface co GB bit bitsandbytes
     data pairs review jsonl stop leave out

@@ -1,0 +1,1 @@
+"""Distillation: a LoRA learns to draw in few steps of one branch what its checkpoint draws under guidance."""
