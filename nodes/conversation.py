@@ -160,7 +160,7 @@ def _drawing_inputs() -> dict[str, Any]:
     side = {"default": 0, "min": 0, "max": 2048, "step": 8, "advanced": True}
     own = "0: the checkpoint's own for the first task."
     return {
-        **scheduler_widget(),
+        **scheduler_widget(advanced=True),
         **scale_widgets(advanced=True),
         "keep_outside_boxes": (
             "BOOLEAN",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..got_models.chain.chain import ReasoningChain
 from ..got_models.chain.plan_check import details_left_aside
 from ..got_models.chain.switched_off import without_switched_off
+from ..got_models.constants import EXACT
 from ._comfy.feedback import progress_bar, stop_if_interrupted
 from ._comfy.memory import result_device
 from ._inputs import checked
@@ -32,13 +33,15 @@ class EncodedPlan:
     """GOT_GUIDANCE: guidance, and its sources.
 
     `source` is the IMAGE [b, H, W, 3] to be edited, at its own size; None when generating. `default_scales`
-    are the checkpoint's for the task.
+    are the checkpoint's for the task, and so are `steps` and `speed`.
     """
 
     guidance: Guidance
     chain: ReasoningChain
     source: Tensor | None
     default_scales: GuidanceScales
+    steps: int = 50
+    speed: str = EXACT
 
     def scales(self, semantic: float, spatial: float, reference: float) -> GuidanceScales:
         """The scales from the three widgets: a negative one selects the task's default."""
@@ -150,7 +153,8 @@ class GoTSSGMEncode:
             update(len(encoded), None)
         guidance = join(encoded)
         source = None if reference is None else reference[..., :3].detach().float().cpu()
-        plan = EncodedPlan(guidance, drawn, source, model.default_scales(chain.task))
+        scales = model.default_scales(chain.task)
+        plan = EncodedPlan(guidance, drawn, source, scales, defaults.steps, model.settings.speed)
         masks = region_masks(drawn.regions, size, model.settings.mask_rule)
         return {"ui": notes_ui(notes), "result": (plan, *conditioning(guidance), masks)}
 

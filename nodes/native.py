@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..got_models.constants import SPEEDS
 from ._comfy.folders import checkpoint_folder, checkpoint_names
 from ._inputs import checked, rejection
+from ._speed import AUTO, sampling_settings
 from .guidance import EncodedPlan, scale_widgets
 
 WEIGHT_DTYPES = ("default", "float32", "float16", "bfloat16", "fp8_e4m3fn", "fp8_e5m2")
@@ -75,9 +77,13 @@ class GoTGuider:
         "picture, each with its own strength. Only what the strengths need is computed. Connect it to "
         "SamplerCustomAdvanced."
     )
-    RETURN_TYPES = ("GUIDER",)
-    RETURN_NAMES = ("guider",)
-    OUTPUT_TOOLTIPS = ("For SamplerCustomAdvanced.",)
+    RETURN_TYPES = ("GUIDER", "SAMPLER", "SIGMAS")
+    RETURN_NAMES = ("guider", "sampler", "sigmas")
+    OUTPUT_TOOLTIPS = (
+        "For SamplerCustomAdvanced.",
+        "The sampler of the speed, for SamplerCustomAdvanced; or use another.",
+        "The steps of the speed, for SamplerCustomAdvanced; or use another scheduler's.",
+    )
     FUNCTION = "guide"
 
     @classmethod
@@ -90,7 +96,18 @@ class GoTGuider:
                 ),
                 "guidance": ("GOT_GUIDANCE", {"tooltip": "From SSGM Encode, of the same checkpoint."}),
                 **scale_widgets(),
-            }
+            },
+            "optional": {
+                "speed": (
+                    [AUTO, *SPEEDS],
+                    {
+                        "default": AUTO,
+                        "tooltip": "What the outputs sampler and sigmas hold. exact: as published, 50 steps "
+                        "of ddpm. fast: 8 steps of euler. fastest: 4 steps of euler, and only one branch of "
+                        "the guidance, with a distilled LoRA on the model. auto: the checkpoint's own speed.",
+                    },
+                )
+            },
         }
 
     def guide(
@@ -100,8 +117,12 @@ class GoTGuider:
         semantic_scale: float,
         spatial_scale: float,
         reference_scale: float,
-    ) -> tuple[Any]:
-        from ._native.guider import make_guider
+        speed: str = AUTO,
+    ) -> tuple[Any, Any, Any]:
+        from ..got_models.diffusion.speed import evaluated_scales
+        from ._native.guider import make_guider, sampler_and_sigmas, settings_of
 
         scales = guidance.scales(semantic_scale, spatial_scale, reference_scale)
-        return (make_guider(model, guidance.guidance, scales),)
+        settings = settings_of(model, guidance, sampling_settings(scales, 0, 0, AUTO, speed))
+        guider = make_guider(model, guidance.guidance, evaluated_scales(settings) or scales)
+        return (guider, *sampler_and_sigmas(model, settings))

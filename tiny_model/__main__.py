@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from got_models.commands.program import run_program
 
-from .commands import distill, evaluate, lesson, train
+from .commands import distill, evaluate, lesson, speeds, train
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -17,7 +17,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m tiny_model", description="How the bundled model is made, and how well it obeys."
     )
     subcommands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (train, distill, evaluate, lesson):
+    for command in (train, distill, evaluate, speeds, lesson):
         command.add_parser(subcommands)
     return parser
 

@@ -47,7 +47,9 @@ async function label(node) {
     const checkpoint = reader && checkpointOf(reader);
     const edited = encoder ? sourceOfInput(encoder, "reference") : sourceOfInput(node, "image");
     const settings = checkpoint ? await settingsOf(checkpoint.name) : null;
-    const values = Object.fromEntries((node.widgets ?? []).map((widget) => [widget.name, widget.value]));
+    /** @type {Record<string, unknown>} */
+    const values = {};
+    for (const widget of node.widgets ?? []) values[widget.name] = widget.value;
     for (const widget of node.widgets ?? []) {
         const own = ownSetting(kind, widget.name, widget.value, settings, edited ? "edit" : "generate", values);
         if (own === null && !labels.has(widget)) continue;

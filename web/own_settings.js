@@ -15,13 +15,15 @@ const SETTINGS = {
     GoTSampler: { ...PACE, ...SCALES },
     GoTPickBest: { ...PACE, ...SCALES },
     GoTSweep: { ...PACE, ...SCALES },
-    GoTGuider: SCALES,
+    GoTGuider: { speed: "speed", ...SCALES },
     GoTConverse: { ...PACE, ...SCALES, ...SIZES },
 };
 const OWN = { max_new_tokens: 0, width: 0, height: 0 };  // the others: everything below 0
 
 const AUTO = "auto";
+/** @type {Record<string, number>} */
 const STEPS = { fast: 8, fastest: 4 };  // exact: the checkpoint's own
+/** @type {Record<string, string>} */
 const SCHEDULERS = { exact: "ddpm", fast: "euler", fastest: "euler" };
 
 /** @param {string} kind of node */

@@ -54,6 +54,11 @@ def add_parser(subcommands: Subparsers) -> None:
         "--device, --rounds, --processor-time and --out count",
     )
     parser.add_argument(
+        "--speeds",
+        action="store_true",
+        help="measure instead how long a picture takes at each speed, and in the published order",
+    )
+    parser.add_argument(
         "--processor-time",
         action="store_true",
         help="measure CPU time, which other programs affect less; not with a GPU",
@@ -77,6 +82,9 @@ def run(arguments: argparse.Namespace) -> None:
     task = model.settings.tasks["generate"]
     height, width = arguments.size or (task.height, task.width)
     model.check_size((height, width))
+    if arguments.speeds:
+        run_speeds(arguments, model, (height, width))
+        return
     steps, most = arguments.steps or task.steps, model.scheduler_config["num_train_timesteps"]
     if steps > most:
         raise GoTError(f"--steps may be at most {most} with this checkpoint, got {steps}.")
@@ -101,6 +109,17 @@ def run(arguments: argparse.Namespace) -> None:
         write_files(
             arguments.out, {RESULT: json.dumps(settings | figures(report), indent=2).encode() + b"\n"}
         )
+        print(arguments.out / RESULT)
+
+
+def run_speeds(arguments: argparse.Namespace, model: GoTModel, size: tuple[int, int]) -> None:
+    from ..bench.speeds import compare_speeds, speed_table
+
+    seconds = compare_speeds(model, arguments.rounds, size, processor_time=arguments.processor_time)
+    print(speed_table(seconds))
+    if arguments.out:
+        content = json.dumps({"seconds": seconds}, indent=2).encode() + b"\n"
+        write_files(arguments.out, {RESULT: content})
         print(arguments.out / RESULT)
 
 

@@ -56,6 +56,7 @@ def run_drawing(
     model = load_model(arguments)
     if arguments.size:
         model.check_size(arguments.size)
+    load_while_planning(model)
     conversation = model.converse(prompt, source)
     upcoming: ReasoningChain | None = chain or reason(partial(model.reason, prompt, source))
     drawings: list[Drawing] = []
@@ -78,6 +79,16 @@ def run_drawing(
         conversation.show(upcoming, drawing.picture)
         upcoming = reason(conversation.reason) if len(drawings) < turns else None
     write_drawings(arguments.out, drawings, turns)
+
+
+def load_while_planning(model: GoTModel) -> None:
+    """Let UNet and VAE load while the plan is written, from when the MLLM is there: it is needed first."""
+    from ..weights.parts import ResidentParts
+
+    parts = model.parts
+    if isinstance(parts, ResidentParts):
+        parts.reasoner()
+        parts.load_ahead("unet", "vae")
 
 
 def given_chain(arguments: argparse.Namespace, task: str, prompt: str) -> ReasoningChain | None:

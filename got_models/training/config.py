@@ -205,7 +205,8 @@ def make_config(values: dict[str, Any]) -> LoraTraining:
     if preset is not None and not (isinstance(preset, str) and preset in PRESETS):
         raise GoTError(f"There is no preset {short_repr(preset)}: expected one of {', '.join(PRESETS)}.")
     changes = PRESETS[preset] if preset else {}
-    distilling = values.get("objective", changes.get("objective")) == DISTILL
+    objective = _checked(values.get("objective", changes.get("objective", PICTURES)), str, "objective", "")
+    distilling = objective == DISTILL
     needed = ("checkpoint", "prompts" if distilling else "dataset", "out")
     missing = [key for key in needed if not values.get(key)]
     if missing:

@@ -8,6 +8,7 @@ device, ComfyUI's nodes pass in parts that ComfyUI moves.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -78,6 +79,7 @@ class ResidentParts:
         self.dtype = dtype
         self.loaded: dict[PartName, Any] = {}
         self._load = load
+        self._coming: dict[PartName, Future[Any]] = {}
 
     def reasoner(self) -> Reasoner:
         reasoner: Reasoner = self._part("reasoner")
@@ -99,11 +101,21 @@ class ResidentParts:
         return len(BRANCHES)
 
     def release(self, name: PartName) -> None:
+        self._coming.pop(name, None)
         self.loaded.pop(name, None)
+
+    def load_ahead(self, *names: PartName) -> None:
+        """Begin to read parts on another thread; whoever needs one waits for it, or gets its error."""
+        reader = ThreadPoolExecutor(1)
+        for name in names:
+            if name not in self.loaded and name not in self._coming:
+                self._coming[name] = reader.submit(self._load, name)
+        reader.shutdown(wait=False)
 
     def _part(self, name: PartName) -> Any:
         if name not in self.loaded:
-            part = self._load(name)
+            coming = self._coming.pop(name, None)
+            part = coming.result() if coming else self._load(name)
             weights_of(part).to(self.device)
             self.loaded[name] = part
         return self.loaded[name]

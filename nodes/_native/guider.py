@@ -14,14 +14,29 @@ import comfy.samplers
 import comfy.sd
 import comfy.supported_models
 import comfy.utils
+import torch
 from torch import Tensor
 
+from ...got_models.constants import FASTEST
 from ...got_models.diffusion.guidance import Guidance, active_branches, branch_inputs, combine
-from ...got_models.diffusion.settings import GuidanceScales
+from ...got_models.diffusion.sampler import make_scheduler
+from ...got_models.diffusion.settings import GuidanceScales, SamplingSettings
+from ...got_models.diffusion.speed import Defaults, Distilled, resolved, schedule_config
 from ...got_models.errors import GoTError
 from .._inputs import received
-from ..guidance import Conditioning, conditioning
+from ..guidance import Conditioning, EncodedPlan, conditioning
 from .sdxl import GoTSDXL
+
+PUBLISHED_SCHEDULE = {
+    "num_train_timesteps": 1000,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "timestep_spacing": "leading",
+    "steps_offset": 1,
+}
+"""SDXL's, which ComfyUI takes for granted too."""
+FASTEST_STEPS = 4
 
 
 class MultiGuidance(comfy.samplers.CFGGuider):
@@ -79,6 +94,34 @@ def make_guider(
             f"{type(model.model).__name__}. Other models take neither boxes nor a reference picture."
         )
     return MultiGuidance(model, guidance, scales)
+
+
+def settings_of(
+    model: comfy.model_patcher.ModelPatcher, plan: EncodedPlan, given: SamplingSettings
+) -> SamplingSettings:
+    """The settings that are meant for a plan.
+
+    ComfyUI's LoRA loaders do not tell what a LoRA was made for: only whether there is one can be checked.
+
+    Raises:
+        GoTError: settings that contradict each other, or `fastest` without a LoRA.
+    """
+    own = Defaults(plan.default_scales, plan.steps, plan.speed)
+    task = plan.chain.task
+    has_lora = bool(getattr(model, "patches", None))
+    distilled = Distilled(FASTEST_STEPS, {task: plan.default_scales}, "")
+    return resolved(given, task, own, distilled if given.speed == FASTEST and has_lora else None)
+
+
+def sampler_and_sigmas(
+    model: comfy.model_patcher.ModelPatcher, settings: SamplingSettings
+) -> tuple[comfy.samplers.KSAMPLER, Tensor]:
+    """ComfyUI's sampler, and the noise levels [steps + 1] at which the library takes its steps."""
+    schedule = make_scheduler(schedule_config(PUBLISHED_SCHEDULE, settings), settings.scheduler or "")
+    schedule.set_timesteps(settings.steps)
+    sampling = model.get_model_object("model_sampling")
+    sigmas = sampling.sigma(torch.as_tensor(schedule.timesteps, dtype=torch.float32)).cpu().float()
+    return comfy.samplers.sampler_object(settings.scheduler), torch.cat([sigmas, torch.zeros(1)])
 
 
 def branch_conditioning(guidance: Guidance, branch: str) -> Conditioning:
