@@ -129,7 +129,7 @@ def draw(
     noise: Any = None,
 ) -> Tensor:
     """SamplerCustomAdvanced with GoT Guider -> latents, unscaled."""
-    (guider,) = native.GoTGuider().guide(model, plan, *scales)
+    guider, *_ = native.GoTGuider().guide(model, plan, *scales)
     samples, _ = custom.SamplerCustomAdvanced().sample(
         noise or custom.Noise_RandomNoise(SEED),
         guider,
@@ -320,6 +320,27 @@ def branches(got: Any, model: Any) -> dict[str, Any]:
     return facts
 
 
+def speeds(got: Any, model: Any, vae: Any) -> dict[str, Any]:
+    """GoT Guider's own sampler and steps, against the library's at the same speed."""
+    plan = plan_for(got, "generate", SMALL)
+    levels = {}
+    for speed in ("exact", "fast"):
+        guider, sampler, levels[speed] = native.GoTGuider().guide(model, plan, -1.0, -1.0, -1.0, speed)
+    samples, _ = custom.SamplerCustomAdvanced().sample(
+        LibraryNoise(levels["fast"][0]), guider, sampler, levels["fast"], latent(SMALL)
+    )
+    fast = settings.SamplingSettings(seed=SEED, speed="fast")
+    return {
+        "steps": {speed: len(values) - 1 for speed, values in levels.items()},
+        "psnr": psnr(
+            picture(vae, samples["samples"]), pixels(got.decode(got.sample_latents(plan.guidance, fast)))
+        ),
+        "fastest without a LoRA": message(
+            lambda: native.GoTGuider().guide(model, plan, -1.0, -1.0, -1.0, "fastest")
+        ),
+    }
+
+
 def plain_ksampler(got: Any, model: Any) -> dict[str, Any]:
     """KSampler with positive and negative conditioning is the guider with three equal scales."""
     plan = plan_for(got, "edit")
@@ -346,7 +367,7 @@ def batch_of_guidance(got: Any, model: Any) -> dict[str, Any]:
     plans = [plan_for(got, "edit"), plan_for(got, "edit")]
     other = encode.replace(plans[1].guidance, reference=plans[1].guidance.reference.flip(-1))
     joined = encode.replace(plans[0], guidance=encode.join([plans[0].guidance, other]))
-    (guider,) = native.GoTGuider().guide(model, joined, 4.0, 3.0, 1.5)
+    guider, *_ = native.GoTGuider().guide(model, joined, 4.0, 3.0, 1.5)
     noise = torch.randn(1, 4, SIZE[0] // 8, SIZE[1] // 8, generator=torch.Generator().manual_seed(SEED))
     drawn = guider.sample(
         noise.repeat(4, 1, 1, 1),
@@ -707,6 +728,7 @@ def main() -> None:
         "forward": forward(got, model),
         "vae": vae_parity(got, vae),
         "parity": parity(got, model, vae),
+        "speeds": speeds(got, model, vae),
         "lora": {
             "default": lora(got, model, vae),
             "fp8_e4m3fn": lora(got, load("fp8_e4m3fn")[0], vae),

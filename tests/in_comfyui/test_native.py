@@ -77,6 +77,13 @@ def test_the_picture_is_the_librarys_from_the_same_seed_with_euler(loaded: Facts
     assert loaded["parity"][task]["psnr"] >= 40
 
 
+def test_the_guiders_own_sampler_and_steps_draw_the_librarys_picture_at_that_speed(loaded: Facts) -> None:
+    speeds = loaded["speeds"]
+    assert speeds["steps"] == {"exact": 50, "fast": 8}
+    assert speeds["psnr"] > 40
+    assert "needs an adapter distilled from this checkpoint" in speeds["fastest without a LoRA"]
+
+
 @pytest.mark.parametrize("task", ["generate", "edit"])
 def test_the_latents_are_the_librarys_from_the_same_start(loaded: Facts, task: str) -> None:
     assert loaded["parity"][task]["latents from the same start"] < 1e-4
