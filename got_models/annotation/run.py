@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 from ..dataset.rows import DATA_FILE, check_picture, check_row, find_picture
@@ -92,21 +94,39 @@ def annotate_folder(
 
 
 def in_threads(todo: Iterable[Item], folder: Path, annotator: Annotator, workers: int) -> Iterator[Annotated]:
-    """The results of items in their order, a few of them at work at once."""
+    """The results of items in their order, a few of them at work at once.
+
+    The threads are daemons: an answer that takes minutes does not keep a program that was stopped.
+    """
     if workers == 1:
         yield from (annotate_item(item, folder, annotator) for item in todo)
         return
+    tasks: SimpleQueue[tuple[Item, Future[Annotated]] | None] = SimpleQueue()
+
+    def work() -> None:
+        for item, future in iter(tasks.get, None):
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(annotate_item(item, folder, annotator))
+                except Exception as error:
+                    future.set_exception(error)
+
+    for _ in range(workers):
+        Thread(target=work, daemon=True).start()
     waiting: deque[Future[Annotated]] = deque()
-    pool = ThreadPoolExecutor(workers)
     try:
         for item in todo:
-            waiting.append(pool.submit(annotate_item, item, folder, annotator))
+            waiting.append(Future())
+            tasks.put((item, waiting[-1]))
             if len(waiting) >= WAITING_PER_WORKER * workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        for future in waiting:
+            future.cancel()
+        for _ in range(workers):
+            tasks.put(None)
 
 
 def unless_down(results: Iterable[Annotated]) -> Iterator[Annotated]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from tqdm import tqdm
@@ -64,12 +64,15 @@ def run(arguments: argparse.Namespace) -> None:
         raise GoTError("Give --server or --language-model, not both.")
     if arguments.workers > 1 and not arguments.server:
         raise GoTError("--workers needs --server: a model on this machine looks at one picture at a time.")
-    if not arguments.server:
-        report(annotate_folder(arguments.folder, _local(arguments), on_progress=Bar()), arguments.folder)
-        return
-    annotator = ServerAnnotator(arguments.server, arguments.model, arguments.coordinates)
-    with closing(annotator):
-        progress = annotate_folder(arguments.folder, annotator, arguments.workers, Bar())
+    with ExitStack() as stack:
+        bar = stack.enter_context(closing(Bar()))
+        annotator: Annotator
+        if arguments.server:
+            server = ServerAnnotator(arguments.server, arguments.model, arguments.coordinates)
+            annotator = stack.enter_context(closing(server))
+        else:
+            annotator = _local(arguments)
+        progress = annotate_folder(arguments.folder, annotator, arguments.workers, bar)
     report(progress, arguments.folder)
 
 
@@ -98,7 +101,10 @@ class Bar:
         said = {"to review": progress.doubtful} | ({"tokens": progress.tokens} if progress.tokens else {})
         self._bar.set_postfix(said, refresh=False)
         self._bar.update(progress.done - self._bar.n)
-        if progress.done == progress.total:
+
+    def close(self) -> None:
+        """Leaves the bar on the screen as it is."""
+        if self._bar is not None:
             self._bar.close()
 
 

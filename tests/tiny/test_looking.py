@@ -10,11 +10,16 @@ import pytest
 from PIL import Image
 
 from got_models.__main__ import main
+from got_models.annotation.annotator import PIXELS, check_coordinates
+from got_models.annotation.generation import annotate_picture
+from got_models.annotation.local import CheckpointAnnotator
 from got_models.constants import BUNDLED_CHECKPOINT
 from got_models.errors import GoTError
 from got_models.mllm.prompts import DESCRIBE, LOCATE_ALL
 from got_models.mllm.reasoner import Reasoner
 from got_models.pipeline import GoTModel
+from tests.unit.annotation.looking import Looking
+from tiny_model.world.scene import Scene, Thing, draw
 
 PICTURE = Image.new("RGB", (256, 128), "white")
 TWO = """```json
@@ -100,6 +105,36 @@ def test_an_answer_that_is_no_list_of_boxes_is_an_error_that_quotes_it(
     answering("I see a red circle.")
     with pytest.raises(GoTError, match="I see a red circle"):
         model.locate(PICTURE)
+
+
+def test_it_annotates_pictures_that_it_sees_as_squares(
+    model: GoTModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene("white", (Thing("circle", "red", 10, 20, 40, 40), Thing("star", "blue", 70, 60, 48, 48)))
+    seen = Looking(PIXELS)
+    monkeypatch.setattr(seen, "size_shown", lambda picture: (model.settings.vision_size,) * 2)
+
+    def answer(self: Reasoner, words: str, image: Image.Image, *_: Any, **__: Any) -> str:
+        return seen.truth(words, image)
+
+    monkeypatch.setattr(Reasoner, "answer", answer)
+    annotator = CheckpointAnnotator(model)
+    check_coordinates(annotator)
+    annotation = annotate_picture(annotator, draw(scene, 256).resize((384, 192)))
+    assert annotation.doubts == ()
+    for region, thing in zip(annotation.chain.regions, scene.things, strict=True):
+        assert region.phrase.lower() == f"a {thing.color} {thing.shape}"
+        assert region.box.iou(thing.box) > 0.7
+
+
+def test_a_checkpoint_that_was_not_taught_to_locate_does_not_annotate(
+    model: GoTModel, answering: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    PICTURE.save(tmp_path / "picture.png")
+    answering("1. The picture shows a red square.")
+    assert main(["dataset", "annotate", str(tmp_path)]) == 2
+    assert "does not find a red square" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["picture.png"]
 
 
 def test_the_command_line_describes(

@@ -7,6 +7,8 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from threading import Event
+from time import monotonic
 
 import pytest
 from PIL import Image
@@ -15,7 +17,7 @@ from got_models.__main__ import main
 from got_models.annotation.annotator import PIXELS, AnnotatorError, ServerFailedError
 from got_models.annotation.items import Item, Keys, items, key_of
 from got_models.annotation.output import CONTINUED, LOCK_FILE, REVIEW_FILE, append, mend
-from got_models.annotation.run import annotate_folder
+from got_models.annotation.run import Progress, annotate_folder
 from got_models.annotation.server import ServerAnnotator
 from got_models.dataset.rows import DATA_FILE, read_dataset
 from got_models.errors import GoTError
@@ -82,6 +84,27 @@ def test_workers_keep_the_order_and_lose_nothing(folder: Path) -> None:
     assert is_complete(folder)
     names = [row["image"] for row in rows(folder / DATA_FILE) if "source" not in row]
     assert names == sorted(names)
+
+
+def test_stopping_does_not_wait_for_answers_that_take_long(folder: Path) -> None:
+    never = Event()
+
+    def slow(question: str, picture: Image.Image | None, answer: str) -> str:
+        if "picture" in question and picture is not None and picture.size == (77, 77):
+            never.wait(60)
+        return answer
+
+    def stop(progress: Progress) -> None:
+        if progress.done == 8:
+            raise KeyboardInterrupt
+
+    Image.new("RGB", (77, 77), "white").save(folder / "drawn" / "slow.png")
+    start = monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        annotate_folder(folder, Looking(mistake=slow), workers=2, on_progress=stop)
+    assert monotonic() - start < 30
+    never.set()
+    assert annotate_folder(folder, Looking()).done == 1
 
 
 def test_two_annotations_of_one_folder_at_once_are_told_apart(folder: Path) -> None:
