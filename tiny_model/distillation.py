@@ -20,10 +20,10 @@ from .world.language import sample_generation
 
 PROMPTS_FILE = "prompts.jsonl"
 MATERIAL, RUN = "material", "run"
-GENERATIONS, EDITS = 400, 300
+GENERATIONS, EDITS = 360, 240
 SETTINGS = {
     "objective": "distill",
-    "steps": 2400,
+    "steps": 1500,
     "warmup_steps": 20,
     "batch_rows": 4,
     "batches_per_step": 3,
@@ -33,7 +33,7 @@ SETTINGS = {
     "ema_decay": 0.99,
     "weight_decay": 0.0,
     "unet": {"rank": 16, "alpha": 16, "convolutions": True, "learning_rate": 2e-3},
-    "distill": {"steps": 4, "teacher_steps": 16, "noises_per_plan": 3},
+    "distill": {"steps": 4, "teacher_steps": 16, "noises_per_plan": 2},
 }
 
 

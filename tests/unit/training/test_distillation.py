@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from got_models.__main__ import main
+from got_models.bench.speeds import distilled
 from got_models.diffusion.sampler import BranchBatch, make_scheduler
 from got_models.diffusion.settings import SamplingSettings
 from got_models.errors import GoTError
@@ -20,7 +23,8 @@ from got_models.training.distillation.prompts import read_prompts
 from got_models.training.distillation.teacher import signal_shares, step, timesteps
 from got_models.training.run_files import ADAPTER_FILE, UNET_LORA_FILE
 from got_models.training.trainer import train_lora
-from got_models.weights.adapter_files import load_adapter
+from got_models.weights.adapter_files import load_adapter, save_adapter
+from got_models.weights.distilled import OWN_FILE
 from got_models.weights.merging import merge_adapter
 
 TINY = Path(__file__).parents[3] / "got_models" / "tiny"
@@ -159,3 +163,41 @@ def test_a_config_that_cannot_be_distilled_is_refused(
 ) -> None:
     with pytest.raises(GoTError, match=said):
         make_config(values(tmp_path) | changes)
+
+
+@pytest.fixture
+def with_own_adapter(trained: LoraTraining, tmp_path: Path) -> Path:
+    """A checkpoint that has its distilled adapter in its folder, in half precision as the bundled one's."""
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(TINY, folder)
+    adapter = load_adapter(Path(trained.out) / ADAPTER_FILE)
+    half = {name: tensor.half() for name, tensor in adapter.tensors.items()}
+    save_adapter(folder / OWN_FILE, replace(adapter, tensors=half))
+    return folder
+
+
+def test_a_checkpoints_own_adapter_is_applied_for_a_while_and_leaves_no_trace(with_own_adapter: Path) -> None:
+    model = GoTModel.from_pretrained(with_own_adapter)
+    before = {name: weight.clone() for name, weight in model.parts.unet().state_dict().items()}
+    with distilled(model, True):
+        assert model.distilled is not None and model.distilled.steps == 2
+        assert any(not torch.equal(before[name], weight) for name, weight in state(model).items())
+    assert model.distilled is None
+    assert [name for name, weight in state(model).items() if not torch.equal(before[name], weight)] == []
+
+
+def state(model: GoTModel) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = model.parts.unet().state_dict()
+    return weights
+
+
+def test_fastest_takes_the_checkpoints_own_adapter_and_says_where_there_is_none(
+    with_own_adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "chain.txt"
+    plan.write_text("There is a blue square (200,200),(600,600).")
+    drawing = ["generate", "a blue square", "--chain", str(plan), "--size", "64x64", "--speed", "fastest"]
+    assert main([*drawing, "--checkpoint", str(with_own_adapter), "--out", str(tmp_path / "drawn")]) == 0
+    (with_own_adapter / OWN_FILE).unlink()
+    assert main([*drawing, "--checkpoint", str(with_own_adapter), "--out", str(tmp_path / "none")]) == 2
+    assert "needs an adapter distilled from this checkpoint" in capsys.readouterr().err
