@@ -23,7 +23,7 @@ MATERIAL, RUN = "material", "run"
 GENERATIONS, EDITS = 360, 240
 SETTINGS = {
     "objective": "distill",
-    "steps": 1500,
+    "steps": 600,
     "warmup_steps": 20,
     "batch_rows": 4,
     "batches_per_step": 3,
@@ -32,7 +32,7 @@ SETTINGS = {
     "gradient_checkpointing": False,
     "ema_decay": 0.99,
     "weight_decay": 0.0,
-    "unet": {"rank": 16, "alpha": 16, "convolutions": True, "learning_rate": 2e-3},
+    "unet": {"rank": 16, "alpha": 16, "convolutions": True, "learning_rate": 3e-3},
     "distill": {"steps": 4, "teacher_steps": 16, "noises_per_plan": 2},
 }
 
