@@ -9,6 +9,7 @@ from .nodes.dataset import GoTDataset
 from .nodes.guidance import GoTSSGMEncode
 from .nodes.importing import GoTImportCheckpoint
 from .nodes.loaders import GoTModelLoader
+from .nodes.look_again import GoTLookAgain
 from .nodes.lora import GoTLoraLoader
 from .nodes.native import GoTGuider, GoTNativeModelLoader
 from .nodes.notations import GoTChainFromBoxes, GoTChainToJSON
@@ -42,6 +43,7 @@ NODE_CLASS_MAPPINGS = {
     "GoTPlan": GoTPlan,
     "GoTCheck": GoTCheck,
     "GoTPickBest": GoTPickBest,
+    "GoTLookAgain": GoTLookAgain,
     "GoTSweep": GoTSweep,
     "GoTAnnotate": GoTAnnotate,
 }
@@ -68,6 +70,7 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "GoTPlan": "GoT Plan",
     "GoTCheck": "GoT Check",
     "GoTPickBest": "GoT Pick Best",
+    "GoTLookAgain": "GoT Look Again",
     "GoTSweep": "GoT Sweep",
     "GoTAnnotate": "GoT Annotate",
 }

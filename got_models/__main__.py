@@ -19,6 +19,7 @@ from .commands import (
     locate,
     merge,
     reason,
+    report,
     sweep,
     train,
 )
@@ -37,8 +38,9 @@ COMMANDS = (
     merge,
     convert,
     bench,
-    demo,
     evaluate,
+    report,
+    demo,
 )
 
 

@@ -52,6 +52,7 @@ ENGLISH = {
     "changed_outside": "Outside the boxes {share} % of the picture has changed.",
     "not_told_apart": "Cannot be told apart, because they are found under the same name: {names}.",
     "unclear_change": "The plan does not say what becomes of {names}.",
+    "looked_again": "Edits made: {edits}.",
     "picked": "Pictures drawn: {drawn}. The best has the seed {seed}.",
     # Plans of other models and editors
     "read_as_sides": (

@@ -42,11 +42,13 @@ def run_drawing(
     keep_outside: bool = True,
     turns: int = 1,
     best_of: int = 1,
+    look_again: int = 0,
 ) -> None:
     """Check all input, draw with the options of ``add_drawing_options``, write all results.
 
     With several turns the model may look at its picture and edit it again, in folders ``turn-1`` etc. Of
-    several attempts (``best_of``) the model looks at each, and the best is kept.
+    several attempts (``best_of``) the model looks at each, and the best is kept. With ``look_again`` it then
+    edits what does not obey the plan, at most so many times.
     """
     check_prompt(prompt)
     check_writable(arguments.out)
@@ -61,20 +63,27 @@ def run_drawing(
     upcoming: ReasoningChain | None = chain or reason(partial(model.reason, prompt, source))
     drawings: list[Drawing] = []
     while upcoming is not None:
+        if best_of > 1 or look_again:
+            from ..judge.looking import check_generated
+
+            check_generated(upcoming)  # before anything is drawn
         print_notes(model.remarks(upcoming, conversation.source))
         changed = {name: scale for name, scale in given.items() if scale is not None}
         scales = dataclasses.replace(model.default_scales(upcoming.task), **changed)
+        settings = sampling_settings(arguments, scales)
         draw_with = partial(
             draw,
             model,
             upcoming,
             conversation.source,
-            settings=sampling_settings(arguments, scales),
+            settings=settings,
             size=arguments.size,
             keep_outside=keep_outside,
             conversation=conversation,
         )
         drawing = draw_with() if best_of == 1 else draw_best(model, upcoming, draw_with, best_of)
+        if look_again:
+            drawing = mended(model, drawing, look_again, settings)
         drawings.append(drawing)
         conversation.show(upcoming, drawing.picture)
         upcoming = reason(conversation.reason) if len(drawings) < turns else None
@@ -154,10 +163,9 @@ def draw_best(model: GoTModel, chain: ReasoningChain, draw_with: partial[Drawing
         GoTError: the plan cannot be compared with a picture.
     """
     from ..judge.best import best_of
-    from ..judge.looking import check_generated, judge
+    from ..judge.looking import judge
     from ..judge.report import summary
 
-    check_generated(chain)
     settings: SamplingSettings = draw_with.keywords["settings"]
 
     def draw_seed(seed: int) -> Drawing:
@@ -170,6 +178,38 @@ def draw_best(model: GoTModel, chain: ReasoningChain, draw_with: partial[Drawing
 
     seeds = [(settings.seed + number) % 2**63 for number in range(most)]
     return best_of(seeds, draw_seed, look).drawn
+
+
+def mended(model: GoTModel, drawing: Drawing, most: int, settings: SamplingSettings) -> Drawing:
+    """The drawing after at most `most` edits; what each turn did is printed on stderr.
+
+    Its settings name the edits, because the seed alone no longer gives the same picture.
+
+    Args:
+        settings: seed, steps and scheduler of the first edit; the next have seed + 1, seed + 2 and so on.
+
+    Raises:
+        GoTError: the plan cannot be compared with a picture.
+    """
+    from ..judge.again import look_again, told
+    from ..judge.looking import judge
+
+    def edited(edit: ReasoningChain, picture: Image.Image, turn: int) -> Image.Image:
+        seed = (settings.seed + turn - 1) % 2**63
+        return draw(
+            model, edit, picture, settings=dataclasses.replace(settings, scales=None, seed=seed)
+        ).picture
+
+    def look(picture: Image.Image) -> Verdict:
+        return judge(model, drawing.chain, picture)
+
+    result = look_again(drawing.chain, drawing.picture, most, edited, look)
+    print(printable(told(result)), file=sys.stderr)
+    kept = result.turns[: result.turns.index(result.best) + 1]
+    edits = [turn.edit.prompt for turn in kept if turn.edit]
+    return dataclasses.replace(
+        drawing, picture=result.best.picture, settings=drawing.settings | {"edits": edits}
+    )
 
 
 def draw(

@@ -19,8 +19,20 @@ def add_parser(subcommands: Subparsers) -> None:
         metavar="N",
         help="draw with up to N seeds until the picture obeys its plan, and keep the best (default 1)",
     )
+    parser.add_argument(
+        "--look-again",
+        type=positive_integer,
+        metavar="N",
+        help="let the model look at the picture and edit what does not obey the plan, at most N times",
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    run_drawing(arguments, "generate", arguments.prompt, best_of=arguments.best_of)
+    run_drawing(
+        arguments,
+        "generate",
+        arguments.prompt,
+        best_of=arguments.best_of,
+        look_again=arguments.look_again or 0,
+    )

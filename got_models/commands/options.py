@@ -83,6 +83,11 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="default: the bundled checkpoint",
     )
+    add_loading_options(parser)
+
+
+def add_loading_options(parser: argparse.ArgumentParser) -> None:
+    """How a checkpoint is loaded."""
     parser.add_argument(
         "--device",
         choices=DEVICES,
@@ -108,10 +113,8 @@ def add_strength_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_drawing_options(parser: argparse.ArgumentParser) -> None:
-    """The options of ``generate`` and ``edit``. Unset ones come from the checkpoint's settings."""
-    add_out_option(parser)
-    add_model_options(parser)
+def add_sampling_options(parser: argparse.ArgumentParser) -> None:
+    """Seed, speed, steps and scheduler. Unset ones come from the checkpoint's settings."""
     parser.add_argument(
         "--seed", type=seed, default=0, help="the same seed gives the same picture (default 0)"
     )
@@ -123,6 +126,13 @@ def add_drawing_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--steps", type=positive_integer, help="denoising steps (default: the speed's)")
     parser.add_argument("--scheduler", choices=SCHEDULERS, help="default: the speed's")
+
+
+def add_drawing_options(parser: argparse.ArgumentParser) -> None:
+    """The options of ``generate`` and ``edit``. Unset ones come from the checkpoint's settings."""
+    add_out_option(parser)
+    add_model_options(parser)
+    add_sampling_options(parser)
     parser.add_argument("--size", type=size, metavar="WxH", help="size to draw at, in pixels, multiples of 8")
     parser.add_argument("--semantic-scale", type=scale, metavar="S", help="how closely to follow the words")
     parser.add_argument("--spatial-scale", type=scale, metavar="S", help="how closely to follow the boxes")
@@ -141,8 +151,8 @@ def add_drawing_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def sampling_settings(arguments: argparse.Namespace, scales: GuidanceScales) -> SamplingSettings:
-    """The settings of ``add_drawing_options``."""
+def sampling_settings(arguments: argparse.Namespace, scales: GuidanceScales | None) -> SamplingSettings:
+    """The settings of ``add_sampling_options``."""
     return SamplingSettings(scales, arguments.seed, arguments.steps, arguments.scheduler, arguments.speed)
 
 

@@ -189,9 +189,8 @@ def test_how_the_bundled_model_is_made_finds_it_out_too(
     assert "cannot be written to" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [["evaluate", "--n", "5"], ["train", "--preset", "shapes", "--out", "x"]])
-def test_commands_that_have_moved_say_where_they_are(command: list[str], refused: Refused) -> None:
-    assert f"python -m tiny_model {command[0]}" in refused(*command)
+def test_a_command_that_has_moved_says_where_it_is(refused: Refused) -> None:
+    assert "python -m tiny_model train" in refused("train", "--preset", "shapes", "--out", "x")
 
 
 @pytest.fixture

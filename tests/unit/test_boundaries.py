@@ -69,6 +69,7 @@ FLOORS = [
     {"conversation", "importing"},
     {"pipeline"},
     {"judge", "sweep"},
+    {"evaluation"},
     {"dataset"},
     {"annotation", "training"},
     {"bench"},

@@ -14,6 +14,7 @@ from got_pack.nodes import checking
 from got_pack.nodes._model import ManagedModel
 from got_pack.nodes.checking import GoTCheck, GoTPickBest
 from got_pack.nodes.guidance import EncodedPlan
+from got_pack.nodes.look_again import GoTLookAgain
 
 CHAIN = ReasoningChain.parse("A red circle (0,0),(500,500) on white.", "generate", "a circle")
 PICTURES = torch.stack([torch.full((64, 64, 3), level) for level in (0.0, 0.5, 1.0)])
@@ -100,3 +101,10 @@ def test_a_detector_that_cannot_tell_two_things_apart_is_said_to() -> None:
     output = GoTCheck().check(chain=chain, image=PICTURES[:1], boxes=boxes)
     assert output["result"][1] == [False]
     assert "A red circle and a blue circle" in output["ui"]["notes"][1]["en"]
+
+
+def test_one_picture_is_looked_at_again_and_of_a_generated_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"turns": 1, "seed": 0, "steps": 1, "scheduler": "euler"}
+    scales = {"semantic_scale": -1.0, "spatial_scale": -1.0, "reference_scale": -1.0}
+    with pytest.raises(GoTError, match="holds 3 pictures"):
+        GoTLookAgain().look_again(Looking(0), CHAIN, PICTURES, **settings, **scales)

@@ -73,6 +73,7 @@ def test_the_ids_are_the_ones_that_saved_workflows_name() -> None:
         "GoTPlan",
         "GoTCheck",
         "GoTPickBest",
+        "GoTLookAgain",
         "GoTSweep",
         "GoTAnnotate",
     }
