@@ -73,6 +73,7 @@ def test_a_report_names_no_place_on_the_machine(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(twenty_prompts, "TWENTY", twenty_prompts.TWENTY[:2])
+    monkeypatch.setattr(GoTModel, "locate", lambda self, *given, **_: seen(*given))
     assert main(["report", str(checkpoint), "--out", str(tmp_path / "out"), *QUICK]) == 0
     text = (tmp_path / "out" / "report.md").read_text()
     assert "### 2. a blue square and a yellow star" in text and "million weights" in text
