@@ -72,6 +72,15 @@ class GoTSweep:
                 **steps_widget("Denoising steps of each picture.", advanced=True),
                 **scheduler_widget("euler", advanced=True),
                 **scale_widgets(advanced=True),
+                "keep_outside_boxes": (
+                    "BOOLEAN",
+                    {
+                        "default": True,
+                        "advanced": True,
+                        "tooltip": "When editing: everything outside the plan's boxes is taken from the "
+                        "source. Off: the whole pictures are redrawn. No effect when generating.",
+                    },
+                ),
             }
         }
 
@@ -90,7 +99,9 @@ class GoTSweep:
         semantic_scale: float,
         spatial_scale: float,
         reference_scale: float,
+        keep_outside_boxes: bool = True,
     ) -> tuple[Any, Any, Any]:
+        from ..got_models.edit_area import finish_edit
         from ..got_models.judge.looking import check_plan, judge
         from ..got_models.sweep.axes import read_axis
         from ..got_models.sweep.branches import BranchRecorder
@@ -125,7 +136,9 @@ class GoTSweep:
                 plan.guidance, with_settings, on_step=on_step, should_stop=stop_if_interrupted
             )
             done += 1
-            return picture
+            if source is None:
+                return picture
+            return finish_edit(picture, source, plan.chain, keep_outside=keep_outside_boxes)
 
         def score(picture: Image.Image) -> str:
             verdict = judge(model, plan.chain, picture, source, should_stop=stop_if_interrupted)

@@ -43,6 +43,12 @@ def add_parser(subcommands: Subparsers) -> None:
     parser.add_argument(
         "--check", action="store_true", help="write below each picture how far it obeys the plan"
     )
+    parser.add_argument(
+        "--keep-outside-boxes",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="of an edit, take everything outside the plan's boxes from IMAGE (default: yes)",
+    )
     add_drawing_options(parser)
     parser.set_defaults(run=run)
 
@@ -84,9 +90,11 @@ def run(arguments: argparse.Namespace) -> None:
     model.sample(guidance, settings, on_step=recorder.record)
     branches = recorder.picture()
 
+    keep = arguments.keep_outside_boxes
+
     def draw(with_settings: SamplingSettings) -> Image.Image:
         picture = model.sample(guidance, with_settings)
-        return finish_edit(picture, source, chain, keep_outside=False) if source else picture
+        return finish_edit(picture, source, chain, keep_outside=keep) if source else picture
 
     swept = sweep(draw, settings, arguments.across, arguments.down, caption)
     files = {"sweep.png": png(swept.sheet()), "branches.png": png(branches)}

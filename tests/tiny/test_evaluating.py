@@ -95,7 +95,7 @@ def test_a_generated_picture_is_looked_at_again(
     command = ["generate", "a red circle", "--chain", str(chain), "--checkpoint", str(checkpoint)]
     assert main([*command, "--look-again", "3", "--out", str(tmp_path / "out"), *QUICK]) == 0
     told = capsys.readouterr().err
-    assert "as it came: 0 of 1" in told and "turn 1, add a red circle: 1 of 1" in told
+    assert "as it came: 0 of 1" in told and "turn 1, add a red circle in the top left: 1 of 1" in told
     assert read_chain(tmp_path / "out" / "image.png").task == "generate"
     with Image.open(tmp_path / "out" / "image.png") as picture:
-        assert json.loads(picture.text["got_settings"])["edits"] == ["add a red circle"]  # type: ignore[attr-defined]
+        assert json.loads(picture.text["got_settings"])["edits"] == ["add a red circle in the top left"]  # type: ignore[attr-defined]

@@ -23,6 +23,7 @@ from ..world.language import Example, sample_generation
 from ..world.scoring import score_edit
 from .batches import AS_PUBLISHED, Batches
 from .edits import edit_figures
+from .geneval import geneval_figures
 from .looking import looking_figures, sample_shown
 from .pictures import (
     Move,
@@ -69,6 +70,7 @@ def evaluate(
         "looking": evaluation.looking,
         "plans": evaluation.plans,
         "pictures": evaluation.pictures,
+        "geneval_classes": evaluation.geneval_classes,
         "never_seen_pairs": evaluation.never_seen_pairs,
         "moved_boxes": evaluation.moved_boxes,
         "changed_plans": evaluation.changed_plans,
@@ -115,6 +117,9 @@ class Evaluation:
         self.drawn = self.at_work.sample(self.guidances, "pictures")
         self.failures += failed_rows(self.examples, self.chains, self.drawn)
         return picture_figures(self.examples, self.chains, self.drawn)
+
+    def geneval_classes(self) -> Figures:
+        return geneval_figures(self.examples, self.drawn)
 
     def never_seen_pairs(self) -> Figures:
         unseen = [sample_generation(self.rng, "unseen", evaluation=True) for _ in range(self.fewer)]
