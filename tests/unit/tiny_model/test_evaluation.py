@@ -269,6 +269,6 @@ def test_evaluate_writes_figures_and_sheets_and_prints_the_table(model, tmp_path
     assert figures["plans"]["valid"] == {"value": 0.0, "count": 2, "bar": 0.98}  # random weights
     assert list(figures["ablation"]) == ["no_chain", "no_spatial_guidance", "full"]
     sections = {"looking", "plans", "pictures", "never seen pairs", "moved boxes", "changed plans", "edits"}
-    assert {*sections, "edits anywhere", "ablation"} == set(figures["seconds"])
+    assert {*sections, "edits anywhere", "geneval classes", "ablation"} == set(figures["seconds"])
     assert set(figures["changed_plans"]) == set(CHANGES)
     assert "MISSED" in capsys.readouterr().out
