@@ -364,6 +364,7 @@ def measure(checkpoint: Path, n: int, seed: int, steps: int, out: Callable[[str]
     import torch
 
     from got_models.diffusion.settings import SamplingSettings
+    from got_models.edit_area import finish_edit
     from got_models.pipeline import GoTModel
 
     torch.set_num_threads(1)
@@ -385,7 +386,8 @@ def measure(checkpoint: Path, n: int, seed: int, steps: int, out: Callable[[str]
             chain = model.reason(task.instruction, picture)
             guidance = model.encode(chain, picture)
             settings = SamplingSettings(seed=row, steps=steps, scheduler="euler")
-            done.append(happened(task, model.sample(guidance, settings)))
+            drawn = model.sample(guidance, settings)
+            done.append(happened(task, finish_edit(drawn, picture, chain, keep_outside=True)))
         out(f"edits of {count} step{'s' * (count > 1)}: {np.mean(done):.3f} of {n}")
 
 
