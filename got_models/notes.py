@@ -85,9 +85,6 @@ ENGLISH = {
         "Boxes are read with y first, in thousandths, as Ideogram's elements and Gemini's {name} have "
         "them. If x comes first, choose the notation {x_first}."
     ),
-    "no_choice_of_notation": (
-        "GoT Plan chooses the notation itself. To choose it, give the answer to GoT Chain from Text."
-    ),
     "no_box_read": "No box could be read in this plan.",
     "ends_in_the_middle": (
         "The text ends in the middle: what came last is left out or cut. Give the model more tokens."
