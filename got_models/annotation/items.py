@@ -12,12 +12,11 @@ import hashlib
 import os
 import unicodedata
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ..dataset.rows import read_lines
 from ..errors import GoTError, short_repr
@@ -98,10 +97,12 @@ class Keys:
     """A set of keys, eight bytes each."""
 
     def __init__(self, keys: Iterable[int]) -> None:
+        import numpy as np  # here, so that --help comes without it
+
         self._sorted = np.sort(np.frombuffer(array("Q", keys), dtype=np.uint64))
 
     def __contains__(self, key: int) -> bool:
-        place = int(np.searchsorted(self._sorted, np.uint64(key)))
+        place = bisect_left(self._sorted, key)
         return place < len(self._sorted) and int(self._sorted[place]) == key
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from ..annotation.annotator import COORDINATES, THOUSANDTHS, Annotator
 from ..annotation.items import PAIRS_FILE
 from ..annotation.output import REVIEW_FILE
-from ..annotation.run import Progress, annotate_folder
 from ..annotation.server import KEY_VARIABLE, ServerAnnotator
 from ..dataset.rows import DATA_FILE
 from ..errors import GoTError
 from .options import Subparsers, add_model_options, choose_device, choose_dtype, load_model, positive_integer
+
+if TYPE_CHECKING:
+    from ..annotation.run import Progress
 
 BAR = "annotating: {n_fmt} of {total_fmt} [{elapsed}, {remaining} left]{postfix}"
 
@@ -58,6 +61,8 @@ def add_action(actions: Subparsers) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from ..annotation.run import annotate_folder
+
     if arguments.server and not arguments.model:
         raise GoTError("--server needs --model NAME: the model to ask for there.")
     if arguments.server and arguments.language_model:
