@@ -108,9 +108,10 @@ def _said(sentence: str, phrase: str, chain: ReasoningChain) -> _Change | None:
     if _GONE.search(sentence):
         return _Change("gone")
     match = _INTO.search(sentence) or re.search(_MADE.format(noun=noun), sentence, re.IGNORECASE)
-    if match:
+    new = _TRAILING.sub("", match["new"]).strip() if match else ""
+    if match and new:
         joint = match.groupdict().get("joint") or match.groupdict().get("by") or ""
-        return _Change("changed", _new_phrase(phrase, _TRAILING.sub("", match["new"]).strip(), joint, chain))
+        return _Change("changed", _new_phrase(phrase, new, joint, chain))
     if _MOVED.search(sentence):
         return _Change("moved")
     return _Change("added") if _ADDED.search(sentence) else None

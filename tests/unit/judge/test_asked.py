@@ -75,3 +75,37 @@ def test_every_edit_of_the_shapes_world_is_read_as_it_was_meant() -> None:
             shown = [there for there in example.target.things if there.pair == pair]
             is_there = any(there.box.iou(thing.box) > 0.9 for there in shown)
             assert is_there == thing.there, (thing, example.chain.text)
+
+
+@pytest.mark.parametrize("words", ["It becomes  .", "turned  .", "is now \u00a0 !", "is replaced by  ,"])
+def test_a_sentence_that_breaks_off_before_it_says_what_a_thing_becomes_is_unclear(words: str) -> None:
+    chain = ReasoningChain.read(f"A dog {AT} in a park. {words}", "edit", "something else")
+    assert [region.phrase for region in asked_of(chain)[1]] == ["A dog"]
+
+
+def test_whatever_words_a_plan_is_made_of_are_read() -> None:
+    pieces = [
+        "becomes",
+        " ",
+        "  ",
+        ".",
+        "into",
+        "turn",
+        "replaced by",
+        "is now",
+        "a",
+        "the",
+        "dog",
+        AT,
+        ",",
+        "and",
+    ]
+    pieces += ["while", "so that", "in colour", "move", "add", "remove", "!", "\n", "\u7ea2\u8272"]
+    rng = random.Random(3)
+    for _ in range(1000):
+        text = " ".join(rng.choice(pieces) for _ in range(rng.randint(1, 14)))
+        chain = ReasoningChain.read(
+            text, "edit", rng.choice(["make the dog red", "turn into  ,", "replace by "])
+        )
+        things, unclear = asked_of(chain)
+        assert len(things) + len(unclear) >= len(chain.regions)
