@@ -13,6 +13,7 @@ are too many. A line with nothing but a prompt asks for nothing that a rule coul
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,13 +103,18 @@ def _list(data: Mapping[str, Any], name: str) -> list[Any]:
     return entries
 
 
+def _names(value: Any) -> bool:
+    """Whether a value is a text with at least one word."""
+    return isinstance(value, str) and bool(re.search(r"\w", value))
+
+
 def _wanted(entry: Any) -> Wanted:
-    if not isinstance(entry, dict) or not isinstance(entry.get("class"), str) or not entry["class"].strip():
+    if not isinstance(entry, dict) or not _names(entry.get("class")):
         raise GoTError(f'expected an object with a "class", got {short_repr(entry)}.')
     count, color, position = entry.get("count", 1), entry.get("color", ""), entry.get("position")
     if type(count) is not int or not 1 <= count <= _MAX_COUNT:
         raise GoTError(f'"count" is a whole number from 1 to {_MAX_COUNT}, got {short_repr(count)}.')
-    if not isinstance(color, str):
+    if "color" in entry and not _names(color):
         raise GoTError(f'"color" is a word, got {short_repr(color)}.')
     if position is not None:
         known = isinstance(position, list) and len(position) == 2 and position[0] in RELATIONS

@@ -56,6 +56,8 @@ def test_a_file_is_read_line_by_line(tmp_path: Path) -> None:
         ('{"prompt": 3}', 'with a "prompt"'),
         ('{"prompt": "x", "include": 3}', '"include" is a list'),
         ('{"prompt": "x", "include": [{"count": 1}]}', 'with a "class"'),
+        ('{"prompt": "x", "include": [{"class": "!!"}]}', 'with a "class"'),
+        ('{"prompt": "x", "include": [{"class": "a", "color": "?"}]}', '"color" is a word'),
         ('{"prompt": "x", "include": [{"class": "a", "count": 0}]}', '"count" is a whole number'),
         ('{"prompt": "x", "include": [{"class": "a", "count": 1e99}]}', '"count" is a whole number'),
         ('{"prompt": "x", "include": [{"class": "a", "color": 3}]}', '"color" is a word'),
