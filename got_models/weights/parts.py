@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
@@ -67,6 +68,10 @@ class Parts(Protocol):
         """Free a part's memory; it is loaded again on next use."""
 
 
+_READING = Lock()
+"""Held while a part is made: meanwhile the libraries make every new module of the process empty."""
+
+
 class ResidentParts:
     """Parts on one device: each is loaded on first use and stays until it is released.
 
@@ -109,16 +114,20 @@ class ResidentParts:
         reader = ThreadPoolExecutor(1)
         for name in names:
             if name not in self.loaded and name not in self._coming:
-                self._coming[name] = reader.submit(self._load, name)
+                self._coming[name] = reader.submit(self._read, name)
         reader.shutdown(wait=False)
 
     def _part(self, name: PartName) -> Any:
         if name not in self.loaded:
             coming = self._coming.pop(name, None)
-            part = coming.result() if coming else self._load(name)
+            part = coming.result() if coming else self._read(name)
             weights_of(part).to(self.device)
             self.loaded[name] = part
         return self.loaded[name]
+
+    def _read(self, name: PartName) -> Any:
+        with _READING:
+            return self._load(name)
 
 
 class PartLoader:

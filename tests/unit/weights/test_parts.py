@@ -56,6 +56,28 @@ def test_a_part_that_cannot_be_loaded_says_so_where_it_is_needed() -> None:
             parts.unet()
 
 
+def test_a_part_is_not_made_while_another_one_is() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    at_once: list[int] = []
+    making: list[PartName] = []
+
+    def make(name: PartName) -> nn.Module:
+        making.append(name)
+        at_once.append(len(making))
+        begun.set()
+        go_on.wait(0.2)  # long enough for another thread to come in
+        making.remove(name)
+        return nn.Linear(1, 1)
+
+    ahead, elsewhere = (ResidentParts(make, "cpu", torch.float32) for _ in range(2))
+    ahead.load_ahead("unet", "vae")
+    begun.wait()
+    ahead.ssgm()
+    elsewhere.reasoner()
+    ahead.vae()
+    assert at_once == [1, 1, 1, 1]
+
+
 def test_drawing_imports_nothing_heavy_that_it_does_not_use() -> None:
     code = (
         "import sys\n"
