@@ -11,7 +11,6 @@ reads. In JSON it is a block of its own next to the text, with a version of its 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,7 +41,7 @@ def _is_palette(value: Any) -> bool:
 
 def _is_strength(value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and math.isfinite(value) and 0 <= value <= MAX_STRENGTH
+    return is_number and 0 <= value <= MAX_STRENGTH  # which nan is not
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ in the chain; of one that drops them, the chain is made of the words alone.
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -157,9 +156,10 @@ def _found(annotation: dict[str, Any], image: dict[str, Any], names: dict[int, A
     numbers = isinstance(sides, list) and len(sides) == 4 and all(_is_number(side) for side in sides)
     if not isinstance(sides, list) or not numbers or min(sides[2:]) <= 0:
         raise GoTError(f"Expected a bbox of x, y, width and height in pixels, got {short_repr(sides)}.")
-    name = names.get(annotation.get("category_id", 0))
+    category = annotation.get("category_id")
+    name = names.get(category) if type(category) is int else None
     if not isinstance(name, str) or not name.strip():
-        raise GoTError(f"There is no category {short_repr(annotation.get('category_id'))} with a name.")
+        raise GoTError(f"There is no category {short_repr(category)} with a name.")
     left, top, wide, high = sides
     if left >= width or top >= height or left + wide <= 0 or top + high <= 0:
         raise GoTError(f"The bbox {short_repr(sides)} is outside the picture of {width} x {height} pixels.")
@@ -167,7 +167,7 @@ def _found(annotation: dict[str, Any], image: dict[str, Any], names: dict[int, A
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and abs(value) <= MAX_SIDE
+    return type(value) in (int, float) and abs(value) <= MAX_SIDE  # which nan is not
 
 
 def _fractions(box: Box) -> tuple[float, float, float, float]:

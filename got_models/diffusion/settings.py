@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass
 
 from ..constants import SCHEDULERS, SPEEDS
 from ..errors import GoTError, short_repr
+
+FINITE = sys.float_info.max
+"""The largest finite number, to compare with: math.isfinite raises for an integer that fits into no float."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,8 @@ class GuidanceScales:
     def __post_init__(self) -> None:
         for name in ("semantic", "spatial", "reference"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise GoTError(f"The {name} scale must be a finite number, got {value!r}.")
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= FINITE:
+                raise GoTError(f"The {name} scale must be a finite number, got {short_repr(value)}.")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ All are differences, scaled by the strength: 0 leaves the checkpoint unchanged.
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -97,7 +97,7 @@ def special_token_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 def is_finite_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+    return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
 
 
 def _check_tensor(name: str, tensor: Tensor) -> None:

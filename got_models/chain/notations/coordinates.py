@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ Size = tuple[int, int]
 FRACTIONS, THOUSANDTHS, PIXELS, PERCENT = "fractions", "thousandths", "pixels", "percent"
 X_FIRST, Y_FIRST, WIDTH_HEIGHT = "x1, y1, x2, y2", "y1, x1, y2, x2", "x, y, width, height"
 _PARTS = {FRACTIONS: 1, THOUSANDTHS: GRID, PERCENT: 100}
+_LARGEST = 1e15  # an integer of any size may come from outside, and not all fit into a float
 _OVERSHOOT = 1.1  # of the largest number that the unit has: so much may be a slip of the model
 _NUMBER = re.compile(
     r"(?<![\w.])-?(?:[0-9]{1,15}(?:\.[0-9]{0,15})?|\.[0-9]{1,15})(?:[eE][-+]?[0-9]{1,3})?\s?(%?)"
@@ -162,7 +164,7 @@ def _numbers(entries: Sequence[Any], order: str | None) -> Four | None:
             percents += bool(match[1])
             values.append(float(match[0].rstrip("% ")))
         elif isinstance(entry, (int, float)) and not isinstance(entry, bool):
-            values.append(float(entry))
+            values.append(float(entry) if abs(entry) <= _LARGEST else math.inf)
         else:
             return None
     return _four(values, order, percents == 4)

@@ -99,7 +99,7 @@ class Teacher:
 
         Args:
             requests: of one task and size; they are drawn together.
-                noise: which of the plans' noises, counted from 0.
+            noise: which of the plans' noises, counted from 0.
 
         Raises:
             GoTError, Interrupted: as `guidance`.

@@ -93,6 +93,7 @@ def test_boxes_are_found_by_colour_and_words_then_by_words_then_by_colour() -> N
                 ("on", {"on": "no"}),
                 ("strength", {"strength": 3}),
                 ("strength", {"strength": float("nan")}),
+                ("strength", {"strength": 10**400}),
                 ("strength", {"strength": True}),
             ]
         ),

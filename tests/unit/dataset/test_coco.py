@@ -122,6 +122,7 @@ def test_boxes_of_another_program_become_sentences() -> None:
         ([0, 0, 0, 5], {}, "x, y, width and height"),
         ([0, 0, float("nan"), 5], {}, "x, y, width and height"),
         ("0 0 5 5", {}, "x, y, width and height"),
+        ([0, 0, 10**400, 5], {}, "x, y, width and height"),
         ([2000, 0, 5, 5], {}, "outside the picture"),
         ([0, 0, 5, 5], {"width": 0}, "a width and a height"),
         ([0, 0, 5, 5], {"file_name": 3}, "file_name"),
@@ -130,6 +131,14 @@ def test_boxes_of_another_program_become_sentences() -> None:
 def test_what_cannot_be_read_is_left_out_with_the_reason(box: Any, image: dict[str, Any], words: str) -> None:
     ((_, error),) = coco_rows(coco(("dog", box), **image))
     assert words in str(error)
+
+
+@pytest.mark.parametrize("category", [None, {}, [1], 10**400, "dog"])
+def test_a_box_of_no_category_is_left_out_with_the_reason(category: Any) -> None:
+    values = coco(("dog", [0, 0, 5, 5]))
+    values["annotations"][0]["category_id"] = category
+    ((_, error),) = coco_rows(values)
+    assert "no category" in str(error)
 
 
 def test_the_command_line_exports_and_imports(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,3 +78,9 @@ def test_settings_that_contradict_each_other_are_refused(
 def test_an_unknown_speed_names_the_known_ones() -> None:
     with pytest.raises(GoTError, match="exact, fast, fastest"):
         SamplingSettings(speed="slow")
+
+
+def test_a_scale_that_fits_into_no_float_is_refused_by_name() -> None:
+    for value in (10**400, -(10**400), float("nan"), float("inf")):
+        with pytest.raises(GoTError, match="spatial scale must be a finite number"):
+            GuidanceScales(1.0, value, 1.0)

@@ -268,3 +268,13 @@ def test_sound_json_is_read_as_json_reads_it(value: object) -> None:
 def test_sizes_that_no_picture_has_are_refused(size: tuple[int, int]) -> None:
     with pytest.raises(GoTError, match="width and height"):
         read_plan("[]", size=size)
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400)])
+def test_a_box_with_a_number_that_fits_into_no_float_is_left_out_with_the_reason(number: int) -> None:
+    for box in (
+        {"x": number, "y": 1, "width": 5, "height": 5, "label": "a dog"},
+        {"bbox": [1, 2, number, 5]},
+    ):
+        plan = read_boxes([box, {"x": 1, "y": 1, "width": 5, "height": 5, "label": "a cat"}], size=(10, 10))
+        assert any("box is left out" in note for note in plan.notes)
