@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, Protocol
 
 from ..dataset.rows import DATA_FILE, check_picture, check_row, find_picture
 from ..errors import GoTError
@@ -48,8 +48,39 @@ class Progress:
     tokens: int
 
 
-Engine = Callable[[Iterable[Item]], Iterator[Annotated]]
-"""Annotates items, and gives the results in their order."""
+class Engine(Protocol):
+    """Annotates items, on this machine or elsewhere.
+
+    Attributes:
+        tokens: how many it has spent so far.
+    """
+
+    @property
+    def tokens(self) -> int: ...
+
+    def annotate(self, todo: Iterable[Item], folder: Path) -> Iterator[Annotated]:
+        """The results of items in their order.
+
+        Raises:
+            AnnotatorError: the annotator cannot be used at all.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Threads:
+    """An annotator in this process, asked about several items at once by threads."""
+
+    annotator: Annotator
+    workers: int = 1
+
+    @property
+    def tokens(self) -> int:
+        return self.annotator.tokens
+
+    def annotate(self, todo: Iterable[Item], folder: Path) -> Iterator[Annotated]:
+        check_coordinates(self.annotator)
+        yield from in_threads(todo, folder, self.annotator, self.workers)
 
 
 def annotate_folder(
@@ -57,19 +88,22 @@ def annotate_folder(
     annotator: Annotator,
     workers: int = 1,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-    engine: Engine | None = None,
 ) -> Progress:
     """Annotates what a folder holds and earlier runs have not done. It may be killed and run again.
 
     Args:
         workers: how many items are annotated at once, by threads.
         on_progress: called after each item, and once before the first; may raise to stop.
-        engine: in place of threads.
 
     Raises:
         GoTError: no such folder, no picture in it, another annotation of it, an invalid line of
             `pairs.jsonl`, an annotator that is of no use, or a disk that is full. What is done is kept.
     """
+    return annotate_by(Threads(annotator, workers), folder, on_progress)
+
+
+def annotate_by(engine: Engine, folder: Path, on_progress: Callable[[Progress], None]) -> Progress:
+    """As `annotate_folder`, by any engine, which is not started where nothing is to be done."""
     with output(folder) as files:
         total = done = doubtful = already = 0
         for item in items(folder):
@@ -77,20 +111,17 @@ def annotate_folder(
             total += not files.is_done(item)
         if not total and not already:
             raise GoTError(f"There is no picture in {folder}, and so nothing to annotate.")
-        if total:
-            check_coordinates(annotator)
-        on_progress(Progress(0, total, 0, annotator.tokens))
+        on_progress(Progress(0, total, 0, engine.tokens))
         todo = (item for item in items(folder) if not files.is_done(item))
-        engine = engine or (lambda todo: in_threads(todo, folder, annotator, workers))
-        for result in unless_down(engine(todo)):
+        for result in unless_down(engine.annotate(todo, folder) if total else ()):
             if result.rows:
                 files.write(DATA_FILE, result.rows)
             else:
                 files.write(REVIEW_FILE, [result.review])
                 doubtful += 1
             done += 1
-            on_progress(Progress(done, total, doubtful, annotator.tokens))
-        return Progress(done, total, doubtful, annotator.tokens)
+            on_progress(Progress(done, total, doubtful, engine.tokens))
+        return Progress(done, total, doubtful, engine.tokens)
 
 
 def in_threads(todo: Iterable[Item], folder: Path, annotator: Annotator, workers: int) -> Iterator[Annotated]:

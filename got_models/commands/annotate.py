@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,9 @@ from ..errors import GoTError
 from .options import Subparsers, add_model_options, choose_device, choose_dtype, load_model, positive_integer
 
 if TYPE_CHECKING:
-    from ..annotation.run import Progress
+    from ..annotation.run import Engine, Progress
 
+LOCAL, RAY = "local", "ray"
 BAR = "annotating: {n_fmt} of {total_fmt} [{elapsed}, {remaining} left]{postfix}"
 
 
@@ -54,34 +56,49 @@ def add_action(actions: Subparsers) -> argparse.ArgumentParser:
         "--workers",
         type=positive_integer,
         default=1,
-        help="how many pictures are annotated at once, with a server (default 1)",
+        help="how many pictures are annotated at once, with a server or Ray (default 1)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=(LOCAL, RAY),
+        default=LOCAL,
+        help="where the workers are: in this process (default), or on the machines of a Ray cluster, each "
+        "with a model of its own; needs the extra ray",
     )
     parser.set_defaults(run=run)
     return parser
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from ..annotation.run import annotate_folder
+    from ..annotation.run import Threads, annotate_by
 
     if arguments.server and not arguments.model:
         raise GoTError("--server needs --model NAME: the model to ask for there.")
     if arguments.server and arguments.language_model:
         raise GoTError("Give --server or --language-model, not both.")
-    if arguments.workers > 1 and not arguments.server:
-        raise GoTError("--workers needs --server: a model on this machine looks at one picture at a time.")
+    if arguments.workers > 1 and not arguments.server and arguments.engine == LOCAL:
+        raise GoTError(
+            "--workers needs --server or --engine ray: a model in this process looks at one picture at a "
+            "time."
+        )
     with ExitStack() as stack:
         bar = stack.enter_context(closing(Bar()))
-        annotator: Annotator
-        if arguments.server:
-            server = ServerAnnotator(arguments.server, arguments.model, arguments.coordinates)
-            annotator = stack.enter_context(closing(server))
+        engine: Engine
+        if arguments.engine == RAY:
+            engine = _cluster(arguments)
         else:
-            annotator = _local(arguments)
-        progress = annotate_folder(arguments.folder, annotator, arguments.workers, bar)
+            annotator = make_annotator(arguments)
+            if isinstance(annotator, ServerAnnotator):
+                stack.enter_context(closing(annotator))
+            engine = Threads(annotator, arguments.workers)
+        progress = annotate_by(engine, arguments.folder, bar)
     report(progress, arguments.folder)
 
 
-def _local(arguments: argparse.Namespace) -> Annotator:
+def make_annotator(arguments: argparse.Namespace) -> Annotator:
+    """The annotator that the options describe."""
+    if arguments.server:
+        return ServerAnnotator(arguments.server, arguments.model, arguments.coordinates)
     from ..annotation.local import CheckpointAnnotator, StockAnnotator
 
     if not arguments.language_model:
@@ -92,6 +109,14 @@ def _local(arguments: argparse.Namespace) -> Annotator:
     model = load_stock(arguments.language_model, choose_dtype(arguments.dtype, device))
     model.mllm.to(device)
     return StockAnnotator(model, arguments.language_model.name)
+
+
+def _cluster(arguments: argparse.Namespace) -> Engine:
+    from ..annotation.cluster import Cluster
+
+    paths = {name: value.resolve() for name, value in vars(arguments).items() if isinstance(value, Path)}
+    make = partial(make_annotator, argparse.Namespace(**vars(arguments) | paths))
+    return Cluster(make, arguments.workers, on_gpu=not arguments.server and arguments.device != "cpu")
 
 
 class Bar:

@@ -58,7 +58,7 @@ LIGHT = [
     "weights.quantization",
 ]
 LIGHT_WORLD = ["scene", "language", "edits", "scoring"]
-OPTIONAL = {"bitsandbytes", "httpx2", "pyarrow"}  # used where the user has them
+OPTIONAL = {"bitsandbytes", "httpx2", "pyarrow", "ray"}  # used where the user has them
 # Ground floor first. A room imports from itself and from lower floors only.
 FLOORS = [
     {"constants", "errors"},

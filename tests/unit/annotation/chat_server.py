@@ -31,6 +31,7 @@ class ChatServer:
     trouble: Trouble = lambda number: None
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
+    connections: set[int] = field(default_factory=set)
 
 
 @contextmanager
@@ -44,6 +45,7 @@ def serving(looking: Looking | None = None, trouble: Trouble = lambda number: No
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             running.requests.append(body)
             running.keys.add(self.headers.get("Authorization", ""))
+            running.connections.add(self.client_address[1])
             made = running.trouble(len(running.requests))
             if isinstance(made, float):
                 time.sleep(made)
