@@ -28,7 +28,7 @@ def table(found: Mapping[str, Mapping[str, Mapping[str, float | int | None]]]) -
     lines = [f"| | {' | '.join(COLUMNS.values())} |", "|---|" + "---|" * len(COLUMNS)]
     for tag, of_tag in found.items():
         cells = [_cell(of_tag[name]) for name in COLUMNS]
-        lines.append(f"| {tag.replace('_', ' ')} | {' | '.join(cells)} |")
+        lines.append(f"| {tag} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

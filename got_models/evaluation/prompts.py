@@ -3,9 +3,11 @@
 One JSON object on a line, as in https://github.com/djghosh13/geneval (Ghosh et al., GenEval, NeurIPS 2023,
 arXiv 2310.11513):
 
-    {"tag": "position", "prompt": "a photo of a dog right of a bench",
-     "include": [{"class": "bench", "count": 1}, {"class": "dog", "count": 1, "position": ["right of", 0]}]}
+    {"tag": "position",
+     "include": [{"class": "bench", "count": 1}, {"class": "dog", "count": 1, "position": ["right of", 0]}],
+     "prompt": "a photo of a dog right of a bench"}
 
+Its tags are single_object, two_object, counting, colors, position and color_attr; others are welcome.
 `position` names a relation and the index of the entry that it refers to. `exclude` says of a class how many
 are too many. A line with nothing but a prompt asks for nothing that a rule could check.
 """
@@ -43,7 +45,7 @@ class Wanted:
 class Prompt:
     """A prompt, the kind of task that it is, and what it asks for; `exclude`: too many of a class.
 
-    `metadata`: the line as it was read.
+    `metadata`: the line as it was read, with what GenEval's own evaluation needs and it leaves out.
     """
 
     prompt: str
@@ -93,7 +95,11 @@ def prompt_of(data: Any) -> Prompt:
     tag = data.get("tag", UNTAGGED)
     if not isinstance(tag, str) or not 0 < len(tag) <= 40:
         raise GoTError(f'"tag" is a short name, got {short_repr(tag)}.')
-    return Prompt(data["prompt"], tag, tuple(include), tuple(exclude), data)
+    whole = {"tag": tag} | data
+    for name in ("include", "exclude"):
+        if name in data:
+            whole[name] = [{"class": entry["class"], "count": 1} | entry for entry in data[name]]
+    return Prompt(data["prompt"], tag, tuple(include), tuple(exclude), whole)
 
 
 def _list(data: Mapping[str, Any], name: str) -> list[Any]:

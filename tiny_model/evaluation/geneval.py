@@ -16,12 +16,11 @@ from .report import Figures, rate
 def geneval_figures(examples: Sequence[Example], pictures: Sequence[Image.Image]) -> Figures:
     """How often a picture shows what its caption asks for, whatever its plan says.
 
-    An object is a shape, its attribute the colour. Two objects are any two, attribution is of their colours.
+    An object is a shape, its attribute the colour. Two objects are any two, color_attr is of their colours.
     As in GenEval, other things may be there too, except where things are counted.
     """
     hits: dict[str, list[bool]] = {
-        name: []
-        for name in ("single_object", "two_objects", "counting", "colors", "position", "color_attribution")
+        name: [] for name in ("single_object", "two_object", "counting", "colors", "position", "color_attr")
     }
     for example, picture in zip(examples, pictures, strict=True):
         patches = find_objects(picture)
@@ -38,6 +37,6 @@ def geneval_figures(examples: Sequence[Example], pictures: Sequence[Image.Image]
         elif example.request.relation is not None:
             hits["position"].append(relation_shown(picture, example.request))
         if len(asked) == len(objects) == 2:
-            hits["two_objects"].append(has_shapes)
-            hits["color_attribution"].append(asked <= shown)
+            hits["two_object"].append(has_shapes)
+            hits["color_attr"].append(asked <= shown)
     return {name: rate(of_name) for name, of_name in hits.items()}

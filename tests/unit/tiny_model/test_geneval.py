@@ -55,4 +55,4 @@ def test_swapped_places_lose_the_position() -> None:
         if one.pair != other.pair:
             rows.append(replace(row, target=replace(row.target, things=swapped)))
     found = values(rows)
-    assert found["position"] == 0.0 and found["color_attribution"] == 1.0
+    assert found["position"] == 0.0 and found["color_attr"] == 1.0
