@@ -12,12 +12,13 @@ import torch
 
 from ..got_models.constants import FASTEST
 from ..got_models.diffusion.guidance import BRANCHES
+from ..got_models.errors import GoTError
 from ..got_models.pipeline import GoTModel
 from ..got_models.weights.adapter import Adapter, special_token_ids
 from ..got_models.weights.adapter_files import load_adapter
-from ..got_models.weights.adapting import check_strengths
+from ..got_models.weights.adapting import check_strengths, check_variable
 from ..got_models.weights.checkpoint import check
-from ..got_models.weights.distilled import OWN_FILE
+from ..got_models.weights.distilled import OWN_FILE, distilled_of
 from ..got_models.weights.parts import Load, PartLoader, PartName, Size, weights_of
 from ..got_models.weights.patching import ReversiblePatches
 from ._comfy import memory
@@ -216,6 +217,37 @@ class ManagedModel(GoTModel):
             model.vocabulary = None  # the adapter may have extended it
         model.distilled = distilled or self.distilled
         return model
+
+    def check_variable(self, unet_strengths: Sequence[float]) -> None:
+        """Checks strengths for `with_unet_strength`.
+
+        Raises:
+            GoTError: no adapter of this model could vary so.
+        """
+        check_variable(self.parts.adapters[self._variable()].adapter, unet_strengths)
+
+    def with_unet_strength(self, strength: float) -> ManagedModel:
+        """The same checkpoint with the last adapter that is not distilled at another strength in pictures.
+
+        Raises:
+            GoTError: there is none, or the strength is invalid.
+        """
+        number, adapters = self._variable(), list(self.parts.adapters)
+        before = adapters[number]
+        adapters[number] = StrongAdapter(before.adapter, before.strengths["mllm"], strength)
+        model = copy.copy(self)
+        model.parts = ManagedParts(self.parts.shared, self.parts.dtype, tuple(adapters))
+        return model
+
+    def _variable(self) -> int:
+        """The place of the last adapter that is not distilled."""
+        for number, applied in reversed(list(enumerate(self.parts.adapters))):
+            if distilled_of(applied.adapter) is None:
+                return number
+        raise GoTError(
+            "The model has no adapter whose strength could vary. Connect GoT LoRA Loader to 'model', or vary "
+            "something else."
+        )
 
     def at_speed(self, speed: str) -> ManagedModel:
         """The model that draws at a speed: for `fastest`, with the checkpoint's own distilled adapter.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..got_models.diffusion.settings import SamplingSettings
     from ._model import ManagedModel
 
-SETTINGS = ("semantic", "spatial", "reference", "steps", "seed")
+SETTINGS = ("semantic", "spatial", "reference", "steps", "seed", "adapter")
 NOTHING = "nothing"
 
 
@@ -51,7 +51,8 @@ class GoTSweep:
                     list(SETTINGS),
                     {
                         "default": "spatial",
-                        "tooltip": "What varies from left to right.",
+                        "tooltip": "What varies from left to right. adapter: the strength in pictures of the "
+                        "adapter from the last GoT LoRA Loader.",
                     },
                 ),
                 "across_values": ("STRING", values),
@@ -103,7 +104,7 @@ class GoTSweep:
     ) -> tuple[Any, Any, Any]:
         from ..got_models.edit_area import finish_edit
         from ..got_models.judge.looking import check_plan, judge
-        from ..got_models.sweep.axes import read_axis
+        from ..got_models.sweep.axes import ADAPTER, read_axis
         from ..got_models.sweep.branches import BranchRecorder
         from ..got_models.sweep.drawing import check_axes, sweep
         from ._images import pictures_to_image
@@ -111,6 +112,9 @@ class GoTSweep:
         columns = read_axis(across, across_values)
         rows = None if down == NOTHING else read_axis(down, down_values)
         check_axes(columns, rows)
+        for axis in (columns, rows):
+            if axis is not None and axis.name == ADAPTER:
+                model.check_variable(axis.values)
         plan, size = guidance, guidance.guidance.size
         source = one_source(plan)
         if check:
@@ -122,6 +126,11 @@ class GoTSweep:
         recorder, preview = BranchRecorder(), previews(model, size)
         count = 1 + len(columns.values) * (len(rows.values) if rows else 1)
         update, done = progress_bar(count * steps), 0
+        adapted = model
+
+        def set_strength(strength: float) -> None:
+            nonlocal adapted
+            adapted = model.with_unet_strength(strength)
 
         def draw(with_settings: SamplingSettings, record: bool = False) -> Image.Image:
             nonlocal done
@@ -132,7 +141,7 @@ class GoTSweep:
                 if record:
                     recorder.record(step)
 
-            picture = model.sample(
+            picture = adapted.sample(
                 plan.guidance, with_settings, on_step=on_step, should_stop=stop_if_interrupted
             )
             done += 1
@@ -146,7 +155,7 @@ class GoTSweep:
 
         draw(settings, record=True)
         branches = recorder.picture()  # where nothing can be compared, that is said before the grid is drawn
-        swept = sweep(draw, settings, columns, rows, score if check else None)
+        swept = sweep(draw, settings, columns, rows, score if check else None, set_strength)
         pictures = [picture for row in swept.pictures for picture in row]
         return (
             pictures_to_image([swept.sheet()]),

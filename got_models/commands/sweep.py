@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from ..errors import GoTError
 from ..files.whole_files import check_writable, write_files
 from ..mllm.prompts import check_prompt
 from ..pictures import open_picture
-from ..sweep.axes import SCALES, Axis, read_axis
+from ..sweep.axes import ADAPTER, SCALES, Axis, read_axis
 from ..sweep.drawing import check_axes, sweep
 from .drawing import given_chain, reason
 from .options import Subparsers, add_drawing_options, load_model, sampling_settings
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ..chain.chain import ReasoningChain
     from ..diffusion.settings import SamplingSettings
     from ..pipeline import GoTModel
+    from ..weights.adapter import Adapter
 
 
 def add_parser(subcommands: Subparsers) -> None:
@@ -35,7 +37,8 @@ def add_parser(subcommands: Subparsers) -> None:
         type=axis,
         required=True,
         metavar="NAME=VALUES",
-        help="what varies from left to right, such as spatial=0,2,4; also semantic, reference, steps, seed",
+        help="what varies from left to right, such as spatial=0,2,4; also semantic, reference, steps, seed, "
+        "and adapter, the strength of --adapter in pictures",
     )
     parser.add_argument(
         "--down", type=axis, metavar="NAME=VALUES", help="what varies from top to bottom; nothing by default"
@@ -70,6 +73,9 @@ def run(arguments: argparse.Namespace) -> None:
     check_prompt(arguments.prompt)
     check_axes(arguments.across, arguments.down)
     check_writable(arguments.out)
+    adapter, strength = variable_adapter(arguments), arguments.unet_strength
+    if adapter:
+        arguments.unet_strength = 0.0  # it is applied below, at one strength after another
     task = "edit" if arguments.image else "generate"
     source = open_picture(arguments.image) if arguments.image else None
     chain = given_chain(arguments, task, arguments.prompt)
@@ -86,6 +92,9 @@ def run(arguments: argparse.Namespace) -> None:
         model.default_scales(task), **{name: scale for name, scale in given.items() if scale is not None}
     )
     settings = model.sampling(sampling_settings(arguments, scales), task)
+    set_strength = strength_setter(model, adapter) if adapter else None
+    if set_strength:
+        set_strength(strength)
     recorder = BranchRecorder()
     model.sample(guidance, settings, on_step=recorder.record)
     branches = recorder.picture()
@@ -96,12 +105,44 @@ def run(arguments: argparse.Namespace) -> None:
         picture = model.sample(guidance, with_settings)
         return finish_edit(picture, source, chain, keep_outside=keep) if source else picture
 
-    swept = sweep(draw, settings, arguments.across, arguments.down, caption)
+    swept = sweep(draw, settings, arguments.across, arguments.down, caption, set_strength)
     files = {"sweep.png": png(swept.sheet()), "branches.png": png(branches)}
     write_files(arguments.out, files)
     print(chain.text)
     for name in files:
         print(arguments.out / name)
+
+
+def variable_adapter(arguments: argparse.Namespace) -> Adapter | None:
+    """The adapter whose strength an axis varies; None: no axis does.
+
+    Raises:
+        GoTError: none is given, or its strength cannot vary so.
+    """
+    from ..weights.adapter_files import load_adapter
+    from ..weights.adapting import check_variable
+
+    axes = [axis for axis in (arguments.across, arguments.down) if axis and axis.name == ADAPTER]
+    if not axes:
+        return None
+    if not arguments.adapter:
+        raise GoTError("A grid over adapter varies the strength of --adapter FILE in pictures: give one.")
+    adapter = load_adapter(arguments.adapter)
+    check_variable(adapter, [arguments.unet_strength, *axes[0].values])
+    return adapter
+
+
+def strength_setter(model: GoTModel, adapter: Adapter) -> Callable[[float], None]:
+    """Applies an adapter to the UNet, at another strength each time."""
+    from ..weights.patching import ReversiblePatches
+
+    patches = ReversiblePatches(model.parts.unet())
+
+    def set_strength(strength: float) -> None:
+        patches.restore()
+        patches.apply(adapter.changes("unet", strength))
+
+    return set_strength
 
 
 def checked(model: GoTModel, chain: ReasoningChain, source: Image.Image | None, picture: Image.Image) -> str:

@@ -95,7 +95,7 @@ def prompt_of(data: Any) -> Prompt:
     tag = data.get("tag", UNTAGGED)
     if not isinstance(tag, str) or not 0 < len(tag) <= 40:
         raise GoTError(f'"tag" is a short name, got {short_repr(tag)}.')
-    whole = {"tag": tag} | data
+    whole: dict[str, Any] = {"tag": tag} | data
     for name in ("include", "exclude"):
         if name in data:
             whole[name] = [{"class": entry["class"], "count": 1} | entry for entry in data[name]]

@@ -10,9 +10,11 @@ from ..errors import GoTError, short_repr
 
 SCALES = ("semantic", "spatial", "reference")
 WHOLE = ("steps", "seed")
-NAMES = (*SCALES, *WHOLE)
+ADAPTER = "adapter"
+"""The strength of an adapter in pictures: its changes to the UNet."""
+NAMES = (*SCALES, *WHOLE, ADAPTER)
 MOST_VALUES = 12
-LARGEST_SCALE, LARGEST_STEPS, LARGEST_SEED = 100.0, 1000, 2**63 - 1
+LARGEST_SCALE, LARGEST_STEPS, LARGEST_SEED, LARGEST_STRENGTH = 100.0, 1000, 2**63 - 1, 10.0
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,13 @@ class Axis:
         return [f"{self.name} {value:g}" for value in self.values]
 
     def applied(self, number: int, settings: SamplingSettings) -> SamplingSettings:
-        """The settings with the value of this number; their scales must be set."""
+        """The settings with the value of this number; their scales must be set.
+
+        An adapter's strength is no such setting: they stay as they are.
+        """
         value = self.values[number]
+        if self.name == ADAPTER:
+            return settings
         if self.name == "steps":
             return replace(settings, steps=int(value), speed=None)  # which would set the steps
         if self.name == "seed":
@@ -62,9 +69,11 @@ def _number(name: str, word: str) -> float:
         value = float(word)
     except ValueError:
         value = math.nan
-    low, high = {"steps": (1, LARGEST_STEPS), "seed": (0, LARGEST_SEED)}.get(
-        name, (-LARGEST_SCALE, LARGEST_SCALE)
-    )
+    low, high = {
+        "steps": (1, LARGEST_STEPS),
+        "seed": (0, LARGEST_SEED),
+        ADAPTER: (-LARGEST_STRENGTH, LARGEST_STRENGTH),
+    }.get(name, (-LARGEST_SCALE, LARGEST_SCALE))
     if not (low <= value <= high and (name not in WHOLE or value.is_integer())):
         kind = "a whole number" if name in WHOLE else "a number"
         raise GoTError(f"A value of {name} is {kind} from {low:g} to {high:g}; got {short_repr(word)}.")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from PIL import Image
 
 from ..diffusion.settings import SamplingSettings
 from ..errors import GoTError
-from .axes import Axis
+from .axes import ADAPTER, Axis
 from .grid import labelled_grid
 
 MOST_PICTURES = 100
@@ -36,20 +36,34 @@ def sweep(
     across: Axis,
     down: Axis | None = None,
     caption: Callable[[Image.Image], str] | None = None,
+    set_strength: Callable[[float], None] | None = None,
 ) -> Swept:
     """Draws with every value of one or two axes.
 
     Args:
         settings: the rest; with scales.
         caption: what is written below a picture, such as the judge's score.
+        set_strength: gives the adapter another strength, for what is drawn from then on; None: there is none.
 
     Raises:
-        GoTError: the same setting on both axes, or too many pictures.
+        GoTError: the same setting on both axes, too many pictures, or no adapter to vary.
     """
     check_axes(across, down)
+
+    def each(axis: Axis | None, settings: SamplingSettings) -> Iterator[SamplingSettings]:
+        if axis is None:
+            yield settings
+            return
+        for number, value in enumerate(axis.values):
+            if axis.name == ADAPTER:
+                if set_strength is None:
+                    raise GoTError("There is no adapter whose strength could vary.")
+                set_strength(value)
+            yield axis.applied(number, settings)
+
     pictures, captions = [], []
-    for row in _settings(settings, down):
-        drawn = [draw(one) for one in _settings(row, across)]
+    for row in each(down, settings):
+        drawn = [draw(one) for one in each(across, row)]
         pictures.append(drawn)
         captions.append([caption(picture) if caption else "" for picture in drawn])
     return Swept(across, down, pictures, captions)
@@ -64,9 +78,3 @@ def check_axes(across: Axis, down: Axis | None) -> None:
     count = len(across.values) * len(down.values)
     if count > MOST_PICTURES:
         raise GoTError(f"A grid has at most {MOST_PICTURES} pictures; these values make {count}.")
-
-
-def _settings(settings: SamplingSettings, axis: Axis | None) -> Sequence[SamplingSettings]:
-    if axis is None:
-        return [settings]
-    return [axis.applied(number, settings) for number in range(len(axis.values))]

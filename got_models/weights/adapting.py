@@ -12,6 +12,7 @@ from torch import nn
 from ..errors import GoTError, short_repr
 from ..mllm.prompts import SPECIAL_TOKENS
 from .adapter import EMBEDDINGS, LORA_A, LORA_B, PARTS, TOKENS, WORD_IDS, WORDS, Adapter, is_finite_number
+from .distilled import distilled_of
 from .loading import loading, mllm_config, part_config
 from .patching import apply_change
 
@@ -72,6 +73,18 @@ def check_strengths(adapter: Adapter, mllm_strength: float, unet_strength: float
                     f"{part}.{change.weight} by up to {change.bound():g}: by values that {torch.float16} "
                     "cannot hold. Choose smaller strengths."
                 )
+
+
+def check_variable(adapter: Adapter, unet_strengths: Sequence[float]) -> None:
+    """
+    Raises:
+        GoTError: these strengths would draw nothing different, or nothing of use, or would overflow.
+    """
+    if not any(name.startswith("unet.") for name in adapter.tensors):
+        raise GoTError("The adapter changes plans alone: pictures are the same at every strength of it.")
+    if distilled_of(adapter) is not None:
+        raise GoTError("A distilled adapter draws well only as a whole: its strength cannot vary.")
+    check_strengths(adapter, 0.0, max(unet_strengths, key=abs))
 
 
 def check_adapter(checkpoint: Path, sizes: Sizes, adapter: Adapter) -> None:

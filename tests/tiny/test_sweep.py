@@ -9,6 +9,8 @@ import pytest
 import torch
 from got_pack.got_models.chain.chain import ReasoningChain
 from got_pack.got_models.errors import GoTError
+from got_pack.got_models.weights.adapter import Adapter
+from got_pack.got_models.weights.adapter_files import save_adapter
 from got_pack.nodes._model import ManagedModel
 from got_pack.nodes.guidance import EncodedPlan, GoTSSGMEncode
 from got_pack.nodes.sampling import GoTSampler
@@ -16,6 +18,7 @@ from got_pack.nodes.sweeping import GoTSweep
 from PIL import Image
 
 from got_models.__main__ import main
+from got_models.pipeline import GoTModel
 
 TEXT = "A red circle (250,250),(500,500) on a white background."
 CHAIN = ReasoningChain.parse(TEXT, "generate", "a red circle")
@@ -68,6 +71,68 @@ def test_a_batch_and_a_plan_that_cannot_be_checked_are_refused(got: ManagedModel
         swept(got, EncodedPlan(plan.guidance, bare, None, plan.default_scales), check=True)
     with pytest.raises(GoTError, match="1 to 12 values"):
         swept(got, plan, across_values="")
+
+
+def bias(changed: float = 0.5, part: str = "unet.conv_out.bias") -> Adapter:
+    """An adapter that draws everything brighter, or changes another part."""
+    return Adapter({part: torch.full((4,), changed)}, 1.0, 1.0, {})
+
+
+def test_an_adapters_pictures_are_those_of_the_loader_at_each_strength_and_the_model_stays(
+    got: ManagedModel, plan: EncodedPlan
+) -> None:
+    def sampled(model: ManagedModel) -> torch.Tensor:
+        picture: torch.Tensor = GoTSampler().sample(model, plan, 1, 2, "euler", -1.0, -1.0, -1.0, True)[
+            "result"
+        ][1]
+        return picture
+
+    under, over = bias(0.25), bias()
+    model = got.with_adapter(under, 1.0, 1.0).with_adapter(over, 0.5, 1.0)
+    before = sampled(model)
+    _, pictures, _ = swept(model, plan, across="adapter", across_values="0, 0.5, 1", down="nothing")
+    for number, strength in enumerate((0.0, 0.5, 1.0)):
+        loaded = got.with_adapter(under, 1.0, 1.0).with_adapter(over, 0.5, strength)
+        assert torch.equal(pictures[number : number + 1], sampled(loaded))
+    assert not torch.equal(pictures[0], pictures[1]) and torch.equal(sampled(model), before)
+
+
+def test_a_model_whose_adapter_cannot_vary_is_told_before_anything_is_drawn(
+    got: ManagedModel, plan: EncodedPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ManagedModel, "sample", None)
+    varied = {"down": "adapter", "down_values": "0, 1"}
+    with pytest.raises(GoTError, match="no adapter whose strength"):
+        swept(got, plan, **varied)
+    plans_alone = got.with_adapter(bias(part="projectors.output_projector.projector.bias"), 1.0, 1.0)
+    with pytest.raises(GoTError, match="changes plans alone"):
+        swept(plans_alone, plan, **varied)
+    with pytest.raises(GoTError, match="cannot hold"):
+        swept(got.with_adapter(bias(60000.0), 1.0, 1.0), plan, **varied | {"down_values": "0, -2"})
+
+
+def test_the_command_draws_an_adapter_at_each_strength(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The heat maps are drawn first, at the strength that the options give."""
+    (tmp_path / "chain.txt").write_text(TEXT)
+    save_adapter(tmp_path / "a.safetensors", bias())
+    biases: list[float] = []
+    sample = GoTModel.sample
+
+    def watched(self: GoTModel, *given: Any, **named: Any) -> Image.Image:
+        biases.append(round(float(self.parts.unet().conv_out.bias[0]), 4))
+        return sample(self, *given, **named)
+
+    monkeypatch.setattr(GoTModel, "sample", watched)
+    options = ["--checkpoint", str(checkpoint), "--steps", "1", "--size", "64x64", "--scheduler", "euler"]
+    options += ["--chain", str(tmp_path / "chain.txt"), "--across", "adapter=0,0.5,1", "--down", "seed=1,2"]
+    given = ["sweep", "a red circle", *options, "--out", str(tmp_path / "out")]
+    assert main(given) == 2
+    assert "--adapter FILE" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert main([*given, "--adapter", str(tmp_path / "a.safetensors"), "--unet-strength", "2"]) == 0
+    bare = biases[1]
+    assert [round(value - bare, 4) for value in biases] == [1.0, 0, 0.25, 0.5, 0, 0.25, 0.5]
 
 
 def test_the_command_writes_both_sheets(

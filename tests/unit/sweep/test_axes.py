@@ -19,6 +19,7 @@ SETTINGS = SamplingSettings(GuidanceScales(4.0, 3.0, 1.5), seed=1, steps=8)
         ("semantic", "1 -1", {"scales": GuidanceScales(-1.0, 3.0, 1.5)}),
         ("steps", "4\uff0c20", {"steps": 20}),
         ("seed", "0,7", {"seed": 7}),
+        ("adapter", "0, 0.5", {}),
     ],
 )
 def test_a_value_replaces_that_of_its_setting_alone(
@@ -43,6 +44,7 @@ def test_a_value_replaces_that_of_its_setting_alone(
         ("steps", "0", "1 to 1000"),
         ("seed", "-1", "whole number from 0"),
         ("seed", "inf", "'inf'"),
+        ("adapter", "0, 11", "-10 to 10"),
     ],
 )
 def test_what_a_setting_cannot_take_is_refused(name: str, values: str, message: str) -> None:

@@ -34,6 +34,23 @@ def test_columns_and_rows_hold_their_values() -> None:
     assert {(10, 40, 0), (30, 50, 0), (255, 255, 255), (0, 0, 0)} <= colors
 
 
+@pytest.mark.parametrize("across", [True, False])
+def test_an_adapter_has_its_strength_before_each_picture_is_drawn(across: bool) -> None:
+    strengths: list[float] = []
+    adapter, seed = read_axis("adapter", "0, 0.5"), read_axis("seed", "1, 2")
+
+    def draw(settings: SamplingSettings) -> Image.Image:
+        return Image.new("RGB", (160, 160), (int(10 * strengths[-1]), settings.seed, 0))
+
+    axes = (adapter, seed) if across else (seed, adapter)
+    pictures = sweep(draw, SETTINGS, *axes, set_strength=strengths.append).pictures
+    drawn = [[picture.getpixel((0, 0))[:2] for picture in row] for row in pictures]
+    expected = [[(0, 1), (5, 1)], [(0, 2), (5, 2)]]
+    assert drawn == (expected if across else [list(column) for column in zip(*expected, strict=True)])
+    with pytest.raises(GoTError, match="no adapter"):
+        sweep(shade, SETTINGS, *axes)
+
+
 def test_one_axis_makes_one_row() -> None:
     swept = sweep(shade, SETTINGS, read_axis("seed", "1, 2"))
     assert [len(row) for row in swept.pictures] == [2]
