@@ -12,6 +12,8 @@ from typing import Any
 
 import got_pack
 import pytest
+import yaml
+from got_pack.got_models.__main__ import build_parser
 from got_pack.got_models.chain.chain import ReasoningChain
 from got_pack.nodes.chain import KEEP_MINE, choose_chain
 from PIL import Image
@@ -38,6 +40,9 @@ NOT_TRANSLATED = set(
     output training go on with changed pictures docs lora md ema decay loras from Train""".split()  # noqa: SIM905
 )
 
+every_form = pytest.mark.parametrize(
+    "file", sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")), ids=lambda file: file.stem
+)
 every_node = pytest.mark.parametrize("name", sorted(got_pack.NODE_CLASS_MAPPINGS))
 
 
@@ -285,6 +290,28 @@ def test_no_code_of_the_archive_names_what_comfy_test_forbids(tmp_path: Path) ->
 
 
 def test_the_archive_leaves_out_what_only_developers_need(tmp_path: Path) -> None:
-    files = [".ci/run", "Makefile", "constraints.txt", "requirements-dev.txt", "docs/architecture.md"]
+    files = [
+        ".ci/run",
+        ".github/ISSUE_TEMPLATE/problem.yml",
+        "Makefile",
+        "constraints.txt",
+        "requirements-dev.txt",
+        "docs/architecture.md",
+    ]
     files += [path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")]
     assert left_out(files, tmp_path) == files
+
+
+# What GitHub reads
+
+
+@every_form
+def test_an_issue_form_asks_for_a_report_by_a_command_that_is_there(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    form = yaml.safe_load(text)
+    assert form["name"] and form["description"] and form.keys() <= {"name", "description", "title", "body"}
+    questions = [entry for entry in form["body"] if entry["type"] != "markdown"]
+    assert len({entry["id"] for entry in questions}) == len(questions)
+    assert all(entry["attributes"]["label"] for entry in questions)
+    commands = re.findall(r"(?:got_models|main\(\)\") (report \S+ --out \w+)", text)
+    assert [build_parser().parse_args(command.split()).out for command in commands]
