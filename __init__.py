@@ -16,6 +16,7 @@ from .nodes.notations import GoTChainFromBoxes, GoTChainToJSON
 from .nodes.planning import GoTPlan
 from .nodes.reasoning import GoTReason
 from .nodes.regional import GoTRegionalConditioning
+from .nodes.reviewing import GoTReviewDataset
 from .nodes.sampling import GoTSampler
 from .nodes.sweeping import GoTSweep
 from .nodes.training import GoTTrain
@@ -46,6 +47,7 @@ NODE_CLASS_MAPPINGS = {
     "GoTLookAgain": GoTLookAgain,
     "GoTSweep": GoTSweep,
     "GoTAnnotate": GoTAnnotate,
+    "GoTReviewDataset": GoTReviewDataset,
 }
 
 NODE_DISPLAY_NAME_MAPPINGS = {
@@ -73,6 +75,7 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "GoTLookAgain": "GoT Look Again",
     "GoTSweep": "GoT Sweep",
     "GoTAnnotate": "GoT Annotate",
+    "GoTReviewDataset": "GoT Review Dataset",
 }
 
 WEB_DIRECTORY = "./web"

@@ -50,17 +50,17 @@ async def answer_check(request: Request) -> Response:
     """Remarks on a plan: notes, each a text by language."""
     from aiohttp import web
 
-    return web.json_response(await asyncio.to_thread(notes_on, await _body(request, MAX_FILE)))
+    return web.json_response(await asyncio.to_thread(notes_on, await body(request, MAX_FILE)))
 
 
 async def answer_pasted(request: Request) -> Response:
     """The plan in a text that was pasted into the editor."""
     from aiohttp import web
 
-    return web.json_response(await asyncio.to_thread(pasted_plan, await _body(request, MAX_QUESTION)))
+    return web.json_response(await asyncio.to_thread(pasted_plan, await body(request, MAX_QUESTION)))
 
 
-async def _body(request: Request, most: int) -> bytes:
+async def body(request: Request, most: int) -> bytes:
     """What a page has sent; of more than `most` bytes, a little more than those."""
     parts: list[bytes] = []
     while sum(map(len, parts)) <= most and (part := await request.content.read(most)):

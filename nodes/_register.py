@@ -15,6 +15,7 @@ TRAINING_ROUTE = "/got/training/{name}"
 SETTINGS_ROUTE = "/got/own_settings"
 CHECK_ROUTE = "/got/plan_check"
 PASTE_ROUTE = "/got/pasted_plan"
+REVIEW_ROUTE = "/got/review"
 
 
 def register() -> bool:
@@ -29,6 +30,7 @@ def register() -> bool:
     from server import PromptServer
 
     from ._answers import answer_check, answer_pasted, answer_settings
+    from ._review import answer_decide, answer_open, answer_picture
     from ._runs import answer_page
 
     routes = PromptServer.instance.routes
@@ -49,4 +51,7 @@ def register() -> bool:
     routes.get(SETTINGS_ROUTE)(answer_settings)
     routes.post(CHECK_ROUTE)(answer_check)
     routes.post(PASTE_ROUTE)(answer_pasted)
+    routes.post(f"{REVIEW_ROUTE}/open")(answer_open)
+    routes.post(f"{REVIEW_ROUTE}/decide")(answer_decide)
+    routes.get(f"{REVIEW_ROUTE}/picture")(answer_picture)
     return True

@@ -7,6 +7,7 @@
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
+import { ask } from "./comfyui/ask.js";
 import { sourceOfInput, targetsOf } from "./comfyui/graph.js";
 import { ChainEditor } from "./chain_editor/controller.js";
 import { checkpointOf } from "./comfyui/checkpoints.js";
@@ -60,7 +61,7 @@ function addEditor(node) {
         },
         drawn: () => check.ask(settledChain(editor), checkpointAround(node)),
         replanned: (locked) => planAround(node, locked),
-        pasted: readPasted,
+        pasted: (question) => ask("/got/pasted_plan", JSON.stringify(question)),
     });
     const check = new PlanCheck((notes) => editor.view.remark(notes.map(inLanguage)));
 
@@ -185,16 +186,6 @@ function planAround(node, locked) {
     reason.setDirtyCanvas?.(true, true);
     noteInGraphHistory();
     return again && !(temperature?.value > 0) ? texts().bar.samePlan : "";
-}
-
-/**
- * What a plan says that was pasted; null: the server cannot be asked.
- * @param {import("./chain_editor/paste.js").Question} question
- * @returns {Promise<import("./chain_editor/paste.js").Answer>}
- */
-async function readPasted(question) {
-    const answer = await api.fetchApi("/got/pasted_plan", { method: "POST", body: JSON.stringify(question) }).catch(() => null);
-    return answer?.ok ? answer.json() : null;
 }
 
 /** Makes what has changed a step of the graph's own undo, so that ComfyUI also knows that the workflow has changed. */

@@ -1,7 +1,7 @@
 /** Asks the server what is to be said about a plan that is being edited. */
 
-import { api } from "../../scripts/api.js";
 import { chainToJson } from "./chain_editor/chain_json.js";
+import { ask } from "./comfyui/ask.js";
 import { notesFrom } from "./plan_view/saved.js";
 
 /**
@@ -40,8 +40,8 @@ export class PlanCheck {
 
     /** @param {string} question */
     async #send(question) {
-        const answer = await api.fetchApi("/got/plan_check", { method: "POST", body: question }).catch(() => null);
-        const notes = answer?.ok ? notesFrom(await answer.json()) : [];
+        const answer = await ask("/got/plan_check", question);
+        const notes = answer ? notesFrom(answer) : [];
         if (question === this.#asked) this.#show(notes);
     }
 }

@@ -71,7 +71,7 @@ def output(folder: Path) -> Iterator[Output]:
         raise GoTError(f"There is no folder {folder}: give the one that holds the pictures.")
     with ExitStack() as stack:
         try:
-            stack.enter_context(exclusive_lock(f"annotation of {folder}", folder / LOCK_FILE))
+            stack.enter_context(exclusive_lock(f"annotation or review of {folder}", folder / LOCK_FILE))
             files = Output(folder)
         except OSError as error:
             raise unwritable(folder, error) from error

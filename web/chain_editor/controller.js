@@ -91,6 +91,22 @@ export class ChainEditor {
         this.attempt(() => this.model.receive(data));
     }
 
+    /**
+     * Starts over with another plan.
+     * @param {unknown} data as `chainToJson` gives it
+     * @param {string} value of an edit of it that was begun before; empty: none
+     */
+    open(data, value) {
+        this.#message = "";
+        this.attempt(() => this.model.open(data, value));
+    }
+
+    /** @param {string} idle what is said where there is no plan to edit */
+    rest(idle) {
+        this.#message = "";
+        this.model.rest(idle);
+    }
+
     /** @param {unknown} data plans of one prompt to choose from, each as `chainToJson` gives it */
     offer(data) {
         this.model.offer(data);

@@ -84,6 +84,31 @@ export class ChainModel extends ChainState {
     }
 
     /**
+     * Starts over with another plan.
+     * @param {unknown} data as `chainToJson` gives it
+     * @param {string} value of an edit of it that was begun before; empty: none
+     */
+    open(data, value) {
+        this.#startOver("", chainFromJson(data));
+        this.value = value;
+    }
+
+    /** @param {string} idle what is said where there is no plan to edit */
+    rest(idle) {
+        this.#startOver(idle, null);
+    }
+
+    /**
+     * @param {string} idle
+     * @param {Chain | null} incoming
+     */
+    #startOver(idle, incoming) {
+        this.#history.clear();
+        Object.assign(this, { idle, incoming, edit: null, unreadable: null });
+        this.#onChange(false);
+    }
+
+    /**
      * Several plans of one prompt, to choose from.
      * @param {unknown} data each as `chainToJson` gives it; what is no plan is left out
      */

@@ -35,6 +35,8 @@ export class ChainState {
     follows = true;
     /** @type {{value: string, message: string} | null} a saved value that is no edit */
     unreadable = null;
+    /** What is said where there is no plan to edit; empty: there is one, or one can be made. */
+    idle = "";
 
     /** The chain that is used, or the one that is being written. */
     get chain() {
@@ -57,7 +59,7 @@ export class ChainState {
     }
 
     get editable() {
-        return !this.streamed && !this.unreadable;
+        return !this.streamed && !this.unreadable && !this.idle;
     }
 
     /** Whether there is nothing to see yet: no words and no boxes. */

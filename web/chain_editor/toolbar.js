@@ -31,6 +31,17 @@ export class Toolbar {
         this.tools.more.setAttribute("aria-haspopup", "menu");
     }
 
+    /**
+     * Gives the pictures other names than those of a plan that is drawn.
+     * @param {string} generated
+     * @param {string} reference
+     * @param {string} title
+     */
+    nameBackgrounds(generated, reference, title) {
+        [this.background.options[0].textContent, this.background.options[1].textContent] = [generated, reference];
+        this.background.title = title;
+    }
+
     /** @param {boolean} open */
     showLarge(open) {
         const title = open ? this.#say.back : this.#say.large;

@@ -29,7 +29,7 @@ export class ChainView {
     prompt = new PromptField();
     prose = new Prose();
     picture = element("img", { alt: "", draggable: "false", hidden: "" });
-    #start = element("div", { class: "got-start" });
+    #start = element("div", { class: "got-start", role: "status" });
     canvas = element("div", { class: "got-canvas" }, this.picture, this.boxes.svg, this.boxes.labels, this.#start);
     #message = element("div", { class: "got-message", role: "status", "aria-live": "polite" });
     #remarks = element("ul", { class: "got-plan-notes", role: "status", "aria-live": "polite", hidden: "" });
@@ -59,7 +59,7 @@ export class ChainView {
         const { chain, draft, editable } = model;
         this.root.classList.toggle("got-streaming", model.streamed !== null);
         this.#start.hidden = !model.blank;
-        this.#start.textContent = model.connected && !model.emptied ? this.#say.startOrRun : this.#say.start;
+        this.#start.textContent = model.idle || (model.connected && !model.emptied ? this.#say.startOrRun : this.#say.start);
         this.toolbar.draw(model, selected);
         this.bar.draw(model);
         this.variants.draw(model);

@@ -16,6 +16,7 @@
  * @property {unknown} [chain] the incoming one
  * @property {readonly unknown[]} [variants] plans of one prompt, the incoming one among them
  * @property {string} [picture] the address of the one that was drawn
+ * @property {string} [reviewed] the folder of the dataset that is reviewed
  */
 
 import { api } from "../../../scripts/api.js";

@@ -35,13 +35,13 @@ def folder(tmp_path: Path) -> Path:
 
 def test_accepting_changing_and_rejecting_moves_rows_where_they_belong(folder: Path) -> None:
     with review(folder) as current:
-        one, two, three = current.waiting()
+        one, two, three = current.rows()
         assert (one.prompts, one.reasons, three.chain) == (("a cup",), ("because",), "")
         current.accept(one)
-        assert list(current.waiting()) == [two, three]
+        assert list(current.rows()) == [two, three]
         current.accept(two, prompts=["do it now", "do so"], chain="A cup (1,1),(500,500) changes.")
         current.reject(three)
-        assert list(current.waiting()) == []
+        assert list(current.rows()) == []
     dataset = read_dataset(folder).usable(leave_out_bad_rows=False)
     assert [row.chain.prompt for row in dataset.rows] == ["a cup", "do it now", "do so"]
     assert rows(folder / REVIEW_FILE) == []
@@ -50,7 +50,7 @@ def test_accepting_changing_and_rejecting_moves_rows_where_they_belong(folder: P
 
 def test_a_rejected_picture_is_not_annotated_again(folder: Path) -> None:
     with review(folder) as current:
-        for doubtful in list(current.waiting()):
+        for doubtful in list(current.rows()):
             current.reject(doubtful)
     assert annotate_folder(folder, Looking()).total == 1  # b.png alone: only as a pair was it rejected
     assert [(row["image"], "source" in row) for row in rows(folder / REVIEW_FILE)] == [("b.png", False)]
@@ -59,13 +59,13 @@ def test_a_rejected_picture_is_not_annotated_again(folder: Path) -> None:
 def test_a_decision_survives_a_kill_before_the_file_is_tidied_and_counts_once(folder: Path) -> None:
     content = (folder / REVIEW_FILE).read_bytes()
     with review(folder) as current:
-        first = next(current.waiting())
+        first = next(current.rows())
         current.accept(first)
         with pytest.raises(GoTError, match="already"):
             current.accept(first)
     (folder / REVIEW_FILE).write_bytes(content)  # as if it had been killed
     with review(folder) as current:
-        assert [doubtful.image for doubtful in current.waiting()] == ["b.png", "c.png"]
+        assert [doubtful.image for doubtful in current.rows()] == ["b.png", "c.png"]
         with pytest.raises(GoTError, match="already"):
             current.reject(first)
     assert len(rows(folder / DATA_FILE)) == 1
@@ -73,7 +73,7 @@ def test_a_decision_survives_a_kill_before_the_file_is_tidied_and_counts_once(fo
 
 def test_what_cannot_be_trained_on_is_refused_and_stays(folder: Path) -> None:
     with review(folder) as current:
-        one, _, three = current.waiting()
+        one, _, three = current.rows()
         for chain, prompts in (("a cup (5,5),(1,1)", None), ("", None), (None, []), (None, [" "])):
             with pytest.raises(GoTError):
                 current.accept(one, chain=chain, prompts=prompts)
@@ -95,5 +95,5 @@ def test_lines_that_are_no_rows_are_kept(folder: Path) -> None:
     with (folder / REVIEW_FILE).open("a") as file:
         file.write('{"note": "mine"}\nno JSON\n')
     with review(folder) as current:
-        current.accept(next(current.waiting()))
+        current.accept(next(current.rows()))
     assert (folder / REVIEW_FILE).read_text().splitlines()[2:] == ['{"note": "mine"}', "no JSON"]

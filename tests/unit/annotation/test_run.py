@@ -110,7 +110,7 @@ def test_stopping_does_not_wait_for_answers_that_take_long(folder: Path) -> None
 def test_two_annotations_of_one_folder_at_once_are_told_apart(folder: Path) -> None:
     with (
         exclusive_lock("annotation", folder / LOCK_FILE),
-        pytest.raises(GoTError, match="Another annotation of"),
+        pytest.raises(GoTError, match="Another annotation or review of"),
     ):
         annotate_folder(folder, Looking())
     assert not (folder / DATA_FILE).exists()

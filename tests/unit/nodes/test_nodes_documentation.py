@@ -35,7 +35,7 @@ NOT_TRANSLATED = set(
     auto exact fast fastest generate edit keep mine take new ddpm euler dpm m unipc default float bfloat fp
     circle square triangle star a red models got json x y k box start end
     Qwen VL B Instruct stable diffusion xl base huggingface co GB bit bitsandbytes
-    data pairs review jsonl stop leave out
+    data pairs review jsonl doubtful accepted stop leave out
     Ideogram Krea HiDream O Florence Omost SAM RT DETR
     output training go on with changed pictures docs lora md ema decay loras from Train""".split()  # noqa: SIM905
 )

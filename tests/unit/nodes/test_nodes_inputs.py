@@ -188,6 +188,7 @@ NAMED = {
     "GoTImportCheckpoint": ("name",),
     "GoTDataset": ("folder",),
     "GoTAnnotate": ("folder",),
+    "GoTReviewDataset": ("folder",),
 }
 ODD = [None, 7, True, [], {}, "", "\ud800", "a\0b", "x" * 5000, "../..", "CON", "nothing of this name"]
 

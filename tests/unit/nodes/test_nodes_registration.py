@@ -76,6 +76,7 @@ def test_the_ids_are_the_ones_that_saved_workflows_name() -> None:
         "GoTLookAgain",
         "GoTSweep",
         "GoTAnnotate",
+        "GoTReviewDataset",
     }
     assert got_pack.NODE_DISPLAY_NAME_MAPPINGS.keys() == got_pack.NODE_CLASS_MAPPINGS.keys()
 
@@ -180,7 +181,7 @@ def test_of_two_copies_the_first_registers_and_the_other_names_both(
         timeout=300,
     )
     count = len(got_pack.NODE_CLASS_MAPPINGS)
-    assert result.stdout.splitlines() == [f"{count} {count} ./web 4", "0 0 None 4"]
+    assert result.stdout.splitlines() == [f"{count} {count} ./web 7", "0 0 None 7"]
     (line,) = [line for line in result.stderr.splitlines() if "twice" in line]
     assert line.index(folders[0]) < line.index(folders[1])
 

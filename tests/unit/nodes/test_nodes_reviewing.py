@@ -1,0 +1,204 @@
+"""GoT Review Dataset: what the page is told of a folder, and what becomes of what it decides."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from got_pack.got_models.annotation.output import LOCK_FILE, REVIEW_FILE, append
+from got_pack.got_models.chain.chain import ReasoningChain
+from got_pack.got_models.errors import GoTError
+from got_pack.got_models.files.exclusive_lock import exclusive_lock
+from got_pack.nodes import _review
+from got_pack.nodes._review import decided, opened, picture
+from got_pack.nodes.reviewing import GoTReviewDataset
+from PIL import Image
+
+CHAIN = "A red cup (100,200),(500,900) stands on a table."
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """input/mine in the working directory: two doubtful rows, and two lines of data for one pair."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "input" / "mine"
+    folder.mkdir(parents=True)
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("RGB", (64, 32), "red").save(folder / name)
+    for name in ("a.png", "b.png"):
+        row = {"image": name, "prompts": ["a red cup"], "chain": CHAIN, "reasons": ["because"]}
+        append(folder / REVIEW_FILE, [row])
+    pair = {"image": "c.png", "source": "a.png", "chain": CHAIN}
+    append(folder / "data.jsonl", [{**pair, "prompt": prompt} for prompt in ("do it", "do so")])
+    return folder
+
+
+def ask(rows: str = "doubtful", skip: int = 0, folder: Any = "mine") -> dict[str, Any]:
+    return opened(json.dumps({"folder": folder, "rows": rows, "skip": skip}).encode())
+
+
+def decide(row: dict[str, Any], decision: str, rows: str = "doubtful", **said: Any) -> dict[str, Any]:
+    question = {"folder": "mine", "rows": rows, "row": row["row"], "decision": decision, **said}
+    return decided(json.dumps(question).encode())
+
+
+def data(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "data.jsonl").read_text().splitlines()]
+
+
+def test_the_page_is_told_the_rows_with_their_chains_and_reasons(folder: Path) -> None:
+    answer = ask()
+    assert answer["total"] == 2
+    first = answer["rows"][0]
+    assert (first["image"], first["source"], first["reasons"]) == ("a.png", None, ["because"])
+    assert ReasoningChain.from_json(first["chain"]).prompt == "a red cup" and not first["mended"]
+    (pair,) = ask("accepted")["rows"]
+    assert list(pair["prompts"]) == ["do it", "do so"] and pair["chain"]["task"] == "edit"
+
+
+def test_a_long_file_comes_in_pieces(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_review, "MOST_ROWS", 1)
+    pieces = [ask(skip=skip) for skip in (0, 1, 2, 99)]
+    assert [[row["image"] for row in piece["rows"]] for piece in pieces] == [["a.png"], ["b.png"], [], []]
+    assert [piece["total"] for piece in pieces] == [2, 2, 2, 2]
+
+
+def test_rows_are_accepted_changed_and_rejected_at_once(folder: Path) -> None:
+    first, second = ask()["rows"]
+    chain = ReasoningChain.parse("A blue cup (1,2),(300,400).", "generate", "a blue cup").to_json()
+    said = {"chain": chain, "prompts": ["a blue cup", "one blue cup"]}
+    assert decide(first, "accept", **said) == {"row": None, "left_out": False}
+    assert [row["prompt"] for row in data(folder)[2:]] == ["a blue cup", "one blue cup"]
+    assert "(1,2),(300,400)" in data(folder)[2]["chain"]
+    assert decide(second, "reject") == {"row": None, "left_out": False}
+    assert json.loads((folder / "rejected.jsonl").read_text())["image"] == "b.png"
+    assert ask() == {"rows": [], "total": 0}
+
+
+def test_an_accepted_row_says_what_it_has_become(folder: Path) -> None:
+    (pair,) = ask("accepted")["rows"]
+    assert decide(pair, "accept", "accepted")["row"] == json.loads(json.dumps(pair))
+    new = decide(pair, "accept", "accepted", prompts=["do it now"])["row"]
+    assert list(new["prompts"]) == ["do it now"] and ask("accepted")["rows"][0]["row"] == new["row"]
+    assert decide(new, "reject", "accepted")["row"] is None
+    assert data(folder) == []
+
+
+def test_of_two_editors_the_second_is_told_and_no_row_is_lost(folder: Path) -> None:
+    first, second = ask()["rows"]
+    assert "error" not in decide(first, "accept")
+    answer = decide(first, "reject")
+    assert answer["gone"] and "elsewhere" in answer["error"]
+    assert not (folder / "rejected.jsonl").exists()
+    threads = [Thread(target=decide, args=(second, "accept")) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [row["image"] for row in data(folder)] == ["c.png", "c.png", "a.png", "b.png"]
+
+
+def test_while_the_folder_is_annotated_nothing_is_decided(folder: Path) -> None:
+    first = ask()["rows"][0]
+    with exclusive_lock("annotation", folder / LOCK_FILE):
+        assert "Another annotation or review" in decide(first, "accept")["error"]
+        assert "Another annotation or review" in ask()["error"]
+    assert "error" not in decide(first, "accept")
+
+
+def test_what_is_switched_off_is_left_out_and_what_a_row_cannot_hold_is_said(folder: Path) -> None:
+    text = "A red cup (1,2),(300,400) and a blue cup (500,2),(800,400)."
+    chain = ReasoningChain.parse(text, "generate", "a red cup and a blue cup").to_json()
+    boxes = [
+        {"color": chain["regions"][0]["color"], "phrase": "A red cup", "text": "TEA"},
+        {"color": chain["regions"][1]["color"], "phrase": "a blue cup", "on": False},
+    ]
+    chain["details"] = {"version": 1, "boxes": boxes}
+    first = ask()["rows"][0]
+    answer = decide(first, "accept", chain=chain, prompts=["a red cup and a blue cup"])
+    assert answer["left_out"]
+    assert data(folder)[2]["prompt"] == "a red cup" and "blue" not in data(folder)[2]["chain"]
+
+
+def test_a_chain_that_cannot_be_read_is_mended_and_said(folder: Path) -> None:
+    append(folder / REVIEW_FILE, [{"image": "c.png", "prompts": ["a cup"], "chain": "a cup (5,5),(1,1)"}])
+    row = ask()["rows"][2]
+    assert row["mended"] and row["reasons"]
+    assert "error" in decide(row, "accept") and "error" not in decide(row, "accept", chain=row["chain"])
+
+
+CHAIN_JSON = ReasoningChain.parse(CHAIN, "generate", "a red cup").to_json()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"decision": "keep"},
+        {"decision": "accept", "chain": 7},
+        {"decision": "accept", "chain": {**CHAIN_JSON, "task": "edit"}},
+        {"decision": "accept", "chain": {**CHAIN_JSON, "regions": []}},
+        {"decision": "accept", "prompts": "a cup"},
+        {"decision": "accept", "prompts": [7]},
+        {"decision": "accept", "prompts": []},
+        {"decision": "accept", "prompts": ["\ud800"]},
+    ],
+    ids=range(8),
+)
+def test_what_is_no_decision_changes_nothing(folder: Path, said: dict[str, Any]) -> None:
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    answer = decide(ask()["rows"][0], **said)
+    assert answer["error"] and "gone" not in answer
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("question", [b"", b"{", b"[]", b"7", b"\xff", b"[" * 100_000, b" " * 2_000_000])
+def test_what_is_no_question_has_an_error_for_an_answer(question: bytes) -> None:
+    assert opened(question).keys() == decided(question).keys() == {"error"}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"folder": name} for name in (None, 7, "", "nothing", "\ud800", "a\0b", "brown crosses (bundled)")]
+    + [{"rows": "all"}, {"rows": None}, {"skip": "1"}, {"skip": True}],
+    ids=range(11),
+)
+def test_what_is_no_dataset_has_an_error_for_an_answer(folder: Path, asked: dict[str, Any]) -> None:
+    assert ask(**asked).keys() == {"error"}
+
+
+def test_a_picture_is_shown_as_people_see_it_and_only_of_a_dataset(folder: Path) -> None:
+    assert Image.open(BytesIO(picture("mine", "a.png"))).size == (64, 32)
+    Image.new("RGB", (64, 32)).save(folder.parent / "secret.png")
+    (folder / "page.html").write_text("<script>")
+    for place, name in (
+        ("mine", "../secret.png"),
+        ("mine", str(folder.parent / "secret.png")),
+        ("mine", "page.html"),
+        ("mine", "data.jsonl"),
+        ("mine", ""),
+        ("mine", "a\0.png"),
+        ("", "secret.png"),
+        (str(folder.parent), "secret.png"),
+    ):
+        with pytest.raises(GoTError):
+            picture(place, name)
+
+
+def test_a_run_counts_the_rows_names_the_folder_to_the_page_and_is_repeated_after_a_decision(
+    folder: Path,
+) -> None:
+    before = GoTReviewDataset.IS_CHANGED("mine")
+    run = GoTReviewDataset().review("mine", "doubtful")
+    assert run["ui"] == {"reviewed": ["mine"]}
+    path, report, doubtful, accepted = run["result"]
+    assert (Path(path), doubtful, accepted) == (folder, 2, 1)
+    assert report.splitlines()[:2] == ["2 doubtful, 1 accepted.", "a.png: because"]
+    assert GoTReviewDataset.IS_CHANGED("mine") == before
+    decide(ask()["rows"][0], "accept")
+    assert GoTReviewDataset.IS_CHANGED("mine") != before
+    with pytest.raises(GoTError, match="you have filled"):
+        GoTReviewDataset().review("nothing", "doubtful")

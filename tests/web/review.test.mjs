@@ -1,0 +1,147 @@
+/** The review of a dataset: which row comes next, what the server is told of one, and which keys count. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { parseChain } from "../../web/chain_editor/chain.js";
+import { chainToJson } from "../../web/chain_editor/chain_json.js";
+import { ChainModel } from "../../web/chain_editor/model.js";
+import { isChanged, otherPrompts, saidNow } from "../../web/review/answers.js";
+import { commandOf } from "../../web/review/keys.js";
+import { Rows } from "../../web/review/rows.js";
+
+const TEXT = "There is a red cup <|box_start|>(100,200),(400,500)<|box_end|> (red).";
+
+function rowOf(image, { prompts = ["a red cup"], mended = false } = {}) {
+    const chain = chainToJson(parseChain(TEXT, "generate", prompts[0] ?? ""));
+    return { row: image, image, source: null, prompts, chain, reasons: [], mended };
+}
+
+function modelOf(row) {
+    const model = new ChainModel(() => {});
+    model.open(row.chain, row.edit ?? "");
+    return model;
+}
+
+function rowsOf(...images) {
+    const rows = new Rows();
+    rows.add({ rows: images.map((image) => rowOf(image)), total: images.length });
+    return rows;
+}
+
+test("rows are stepped through in both directions, and not past their ends", () => {
+    const rows = rowsOf("a", "b");
+    rows.step(-1);
+    assert.deepEqual([rows.current.image, rows.number, rows.next.image], ["a", 1, "b"]);
+    rows.step(1);
+    rows.step(1);
+    rows.step(1);
+    assert.equal(rows.current, undefined);
+    rows.step(-1);
+    assert.equal(rows.current.image, "b");
+});
+
+test("a row that is decided on goes, and the one after it comes", () => {
+    const rows = rowsOf("a", "b", "c");
+    rows.decide("accept", null);
+    rows.step(1);
+    rows.decide("reject", null);
+    assert.deepEqual([rows.current, rows.total, rows.accepted, rows.rejected], [undefined, 1, 1, 1]);
+    rows.step(-1);
+    assert.equal(rows.current.image, "b");
+});
+
+test("a row that stays where it is after the decision is shown again as it has become", () => {
+    const rows = rowsOf("a", "b");
+    rows.decide("accept", rowOf("changed"));
+    assert.deepEqual([rows.current.image, rows.total, rows.accepted], ["b", 2, 1]);
+    rows.step(-1);
+    assert.equal(rows.current.image, "changed");
+});
+
+test("a row that was decided on elsewhere is no decision of one's own", () => {
+    const rows = rowsOf("a", "b");
+    rows.drop();
+    assert.deepEqual([rows.current.image, rows.total, rows.accepted, rows.rejected], ["b", 1, 0, 0]);
+});
+
+test("more rows are asked for behind the last one that is here, until there are none", () => {
+    const rows = new Rows();
+    rows.add({ rows: [rowOf("a"), rowOf("b")], total: 4 });
+    assert.equal(rows.goesOn, false);
+    rows.step(2);
+    assert.equal(rows.goesOn, true);
+    rows.add({ rows: [], total: 3 });  // somebody else has decided on them
+    assert.deepEqual([rows.goesOn, rows.total], [false, 2]);
+});
+
+test("an untouched row is accepted as it is, and one that was mended as it was mended", () => {
+    const [row, mended] = [rowOf("a"), rowOf("a", { mended: true })];
+    assert.deepEqual(saidNow(row, modelOf(row)), { chain: null, prompts: null });
+    assert.deepEqual(saidNow(mended, modelOf(mended)), { chain: mended.chain, prompts: null });
+});
+
+test("a changed row says its new chain and all its prompts, which follow the plan", () => {
+    const row = rowOf("a", { prompts: ["a red cup", "draw the red cup", "one red cup, please"] });
+    const model = modelOf(row);
+    model.rename("red", "a blue cup");
+    assert.equal(isChanged(model), true);
+    const { chain, prompts } = saidNow(row, model);
+    assert.equal(chain.regions[0].phrase, "a blue cup");
+    assert.deepEqual(prompts, ["a blue cup", "draw the blue cup", "one blue cup, please"]);
+    model.undo();
+    assert.equal(isChanged(model), false);
+    assert.deepEqual(saidNow(row, model), { chain: null, prompts: null });
+});
+
+test("where the prompt does not follow the plan, the others do not either", () => {
+    const row = rowOf("a", { prompts: ["a red cup", "draw the red cup"] });
+    const model = modelOf(row);
+    model.followPlan(false);
+    model.rename("red", "a blue cup");
+    assert.equal(otherPrompts(row, model), "draw the red cup");
+});
+
+test("other prompts count as they were typed, and an empty line is none", () => {
+    const row = { ...rowOf("a", { prompts: ["a red cup", "one", "two"] }), others: "uno\n\n  \ndos\ntres" };
+    assert.deepEqual(saidNow(row, modelOf(row)), { chain: null, prompts: ["a red cup", "uno", "dos", "tres"] });
+    row.others = "";
+    assert.deepEqual(saidNow(row, modelOf(row)).prompts, ["a red cup"]);
+});
+
+test("a box that is switched off changes a row", () => {
+    const row = rowOf("a");
+    const model = modelOf(row);
+    model.describe(["red"], (detail) => ({ ...detail, on: false }));
+    assert.equal(isChanged(model), true);
+});
+
+test("the next row knows nothing of the edits of the one before, nor of how to redo them", () => {
+    const row = rowOf("a");
+    const model = modelOf(row);
+    model.move("red", [1, 2, 300, 400]);
+    const begun = model.value;
+    model.undo();
+    model.open(rowOf("b").chain, "");
+    assert.deepEqual([model.canUndo, model.canRedo, model.value, isChanged(model)], [false, false, "", false]);
+    model.open(row.chain, begun);
+    assert.deepEqual([...model.chain.regions[0].box], [1, 2, 300, 400]);
+    model.rest("nothing here");
+    assert.deepEqual([model.editable, model.blank, model.chain.regions.length], [false, true, 0]);
+    assert.throws(() => model.write("a cat"));
+});
+
+test("a key decides once however long it is held, not while something is typed, and not with Ctrl", () => {
+    const field = (typed) => ({ isContentEditable: false, matches: () => typed });
+    const press = (key, more = {}) => commandOf({ key, target: field(false), ...more });
+    assert.deepEqual(["a", "A", "x", "n", "b", "v", "o", "q", "Enter", "Escape"].map((key) => press(key)), [
+        "accept", "accept", "reject", "next", "back", "turn", "open", null, null, null,
+    ]);
+    for (const more of [{ repeat: true }, { ctrlKey: true }, { metaKey: true }, { altKey: true }, { isComposing: true }]) {
+        assert.equal(press("a", more), null);
+    }
+    for (const target of [field(true), { isContentEditable: true }]) {
+        assert.equal(press("a", { target }), null);
+        assert.equal(press("Escape", { target }), "leave");
+    }
+});
