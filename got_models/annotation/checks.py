@@ -11,19 +11,25 @@ from PIL import Image, ImageFilter
 from ..chain.chain import Box, Region
 from ..chain.notations import LayoutPlan
 from ..chain.notations.plan import Element
+from ..chain.notations.to_chain import named_at
 from ..notes import Note
-from .names import Mention
+from .names import Mention, without_determiner
 
 LEAST_AREA, MOST_AREA = 400, 950_000
 """Of a box, in millionths of the picture: a side of 2 percent, and nearly all of it."""
 SAME_PLACE = 0.85
 """The intersection over union from which two names are taken to have one box by mistake."""
 SAME_THING = 0.5
+LEAST_NOTICED = 10_000
+"""In millionths of the picture: what is smaller may be left out of a description."""
+HELD = 0.5
+"""The share of a thing from which a box around something holds it too."""
 LEAST_CHANGE = 24
 """The difference of a colour, of 255, from which a pixel has changed: more than a JPEG's noise."""
 LEAST_INSIDE = 0.5
 """The share of the changed pixels that an edit's boxes must hold."""
 MARGIN = 30  # thousandths around a box: shadows and soft edges change too
+CUT = "ends_in_the_middle"
 ODD = {
     "not_finite",
     "swapped_corners",
@@ -33,7 +39,7 @@ ODD = {
     "fewer_than_four",
     "no_four_numbers",
     "not_four_of",
-    "ends_in_the_middle",
+    CUT,
 }
 """The notes on an answer by which its boxes are doubtful."""
 
@@ -67,6 +73,25 @@ def second_look(regions: Sequence[Region], everything: LayoutPlan) -> Iterator[s
             left.remove(same)
     for element in left:
         yield f"'{element.phrase}' was found, and is not in the text."
+
+
+def left_out(text: str, regions: Sequence[Region], everything: LayoutPlan) -> Iterator[str]:
+    """What a list of all things in a picture has, and a description of the important ones has not.
+
+    It need not have what is small, lies in a box, or is named without any, as the sky. Names differ where the
+    list says "person" and the text "a woman", and so places count.
+    """
+    if any(isinstance(note, Note) and note.key == CUT for note in everything.notes):
+        yield "Not everything in the picture was listed, and so something may be left out."
+    boxed = [region.phrase.lower() for region in regions]
+    for element in everything.elements:
+        box, name = element.grid_box, without_determiner(element.phrase or "object").lower()
+        if box is None or not LEAST_NOTICED <= box.area <= MOST_AREA:
+            continue
+        held = any(box.shared_area(region.box) >= HELD * box.area for region in regions)
+        unboxed = named_at(text.lower(), name, []) and not any(phrase.endswith(name) for phrase in boxed)
+        if not held and not unboxed:
+            yield f"'{element.phrase or 'something'}' was found, and has no box."
 
 
 def _is_same(region: Region, element: Element) -> bool:

@@ -13,8 +13,8 @@ from ..chain.notations import Element, LayoutPlan, plan_to_chain
 from ..chain.notations.plan import Corners
 from ..mllm.prompts import DESCRIBE
 from . import answers
-from .annotator import Annotator, asked, look_for
-from .checks import crop, layout_doubts, odd, second_look
+from .annotator import Annotator, AnswerError, ServerFailedError, asked, look_for
+from .checks import crop, layout_doubts, left_out, odd, second_look
 from .names import Mention, mentions, names_in
 from .prompts import ASK_DESCRIPTION, ASK_NAMES, ASK_PROMPT, ASK_WHETHER
 
@@ -49,7 +49,7 @@ def annotate_picture(annotator: Annotator, picture: Image.Image) -> Annotation:
     if not chain.regions:
         doubts.append("No object was found.")
     doubts += [*doubtful, *chain.warnings, *layout_doubts(chain.regions)]
-    doubts += look_again(annotator, picture, chain.regions)
+    doubts += look_again(annotator, picture, text, chain.regions)
     return Annotation((chain.prompt,), chain, tuple(doubts))
 
 
@@ -104,22 +104,28 @@ def ground(
     return sorted(elements, key=lambda element: element.span or (0, 0)), doubts
 
 
-def look_again(annotator: Annotator, picture: Image.Image, regions: Sequence[Region]) -> list[str]:
-    """What a second look says against the boxes.
+def look_again(annotator: Annotator, picture: Image.Image, text: str, regions: Sequence[Region]) -> list[str]:
+    """What a second look says against the text and its boxes.
 
-    An annotator that follows instructions is asked what each box shows, with nothing around it; another one
-    where everything is.
+    An annotator is asked where everything is; before, one that follows instructions is asked what each box
+    shows, with nothing around it.
     """
     if not regions:
         return []
     if not annotator.follows_instructions:
         everything = look_for(annotator, picture, None)
         return [*odd("everything", everything), *second_look(regions, everything)]
-    return [
+    doubts = [
         f"The part of the picture in the box of '{region.phrase}' does not show it."
         for region in regions
         if not shows(annotator, crop(picture, region.box), region.phrase)
     ]
+    try:
+        return [*doubts, *left_out(text, regions, look_for(annotator, picture, None))]
+    except ServerFailedError:
+        raise
+    except AnswerError as error:
+        return [*doubts, f"What the text leaves out is not known: {error}"]
 
 
 def shows(annotator: Annotator, picture: Image.Image, name: str) -> bool:

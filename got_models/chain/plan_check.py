@@ -195,9 +195,7 @@ def _overlap(chain: ReasoningChain, vocabulary: Vocabulary | None) -> Note | Non
 
 def _covered(one: Box, other: Box) -> float:
     """The share of the smaller box that is inside the other."""
-    width = min(one.x2, other.x2) - max(one.x1, other.x1)
-    height = min(one.y2, other.y2) - max(one.y1, other.y1)
-    return max(width, 0) * max(height, 0) / min(one.area, other.area)
+    return one.shared_area(other) / min(one.area, other.area)
 
 
 def _masks(regions: Sequence[Region]) -> Note | None:

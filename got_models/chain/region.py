@@ -87,11 +87,15 @@ class Box:
             return False
         return self.center[0] < other.center[0]
 
-    def iou(self, other: Box) -> float:
-        """Intersection over union, in [0, 1]."""
+    def shared_area(self, other: Box) -> int:
+        """The area of the intersection."""
         width = min(self.x2, other.x2) - max(self.x1, other.x1)
         height = min(self.y2, other.y2) - max(self.y1, other.y1)
-        intersection = max(width, 0) * max(height, 0)
+        return max(width, 0) * max(height, 0)
+
+    def iou(self, other: Box) -> float:
+        """Intersection over union, in [0, 1]."""
+        intersection = self.shared_area(other)
         return intersection / (self.area + other.area - intersection)
 
 

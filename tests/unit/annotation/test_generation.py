@@ -12,12 +12,16 @@ from got_models.annotation.annotator import (
     THOUSANDTHS,
     AnnotatorError,
     AnswerError,
+    ServerFailedError,
     check_coordinates,
 )
+from got_models.annotation.checks import left_out
 from got_models.annotation.editing import annotate_pair
 from got_models.annotation.generation import annotate_picture, ground
 from got_models.annotation.names import mentions, names_in
 from got_models.chain.chain import Box, ReasoningChain
+from got_models.chain.notations import Element, LayoutPlan
+from got_models.mllm.prompts import LOCATE_ALL
 from tiny_model.world.layouts import sample_source
 from tiny_model.world.scene import Scene, Thing, draw
 
@@ -111,6 +115,66 @@ def test_what_is_not_there_or_named_twice_is_doubtful() -> None:
     assert annotate_picture(Looking(mistake=adds), picture).doubts == (
         "'a green frog' does not stand in the text.",
     )
+
+
+def test_what_the_description_leaves_out_is_doubtful() -> None:
+    def forgets(question: str, shown: Image.Image | None, answer: str) -> str:
+        return answer.replace(" and a blue star", "") if "Locate" not in question else answer
+
+    for follows in (True, False):
+        annotation = annotate_picture(Looking(PIXELS, follows, mistake=forgets), draw(SCENE))
+        assert [region.phrase.lower() for region in annotation.chain.regions] == ["a red circle"]
+        (doubt,) = annotation.doubts
+        assert doubt.startswith("'blue star' was found, and ")
+
+
+@pytest.mark.parametrize(
+    ("element", "noticed"),
+    [
+        (Element("lamp", (0.6, 0.1, 0.9, 0.4)), True),
+        (Element("dog", (0.6, 0.1, 0.9, 0.4)), True),  # a second one
+        (Element("the sky", (0.0, 0.0, 1.0, 0.3)), False),  # named, as a background without a box
+        (Element("animal", (0.12, 0.45, 0.38, 0.9)), False),  # the dog, by another name
+        (Element("nose", (0.2, 0.5, 0.25, 0.55)), False),  # in its box
+        (Element("fly", (0.6, 0.1, 0.65, 0.15)), False),  # small
+        (Element("picture", (0.0, 0.0, 1.0, 1.0)), False),
+        (Element("", (0.6, 0.1, 0.9, 0.4)), True),
+        (Element("lamp", None), False),
+    ],
+)
+def test_what_is_small_or_held_by_a_box_or_named_without_one_is_not_left_out(
+    element: Element, noticed: bool
+) -> None:
+    text = "A dog (100,400),(400,900) sits under the sky."
+    chain = ReasoningChain.parse(text, "generate", "a dog")
+    assert bool([*left_out(chain.words, chain.regions, LayoutPlan((element,)))]) is noticed
+
+
+def test_a_list_of_everything_that_ends_in_the_middle_is_a_doubt() -> None:
+    def cut(question: str, shown: Image.Image | None, answer: str) -> str:
+        return answer[: answer.rindex("{") + 9] if question == LOCATE_ALL else answer
+
+    (doubt,) = annotate_picture(Looking(mistake=cut), draw(SCENE)).doubts
+    assert doubt == "Not everything in the picture was listed, and so something may be left out."
+
+
+@pytest.mark.parametrize("failure", [AnswerError, ServerFailedError])
+def test_a_list_of_everything_that_cannot_be_had_is_a_doubt_unless_the_server_failed(
+    failure: type[AnswerError],
+) -> None:
+    def fails(question: str, shown: Image.Image | None, answer: str) -> str:
+        if question == LOCATE_ALL:
+            raise failure("it did not come to an end")
+        return answer
+
+    looking = Looking(mistake=fails)
+    if failure is ServerFailedError:
+        with pytest.raises(ServerFailedError):
+            annotate_picture(looking, draw(SCENE))
+    else:
+        annotation = annotate_picture(looking, draw(SCENE))
+        assert len(annotation.chain.regions) == 2
+        assert annotation.doubts == ("What the text leaves out is not known: it did not come to an end",)
 
 
 def test_a_box_that_shows_something_else_is_doubtful() -> None:
