@@ -13,7 +13,7 @@ from ._inputs import checked, seed_input
 from ._plans import plans_ui
 from ._png import store_chain
 from ._speed import AUTO, sampling_settings, scheduler_widget, speed_widget, steps_widget
-from .guidance import scale_widgets
+from .guidance import given_scales, scale_widgets
 from .sampling import previews
 
 if TYPE_CHECKING:
@@ -89,12 +89,11 @@ class GoTConverse:
         defaults = model.settings.tasks["generate" if picture is None else "edit"]
         size = (height or defaults.height, width or defaults.width)
         model.check_size(size)
-        scales = {"semantic": semantic_scale, "spatial": spatial_scale, "reference": reference_scale}
         plans: list[tuple[ReasoningChain, list[Note]]] = []
         pictures: list[Image.Image] = []
         model = model.at_speed(speed)
         drawing = sampling_settings(None, seed, steps, scheduler, speed)
-        changed = {name: scale for name, scale in scales.items() if scale >= 0}
+        changed = given_scales(semantic_scale, spatial_scale, reference_scale)
         first = "generate" if picture is None else "edit"
         chosen = replace(model.default_scales(first), **changed)
         each = model.sampling(replace(drawing, scales=chosen), first).steps or 0

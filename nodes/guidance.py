@@ -45,8 +45,13 @@ class EncodedPlan:
 
     def scales(self, semantic: float, spatial: float, reference: float) -> GuidanceScales:
         """The scales from the three widgets: a negative one selects the task's default."""
-        given = {"semantic": semantic, "spatial": spatial, "reference": reference}
-        return replace(self.default_scales, **{name: scale for name, scale in given.items() if scale >= 0})
+        return replace(self.default_scales, **given_scales(semantic, spatial, reference))
+
+
+def given_scales(semantic: float, spatial: float, reference: float) -> dict[str, float]:
+    """Those of the three widgets that are not negative: the others stand for the task's default."""
+    scales = {"semantic": semantic, "spatial": spatial, "reference": reference}
+    return {name: scale for name, scale in scales.items() if scale >= 0}
 
 
 def scale_widgets(advanced: bool = False) -> dict[str, Any]:

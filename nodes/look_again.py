@@ -14,7 +14,7 @@ from ._plans import notes_ui
 from ._speed import AUTO, sampling_settings, scheduler_widget, speed_widget, steps_widget
 from .chain import CHAIN_TOOLTIP
 from .checking import said
-from .guidance import scale_widgets
+from .guidance import given_scales, scale_widgets
 from .sampling import previews
 
 if TYPE_CHECKING:
@@ -105,8 +105,7 @@ class GoTLookAgain:
             raise GoTError(
                 f"'image' holds {len(pictures)} pictures, and one is mended here. Take one of them."
             )
-        given = {"semantic": semantic_scale, "spatial": spatial_scale, "reference": reference_scale}
-        given = {name: scale for name, scale in given.items() if scale >= 0}
+        given = given_scales(semantic_scale, spatial_scale, reference_scale)
         scales = replace(model.default_scales("edit"), **given)
         defaults = model.settings.tasks["edit"]
         model = model.at_speed(speed)

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from ..chain.chain import Box, Region
 from ..chain.notations import LayoutPlan
 from ..chain.notations.plan import Element
 from ..chain.notations.to_chain import named_at
+from ..judge.changes import changed_pixels
 from ..notes import Note
 from .names import Mention, without_determiner
 
@@ -24,8 +25,6 @@ LEAST_NOTICED = 10_000
 """In millionths of the picture: what is smaller may be left out of a description."""
 HELD = 0.5
 """The share of a thing from which a box around something holds it too."""
-LEAST_CHANGE = 24
-"""The difference of a colour, of 255, from which a pixel has changed: more than a JPEG's noise."""
 LEAST_INSIDE = 0.5
 """The share of the changed pixels that an edit's boxes must hold."""
 MARGIN = 30  # thousandths around a box: shadows and soft edges change too
@@ -114,16 +113,6 @@ def change_doubts(source: Image.Image, target: Image.Image, boxes: Sequence[Box]
     share = float((changed & inside).sum() / changed.sum())
     if share < LEAST_INSIDE:
         yield f"Only {share:.0%} of what changed lies within the boxes."
-
-
-def changed_pixels(source: Image.Image, target: Image.Image) -> np.ndarray:
-    """Which pixels [height, width] of the target differ from the source; single ones do not count."""
-    if source.size != target.size:
-        source = source.resize(target.size, Image.Resampling.LANCZOS)
-    one, other = (np.asarray(picture.convert("RGB"), dtype=np.int16) for picture in (source, target))
-    differs = Image.fromarray((np.abs(one - other).max(axis=2) >= LEAST_CHANGE).astype(np.uint8) * 255)
-    kept: np.ndarray = np.asarray(differs.filter(ImageFilter.MedianFilter(3))) > 0
-    return kept
 
 
 def wider(box: Box) -> Box:

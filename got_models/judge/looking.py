@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-from PIL import Image, ImageChops, ImageFilter
+from PIL import Image
 
 from ..chain.chain import Box, ReasoningChain
 from ..chain.english import definite
@@ -16,16 +15,12 @@ from ..edit_area import edited_area
 from ..errors import GoTError
 from ..mllm.settings import GENERATION_DEFAULTS, GenerationSettings
 from .asked import asked_of
+from .changes import changed_pixels
 from .sightings import Sightings, sightings
 from .verdict import Verdict, compare
 
 if TYPE_CHECKING:
     from ..pipeline import GoTModel
-
-_VISIBLE = 0.12
-"""The difference of a colour, of its whole range, from which it is seen."""
-_COMPARED_SIDE = 256
-"""The longer side in pixels at which two pictures are compared."""
 
 
 def judge(
@@ -113,15 +108,8 @@ def check_generated(chain: ReasoningChain) -> None:
 def changed_outside(before: Image.Image, after: Image.Image, chain: ReasoningChain) -> float:
     """The share of the picture outside an edit's boxes that has visibly changed, from 0 to 1.
 
-    Visibly: by more than `_VISIBLE`, and not in lines thinner than three pixels, as edges shift when a
-    picture is encoded and decoded. 0 if the boxes cover the whole picture.
+    0 if the boxes cover the whole picture.
     """
-    scale = min(1.0, _COMPARED_SIDE / max(before.size))
-    size = (max(1, round(before.width * scale)), max(1, round(before.height * scale)))
-    one, other = (picture.convert("RGB").resize(size, Image.Resampling.BOX) for picture in (before, after))
-    apart = ImageChops.difference(one, other).split()
-    largest = ImageChops.lighter(ImageChops.lighter(apart[0], apart[1]), apart[2])
-    changed = largest.point(lambda level: 255 * (level > 255 * _VISIBLE))
-    changed = changed.filter(ImageFilter.MinFilter(3)).filter(ImageFilter.MaxFilter(3))
-    outside = edited_area(chain.regions, (size[1], size[0])).numpy() == 0
-    return float((np.asarray(changed) > 0)[outside].mean()) if outside.any() else 0.0
+    changed = changed_pixels(before, after)
+    outside = edited_area(chain.regions, changed.shape).numpy() == 0
+    return float(changed[outside].mean()) if outside.any() else 0.0
