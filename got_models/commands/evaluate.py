@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from .options import (
     add_out_option,
     add_sampling_options,
     load_model,
+    positive_integer,
     sampling_settings,
 )
 from .outputs import Drawing
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from ..evaluation.trial import Trial
     from ..pipeline import GoTModel
 
-RESULT = "result.json"
 KEYS = {"plan", "picture", "obeyed", "unseen"}
 
 
@@ -46,6 +47,12 @@ def add_parser(subcommands: Subparsers) -> None:
         "prompts", type=Path, metavar="PROMPTS.jsonl", help="a prompt on a line, in GenEval's metadata format"
     )
     parser.add_argument("--plans-only", action="store_true", help="draw nothing, and check the plans alone")
+    parser.add_argument(
+        "--samples",
+        type=positive_integer,
+        default=1,
+        help="pictures of each prompt, of seeds that follow --seed (default 1; GenEval's own figures are of 4)",
+    )
     add_out_option(parser)
     add_model_options(parser)
     add_sampling_options(parser)
@@ -61,20 +68,23 @@ def run(arguments: argparse.Namespace) -> None:
         "checkpoint": str(arguments.checkpoint.resolve()),
         "adapter": str(arguments.adapter.resolve()) if arguments.adapter else None,
         "strengths": [arguments.mllm_strength, arguments.unet_strength],
-        "seed": arguments.seed,
         "speed": arguments.speed,
         "steps": arguments.steps,
         "scheduler": arguments.scheduler,
         "drawn": not arguments.plans_only,
     }
     rows = []
+    samples = 1 if arguments.plans_only else arguments.samples
     for number, prompt in enumerate(tqdm(prompts, desc="prompts", leave=False)):
-        folder = arguments.out / f"{number:05}"
-        made_with = options | {"prompt": prompt.prompt}
-        row = done_before(folder / RESULT, made_with)
-        if row is None:
-            row = measured(model, prompt, None if arguments.plans_only else settings, folder, made_with)
-        rows.append({**row, "tag": prompt.tag})
+        for sample in range(samples):
+            folder, seed = arguments.out / f"{number:05}", arguments.seed + sample
+            made_with = options | {"prompt": prompt.prompt, "seed": seed}
+            row = done_before(folder / result_file(sample), made_with)
+            if row is None:
+                drawn = None if arguments.plans_only else replace(settings, seed=seed)
+                row = measured(model, prompt, drawn, folder, sample, made_with)
+            plan = row["plan"] if sample == 0 else None  # all samples have the same
+            rows.append({**row, "tag": prompt.tag, "plan": plan})
     found = figures(rows)
     print(table(found))
     unseen = sum(bool(row["unseen"]) for row in rows)
@@ -82,6 +92,11 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"warning: {unseen} pictures could not be looked at, and are left out", file=sys.stderr)
     write_files(arguments.out, {"figures.json": (json.dumps(found, indent=2) + "\n").encode()})
     print(arguments.out / "figures.json")
+
+
+def result_file(sample: int) -> str:
+    """Where the result of a prompt's picture is."""
+    return f"result-{sample:04}.json" if sample else "result.json"
 
 
 def done_before(file: Path, made_with: dict[str, Any]) -> dict[str, Any] | None:
@@ -98,6 +113,7 @@ def measured(
     prompt: Prompt,
     settings: SamplingSettings | None,
     folder: Path,
+    sample: int,
     made_with: dict[str, Any],
 ) -> dict[str, Any]:
     """Tries a prompt, and writes its folder as GenEval's own evaluation expects it, with the result."""
@@ -107,10 +123,12 @@ def measured(
     row = result_of(trial) | {"made_with": made_with}
     files = {
         "metadata.jsonl": (json.dumps(prompt.metadata) + "\n").encode(),
-        RESULT: (json.dumps(row, indent=2) + "\n").encode(),
+        result_file(sample): (json.dumps(row, indent=2) + "\n").encode(),
     }
     if trial.picture is not None:
-        files["samples/0000.png"] = Drawing(trial.chain, trial.picture, made_with).files()["image.png"]
+        files[f"samples/{sample:04}.png"] = Drawing(trial.chain, trial.picture, made_with).files()[
+            "image.png"
+        ]
     write_files(folder, files)
     return row
 

@@ -61,6 +61,28 @@ def test_plans_and_pictures_are_measured_and_written_as_geneval_expects_them(
     assert json.loads((out / "figures.json").read_text())["colors"]["picture"]["count"] == 0
 
 
+def test_several_pictures_of_a_prompt_differ_in_the_seed_and_the_first_is_not_drawn_again(
+    prompts: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GoTModel, "locate", lambda self, *given, **_: seen(*given))
+    out = tmp_path / "out"
+    command = ["evaluate", str(prompts), "--checkpoint", str(checkpoint), "--out", str(out), *QUICK]
+    assert main([*command, "--seed", "5"]) == 0
+    first = (out / "00000" / "samples" / "0000.png").stat().st_mtime_ns
+    assert main([*command, "--seed", "5", "--samples", "3"]) == 0
+    folder = out / "00000"
+    assert sorted(path.name for path in (folder / "samples").iterdir()) == [
+        "0000.png",
+        "0001.png",
+        "0002.png",
+    ]
+    assert (folder / "samples" / "0000.png").stat().st_mtime_ns == first
+    results = [folder / name for name in ("result.json", "result-0001.json", "result-0002.json")]
+    assert [json.loads(file.read_text())["made_with"]["seed"] for file in results] == [5, 6, 7]
+    found = json.loads((out / "figures.json").read_text())
+    assert found["colors"]["picture"]["count"] == 3 and found["colors"]["plan"]["count"] == 1
+
+
 def test_a_file_that_holds_no_prompts_is_refused_before_the_model_loads(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
