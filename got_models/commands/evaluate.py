@@ -51,7 +51,7 @@ def add_parser(subcommands: Subparsers) -> None:
         "--samples",
         type=positive_integer,
         default=1,
-        help="pictures of each prompt, of seeds that follow --seed (default 1; GenEval's own figures are of 4)",
+        help="pictures of each prompt, of seeds that follow --seed (default 1; GenEval's figures are of 4)",
     )
     add_out_option(parser)
     add_model_options(parser)

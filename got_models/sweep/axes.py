@@ -14,6 +14,7 @@ ADAPTER = "adapter"
 """The strength of an adapter in pictures: its changes to the UNet."""
 NAMES = (*SCALES, *WHOLE, ADAPTER)
 MOST_VALUES = 12
+MAX_DIGITS = 40
 LARGEST_SCALE, LARGEST_STEPS, LARGEST_SEED, LARGEST_STRENGTH = 100.0, 1000, 2**63 - 1, 10.0
 
 
@@ -27,7 +28,7 @@ class Axis:
     @property
     def labels(self) -> list[str]:
         """What stands beside each column or row."""
-        return [f"{self.name} {value:g}" for value in self.values]
+        return [f"{self.name} {value if self.name in WHOLE else format(value, 'g')}" for value in self.values]
 
     def applied(self, number: int, settings: SamplingSettings) -> SamplingSettings:
         """The settings with the value of this number; their scales must be set.
@@ -65,8 +66,9 @@ def read_axis(name: str, values: str) -> Axis:
 
 def _number(name: str, word: str) -> float:
     """The value, in the range of its setting."""
-    try:
-        value = float(word)
+    whole = name in WHOLE
+    try:  # a large seed does not fit into a float
+        value = int(word) if whole and word.isdecimal() and len(word) < MAX_DIGITS else float(word)
     except ValueError:
         value = math.nan
     low, high = {
@@ -74,7 +76,7 @@ def _number(name: str, word: str) -> float:
         "seed": (0, LARGEST_SEED),
         ADAPTER: (-LARGEST_STRENGTH, LARGEST_STRENGTH),
     }.get(name, (-LARGEST_SCALE, LARGEST_SCALE))
-    if not (low <= value <= high and (name not in WHOLE or value.is_integer())):
-        kind = "a whole number" if name in WHOLE else "a number"
+    if not (low <= value <= high and not (whole and value % 1)):
+        kind = "a whole number" if whole else "a number"
         raise GoTError(f"A value of {name} is {kind} from {low:g} to {high:g}; got {short_repr(word)}.")
-    return value
+    return int(value) if whole else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
@@ -29,7 +30,8 @@ def labelled_grid(
     font = ImageFont.load_default(size=16)
     beside = round(max(font.getlength(row) for row in rows)) + 2 * _MARGIN if any(rows) else _MARGIN
     below = _CAPTION if any(map(any, captions)) else 0
-    step_x, step_y = width + _MARGIN, height + _MARGIN + below
+    step_x = max(width, *(math.ceil(font.getlength(title)) for title in columns)) + _MARGIN
+    step_y = height + _MARGIN + below
     sheet = Image.new("RGB", (beside + len(columns) * step_x, _CAPTION + len(rows) * step_y), "white")
     draw = ImageDraw.Draw(sheet)
     for number, title in enumerate(columns):

@@ -31,6 +31,12 @@ def test_a_value_replaces_that_of_its_setting_alone(
     assert axis.labels[1].startswith(f"{name} ")
 
 
+def test_a_large_seed_is_drawn_with_and_written_to_its_last_digit() -> None:
+    axis = read_axis("seed", "9223372036854775807, 123456789, 1e3")
+    assert axis.applied(0, SETTINGS).seed == 2**63 - 1
+    assert axis.labels == ["seed 9223372036854775807", "seed 123456789", "seed 1000"]
+
+
 @pytest.mark.parametrize(
     ("name", "values", "message"),
     [
@@ -42,6 +48,8 @@ def test_a_value_replaces_that_of_its_setting_alone(
         ("spatial", "1e9", "-100 to 100"),
         ("steps", "2.5", "whole number"),
         ("steps", "0", "1 to 1000"),
+        ("seed", "9223372036854775808", "whole number from 0"),
+        ("seed", "1" * 5000, "whole number from 0"),
         ("seed", "-1", "whole number from 0"),
         ("seed", "inf", "'inf'"),
         ("adapter", "0, 11", "-10 to 10"),

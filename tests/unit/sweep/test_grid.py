@@ -57,6 +57,14 @@ def test_one_axis_makes_one_row() -> None:
     assert swept.sheet().width > 2 * 160
 
 
+def test_long_titles_have_room_beside_each_other() -> None:
+    swept = sweep(shade, SETTINGS, read_axis("seed", f"{2**63 - 1}, {2**63 - 2}"))
+    titles = swept.sheet().crop((0, 0, swept.sheet().width, 24)).convert("L")
+    dark = [min(titles.getpixel((x, y)) for y in range(24)) < 200 for x in range(titles.width)]
+    gaps = "".join("#" if one else " " for one in dark).strip().split(" " * 8)
+    assert len([words for words in gaps if words.strip()]) == 2 and not dark[-1]
+
+
 def step(index: int, **branches: torch.Tensor) -> Step:
     nothing = torch.zeros(1, 4, 2, 2)
     return Step(index, 2, nothing, nothing, branches)
