@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
@@ -24,6 +26,8 @@ PER_WAVE = 100_000
 PER_BLOCK = 16
 """How many items a worker takes at a time at most: those are done again if it is lost."""
 LEAST_BLOCKS_PER_WORKER = 4
+ADDRESS_VARIABLE = "RAY_ADDRESS"
+SECONDS_TO_CONNECT = 10.0
 
 
 class Cluster:
@@ -126,13 +130,21 @@ def _connect(ray: Any) -> None:
     """Joins or starts a cluster, and has it keep the order and leave the progress bar to us.
 
     Raises:
-        GoTError: the one that RAY_ADDRESS names cannot be reached.
+        GoTError: the one that `RAY_ADDRESS` names cannot be reached.
     """
     if not ray.is_initialized():
+        address = os.environ.get(ADDRESS_VARIABLE, "")
+        host, colon, port = address.removeprefix("ray://").rpartition(":")
         try:
+            if colon:  # Ray itself would try for more than ten minutes
+                socket.create_connection((host, int(port)), SECONDS_TO_CONNECT).close()
             ray.init(logging_level=logging.WARNING, log_to_driver=False)
-        except ConnectionError as error:
-            raise GoTError(f"The Ray cluster that RAY_ADDRESS names cannot be reached: {error}") from error
+        except (OSError, OverflowError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            raise GoTError(
+                f"No Ray cluster can be reached: {error}. {ADDRESS_VARIABLE}, now {short_repr(address)}, "
+                "names one, such as 10.0.0.1:6379; auto is the one that runs here. Without it, one is started "
+                "here."
+            ) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False

@@ -25,6 +25,7 @@ from .folders import is_complete, rows, write_folder
 from .looking import Looking
 
 ROOT = Path(__file__).parents[3]
+NOT_TESTED = '--engine ray is not tested: pip install "ray[data]"'
 KEY = "sk-very-secret-7391"
 
 
@@ -39,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A cluster of this machine with two workers' worth of processors."""
-    found = pytest.importorskip("ray", reason='--engine ray is not tested: pip install "ray[data]"')
+    found = pytest.importorskip("ray", reason=NOT_TESTED)
     monkeypatch.setenv("GOT_API_KEY", KEY)
     found.init(num_cpus=2, address="local", log_to_driver=False)
     yield found
@@ -58,6 +59,19 @@ def test_without_ray_the_extra_is_named_and_nothing_written(
     before = sorted(folder.iterdir())
     assert main(["dataset", "annotate", str(folder), "--engine", "ray"]) == 2
     assert 'Install the extra ray: pip install ".[ray]"' in capsys.readouterr().err
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense", "here:there", "127.0.0.1:99999"])
+def test_a_cluster_that_cannot_be_reached_is_told_at_once_and_nothing_written(
+    address: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray", reason=NOT_TESTED)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    before = sorted(folder.iterdir())
+    assert main(["dataset", "annotate", str(folder), "--engine", "ray"]) == 2
+    said = capsys.readouterr().err
+    assert "No Ray cluster can be reached" in said and address in said
     assert sorted(folder.iterdir()) == before
 
 
