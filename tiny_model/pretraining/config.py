@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class VaeSettings:
-    """The VAE on collages and whole pictures, one per step: first on small tiles, then on whole shapes."""
+    """The VAE on collages and whole pictures, one per step."""
 
-    steps: int = 5000
-    learning_rate: float = 1e-4
+    steps: int = 10_000
+    learning_rate: float = 3e-4
     warmup_steps: int = 40
     latent_noise: float = 0.03
-    ema_decay: float = 0.99
+    ema_decay: float = 0.998
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class TrainingConfig:
     noise: NoiseSettings = field(default_factory=NoiseSettings)
     save_every_steps: int = 250
     vae: VaeSettings = field(default_factory=VaeSettings)
-    detail: VaeSettings = field(default_factory=lambda: VaeSettings(steps=3000))
+    detail: VaeSettings = field(default_factory=lambda: VaeSettings(steps=5000, learning_rate=1e-4))
     vision: VisionSettings = field(default_factory=VisionSettings)
     language: LanguageSettings = field(default_factory=LanguageSettings)
     naming: LanguageSettings = field(default_factory=naming_settings)

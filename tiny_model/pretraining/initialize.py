@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -91,18 +93,23 @@ def initialize_checkpoint(path: Path, seed: int = 0) -> None:
 
     Args:
         path: folder to write; created if missing.
-        seed: for the weights and for the text that the tokenizer is trained on.
+        seed: for the weights of each part and for the text that the tokenizer is trained on.
     """
     path = Path(path)
-    torch.manual_seed(seed)
     tokenizer = build_tokenizer(seed)
     processor = path / "processor"
     tokenizer.save_pretrained(processor)
     write_image_processor(processor)
-    build_mllm(tokenizer).save_pretrained(path / "mllm")
-    build_unet().save_pretrained(path / "unet")
-    build_vae().save_pretrained(path / "vae")
+    parts: dict[str, Callable[[], Any]] = {
+        "mllm": partial(build_mllm, tokenizer),
+        "unet": build_unet,
+        "vae": build_vae,
+    }
+    for name, build in parts.items():
+        torch.manual_seed(seed)
+        build().save_pretrained(path / name)
     build_scheduler().save_pretrained(path / "scheduler")
+    torch.manual_seed(seed)
     ssgm = SemanticSpatialGuidance(HIDDEN, HIDDEN, POOLED)
     save_file(ssgm.state_dict(), path / "projectors.safetensors")
     write_settings(path, bundled_settings())
@@ -265,7 +272,7 @@ def build_vae() -> AutoencoderKL:
         out_channels=3,
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(64, 64, 64, 64),
+        block_out_channels=(64, 64, 96, 96),
         layers_per_block=1,
         latent_channels=4,
         norm_num_groups=32,

@@ -12,13 +12,13 @@ import pytest
 from got_models.chain.chain import GRID, Box
 from got_models.chain.notations import read_plan
 from tiny_model.pretraining.rows import confusable, drawn, edit, generation, is_changed, question
-from tiny_model.pretraining.stages.collages import four_shapes
+from tiny_model.pretraining.stages.collages import collage, sample_thing, tile
 from tiny_model.world.disagreements import CHANGES, changed_edit, changed_plan
-from tiny_model.world.found_objects import find_objects, intersection_over_union
-from tiny_model.world.language import GRID_STEP, QUADRANTS
+from tiny_model.world.found_objects import intersection_over_union
+from tiny_model.world.language import GRID_STEP
 from tiny_model.world.layouts import LARGEST, SMALLEST, sample_source
-from tiny_model.world.looks import repainted, sample_look
-from tiny_model.world.scene import HELD_OUT_PAIRS, PICTURE_SIZE
+from tiny_model.world.looks import PLAIN, repainted, sample_look
+from tiny_model.world.scene import HELD_OUT_PAIRS, PICTURE_SIZE, SHAPES
 from tiny_model.world.scoring import named_object, psnr
 
 VISION_SIZE = 224
@@ -163,9 +163,17 @@ def test_the_answer_to_a_question_names_and_places_what_the_picture_shows():
     assert any(not question(0, row, VISION_SIZE).located for row in range(60))
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_a_collage_of_whole_shapes_holds_one_in_each_quarter(seed):
-    picture = four_shapes(random.Random(seed))
-    for left, top, right, bottom in QUADRANTS:
-        found = find_objects(picture.crop((left, top, right, bottom)).resize((PICTURE_SIZE, PICTURE_SIZE)))
-        assert len(found) == 1
+def test_collages_hold_whole_things_of_every_shape_and_size_on_backgrounds_of_their_own():
+    shapes, sides = Counter(), []
+    for seed in range(12):
+        side = 32 if seed % 2 else 64
+        picture = tile(random.Random(seed), side, PLAIN)
+        assert picture.size == (side, side)
+        thing = sample_thing(random.Random(seed), 32, over=0)
+        assert 0 <= thing.left <= 32 - thing.width and 0 <= thing.top <= 32 - thing.height
+        shapes[thing.shape] += 1
+        sides.append(thing.width)
+    assert set(shapes) == set(SHAPES)
+    assert min(sides) < 20 and max(sides) > 26
+    backgrounds = {collage(random.Random(1)).getpixel((x, 0)) for x in range(0, PICTURE_SIZE, 32)}
+    assert len(backgrounds) > 1
