@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 class VaeSettings:
     """The VAE on collages and whole pictures, one per step."""
 
-    steps: int = 10_000
-    learning_rate: float = 3e-4
-    warmup_steps: int = 40
+    steps: int = 8000
+    learning_rate: float = 1.5e-4
+    warmup_steps: int = 200
     latent_noise: float = 0.03
     ema_decay: float = 0.998
 
@@ -147,7 +147,7 @@ class TrainingConfig:
     noise: NoiseSettings = field(default_factory=NoiseSettings)
     save_every_steps: int = 250
     vae: VaeSettings = field(default_factory=VaeSettings)
-    detail: VaeSettings = field(default_factory=lambda: VaeSettings(steps=5000, learning_rate=1e-4))
+    detail: VaeSettings = field(default_factory=lambda: VaeSettings(steps=4000, learning_rate=1e-4))
     vision: VisionSettings = field(default_factory=VisionSettings)
     language: LanguageSettings = field(default_factory=LanguageSettings)
     naming: LanguageSettings = field(default_factory=naming_settings)
