@@ -52,6 +52,7 @@ ENGLISH = {
     "changed_outside": "Outside the boxes {share} % of the picture has changed.",
     "not_told_apart": "Cannot be told apart, because they are found under the same name: {names}.",
     "unclear_change": "The plan does not say what becomes of {names}.",
+    "annotated": "{done} annotated, {doubtful} of them doubtful: decide on these in GoT Review Dataset.",
     "looked_again": "Edits made: {edits}.",
     "picked": "Pictures drawn: {drawn}. The best has the seed {seed}.",
     # Plans of other models and editors
@@ -84,6 +85,9 @@ ENGLISH = {
     "y_is_first": (
         "Boxes are read with y first, in thousandths, as Ideogram's elements and Gemini's {name} have "
         "them. If x comes first, choose the notation {x_first}."
+    ),
+    "no_choice_of_notation": (
+        "GoT Plan chooses the notation itself. To choose it, give the answer to GoT Chain from Text."
     ),
     "no_box_read": "No box could be read in this plan.",
     "ends_in_the_middle": (

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.errors import GoTError
 from ..got_models.files.linked_files import each_file_below
+from ..got_models.notes import Note
 from ._comfy.feedback import progress_bar, stop_if_interrupted
 from ._comfy.folders import dataset_folder, language_model_folder, language_model_names
 from ._comfy.language_model import CAN_LOOK, write
 from ._inputs import ExternalChanges, checked, rejection, state
+from ._plans import notes_ui
 from .planning import NONE
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ class GoTAnnotate:
 
     def annotate(
         self, folder: str, model: ManagedModel | None = None, clip: Any = None, language_model: str = NONE
-    ) -> tuple[str, str, int, int]:
+    ) -> dict[str, Any]:
         from ..got_models.annotation.review import report
         from ..got_models.annotation.run import annotate_folder
 
@@ -102,7 +104,8 @@ class GoTAnnotate:
         annotated.done(folder)
         kept = done.done - done.doubtful
         said = f"{done.done} annotated, {done.doubtful} of them doubtful.\n{report(path)}".strip()
-        return str(path), said, kept, done.doubtful
+        notes = [Note("annotated", done=str(done.done), doubtful=str(done.doubtful))]
+        return {"ui": notes_ui(notes), "result": (str(path), said, kept, done.doubtful)}
 
     def _annotator(self, model: ManagedModel | None, clip: Any, language_model: str) -> Annotator:
         """The one model that is given.

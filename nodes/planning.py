@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain.chain import TASKS, ReasoningChain
+from ..got_models.chain.notations import SizeNeededError
 from ..got_models.chain.planner import Size, draft
+from ..got_models.chain.region import Region
 from ..got_models.errors import GoTError
 from ..got_models.mllm.prompts import check_prompt
+from ..got_models.notes import Note
 from ._comfy.feedback import progress_bar, show_text, stop_if_interrupted
 from ._comfy.folders import language_model_folder, language_model_names
 from ._comfy.language_model import CAN_WRITE, write
@@ -26,6 +30,17 @@ Ask = Callable[[str, Callable[[str], None]], str]
 NONE = "none"
 BETWEEN_DRAFTS = 0.15
 """Seconds, so that parsing what has been written costs little beside writing it."""
+NOTATIONS_TO_CHOOSE = {"x_first", "y_first", "thousandths", "pixels"}
+"""Values of the notes that tell people to choose a notation."""
+
+
+def with_the_node_to_choose_in(chain: ReasoningChain) -> ReasoningChain:
+    """The chain; where its notes tell people to choose a notation, with a note on which node can."""
+    if not any(
+        isinstance(note, Note) and note.values.keys() & NOTATIONS_TO_CHOOSE for note in chain.warnings
+    ):
+        return chain
+    return replace(chain, warnings=(*chain.warnings, Note("no_choice_of_notation")))
 
 
 @checked
@@ -148,7 +163,7 @@ class GoTPlan:
         language_model: str = NONE,
         unique_id: str | None = None,
     ) -> dict[str, Any]:
-        from ..got_models.chain.planner import instruction, make_plan, read_answer
+        from ..got_models.chain.planner import instruction, make_plan
 
         check_prompt(prompt)
         if task == "auto":
@@ -157,7 +172,7 @@ class GoTPlan:
         size = None
         stop_if_interrupted()
         if answer is not None:
-            chain = read_answer(answer, prompt, task, held)
+            chain = self._read(answer, prompt, task, held)
         else:
             ask, size = self._asker(clip, language_model, image, seed, temperature, max_new_tokens)
             shown = 0.0
@@ -169,10 +184,26 @@ class GoTPlan:
                     shown = monotonic()
 
             chain = make_plan(lambda text: ask(text, show), prompt, task, held, size)
+        chain = with_the_node_to_choose_in(chain)
         return {
             "ui": plans_ui((chain, ())),
             "result": (chain, chain.text, instruction(prompt, task, held, size)),
         }
+
+    def _read(self, answer: str, prompt: str, task: str, held: Sequence[Region]) -> ReasoningChain:
+        """The plan in an answer that has come as text.
+
+        Raises:
+            GoTError: it holds none.
+        """
+        from ..got_models.chain.planner import read_answer
+
+        try:
+            return read_answer(answer, prompt, task, held)
+        except SizeNeededError as error:
+            raise GoTError(
+                f"{error} GoT Plan has no inputs for these: give the answer to GoT Chain from Text."
+            ) from error
 
     def _asker(
         self,

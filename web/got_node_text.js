@@ -7,8 +7,10 @@ import { notesFrom } from "./plan_view/saved.js";
 import { bring, onRuns, whenBrought } from "./comfyui/runs.js";
 
 const NODES = new Set([
+    "GoTAnnotate",
     "GoTCheck",
     "GoTImportCheckpoint",
+    "GoTLookAgain",
     "GoTPickBest",
     "GoTRegionalConditioning",
     "GoTSSGMEncode",

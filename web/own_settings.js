@@ -14,6 +14,7 @@ const SETTINGS = {
     GoTSSGMEncode: SIZES,
     GoTSampler: { ...PACE, ...SCALES },
     GoTPickBest: { ...PACE, ...SCALES },
+    GoTLookAgain: { ...PACE, ...SCALES },
     GoTSweep: { ...PACE, ...SCALES },
     GoTGuider: { speed: "speed", ...SCALES },
     GoTConverse: { ...PACE, ...SCALES, ...SIZES },

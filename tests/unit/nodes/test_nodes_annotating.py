@@ -41,13 +41,16 @@ class LookingClip(Writer):
 
 
 def test_a_clip_annotates_a_folder_and_the_next_run_has_nothing_to_do(folder: Path) -> None:
-    name, report, annotated, doubtful = GoTAnnotate().annotate("mine", clip=LookingClip())
+    run = GoTAnnotate().annotate("mine", clip=LookingClip())
+    name, report, annotated, doubtful = run["result"]
     assert (Path(name), annotated, doubtful) == (folder, 1, 1)
     assert report.splitlines()[0] == "2 annotated, 1 of them doubtful."
     assert report.splitlines()[1].startswith("broken.png: ") and "cannot open" in report
     (row,) = [json.loads(line) for line in (folder / "data.jsonl").read_text().splitlines()]
     assert row["image"] == "a.png" and row["prompt"] == "a red circle" and "<|box_start|>" in row["chain"]
-    assert GoTAnnotate().annotate("mine", clip=Writer())[2:] == (0, 0)
+    (note,) = run["ui"]["notes"]
+    assert note["en"].startswith("2 annotated, 1 of them doubtful") and "GoT" in note["zh"]
+    assert GoTAnnotate().annotate("mine", clip=Writer())["result"][2:] == (0, 0)
 
 
 def test_its_own_rows_do_not_make_it_run_again_and_new_pictures_do(folder: Path) -> None:

@@ -178,5 +178,19 @@ def test_two_language_models_or_a_missing_one_are_an_error(stock_folder: Path) -
 def test_notes_on_the_plan_are_said_in_chinese_too() -> None:
     node = GoTPlan().plan("a fox", "auto", 3, 0.7, 64, answer="Voilà: " + GOOD)
     notes = node["ui"]["plans"][0]["notes"]
-    assert len(notes) == 2
+    assert len(notes) == 3
     assert all(note["zh"] and note["zh"] != note["en"] for note in notes)
+
+
+def test_notes_on_a_notation_name_the_node_that_can_choose_one() -> None:
+    guessed = '{"objects": [{"label": "a fox", "box": [100, 200, 400, 500]}]}'
+    chain, _, _ = plan(answer=guessed)
+    notes = [str(warning) for warning in chain.warnings]
+    assert any("choose the notation" in note for note in notes) and "GoT Chain from Text" in notes[-1]
+    certain, _, _ = plan(answer="A fox <|box_start|>(100,200),(400,500)<|box_end|> (red) sits.")
+    assert not any("GoT Chain from Text" in str(warning) for warning in certain.warnings)
+
+
+def test_boxes_in_pixels_of_an_unknown_picture_name_the_node_that_takes_its_size() -> None:
+    with pytest.raises(GoTError, match=r"which picture is not said.*GoT Chain from Text"):
+        plan(answer='[{"label": "a fox", "box": [100, 200, 1400, 1500]}]')

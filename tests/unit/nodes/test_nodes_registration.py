@@ -118,6 +118,18 @@ def test_every_node_is_found_by_words_that_artists_type(name: str) -> None:
 
 
 @every_node
+def test_what_a_node_says_and_what_its_own_settings_stand_for_is_shown_on_it(name: str) -> None:
+    """The page has lists of the nodes that it does this for."""
+    node = got_pack.NODE_CLASS_MAPPINGS[name]
+    for file, asked in {
+        "got_node_text.js": "notes_ui(" in inspect.getsource(node),
+        "own_settings.js": "semantic_scale" in inputs(node),
+    }.items():
+        listed = (ROOT / "web" / file).read_text(encoding="utf-8")
+        assert not asked or name in listed, file
+
+
+@every_node
 def test_the_function_takes_exactly_the_inputs_that_the_node_declares(name: str) -> None:
     node = got_pack.NODE_CLASS_MAPPINGS[name]
     parameters = inspect.signature(getattr(node(), node.FUNCTION)).parameters
