@@ -143,11 +143,12 @@ class TrainingConfig:
     lookup_weight: float = 0.5
     readout_weight: float = 0.5
     half_precision_stages: tuple[str, ...] = ("vision", "language", "naming", "unet", "joint")
-    encoded_rows: int = 2500
+    encoded_rows: int = 3500
     noise: NoiseSettings = field(default_factory=NoiseSettings)
     save_every_steps: int = 250
     vae: VaeSettings = field(default_factory=VaeSettings)
     detail: VaeSettings = field(default_factory=lambda: VaeSettings(steps=4000, learning_rate=1e-4))
+    hue: VaeSettings = field(default_factory=lambda: VaeSettings(steps=4000, learning_rate=1e-4))
     vision: VisionSettings = field(default_factory=VisionSettings)
     language: LanguageSettings = field(default_factory=LanguageSettings)
     naming: LanguageSettings = field(default_factory=naming_settings)

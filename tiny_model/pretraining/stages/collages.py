@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from PIL import Image
 
@@ -19,20 +20,29 @@ VARIED = 0.75
 """The share of pictures in other tones and looks than the renderer's own."""
 OVER_THE_EDGE = 6
 """Pixels by which things may be cut off where there is room for several."""
+EQUALLY_LIGHT = 0.7
+"""The share of backgrounds as light as a thing on them, where only hues shall tell things apart."""
+LUMINANCE = (0.299, 0.587, 0.114)
+NEARLY = 20
+"""How much lighter or darker such a background may be, of 0..255."""
 
 
-def collage(rng: random.Random) -> Image.Image:
-    """Sixteen pictures with one small thing each, or four with up to three, on backgrounds of their own."""
+def collage(rng: random.Random, by_hue: bool = False) -> Image.Image:
+    """Sixteen pictures with one small thing each, or four with up to three, on backgrounds of their own.
+
+    Args:
+        by_hue: most backgrounds are as light as a thing on them.
+    """
     side = rng.choice((32, 32, 32, 64))
     look = sample_look(rng) if rng.random() < VARIED else PLAIN
     picture = Image.new("RGB", (PICTURE_SIZE, PICTURE_SIZE))
     for left in range(0, PICTURE_SIZE, side):
         for top in range(0, PICTURE_SIZE, side):
-            picture.paste(tile(rng, side, look), (left, top))
+            picture.paste(tile(rng, side, look, by_hue), (left, top))
     return picture
 
 
-def tile(rng: random.Random, side: int, look: Look) -> Image.Image:
+def tile(rng: random.Random, side: int, look: Look, by_hue: bool = False) -> Image.Image:
     """The corner of a scene."""
     count, over = (1, 0) if side == 32 else (rng.choice((1, 1, 2, 3)), OVER_THE_EDGE)
     things: list[Thing] = []
@@ -42,6 +52,7 @@ def tile(rng: random.Random, side: int, look: Look) -> Image.Image:
             things.append(thing)
     scene = Scene(rng.choice(list(BACKGROUNDS)), tuple(things))
     scene = repainted(rng, scene) if rng.random() < VARIED else scene
+    scene = equally_light(rng, scene) if by_hue else scene
     return look.draw(scene).crop((0, 0, side, side))
 
 
@@ -58,12 +69,22 @@ def box_of(thing: Thing) -> tuple[int, int, int, int]:
     return thing.left, thing.top, thing.width, thing.height
 
 
-def whole_picture(rng: random.Random) -> Image.Image:
-    """A scene, or (one in four) a mask of a chain."""
+def equally_light(rng: random.Random, scene: Scene) -> Scene:
+    """The scene on a gray that is as light as one of its things, or (three in ten) as it was."""
+    if rng.random() >= EQUALLY_LIGHT:
+        return scene
+    light = sum(part * weight for part, weight in zip(rng.choice(scene.things).rgb, LUMINANCE, strict=True))
+    level = min(255, max(0, round(light) + rng.randint(-NEARLY, NEARLY)))
+    return replace(scene, paint=(level, level, level))
+
+
+def whole_picture(rng: random.Random, by_hue: bool = False) -> Image.Image:
+    """A scene, or (one in four) a mask of a chain. ``by_hue`` as for `collage`."""
     if rng.random() < 0.25:
         regions = sample_generation(rng).chain.regions
         return rng.choice(draw_region_masks(regions, (PICTURE_SIZE, PICTURE_SIZE), MASK_RULES[0]))
     scene = sample_source(rng, "anywhere")
-    if rng.random() < VARIED:
-        return sample_look(rng).draw(repainted(rng, scene))
-    return PLAIN.draw(scene)
+    varied = rng.random() < VARIED
+    scene = repainted(rng, scene) if varied else scene
+    scene = equally_light(rng, scene) if by_hue else scene
+    return (sample_look(rng) if varied else PLAIN).draw(scene)

@@ -30,6 +30,8 @@ class VaeStage:
     name = "vae"
     whole_pictures = 0.2
     """The share of steps on a whole picture; the others see a collage, which has many more edges."""
+    by_hue = False
+    """Whether most things are as light as their background."""
 
     def __init__(self, folder: Path, config: TrainingConfig) -> None:
         self.config = config
@@ -46,8 +48,8 @@ class VaeStage:
         settings = self.settings
         rng = random.Random(f"{self.name} {self.config.seed} {step}")
         generator = torch.Generator().manual_seed(step_seed(self.config.seed, self.name, step))
-        picture = whole_picture(rng) if rng.random() < self.whole_pictures else collage(rng)
-        pixels = pictures_to_tensor([picture], next(module.parameters()).device)
+        draw_one = whole_picture if rng.random() < self.whole_pictures else collage
+        pixels = pictures_to_tensor([draw_one(rng, self.by_hue)], next(module.parameters()).device)
         decoded, latents = autoencode(module, pixels, settings.latent_noise, generator)
         error = decoded - pixels
         return {
@@ -70,6 +72,13 @@ class DetailStage(VaeStage):
 
     name = "detail"
     whole_pictures = 0.6
+
+
+class HueStage(DetailStage):
+    """The VAE learns edges that only hue tells: a blue star on a gray that is as dark."""
+
+    name = "hue"
+    by_hue = True
 
 
 def halve_precision_inside(vae: nn.Module) -> None:
