@@ -53,6 +53,7 @@ SMALL = TrainingConfig(
     vae=VaeSettings(steps=3, warmup_steps=1),
     detail=VaeSettings(steps=1, warmup_steps=1),
     hue=VaeSettings(steps=1, warmup_steps=1),
+    decoder=VaeSettings(steps=1, warmup_steps=1),
     unet=UnetSettings(steps=3, generations_per_batch=1, edits_per_batch=1, timesteps_per_picture=1),
     joint=JointSettings(
         steps=5,

@@ -149,6 +149,7 @@ class TrainingConfig:
     vae: VaeSettings = field(default_factory=VaeSettings)
     detail: VaeSettings = field(default_factory=lambda: VaeSettings(steps=4000, learning_rate=1e-4))
     hue: VaeSettings = field(default_factory=lambda: VaeSettings(steps=4000, learning_rate=1e-4))
+    decoder: VaeSettings = field(default_factory=lambda: VaeSettings(steps=8000, learning_rate=1e-4))
     vision: VisionSettings = field(default_factory=VisionSettings)
     language: LanguageSettings = field(default_factory=LanguageSettings)
     naming: LanguageSettings = field(default_factory=naming_settings)

@@ -34,10 +34,20 @@ from .optimizers import build_optimizers
 from .stages.joint import JointStage
 from .stages.language import LanguageStage, NamingStage
 from .stages.unet import UnetStage
-from .stages.vae import DetailStage, HueStage, VaeStage
+from .stages.vae import DecoderStage, DetailStage, HueStage, VaeStage
 from .stages.vision import VisionStage
 
-STAGES = (VisionStage, LanguageStage, NamingStage, VaeStage, DetailStage, HueStage, UnetStage, JointStage)
+STAGES = (
+    VisionStage,
+    LanguageStage,
+    NamingStage,
+    VaeStage,
+    DetailStage,
+    HueStage,
+    DecoderStage,
+    UnetStage,
+    JointStage,
+)
 
 
 def train(

@@ -1,4 +1,4 @@
-"""The VAE before training: it keeps colours, whatever its widths."""
+"""The VAE before training keeps colours, whatever its widths; a stage trains what it says."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import pytest
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-from tiny_model.pretraining.stages.vae import halve_precision_inside
+from got_models.constants import BUNDLED_CHECKPOINT
+from tiny_model.pretraining.config import TrainingConfig
+from tiny_model.pretraining.stages.vae import DecoderStage, halve_precision_inside
 from tiny_model.pretraining.vae_initialization import pass_colors
 
 SIDE = 64
@@ -50,3 +52,16 @@ def test_only_the_convolutions_of_residual_blocks_lose_precision():
     assert inside
     assert all(name.endswith(("conv1", "conv2", "nonlinearity", "norm2", "dropout")) for name in inside)
     assert types["encoder.down_blocks.2.resnets.0"].dtype is torch.float32
+
+
+def test_the_decoder_stage_leaves_the_latents_as_they_are(tmp_path):
+    stage = DecoderStage(BUNDLED_CHECKPOINT, TrainingConfig())
+    before = {name: tensor.clone() for name, tensor in stage.module.state_dict().items()}
+    losses = stage.losses(stage.module, step=0)
+    sum(losses.values()).backward()
+    torch.optim.AdamW(stage.learning[0].others, lr=1e-3).step()
+    stage.save(tmp_path)
+    after = AutoencoderKL.from_pretrained(tmp_path / "vae").state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(name.startswith(("decoder.", "post_quant_conv.")) for name in changed)

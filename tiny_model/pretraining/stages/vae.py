@@ -48,14 +48,18 @@ class VaeStage:
         settings = self.settings
         rng = random.Random(f"{self.name} {self.config.seed} {step}")
         generator = torch.Generator().manual_seed(step_seed(self.config.seed, self.name, step))
-        draw_one = whole_picture if rng.random() < self.whole_pictures else collage
-        pixels = pictures_to_tensor([draw_one(rng, self.by_hue)], next(module.parameters()).device)
+        pixels = pictures_to_tensor([self.picture(rng, step)], next(module.parameters()).device)
         decoded, latents = autoencode(module, pixels, settings.latent_noise, generator)
         error = decoded - pixels
         return {
             "picture": error.abs().mean() + error.square().mean(),
             "latents": 1e-3 * latents.square().mean(),
         }
+
+    def picture(self, rng: random.Random, step: int) -> Image.Image:
+        """What a step sees."""
+        draw_one = whole_picture if rng.random() < self.whole_pictures else collage
+        return draw_one(rng, self.by_hue)
 
     def save(self, folder: Path) -> None:
         """Writes the VAE with latents that have mean 0 and standard deviation 1 in every channel."""
@@ -79,6 +83,28 @@ class HueStage(DetailStage):
 
     name = "hue"
     by_hue = True
+
+
+class DecoderStage(VaeStage):
+    """The decoder alone continues. The latents stay, so it may run beside the stages that draw them."""
+
+    name = "decoder"
+    whole_pictures = 0.5
+
+    def __init__(self, folder: Path, config: TrainingConfig) -> None:
+        super().__init__(folder, config)
+        for name, parameter in self.module.named_parameters():
+            parameter.requires_grad_(name.startswith(("decoder.", "post_quant_conv.")))
+        self.averaged = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        self.learning = [Learning.of([self.module], self.settings.learning_rate, [], 0.0)]
+
+    def picture(self, rng: random.Random, step: int) -> Image.Image:
+        """Every second one as in the stage before."""
+        self.by_hue = step % 2 == 0
+        return super().picture(rng, step)
+
+    def save(self, folder: Path) -> None:
+        self.module.save_pretrained(folder / "vae")
 
 
 def halve_precision_inside(vae: nn.Module) -> None:
