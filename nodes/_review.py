@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 from contextlib import AbstractContextManager
 from io import BytesIO
 from itertools import islice
@@ -77,7 +79,7 @@ def opened(question: bytes) -> dict[str, Any]:
         asked = _asked(question, folder=str, rows=str, skip=int)
         with _LOCK, _open(asked) as current:
             rows = current.rows()
-            skipped = sum(1 for _ in islice(rows, max(asked["skip"], 0)))
+            skipped = sum(1 for _ in islice(rows, min(max(asked["skip"], 0), sys.maxsize)))
             given = [shown(row) for row in islice(rows, MOST_ROWS)]
             return {"rows": given, "total": skipped + len(given) + sum(1 for _ in rows)}
     except GoTError as error:
@@ -123,8 +125,10 @@ def shown(row: ReviewRow) -> dict[str, Any]:
     task, prompt = "edit" if row.source else "generate", next(iter(row.prompts), "")
     chain = ReasoningChain.read(row.chain, task, prompt, expects_colors=False)
     reasons = [*row.reasons, *map(str, chain.brief_warnings(MOST_NOTES))]
-    told = {"image": row.image, "source": row.source, "prompts": row.prompts, "reasons": reasons}
-    return {"row": row.digest, "chain": chain.to_json(), "mended": bool(chain.warnings), **encodable(told)}
+    # Names and prompts are not escaped: the page sends them back.
+    told = {"image": row.image, "source": row.source, "prompts": [*row.prompts]}
+    said = {"reasons": encodable(reasons), "mended": bool(chain.warnings)}
+    return {"row": row.digest, "chain": chain.to_json(), **told, **said}
 
 
 def picture(folder: str, name: str) -> bytes:
@@ -152,7 +156,7 @@ def reviewed_folder(text: str) -> Path:
     folder = dataset_folder(text)
     if text.strip() in BUNDLED_DATASETS:
         raise GoTError("The bundled dataset is not to be changed. Copy its folder, and review the copy.")
-    if not any((folder / file).is_file() for file in (REVIEW_FILE, DATA_FILE)):
+    if not any(os.path.isfile(folder / file) for file in (REVIEW_FILE, DATA_FILE)):
         raise GoTError(
             f"There is no {REVIEW_FILE} and no {DATA_FILE} in {folder}. Name a folder that GoT Annotate or "
             "you have filled: in ComfyUI's input folder, or a full path."

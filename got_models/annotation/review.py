@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..dataset.rows import DATA_FILE
-from ..errors import GoTError
+from ..errors import GoTError, printable
 from ..files.text_files import read_lines
 from ..files.whole_files import whole_file
 from .items import MAX_FILE
@@ -100,7 +100,7 @@ def review(folder: Path) -> Iterator[Review]:
 def report(folder: Path, most: int = 10) -> str:
     """The first doubtful rows of a folder, one per line with the reasons; empty if there is none."""
     doubtful = (row for _, row in _lines(folder) if row)
-    return "\n".join(f"{row.image}: {' '.join(row.reasons)}" for row in islice(doubtful, most))
+    return printable("\n".join(f"{row.image}: {' '.join(row.reasons)}" for row in islice(doubtful, most)))
 
 
 def _lines(folder: Path) -> Iterator[tuple[bytes, ReviewRow | None]]:

@@ -93,7 +93,7 @@ def prompt_of(data: Any) -> Prompt:
         if entry.position and not 0 <= entry.position[1] < len(include):
             raise GoTError(f'"position" refers to entry {entry.position[1]} of {len(include)}.')
     tag = data.get("tag", UNTAGGED)
-    if not isinstance(tag, str) or not 0 < len(tag) <= 40:
+    if not isinstance(tag, str) or not 0 < len(tag) <= 40 or not tag.isprintable():
         raise GoTError(f'"tag" is a short name, got {short_repr(tag)}.')
     whole: dict[str, Any] = {"tag": tag} | data
     for name in ("include", "exclude"):

@@ -145,3 +145,14 @@ test("a key decides once however long it is held, not while something is typed, 
         assert.equal(press("Escape", { target }), "leave");
     }
 });
+
+test("a prompt of several lines stays one prompt when its row is changed", () => {
+    const row = rowOf("a", { prompts: ["a red cup", "a cup\r\n on a table", "one cup"] });
+    const model = modelOf(row);
+    assert.deepEqual(saidNow(row, model), { chain: null, prompts: null });
+    row.others = "a cup on a table\na cup";
+    assert.deepEqual(saidNow(row, model).prompts, ["a red cup", "a cup on a table", "a cup"]);
+    row.others = undefined;
+    model.rename("red", "a blue cup");
+    assert.equal(saidNow(row, model).prompts.length, 3);
+});

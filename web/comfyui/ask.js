@@ -9,5 +9,5 @@ import { api } from "../../../scripts/api.js";
  */
 export async function ask(path, question) {
     const answer = await api.fetchApi(path, { method: "POST", body: question }).catch(() => null);
-    return answer?.ok ? answer.json() : null;
+    return answer?.ok ? answer.json().catch(() => null) : null;
 }

@@ -17,15 +17,22 @@ export function isChanged({ edit, incoming }) {
 }
 
 /**
+ * The row's prompts besides the first as the server has them, one to a line.
+ * @param {Row} row
+ */
+export function givenOthers({ prompts }) {
+    return prompts.slice(1).map(onOneLine).join("\n");
+}
+
+/**
  * The row's prompts besides the first, one to a line: as they were typed, or as they follow the plan.
  * @param {Row} row
  * @param {ChainState} state
  */
-export function otherPrompts({ prompts, others }, { edit, incoming, follows }) {
-    if (others !== undefined) return others;
-    const rest = prompts.slice(1);
-    if (!edit || !incoming || !follows) return rest.join("\n");
-    return rest.map((prompt) => updatedPrompt(prompt, incoming, edit.chain).prompt).join("\n");
+export function otherPrompts(row, { edit, incoming, follows }) {
+    if (row.others !== undefined) return row.others;
+    if (!edit || !incoming || !follows) return givenOthers(row);
+    return row.prompts.slice(1).map((prompt) => onOneLine(updatedPrompt(prompt, incoming, edit.chain).prompt)).join("\n");
 }
 
 /**
@@ -36,9 +43,14 @@ export function otherPrompts({ prompts, others }, { edit, incoming, follows }) {
 export function saidNow(row, state) {
     const changed = isChanged(state) || row.mended;
     const others = otherPrompts(row, state);
-    const asTheyAre = !isChanged(state) && others === row.prompts.slice(1).join("\n");
+    const asTheyAre = !isChanged(state) && others === givenOthers(row);
     const prompts = [state.prompt, ...others.split("\n")].filter((prompt) => prompt.trim());
     return { chain: changed ? chainToJson(state.chain) : null, prompts: asTheyAre ? null : prompts };
+}
+
+/** @param {string} prompt */
+function onOneLine(prompt) {
+    return prompt.replace(/\s*[\r\n]+\s*/g, " ");
 }
 
 /** @param {import("../chain_editor/chain.js").Chain} chain */

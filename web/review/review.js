@@ -3,7 +3,7 @@
 import { ChainEditor } from "../chain_editor/controller.js";
 import { element } from "../chain_editor/elements.js";
 import { texts } from "../comfyui/language.js";
-import { isChanged, otherPrompts, saidNow } from "./answers.js";
+import { givenOthers, isChanged, otherPrompts, saidNow } from "./answers.js";
 import { ReviewBar } from "./bar.js";
 import { commandOf } from "./keys.js";
 import { Rows } from "./rows.js";
@@ -144,6 +144,7 @@ export class Review {
         if (decision === "accept" && model.draft) return this.editor.say(this.#say.draft);
         const now = decision === "accept" ? saidNow(row, model) : {};
         const answer = await this.#ask("decide", { row: row.row, decision, ...now });
+        if (rows !== this.#rows) return;  // put away meanwhile
         if (answer?.gone) rows.drop();
         else if (answer) rows.decide(decision, answer.row);
         else return;
@@ -199,7 +200,7 @@ export class Review {
         const others = row ? otherPrompts(row, model) : "";
         this.#othersPart.hidden = !row || row.prompts.length < 2;
         if (this.#others.value !== others) this.#others.value = others;
-        const changed = row ? isChanged(model) || others !== row.prompts.slice(1).join("\n") : false;
+        const changed = row ? isChanged(model) || others !== givenOthers(row) : false;
         this.#bar.draw(this.#rows, changed);
     }
 }

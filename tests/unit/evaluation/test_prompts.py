@@ -75,6 +75,8 @@ def test_a_file_is_read_line_by_line(tmp_path: Path) -> None:
         ('{"prompt": "x", "include": [{"class": "a", "position": ["near", 0]}]}', '"position" is one of'),
         ('{"prompt": "x", "include": [{"class": "a", "position": ["above", 7]}]}', "refers to entry 7 of 1"),
         ('{"prompt": "x", "tag": ""}', '"tag" is a short name'),
+        ('{"prompt": "x", "tag": "\\ud800"}', '"tag" is a short name'),
+        ('{"prompt": "x", "tag": "a\\nb"}', '"tag" is a short name'),
         ('{"prompt": ""}', "rompt"),
     ],
 )

@@ -62,7 +62,7 @@ def test_the_page_is_told_the_rows_with_their_chains_and_reasons(folder: Path) -
 
 def test_a_long_file_comes_in_pieces(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_review, "MOST_ROWS", 1)
-    pieces = [ask(skip=skip) for skip in (0, 1, 2, 99)]
+    pieces = [ask(skip=skip) for skip in (0, 1, 2, 10**30)]
     assert [[row["image"] for row in piece["rows"]] for piece in pieces] == [["a.png"], ["b.png"], [], []]
     assert [piece["total"] for piece in pieces] == [2, 2, 2, 2]
 
@@ -163,9 +163,9 @@ def test_what_is_no_question_has_an_error_for_an_answer(question: bytes) -> None
 
 @pytest.mark.parametrize(
     "asked",
-    [{"folder": name} for name in (None, 7, "", "nothing", "\ud800", "a\0b", "brown crosses (bundled)")]
-    + [{"rows": "all"}, {"rows": None}, {"skip": "1"}, {"skip": True}],
-    ids=range(11),
+    [{"folder": name} for name in (None, 7, "", "nothing", "\ud800", "a\0b", "a" * 300)]
+    + [{"folder": "brown crosses (bundled)"}, {"rows": "all"}, {"rows": None}, {"skip": "1"}, {"skip": True}],
+    ids=range(12),
 )
 def test_what_is_no_dataset_has_an_error_for_an_answer(folder: Path, asked: dict[str, Any]) -> None:
     assert ask(**asked).keys() == {"error"}
@@ -183,6 +183,7 @@ def test_a_picture_is_shown_as_people_see_it_and_only_of_a_dataset(folder: Path)
         ("mine", ""),
         ("mine", "a\0.png"),
         ("", "secret.png"),
+        ("a" * 300, "secret.png"),
         (str(folder.parent), "secret.png"),
     ):
         with pytest.raises(GoTError):
@@ -201,5 +202,17 @@ def test_a_run_counts_the_rows_names_the_folder_to_the_page_and_is_repeated_afte
     assert GoTReviewDataset.IS_CHANGED("mine") == before
     decide(ask()["rows"][0], "accept")
     assert GoTReviewDataset.IS_CHANGED("mine") != before
-    with pytest.raises(GoTError, match="you have filled"):
-        GoTReviewDataset().review("nothing", "doubtful")
+    for name in ("nothing", "a" * 300):
+        with pytest.raises(GoTError, match="you have filled"):
+            GoTReviewDataset().review(name, "doubtful")
+
+
+def test_names_and_prompts_come_back_as_they_are_and_the_report_can_be_shown(folder: Path) -> None:
+    """Prompts return with a decision, and names find pictures: what is escaped in them would stay so."""
+    prompts = ["a red cup", "a cup\r\non a table"]
+    row = {"image": "\ud800\x7f.png", "prompts": prompts, "chain": CHAIN, "reasons": ["\ud800"]}
+    (folder / REVIEW_FILE).write_text(json.dumps(row) + "\n")
+    (told,) = ask()["rows"]
+    assert (told["image"], list(told["prompts"]), told["reasons"]) == (row["image"], prompts, ["\\ud800"])
+    report = GoTReviewDataset().review("mine", "doubtful")["result"][1]
+    assert report.splitlines()[1] == "\\ud800\\x7f.png: \\ud800"
