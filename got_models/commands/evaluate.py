@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
     for number, prompt in enumerate(tqdm(prompts, desc="prompts", leave=False)):
         for sample in range(samples):
             folder, seed = arguments.out / f"{number:05}", arguments.seed + sample
-            made_with = options | {"prompt": prompt.prompt, "seed": seed}
+            made_with = options | {"prompt": prompt.prompt, "rules": prompt.rules, "seed": seed}
             row = done_before(folder / result_file(sample), made_with)
             if row is None:
                 drawn = None if arguments.plans_only else replace(settings, seed=seed)

@@ -54,6 +54,11 @@ class Prompt:
     exclude: tuple[Wanted, ...]
     metadata: Mapping[str, Any]
 
+    @property
+    def rules(self) -> dict[str, Any]:
+        """What `include` and `exclude` were read from."""
+        return {name: self.metadata[name] for name in ("include", "exclude") if name in self.metadata}
+
 
 def read_prompts(file: Path) -> list[Prompt]:
     """
@@ -61,7 +66,7 @@ def read_prompts(file: Path) -> list[Prompt]:
         GoTError: the file cannot be read, holds no prompt, or a line is not one; names the line.
     """
     prompts = []
-    for number, line in enumerate(read_text(file, _MAX_FILE).splitlines(), start=1):
+    for number, line in enumerate(read_text(file, _MAX_FILE).split("\n"), start=1):
         if not line.strip():
             continue
         try:

@@ -59,6 +59,9 @@ def test_plans_and_pictures_are_measured_and_written_as_geneval_expects_them(
     monkeypatch.undo()
     assert main([*command, "--plans-only"]) == 0  # which is another run
     assert json.loads((out / "figures.json").read_text())["colors"]["picture"]["count"] == 0
+    prompts.write_text(json.dumps(CIRCLE | {"include": [{"class": "circle", "count": 2}]}) + "\n")
+    assert main([*command, "--plans-only"]) == 0  # and so is one with other rules
+    assert json.loads((out / "figures.json").read_text())["colors"]["plan"]["value"] == 0.0
 
 
 def test_several_pictures_of_a_prompt_differ_in_the_seed_and_the_first_is_not_drawn_again(
