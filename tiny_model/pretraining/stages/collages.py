@@ -13,11 +13,10 @@ from ...world.language import sample_generation
 from ...world.layouts import PROPORTIONS, SMALLEST, apart, sample_source
 from ...world.looks import PLAIN, Look, repainted, sample_look
 from ...world.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, Scene, Thing
+from ..rows import VARIED
 
 SHAPES_SHOWN = (*SHAPES, "star")
 """Stars twice: their tips are learned last."""
-VARIED = 0.75
-"""The share of pictures in other tones and looks than the renderer's own."""
 OVER_THE_EDGE = 6
 """Pixels by which things may be cut off where there is room for several."""
 EQUALLY_LIGHT = 0.7
