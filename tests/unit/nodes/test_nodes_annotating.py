@@ -49,7 +49,7 @@ def test_a_clip_annotates_a_folder_and_the_next_run_has_nothing_to_do(folder: Pa
     (row,) = [json.loads(line) for line in (folder / "data.jsonl").read_text().splitlines()]
     assert row["image"] == "a.png" and row["prompt"] == "a red circle" and "<|box_start|>" in row["chain"]
     (note,) = run["ui"]["notes"]
-    assert note["en"].startswith("2 annotated, 1 of them doubtful") and "GoT" in note["zh"]
+    assert note["en"].startswith("2 annotated, 1 of them doubtful") and "审核数据集" in note["zh"]
     assert GoTAnnotate().annotate("mine", clip=Writer())["result"][2:] == (0, 0)
 
 
