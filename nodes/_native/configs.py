@@ -50,14 +50,15 @@ def unet_config(file: Path) -> dict[str, Any]:
         GoTError: the config requires something that ComfyUI's UNet does not support.
     """
     config = read_config(file, UNET_NEEDS)
-    base, multipliers = level_widths(file, config)
-    levels = len(multipliers)
+    base, *_ = widths = config["block_out_channels"]
+    if any(width % base for width in widths):
+        raise GoTError(f"{file}: ComfyUI needs levels whose widths are multiples of the first, got {widths}.")
+    levels = len(widths)
     resnets = _per_level(config.get("layers_per_block", 2), levels)
     depths = _per_level(config.get("transformer_layers_per_block", 1), levels)
     heads = _per_level(config.get("num_attention_heads") or config.get("attention_head_dim", 8), levels)
     attends_down = _attends(file, config["down_block_types"], "DownBlock2D")
     attends_up = _attends(file, config["up_block_types"][::-1], "UpBlock2D")
-    widths = config["block_out_channels"]
     head_widths = {
         width / count
         for width, count, attends in zip(widths, heads, [*attends_down[:-1], True], strict=True)
@@ -78,7 +79,7 @@ def unet_config(file: Path) -> dict[str, Any]:
         "in_channels": UNET_CHANNELS,
         "out_channels": LATENT_CHANNELS,
         "model_channels": base,
-        "channel_mult": multipliers,
+        "channel_mult": [width // base for width in widths],
         "num_res_blocks": resnets,
         "transformer_depth": down,
         "transformer_depth_middle": depths[-1],
@@ -108,12 +109,14 @@ def read_config(file: Path, needs: Mapping[str, object]) -> dict[str, Any]:
     return config
 
 
-def level_widths(file: Path, config: Mapping[str, Any]) -> tuple[int, list[int]]:
-    """The first level's width, and each level's width as a multiple of it."""
-    base, *_ = widths = config["block_out_channels"]
-    if any(width % base for width in widths):
-        raise GoTError(f"{file}: ComfyUI needs levels whose widths are multiples of the first, got {widths}.")
-    return base, [width // base for width in widths]
+class LevelWidth(int):
+    """The width of a VAE's level, where ComfyUI wants a multiple of the first level's.
+
+    ComfyUI multiplies the first width by it, and gets this one back: 64 times 1.5 would be a float.
+    """
+
+    def __rmul__(self, first_width: int) -> int:
+        return int(self)
 
 
 def _per_level(value: int | list[int], levels: int) -> list[int]:

@@ -24,7 +24,7 @@ from ...got_models.finite import check_finite, first_not_finite
 from ...got_models.weights.checkpoint import CheckpointSettings, check, read_index
 from ...got_models.weights.loading import loading, part_config
 from .._images import fit_preview_colors
-from .configs import SCHEDULE_NEEDS, VAE_NEEDS, level_widths, read_config, unet_config
+from .configs import SCHEDULE_NEEDS, VAE_NEEDS, LevelWidth, read_config, unet_config
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 DTYPES: dict[str, torch.dtype | None] = {
@@ -193,15 +193,15 @@ def _is_dynamic(patcher: comfy.model_patcher.ModelPatcher) -> bool:
 def load_vae(folder: Path) -> comfy.sd.VAE:
     """The VAE under ComfyUI's memory management."""
     config = read_config(folder / "config.json", VAE_NEEDS)
-    base, multipliers = level_widths(folder / "config.json", config)
+    widths = config["block_out_channels"]
     architecture = {
         "double_z": True,
         "z_channels": LATENT_CHANNELS,
         "resolution": 256,
         "in_channels": 3,
         "out_ch": 3,
-        "ch": base,
-        "ch_mult": multipliers,
+        "ch": widths[0],
+        "ch_mult": [LevelWidth(width) for width in widths],
         "num_res_blocks": config.get("layers_per_block", 1),
         "attn_resolutions": [],
         "dropout": 0.0,

@@ -65,7 +65,8 @@ SMALL = TrainingConfig(
     ),
 )
 """22 steps in all."""
-KILLED_AFTER = 18  # in the stage that trains all parts together
+KILLED_AFTER = ("vae", 2), ("joint", 2)
+"""Stages, and how many of their steps have been taken when the run is killed: once with two side by side."""
 
 # Every life is a fork of one process, which has imported all that training needs and computed nothing.
 LIVES = """
@@ -77,11 +78,11 @@ import tiny_model.pretraining.stages.joint
 from tiny_model.pretraining.trainer import train
 
 
-def begin(out, resume=False):
+def begin(out, **options):
     child = os.fork()
     if child == 0:
         try:
-            train(SMALL, out, resume=resume)
+            train(SMALL, out, **options)
         except BaseException:
             os._exit(1)
         os._exit(0)
@@ -91,13 +92,15 @@ def begin(out, resume=False):
 straight, killed = (Path(folder) for folder in sys.argv[2:])
 if os.waitpid(begin(straight), 0)[1]:
     sys.exit("the straight run failed")
-child, log = begin(killed), killed / "losses.jsonl"
-while not log.exists() or len(log.read_text().splitlines()) < KILLED_AFTER:
-    if os.waitpid(child, os.WNOHANG) != (0, 0):
-        sys.exit("it ended before it could be killed")
-    time.sleep(0.02)
-os.kill(child, signal.SIGKILL)
-os.waitpid(child, 0)
+for resume, (stage, steps) in enumerate(KILLED_AFTER):
+    child = begin(killed, resume=bool(resume), side_by_side=True)
+    log = killed / f"losses-{stage}.jsonl"
+    while not log.exists() or len(log.read_text().splitlines()) < steps:
+        if os.waitpid(child, os.WNOHANG) != (0, 0):
+            sys.exit("it ended before it could be killed")
+        time.sleep(0.02)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
 if (killed / "checkpoint").exists():
     sys.exit("the killed run left a checkpoint")
 if os.waitpid(begin(killed, resume=True), 0)[1]:
@@ -113,14 +116,16 @@ def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     }
 
 
-def logged(out: Path) -> list[tuple[str, int]]:
-    lines = (out / "losses.jsonl").read_text().splitlines()
-    return [(line["stage"], line["step"]) for line in map(json.loads, lines)]
+def logged(out: Path) -> dict[str, list[int]]:
+    return {
+        log.name: [json.loads(line)["step"] for line in log.read_text().splitlines()]
+        for log in out.glob("losses-*.jsonl")
+    }
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> tuple[Path, Path]:
-    """The small run without a stop, and one that was killed in its last stage and resumed."""
+    """The small run without a stop, and one with MLLM and VAE side by side, killed twice and resumed."""
     folder = tmp_path_factory.mktemp("runs")
     config = (
         f"from tiny_model.pretraining.config import *\nSMALL = {SMALL!r}\nKILLED_AFTER = {KILLED_AFTER}\n"

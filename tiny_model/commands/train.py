@@ -22,12 +22,15 @@ def add_parser(subcommands: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     check_writable(arguments.out)
+    import torch
+
     from ..pretraining.trainer import train
 
     checkpoint = train(
         TrainingConfig(),
         arguments.out,
         resume=arguments.resume,
+        side_by_side=torch.get_num_threads() > 1 and not torch.cuda.is_available(),
         stop_after_steps=arguments.stop_after_steps,
     )
     print(checkpoint or f"stopped; continue with --resume --out {arguments.out}")

@@ -1,19 +1,23 @@
-"""Runs the stages one after the other on accelerate, resuming exactly where a run was stopped.
+"""Runs the stages on accelerate, resuming exactly where a run was stopped.
 
 The run's folder:
 
     work/          the checkpoint in float32; each finished stage writes its parts into it
     state-<stage>-<step>/   accelerate's state in the middle of a stage; complete once it has this name
-    losses.jsonl   one line per step
+    losses-<stage>.jsonl    one line per step
     checkpoint/    the result, in float16
 """
 
 from __future__ import annotations
 
 import math
+import multiprocessing
 import os
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import count, repeat
 from pathlib import Path
 from typing import Any
 
@@ -37,28 +41,31 @@ from .stages.unet import UnetStage
 from .stages.vae import DecoderStage, DetailStage, HueStage, VaeStage
 from .stages.vision import VisionStage
 
-STAGES = (
-    VisionStage,
-    LanguageStage,
-    NamingStage,
-    VaeStage,
-    DetailStage,
-    HueStage,
-    DecoderStage,
-    UnetStage,
-    JointStage,
-)
+StageClass = Any
+"""A class of `stages`."""
+SEEING = (VisionStage, LanguageStage, NamingStage)
+PICTURES = (VaeStage, DetailStage, HueStage, DecoderStage)
+"""What the MLLM learns and what the VAE learns: neither needs the other."""
+DRAWING = (UnetStage, JointStage)
 
 
 def train(
-    config: TrainingConfig, out: Path, *, resume: bool = False, stop_after_steps: int | None = None
+    config: TrainingConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    side_by_side: bool = False,
+    stop_after_steps: int | None = None,
 ) -> Path | None:
     """Trains the bundled checkpoint from scratch.
 
     Args:
         out: the run's folder.
         resume: resume the run in ``out``; without it the folder must not hold one.
-        stop_after_steps: save and stop after this many steps of this call, counted over all stages.
+        side_by_side: train MLLM and VAE at the same time, each in a process of its own with half of the
+            threads. The result differs by rounding at most, as with any other number of threads.
+        stop_after_steps: save and stop after this many steps of this call, counted over all stages; of those
+            side by side, the steps of one process.
 
     Returns:
         The finished checkpoint's folder, or None when stopped before the end.
@@ -68,11 +75,21 @@ def train(
             another process trains there, or the disk is full or cannot be written to.
     """
     out = Path(out)
+    steps = math.inf if stop_after_steps is None else stop_after_steps
     with lock_run(out):
-        return _train(config, out, resume, StepBudget(stop_after_steps))
+        prepare_run(config, out, resume)
+        if side_by_side:
+            steps = run_side_by_side((SEEING, PICTURES), config, out, steps)
+        for stage_class in (*SEEING, *PICTURES, *DRAWING):
+            steps = run_stage(stage_class, config, out, steps)
+        if steps < 0:
+            return None
+        with writing(out):
+            return export_checkpoint(out / "work", out / "checkpoint")
 
 
-def _train(config: TrainingConfig, out: Path, resume: bool, budget: StepBudget) -> Path | None:
+def prepare_run(config: TrainingConfig, out: Path, resume: bool) -> None:
+    """Makes sure that there is a checkpoint to train in ``out/work``."""
     work = out / "work"
     if work.exists() and not resume:
         raise GoTError(
@@ -86,30 +103,57 @@ def _train(config: TrainingConfig, out: Path, resume: bool, budget: StepBudget) 
         with writing(out):
             initialize_checkpoint(temporary, config.seed)
             temporary.rename(work)
-    for stage_class in STAGES:
-        if not (work / f"{stage_class.name}.done").exists() and not run_stage(
-            stage_class, config, out, budget
-        ):
-            return None
-    with writing(out):
-        return export_checkpoint(work, out / "checkpoint")
 
 
-class StepBudget:
-    """Counts the steps that this call may still take; None means no limit."""
+def run_side_by_side(
+    rows: Sequence[Sequence[StageClass]], config: TrainingConfig, out: Path, steps: float
+) -> float:
+    """Trains each row of stages in a process of its own; the fewest steps that one of them has left."""
+    rows = [[one for one in row if not is_done(one, out)] for row in rows]
+    rows = [row for row in rows if row]
+    if len(rows) < 2:
+        return steps
+    threads = max(1, torch.get_num_threads() // len(rows))
+    processes = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(len(rows), processes, begin_process, (threads,)) as pool:
+        return min(pool.map(run_row, rows, repeat(config), repeat(out), repeat(steps), count()))
 
-    def __init__(self, steps: int | None) -> None:
-        self.left = math.inf if steps is None else steps
 
-    def take(self) -> bool:
-        """True while there is another step, which is deducted."""
-        self.left -= 1
-        return self.left >= 0
+def begin_process(threads: int) -> None:
+    """Makes a process end with the one that began it, however that ends: it holds the run's lock."""
+    torch.set_num_threads(threads)
+    threading.Thread(target=end_with, args=[multiprocessing.parent_process()], daemon=True).start()
 
 
-def run_stage(stage_class: Callable[..., Any], config: TrainingConfig, out: Path, budget: StepBudget) -> bool:
-    """Trains one stage from its last saved state to its end; False when the budget stopped it before."""
-    work = out / "work"
+def end_with(beginner: Any) -> None:
+    beginner.join()
+    os._exit(1)
+
+
+def run_row(
+    stage_classes: Sequence[StageClass], config: TrainingConfig, out: Path, steps: float, line: int
+) -> float:
+    """Stages one after the other, with their progress on this line; how many steps are left."""
+    for stage_class in stage_classes:
+        steps = run_stage(stage_class, config, out, steps, line)
+    return steps
+
+
+def is_done(stage_class: StageClass, out: Path) -> bool:
+    return (out / "work" / f"{stage_class.name}.done").exists()
+
+
+def run_stage(
+    stage_class: StageClass, config: TrainingConfig, out: Path, steps: float, line: int = 0
+) -> float:
+    """Trains a stage from its last saved state to its end, or for so many steps.
+
+    Returns:
+        How many steps are left; less than 0 when the stage was stopped before its end.
+    """
+    if steps < 0 or is_done(stage_class, out):
+        return steps
+    work, log = out / "work", out / f"losses-{stage_class.name}.jsonl"
     stage = stage_class(work, config)
     accelerator = Accelerator(gradient_accumulation_steps=1)
     optimizers = build_optimizers(stage.learning, config)
@@ -131,12 +175,20 @@ def run_stage(stage_class: Callable[..., Any], config: TrainingConfig, out: Path
     if state is not None:
         accelerator.load_state(str(state))
         start = int(state.name.rsplit("-", 1)[1])
-    trim_log(out / "losses.jsonl", stage.name, start)
-    bar = tqdm(range(start, stage.steps), initial=start, total=stage.steps, desc=stage.name, mininterval=5)
+    trim_log(log, stage.name, start)
+    bar = tqdm(
+        range(start, stage.steps),
+        desc=stage.name,
+        initial=start,
+        total=stage.steps,
+        mininterval=5,
+        position=line,
+    )
     for step in bar:
-        if not budget.take():
+        steps -= 1
+        if steps < 0:
             save_state(accelerator, out, stage.name, step)
-            return False
+            return steps
         if step > start and step % config.save_every_steps == 0:
             save_state(accelerator, out, stage.name, step)
         with torch.autocast(
@@ -152,7 +204,7 @@ def run_stage(stage_class: Callable[..., Any], config: TrainingConfig, out: Path
         if average is not None:
             average.step(stage.averaged)
         values = {name: round(float(loss.detach()), 5) for name, loss in losses.items()}
-        record(out / "losses.jsonl", {"stage": stage.name, "step": step, **values})
+        record(log, {"stage": stage.name, "step": step, **values})
         bar.set_postfix(values, refresh=False)
     if average is not None:
         average.copy_to(stage.averaged)
@@ -161,7 +213,7 @@ def run_stage(stage_class: Callable[..., Any], config: TrainingConfig, out: Path
         (work / f"{stage.name}.done").touch()
     for folder in states(out, stage.name):
         shutil.rmtree(folder)
-    return True
+    return steps
 
 
 def save_state(accelerator: Accelerator, out: Path, stage: str, step: int) -> None:

@@ -53,6 +53,7 @@ class LanguageModules(nn.Module):
         # On a CPU, and at lengths like these, eager attention is faster than sdpa, especially backwards.
         self.mllm.set_attn_implementation({"text_config": "eager", "vision_config": "sdpa"})
         self.ssgm = model.parts.ssgm().requires_grad_(True)
+        torch.manual_seed(0)  # loading the MLLM leaves the generator anywhere
         self.region_readout = ContentReadout(sizes.cross_attention)
         self.visual_readout = ContentReadout(sizes.hidden)
         self.place_readout = PlaceReadout(sizes.hidden)

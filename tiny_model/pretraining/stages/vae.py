@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -14,7 +16,6 @@ from torch import Tensor, nn
 
 from got_models.diffusion.ssgm import pictures_to_tensor
 from got_models.diffusion.vae import encode_unscaled
-from got_models.pipeline import GoTModel
 from got_models.training.schedule import step_seed
 
 from ...world.language import sample_generation
@@ -36,7 +37,7 @@ class VaeStage:
     def __init__(self, folder: Path, config: TrainingConfig) -> None:
         self.config = config
         self.settings: VaeSettings = getattr(config, self.name)
-        self.module = GoTModel.from_pretrained(folder).parts.vae().requires_grad_(True)
+        self.module = AutoencoderKL.from_pretrained(folder / "vae").requires_grad_(True)
         halve_precision_inside(self.module)
         self.steps, self.warmup_steps = self.settings.steps, self.settings.warmup_steps
         self.learning = [Learning.of([self.module], self.settings.learning_rate, [], 0.0)]
@@ -68,7 +69,7 @@ class VaeStage:
         pictures = [draw(sample_generation(rng).target) for _ in range(64)]
         normalize_latents(self.module, torch.cat([encode_pictures(self.module, [one]) for one in pictures]))
         self.module.register_to_config(scaling_factor=1.0)
-        self.module.save_pretrained(folder / "vae")
+        replace_vae(self.module, folder)
 
 
 class DetailStage(VaeStage):
@@ -104,7 +105,15 @@ class DecoderStage(VaeStage):
         return super().picture(rng, step)
 
     def save(self, folder: Path) -> None:
-        self.module.save_pretrained(folder / "vae")
+        replace_vae(self.module, folder)
+
+
+def replace_vae(vae: AutoencoderKL, checkpoint: Path) -> None:
+    """Replaces the VAE of a checkpoint, each file as a whole: another process may just look at its shapes."""
+    with TemporaryDirectory(dir=checkpoint) as temporary:
+        vae.save_pretrained(temporary)
+        for file in Path(temporary).iterdir():
+            os.replace(file, checkpoint / "vae" / file.name)
 
 
 def halve_precision_inside(vae: nn.Module) -> None:

@@ -43,6 +43,7 @@ class VisionModules(nn.Module):
         self.mllm = model.parts.reasoner().mllm.requires_grad_(False)
         self.mllm.model.visual.requires_grad_(True)
         self.mllm.model.visual.patch_embed = LinearPatches(self.mllm.model.visual.patch_embed)
+        torch.manual_seed(0)  # loading the MLLM leaves the generator anywhere
         self.content_readout = ContentReadout(model.settings.sizes.hidden)
         self.place_readout = PlaceReadout(model.settings.sizes.hidden)
 
