@@ -60,6 +60,7 @@ def test_the_decoder_stage_leaves_the_latents_as_they_are(tmp_path):
     losses = stage.losses(stage.module, step=0)
     sum(losses.values()).backward()
     torch.optim.AdamW(stage.learning[0].others, lr=1e-3).step()
+    (tmp_path / "vae").mkdir()
     stage.save(tmp_path)
     after = AutoencoderKL.from_pretrained(tmp_path / "vae").state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
