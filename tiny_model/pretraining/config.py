@@ -34,6 +34,7 @@ class AnswerCounts:
     generations: int = 6
     edits: int = 10
     questions: int = 8
+    reversed_relations: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,17 +111,17 @@ class UnetSettings:
 class JointSettings:
     """The paper's joint objective, end to end through the semantic guidance.
 
-    More chains than pictures: by now the UNet follows its boxes, and the remaining errors are in plans, such
-    as the wrong side in "to the right of a star there is a circle".
+    More chains than pictures: by now the UNet follows its boxes, and the remaining errors are in plans: the
+    wrong side in "to the right of a star there is a circle".
     """
 
-    steps: int = 2400
+    steps: int = 3000
     learning_rate: float = 2e-4
     matrix_learning_rate: float = 2e-3
     mllm_learning_rate: float = 4e-4
     mllm_matrix_learning_rate: float = 4e-3
     warmup_steps: int = 60
-    answers: AnswerCounts = AnswerCounts(generations=9, edits=7, questions=8)
+    answers: AnswerCounts = AnswerCounts(generations=8, edits=7, questions=10, reversed_relations=2)
     weights: AnswerWeights = LATER_WEIGHTS
     generations_per_batch: int = 2
     edits_per_batch: int = 2

@@ -34,6 +34,20 @@ def generation(seed: int, row: int) -> Example:
     return nudged(rng, example) if row % 2 else example
 
 
+def reversed_relation(seed: int, row: int) -> Example:
+    """A caption that begins with its relation, "below a red circle there is a blue star", with its plan.
+
+    They are one in eleven of all captions, and the last to be planned right: where the first box lies depends
+    on the first word.
+    """
+    rng = random.Random(f"reversed {seed} {row}")
+    while True:
+        example = sample_generation(rng)
+        relation = example.request.relation
+        if relation is not None and relation.first == 1:
+            return nudged(rng, example) if row % 2 else example
+
+
 def edit(seed: int, row: int) -> Example:
     """An edit of a picture; in the sources of half of them two things share their colour or their shape.
 

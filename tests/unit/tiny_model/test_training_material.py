@@ -11,7 +11,15 @@ import pytest
 
 from got_models.chain.chain import GRID, Box
 from got_models.chain.notations import read_plan
-from tiny_model.pretraining.rows import confusable, drawn, edit, generation, is_changed, question
+from tiny_model.pretraining.rows import (
+    confusable,
+    drawn,
+    edit,
+    generation,
+    is_changed,
+    question,
+    reversed_relation,
+)
 from tiny_model.pretraining.stages.collages import collage, sample_thing, tile
 from tiny_model.world.disagreements import CHANGES, changed_edit, changed_plan
 from tiny_model.world.found_objects import intersection_over_union
@@ -19,7 +27,7 @@ from tiny_model.world.language import GRID_STEP
 from tiny_model.world.layouts import LARGEST, SMALLEST, sample_source
 from tiny_model.world.looks import PLAIN, repainted, sample_look
 from tiny_model.world.scene import HELD_OUT_PAIRS, PICTURE_SIZE, SHAPES
-from tiny_model.world.scoring import named_object, psnr
+from tiny_model.world.scoring import named_object, psnr, score_plan
 
 VISION_SIZE = 224
 
@@ -40,6 +48,18 @@ def test_every_second_generation_lies_off_the_grid_and_the_others_on_it():
         for row in range(1, 40, 2)
         for region in generation(0, row).chain.regions
     )
+
+
+def test_a_reversed_relation_names_the_second_object_first_and_its_plan_obeys():
+    begins = set()
+    for row in range(40):
+        example = reversed_relation(0, row)
+        begins.add(example.prompt.split()[0])
+        score = score_plan(example.chain, example.request)
+        assert score.valid
+        first, second = (region.phrase.split()[-2:] for region in example.chain.regions)
+        assert example.prompt.index(" ".join(first)) < example.prompt.rindex(" ".join(second))
+    assert begins == {"to", "on", "left", "right", "above", "over", "below", "under"}
 
 
 def test_half_of_the_edits_have_a_source_with_two_things_of_one_color_or_shape():

@@ -25,7 +25,7 @@ from ..config import AnswerCounts, AnswerWeights, LanguageSettings, TrainingConf
 from ..lookups import BOX_HEAD
 from ..optimizers import Learning
 from ..readout import ContentReadout, PlaceReadout, PositionReadout
-from ..rows import drawn, edit, generation, question
+from ..rows import drawn, edit, generation, question, reversed_relation
 
 READOUTS_FILE = "readouts.safetensors"
 READ_AT_ONCE = 20
@@ -217,7 +217,10 @@ def fresh_rows(seed: int, step: int, counts: AnswerCounts, vision_size: int) -> 
         return range(step * count, (step + 1) * count)
 
     return [
-        [generation(seed, row) for row in numbers(counts.generations)],
+        [
+            *(generation(seed, row) for row in numbers(counts.generations)),
+            *(reversed_relation(seed, row) for row in numbers(counts.reversed_relations)),
+        ],
         [edit(seed, row) for row in numbers(counts.edits)],
         [question(seed, row, vision_size) for row in numbers(counts.questions)],
     ]
