@@ -15,6 +15,7 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..errors import GoTError, short_repr
 from .annotator import Annotator, AnnotatorError, check_coordinates
@@ -27,6 +28,8 @@ PER_BLOCK = 16
 """How many items a worker takes at a time at most: those are done again if it is lost."""
 LEAST_BLOCKS_PER_WORKER = 4
 ADDRESS_VARIABLE = "RAY_ADDRESS"
+CLIENT_PORT = 10001
+"""Ray's own, where an address ray://HOST names none."""
 SECONDS_TO_CONNECT = 10.0
 
 
@@ -134,17 +137,34 @@ def _connect(ray: Any) -> None:
     """
     if not ray.is_initialized():
         address = os.environ.get(ADDRESS_VARIABLE, "")
-        host, colon, port = address.removeprefix("ray://").rpartition(":")
         try:
-            if colon:  # Ray itself would try for more than ten minutes
-                socket.create_connection((host, int(port)), SECONDS_TO_CONNECT).close()
+            head = host_and_port(address)
+            if head:  # Ray itself would try for more than ten minutes
+                socket.create_connection(head, SECONDS_TO_CONNECT).close()
             ray.init(logging_level=logging.WARNING, log_to_driver=False)
         except (OSError, OverflowError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise GoTError(
                 f"No Ray cluster can be reached: {error}. {ADDRESS_VARIABLE}, now {short_repr(address)}, "
-                "names one, such as 10.0.0.1:6379; auto is the one here. Without it, one is started."
+                "names one, such as 10.0.0.1:6379 or ray://[::1]:10001; auto is the one here. Without it, one is "
+                "started."
             ) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True
+
+
+def host_and_port(address: str) -> tuple[str, int] | None:
+    """Where an address of Ray's leads, such as 10.0.0.1:6379, [::1]:6379 or ray://cluster.
+
+    None for a word of Ray's own, such as auto, and for none at all.
+
+    Raises:
+        ValueError: its port is no number from 0 to 65535, or the brackets of IPv6 are not closed.
+    """
+    scheme, _, place = address.rpartition("://")
+    if place.count(":") > 1 and "[" not in place:  # IPv6 without brackets, whose last group is the port
+        place = "[{0}]:{2}".format(*place.rpartition(":"))
+    parts = urlsplit(f"//{place}")
+    port = parts.port or (CLIENT_PORT if scheme else None)
+    return (parts.hostname, port) if parts.hostname and port else None

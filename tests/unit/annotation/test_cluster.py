@@ -15,6 +15,7 @@ import pytest
 
 from got_models.__main__ import main
 from got_models.annotation.annotator import PIXELS
+from got_models.annotation.cluster import host_and_port
 from got_models.annotation.output import LOCK_FILE, REVIEW_FILE
 from got_models.annotation.run import annotate_folder
 from got_models.annotation.server import ServerAnnotator
@@ -73,6 +74,33 @@ def test_a_cluster_that_cannot_be_reached_is_told_at_once_and_nothing_written(
     said = capsys.readouterr().err
     assert "No Ray cluster can be reached" in said and address in said
     assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("ray://[::1]:10001", ("::1", 10001)),
+        ("ray://[fe80::1]", ("fe80::1", 10001)),
+        ("[::1]:6379", ("::1", 6379)),
+        ("2001:db8::7:6379", ("2001:db8::7", 6379)),
+        ("ray://head.example:10001/", ("head.example", 10001)),
+        ("ray://10.0.0.1", ("10.0.0.1", 10001)),
+        ("10.0.0.1:6379", ("10.0.0.1", 6379)),
+        ("auto", None),
+        ("local", None),
+        ("", None),
+    ],
+)
+def test_addresses_of_a_cluster_are_understood_in_all_their_forms(
+    address: str, found: tuple[str, int] | None
+) -> None:
+    assert host_and_port(address) == found
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1:99999", "here:there", "ray://[::1:10001"])
+def test_what_is_no_address_is_none(address: str) -> None:
+    with pytest.raises(ValueError):
+        host_and_port(address)
 
 
 def test_two_workers_of_a_cluster_write_the_same_files_and_go_on_the_same(
