@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .markdown import plain
+
 Row = Mapping[str, Any]
 """The result of a prompt: "tag", "ended", "plan", "picture", "obeyed", each true, false or null."""
 COLUMNS = {"plan": "plans as asked", "picture": "pictures as asked", "obeyed": "pictures as planned"}
@@ -28,7 +30,7 @@ def table(found: Mapping[str, Mapping[str, Mapping[str, float | int | None]]]) -
     lines = [f"| | {' | '.join(COLUMNS.values())} |", "|---|" + "---|" * len(COLUMNS)]
     for tag, of_tag in found.items():
         cells = [_cell(of_tag[name]) for name in COLUMNS]
-        lines.append(f"| {tag} | {' | '.join(cells)} |")
+        lines.append(f"| {plain(tag)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ from ..chain.plan_check import check_plan
 from ..chain.vocabulary import Vocabulary
 from ..judge.report import summary
 from .figures import figures, table
+from .markdown import code, plain
 from .prompts import Prompt
 from .trial import Trial
 
@@ -20,7 +21,7 @@ _COLOR = re.compile(r"<\|box_end\|>\s*\(([^)]{1,30})\)")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _BOX = re.compile(r"<\|box_start\|>(.{0,60}?)<\|box_end\|>", re.DOTALL)
 _PATH = re.compile(r"(?:\b[A-Za-z]:|~)?[\\/][^\s:'\",]+")
-_LONGEST = 2000  # characters of a plan
+_LONGEST, _LONGEST_REMARK = 2000, 400  # characters of a plan, and of a remark
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def markdown(
 
 
 def _facts(title: str, facts: Mapping[str, str]) -> str:
-    return f"## {title}\n\n" + "\n".join(f"- {name}: {value}" for name, value in facts.items())
+    return f"## {title}\n\n" + "\n".join(f"- {name}: {plain(value)}" for name, value in facts.items())
 
 
 def _plans(trials: Sequence[Trial], vocabulary: Vocabulary | None) -> list[str]:
@@ -80,10 +81,10 @@ def _written(trials: Sequence[Trial]) -> list[str]:
     spread = f"{min(numbers):g} to {max(numbers):g}" if numbers else "none"
     shapes = dict.fromkeys(_NUMBER.sub("n", box).strip() for box in boxes)
     return [
-        f"- mask colours, in the order in which they first appear: {order}",
+        f"- mask colours, in the order in which they first appear: {plain(order)}",
         f"- boxes with a colour: {len(colors)} of {sum(trial.written.count(BOX_START) for trial in trials)}",
         f"- coordinates: {spread}",
-        f"- how a box is written: {', '.join(f'`{shape}`' for shape in list(shapes)[:4]) or 'none'}",
+        f"- how a box is written: {', '.join(map(code, list(shapes)[:4])) or 'none'}",
     ]
 
 
@@ -112,20 +113,20 @@ def _times(trials: Sequence[Trial]) -> str:
     lines = ["| stage | median | first |", "|---|---|---|"]
     for name in names:
         seconds = [trial.seconds[name] for trial in trials if name in trial.seconds]
-        lines.append(f"| {name} | {statistics.median(seconds):.2f} | {seconds[0]:.2f} |")
+        lines.append(f"| {plain(name)} | {statistics.median(seconds):.2f} | {seconds[0]:.2f} |")
     return "\n".join([*lines, "", "The first includes loading the weights."])
 
 
 def _one(number: int, pair_prompt: Prompt, trial: Trial, vocabulary: Vocabulary | None) -> str:
     remarks = [*trial.chain.brief_warnings(), *check_plan(trial.chain, vocabulary)]
-    lines = [f"### {number}. {pair_prompt.prompt}", "", *_quoted(trial.chain)]
+    lines = [f"### {number}. {plain(pair_prompt.prompt)}", "", *_quoted(trial.chain)]
     if not trial.ended:
         lines.append("- the plan did not end")
-    lines += [f"- {_plain(remark)}" for remark in remarks]
+    lines += [f"- {_remark(remark)}" for remark in remarks]
     if trial.verdict:
         lines.append(f"- {summary(trial.verdict)}")
     elif trial.unseen:
-        lines.append(f"- could not be looked at: {_plain(trial.unseen)}")
+        lines.append(f"- could not be looked at: {_remark(trial.unseen)}")
     return "\n".join(lines)
 
 
@@ -136,6 +137,6 @@ def _quoted(chain: ReasoningChain) -> list[str]:
     return [fence, chain.text[:_LONGEST], fence, ""]
 
 
-def _plain(text: str) -> str:
-    """A remark on one line, without paths and without markup of its own."""
-    return _PATH.sub("...", " ".join(text.split())).replace("<", "&lt;").replace("`", "'")[:400]
+def _remark(text: str) -> str:
+    """A remark on one line, without paths."""
+    return plain(_PATH.sub("...", " ".join(text.split()))[:_LONGEST_REMARK])

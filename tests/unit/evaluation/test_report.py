@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from got_models.chain.chain import ReasoningChain
+from got_models.evaluation.figures import figures, table
+from got_models.evaluation.markdown import code, plain
 from got_models.evaluation.prompts import prompt_of
 from got_models.evaluation.report import Setting, markdown
 from got_models.evaluation.rules import met
@@ -48,6 +52,46 @@ def test_no_path_and_no_markup_comes_into_it() -> None:
         trial(unseen="/home/someone/models/got: <b>answered</b> `nothing`, see C:\\Users\\someone\\x")
     )
     assert "someone" not in text and "<b>" not in text and "could not be looked at" in text
+
+
+SIGNS = "a|b `c` *d* _e_ [f](g) <h> i\\j ~k~ snake_case &amp; 3.12"
+
+
+def test_words_are_shown_as_they_are_and_stay_in_their_cell() -> None:
+    shown = r"a\|b \`c\` \*d\* \_e\_ \[f\](g) &lt;h> i\\j \~k\~ snake_case \&amp; 3.12"
+    assert plain(f" {SIGNS}\r\n") == shown
+    assert [plain(text) for text in ("# a", "1. a", "12) a", "- a", "x\ny")] == [
+        r"\# a",
+        r"1\. a",
+        r"12\) a",
+        r"\- a",
+        "x y",
+    ]
+    rows = [{"tag": "a|b `c", "plan": True, "picture": None, "obeyed": None}]
+    assert table(figures(rows)).splitlines()[2] == r"| a\|b \`c | 1.000 of 1 | - | - |"
+
+
+def test_code_holds_backticks_and_stays_on_its_line() -> None:
+    assert [code(text) for text in ("a", "a`b", "``a`\n", "", "a\nb")] == [
+        "`a`",
+        "``a`b``",
+        "``` ``a` ```",
+        "`  `",
+        "`a b`",
+    ]
+
+
+def test_no_sign_of_a_prompt_or_a_plan_breaks_the_report() -> None:
+    prompt = prompt_of({"tag": "a|b", "prompt": "a `cup` | a\nbowl"})
+    written = "There is a cup <|box_start|>(1,2)`|`\n(3,4)<|box_end|> (r|e`d)."
+    setting = Setting({"Python": "3|12"}, {"card": "a `b`\nc"}, {})
+    text = markdown(setting, [prompt], [replace(trial(written), seconds={"a|b": 1.0})], None)
+    lines = text.splitlines()
+    assert r"| a\|b | 1.00 | 1.00 |" in lines and r"- card: a \`b\` c" in lines
+    assert r"### 1. a \`cup\` \| a bowl" in lines
+    assert "- how a box is written: ``(n,n)`|` (n,n)``" in lines
+    (colors,) = [line for line in lines if line.startswith("- mask colours")]
+    assert colors.endswith(r"r\|e\`d")
 
 
 def test_a_plan_cannot_close_its_own_fence() -> None:
