@@ -53,5 +53,6 @@ function addReview(node) {
     });
     chainCallback(folder, "callback", () => review.close());
     chainCallback(rows, "callback", () => review.close());
+    chainCallback(node, "onConnectionsChange", () => review.follow());
     chainCallback(node, "onRemoved", () => review.dispose());
 }

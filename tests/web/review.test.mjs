@@ -9,12 +9,13 @@ import { ChainModel } from "../../web/chain_editor/model.js";
 import { isChanged, otherPrompts, saidNow } from "../../web/review/answers.js";
 import { commandOf } from "../../web/review/keys.js";
 import { Rows } from "../../web/review/rows.js";
+import { Sitting } from "../../web/review/sitting.js";
 
 const TEXT = "There is a red cup <|box_start|>(100,200),(400,500)<|box_end|> (red).";
 
 function rowOf(image, { prompts = ["a red cup"], mended = false } = {}) {
     const chain = chainToJson(parseChain(TEXT, "generate", prompts[0] ?? ""));
-    return { row: image, image, source: null, prompts, chain, reasons: [], mended };
+    return { row: image, line: 0, image, source: null, prompts, chain, reasons: [], mended };
 }
 
 function modelOf(row) {
@@ -73,6 +74,94 @@ test("more rows are asked for behind the last one that is here, until there are 
     assert.equal(rows.goesOn, true);
     rows.add({ rows: [], total: 3 });  // somebody else has decided on them
     assert.deepEqual([rows.goesOn, rows.total], [false, 2]);
+});
+
+/** A sitting, what its server was asked, and how to have it answer the oldest question. */
+function sittingAt(folder) {
+    const asked = [];
+    const failures = [];
+    const host = {
+        place: () => ({ folder: host.folder, rows: "doubtful" }),
+        asked: (path, question) => new Promise((resolve) => asked.push({ path, question, resolve })),
+        folder,
+    };
+    const sitting = new Sitting(host, (error) => failures.push(error));
+    const answer = async (answered) => {
+        asked.shift().resolve(answered);
+        await new Promise(setImmediate);
+    };
+    return { sitting, host, asked, failures, answer };
+}
+
+const answerOf = (...images) => ({ rows: images.map((image) => rowOf(image)), total: images.length });
+
+test("rows of a folder that was left while they were asked for are not shown", async () => {
+    const { sitting, host, asked, failures, answer } = sittingAt("old");
+    const old = sitting.open(host.place());
+    assert.equal(sitting.waits, true);
+    host.folder = "new";
+    sitting.close();
+    assert.equal(sitting.waits, false);
+    const fresh = sitting.open(host.place());
+    await answer(answerOf("old"));
+    assert.deepEqual([await old, sitting.rows, sitting.waits], [false, null, true]);
+    assert.equal(asked[0].question.folder, "new");
+    await answer(answerOf("new"));
+    assert.deepEqual([await fresh, sitting.rows.current.image, sitting.place.folder], [true, "new", "new"]);
+    assert.deepEqual(failures, []);
+});
+
+test("rows are not shown either where nobody has said that the folder is another one", async () => {
+    const { sitting, host, answer } = sittingAt("old");
+    const old = sitting.open(host.place());
+    host.folder = "new";  // as by undo
+    await answer(answerOf("old"));
+    assert.deepEqual([await old, sitting.rows], [false, null]);
+});
+
+test("an error about a folder that was left is of no interest", async () => {
+    const { sitting, host, failures, answer } = sittingAt("old");
+    const old = sitting.open(host.place());
+    sitting.close();
+    await answer({ error: "There is no such folder." });
+    assert.deepEqual([await old, failures], [false, []]);
+    sitting.open(host.place());
+    await answer({ error: "There is no such folder." });
+    sitting.open(host.place());
+    await answer(null);
+    assert.deepEqual([failures, sitting.waits], [["There is no such folder.", undefined], false]);
+});
+
+test("the answer to a decision says nothing about the rows that came after", async () => {
+    const { sitting, host, asked, answer } = sittingAt("old");
+    sitting.open(host.place());
+    await answer(answerOf("a", "b"));
+    const decided = sitting.decide("accept", { chain: null, prompts: null });
+    assert.deepEqual(asked[0].question, {
+        folder: "old", rows: "doubtful", row: "a", line: 0, decision: "accept", chain: null, prompts: null,
+    });
+    host.folder = "new";
+    assert.equal(sitting.isElsewhere, true);
+    sitting.close();
+    sitting.open(host.place());
+    await answer({ row: null, left_out: false });
+    await answer(answerOf("c", "d"));
+    assert.deepEqual([await decided, sitting.rows.current.image, sitting.rows.accepted], [null, "c", 0]);
+    assert.equal(sitting.isElsewhere, false);
+});
+
+test("the next rows of a folder that was left are not added to others", async () => {
+    const { sitting, host, answer } = sittingAt("old");
+    sitting.open(host.place());
+    await answer({ rows: [rowOf("a")], total: 2 });
+    sitting.rows.step(1);
+    const more = sitting.goOn();
+    sitting.close();
+    sitting.open(host.place());
+    await answer(answerOf("b"));
+    await answer(answerOf("c"));
+    assert.deepEqual([await more, sitting.rows.current.image, sitting.rows.count], [false, "c", 1]);
+    assert.equal(await sitting.goOn(), true);
 });
 
 test("an untouched row is accepted as it is, and one that was mended as it was mended", () => {

@@ -6,7 +6,9 @@ import { texts } from "../comfyui/language.js";
 import { givenOthers, isChanged, otherPrompts, saidNow } from "./answers.js";
 import { ReviewBar } from "./bar.js";
 import { commandOf } from "./keys.js";
-import { Rows } from "./rows.js";
+import { Sitting } from "./sitting.js";
+
+/** @typedef {import("./rows.js").Rows} Rows */
 
 /**
  * What the review asks of the page that it is on. `asked` gives the server's answer, null: it cannot be asked; `place`
@@ -30,16 +32,12 @@ export class Review {
     #othersPart = element(
         "div", { class: "got-prompt-part", hidden: "" }, element("div", { class: "got-heading" }, this.#say.others), this.#others,
     );
-    /** @type {Rows | null} */
-    #rows = null;
-    #folder = "";
-    #kind = "";
-    /** Whether an answer is awaited: until it is there, no other decision counts. */
-    #waits = false;
+    #sitting;
 
     /** @param {Host} host */
     constructor(host) {
         this.#host = host;
+        this.#sitting = new Sitting(host, (error) => this.editor.say(error ?? this.#say.noAnswer));
         this.editor = new ChainEditor({
             edited: () => {}, stepped: () => {}, followed: () => {}, drawn: () => this.#draw(), replanned: () => "",
             pasted: host.pasted,
@@ -54,7 +52,8 @@ export class Review {
             button.addEventListener("click", () => this.#use(name));
         }
         this.#others.addEventListener("input", () => {
-            if (this.#rows?.current) this.#rows.current.others = this.#others.value;
+            const row = this.#sitting.rows?.current;
+            if (row) row.others = this.#others.value;
             this.#draw();
         });
         this.close();
@@ -62,14 +61,18 @@ export class Review {
 
     /** Puts the rows away: others are asked for. */
     close() {
-        this.#rows = null;
+        this.#sitting.close();
         this.#show();
+    }
+
+    /** Puts the rows away if the node is set to others now. */
+    follow() {
+        if (this.#sitting.isElsewhere) this.close();
     }
 
     /** A run has come to the node: the rows are opened, unless they are being reviewed. */
     async arrive() {
-        const place = this.#host.place();
-        if (!place || (this.#rows?.current && place.folder === this.#folder && place.rows === this.#kind)) return;
+        if (!this.#host.place() || (this.#sitting.rows?.current && !this.#sitting.isElsewhere)) return;
         await this.#open();
         if ([null, document.body].includes(/** @type {HTMLElement | null} */ (document.activeElement))) this.editor.focus();
     }
@@ -89,10 +92,11 @@ export class Review {
 
     /** @param {string} command */
     #use(command) {
-        if (this.#waits) return;
-        if (command === "open" && !this.#rows?.current) this.#open();
-        else if (command === "back" && this.#rows) this.#step(-1);
-        else if (!this.#rows?.current) return;
+        const { rows, waits } = this.#sitting;
+        if (waits) return;
+        if (command === "open" && !rows?.current) this.#open();
+        else if (command === "back" && rows) this.#step(-1);
+        else if (!rows?.current) return;
         else if (command === "next") this.#step(1);
         else if (command === "turn") this.#turn();
         else if (command === "accept" || command === "reject") this.#decide(command);
@@ -101,90 +105,50 @@ export class Review {
     async #open() {
         const place = this.#host.place();
         if (!place) return this.editor.say(this.#say.unknown);
-        [this.#folder, this.#kind] = [place.folder, place.rows];
-        const rows = new Rows();
-        if (!await this.#fetch(rows)) return;
-        this.#rows = rows;
+        if (!await this.#sitting.open(place)) return;
         this.#show();
         this.editor.focus();
     }
 
-    /**
-     * Gets the next rows.
-     * @param {Rows} rows
-     * @returns {Promise<boolean>} whether they have come
-     */
-    async #fetch(rows) {
-        const answer = await this.#ask("open", { skip: rows.count });
-        if (answer) rows.add(answer);
-        return answer !== null;
-    }
-
     /** @param {number} by */
     async #step(by) {
-        const { model } = this.editor;
-        const rows = /** @type {Rows} */ (this.#rows);
-        if (rows.current) rows.current.edit = model.value;
+        const rows = /** @type {Rows} */ (this.#sitting.rows);
+        if (rows.current) rows.current.edit = this.editor.model.value;
         rows.step(by);
-        await this.#goOn();
-    }
-
-    /** Shows the row that comes now; the last of those that are here may have been decided on. */
-    async #goOn() {
-        const rows = /** @type {Rows} */ (this.#rows);
-        if (rows.goesOn) await this.#fetch(rows);
-        this.#show();
+        if (await this.#sitting.goOn()) this.#show();
     }
 
     /** @param {"accept" | "reject"} decision */
     async #decide(decision) {
-        const rows = /** @type {Rows} */ (this.#rows);
-        const row = /** @type {import("./rows.js").Row} */ (rows.current);
+        const row = /** @type {import("./rows.js").Row} */ (this.#sitting.rows?.current);
         const { model } = this.editor;
         if (decision === "accept" && model.draft) return this.editor.say(this.#say.draft);
-        const now = decision === "accept" ? saidNow(row, model) : {};
-        const answer = await this.#ask("decide", { row: row.row, decision, ...now });
-        if (rows !== this.#rows) return;  // put away meanwhile
-        if (answer?.gone) rows.drop();
-        else if (answer) rows.decide(decision, answer.row);
-        else return;
-        await this.#goOn();
+        const answer = await this.#sitting.decide(decision, decision === "accept" ? saidNow(row, model) : {});
+        if (!answer || !await this.#sitting.goOn()) return;
+        this.#show();
         if (answer.gone) this.editor.say(answer.error);
         else if (answer.left_out) this.editor.say(this.#say.leftOut, false);
-    }
-
-    /**
-     * The server's answer about these rows; null: there is none, and the editor says why.
-     * @param {string} what
-     * @param {object} question
-     */
-    async #ask(what, question) {
-        this.#waits = true;
-        const answer = await this.#host.asked(`/got/review/${what}`, { folder: this.#folder, rows: this.#kind, ...question });
-        this.#waits = false;
-        if (answer && (!answer.error || answer.gone)) return answer;
-        this.editor.say(answer?.error ?? this.#say.noAnswer);
-        return null;
     }
 
     /** Shows the source of an edit in place of its result, or the other way round. */
     #turn() {
         const { background } = this.editor.view.toolbar;
-        background.value = background.value === "generated" && this.#rows?.current?.source ? "reference" : "generated";
+        background.value = background.value === "generated" && this.#sitting.rows?.current?.source ? "reference" : "generated";
         background.dispatchEvent(new Event("change"));
     }
 
     #show() {
-        const row = this.#rows?.current;
+        const { rows, place } = this.#sitting;
+        const row = rows?.current;
         const { editor } = this;
         const { background } = editor.view.toolbar;
         background.value = row?.source ? "reference" : "generated";
-        const url = (/** @type {string | null | undefined} */ name) => (name ? this.#host.pictureUrl(this.#folder, name) : "");
+        const url = (/** @type {string | null | undefined} */ name) => (place && name ? this.#host.pictureUrl(place.folder, name) : "");
         editor.setPicture("generated", url(row?.image));
         editor.setPicture("reference", url(row?.source));
         if (row) editor.open(row.chain, row.edit ?? "");
-        else editor.rest(this.#rows ? this.#ended(this.#rows) : this.#say.start);
-        const next = this.#rows?.next;
+        else editor.rest(rows ? this.#ended(rows) : this.#say.start);
+        const next = rows?.next;
         if (next) new Image().src = url(next.source ?? next.image);
     }
 
@@ -195,12 +159,13 @@ export class Review {
     }
 
     #draw() {
-        const row = this.#rows?.current;
+        const { rows } = this.#sitting;
+        const row = rows?.current;
         const { model } = this.editor;
         const others = row ? otherPrompts(row, model) : "";
         this.#othersPart.hidden = !row || row.prompts.length < 2;
         if (this.#others.value !== others) this.#others.value = others;
         const changed = row ? isChanged(model) || others !== givenOthers(row) : false;
-        this.#bar.draw(this.#rows, changed);
+        this.#bar.draw(rows, changed);
     }
 }

@@ -4,7 +4,7 @@
  * A row as `shown` in nodes/_review.py gives it; `edit` and `others` are what the artist has made of it so far: the
  * editor's value, and the prompts besides the first as they were typed.
  * @typedef {{
- *     row: string, image: string, source: string | null, prompts: string[], chain: any, reasons: string[], mended: boolean,
+ *     row: string, line: number, image: string, source: string | null, prompts: string[], chain: any, reasons: string[], mended: boolean,
  *     edit?: string, others?: string,
  * }} Row
  */
