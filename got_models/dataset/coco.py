@@ -19,6 +19,7 @@ from ..chain.notations.to_chain import NAMELESS
 from ..chain.region import GRID
 from ..errors import GoTError, short_repr
 from ..files.whole_files import write_whole
+from .bundled import check_not_bundled
 from .rows import Dataset, Row
 
 PARTS = ("images", "annotations", "categories")
@@ -39,8 +40,9 @@ def export_coco(dataset: Dataset, file: Path) -> int:
     The boxes of an edit are those of its source, so that is the picture they are written for.
 
     Raises:
-        GoTError: the file cannot be written.
+        GoTError: the file cannot be written, or would lie among the bundled datasets.
     """
+    check_not_bundled(file)
     entries: dict[tuple[Path, str, Path | None], _Entry] = {}
     for row in dataset.rows:
         key = (row.image.path, row.chain.text, row.source.path if row.source else None)

@@ -20,6 +20,7 @@ from ..files.exclusive_lock import exclusive_lock
 from ..files.linked_files import files_below
 from ..files.text_files import read_text
 from ..files.whole_files import unwritable, whole_file
+from .bundled import check_not_bundled
 from .coco import coco_rows, is_coco
 from .coordinates import with_coordinates
 from .rows import DATA_FILE, MAX_DATA_FILE, InvalidRow, check_row, read_lines, without_repetition
@@ -90,13 +91,14 @@ def import_dataset(source: Path, folder: Path, fields: Mapping[str, str] | None 
 
     Raises:
         GoTError: no such file or folder, no rows in it, an existing `data.jsonl`, another import into the
-            folder, parquet without pyarrow, or a folder that cannot be written to.
+            folder, parquet without pyarrow, or a folder that is bundled or cannot be written to.
     """
     target = folder / DATA_FILE
     if not os.path.isdir(folder):
         raise GoTError(
             f"There is no folder {folder}: give the one that the paths in the rows are relative to."
         )
+    check_not_bundled(target)
     names = {key: (fields[key],) if fields and key in fields else FIELDS[key] for key in FIELDS}
     try:
         with exclusive_lock(f"import into {folder}", folder / LOCK_FILE):

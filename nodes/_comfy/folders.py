@@ -17,7 +17,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from ...got_models.constants import BUNDLED_CHECKPOINT
+from ...got_models.constants import BUNDLED_CHECKPOINT, LESSONS
 from ...got_models.errors import GoTError, printable, short_repr
 from ...got_models.files.staging import UNFINISHED
 from ...got_models.importing.folders import needs_import
@@ -26,15 +26,15 @@ from . import inside_comfyui
 
 MODEL_FOLDER = "got"
 BUNDLED_NAME = "tiny (bundled)"
-BUNDLED_DATASETS = {
-    "brown crosses (bundled)": Path(__file__).resolve().parents[2] / "lessons" / "brown_crosses"
-}
+BUNDLED_DATASETS = {"brown crosses (bundled)": LESSONS / "brown_crosses"}
 NEEDS_IMPORT = " (needs import)"
 OF_ANOTHER_MODEL = ("config.json", "model_index.json")
 """A folder with one of these is a model of another kind, not a group of checkpoints."""
 FOLDER_NAME = re.compile(r"\w[\w .+-]{0,99}(?<![. ])")
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE)
 """Names that Windows reserves for devices, with any extension."""
+NETWORK = re.compile(r"[\\/]([\\/]|\?\?[\\/])")
+"""The beginning of a path on Windows that leads to a server or a device."""
 QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "\u201e": "\u201c"}
 INVISIBLE = (
     string.whitespace + "\xa0\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
@@ -278,6 +278,23 @@ NAMING = (
     "and no name that Windows keeps for a device, such as CON or COM1."
 )
 """What `is_folder_name` requires."""
+
+
+def is_network_or_device(text: str) -> bool:
+    r"""Whether a path that a user has typed names a network share or a device, as Windows understands it.
+
+    Such are \\server\share, \\.\pipe and NUL. No file system is asked.
+
+    Raises:
+        GoTError: no file can have such a name.
+    """
+    path = str(typed_path(text) or "")
+    return bool(NETWORK.match(path)) or any(map(RESERVED.fullmatch, re.split(r"[\\/]", path)))
+
+
+def is_in_input_folder(path: str) -> bool:
+    """Whether an absolute path lies below ComfyUI's input folder. No file system is asked."""
+    return path.startswith(_input_folder() + os.sep)
 
 
 def is_folder_name(name: str) -> bool:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from got_models.constants import LESSONS
+
 from .folders import CHAIN, EDIT, GOOD, run, write_rows
 
 
@@ -31,6 +33,23 @@ def test_stats_and_preview_go_on_without_the_bad_rows(
     assert code == 0
     with Image.open(out.strip()) as sheet:
         assert sheet.height > 300
+
+
+def test_the_bundled_lessons_are_not_written_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lesson = LESSONS / "brown_crosses"
+    before = {file: file.read_bytes() for file in LESSONS.rglob("*.*")}
+    source = tmp_path / "rows.jsonl"
+    source.write_text(json.dumps({"prompt": "a cup", "chain": CHAIN, "image": "01.png"}))
+    for given in (
+        ("annotate", lesson),
+        ("annotate", LESSONS),
+        ("import", source, lesson),
+        ("import", source, LESSONS),
+        ("export", lesson, "--coco", lesson / "data.jsonl"),
+    ):
+        code, _, err = run(capsys, *given)
+        assert code == 2 and "Copy its folder" in err
+    assert {file: file.read_bytes() for file in LESSONS.rglob("*.*")} == before
 
 
 def test_import_takes_field_names_and_refuses_unknown_ones(

@@ -1,0 +1,30 @@
+"""The bundled datasets, which are read and never changed: the next update would mix with what was written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..constants import LESSONS
+from ..errors import GoTError
+
+
+def check_not_bundled(place: Path) -> None:
+    """
+    Args:
+        place: a file or a folder that is to be written to; need not exist.
+
+    Raises:
+        GoTError: it is among the bundled datasets, by whatever path or link.
+    """
+    real = Path(os.path.realpath(place))
+    if any(_is_same(folder, LESSONS) for folder in (real, *real.parents)):
+        raise GoTError(
+            f"{place} is bundled with this pack and is not to be changed. Copy its folder, in ComfyUI into "
+            "the input folder, and name the copy."
+        )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Also where a system takes capitals and small letters for the same."""
+    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
