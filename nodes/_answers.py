@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain.chain import MAX_FILE, ReasoningChain
@@ -30,12 +32,27 @@ from ._plans import by_language
 if TYPE_CHECKING:
     from aiohttp.web import Request, Response
 
+    Answer = Callable[[Request], Awaitable[Response]]
     from ..got_models.weights.checkpoint import CheckpointSettings
 
 
 MAX_QUESTION = 4 * MAX_TEXT  # bytes
 MOST_NOTES = 8
 _NO_WORDS = re.compile(r"[^a-zA-Z\u0080-\uffff]*\Z")
+
+
+def for_own_pages(answer: Answer) -> Answer:
+    """A route's answer, not given to pages of other sites, as newer versions of ComfyUI do themselves."""
+
+    @wraps(answer)
+    async def answered(request: Request) -> Response:
+        if request.headers.get("Sec-Fetch-Site") == "cross-site":
+            from aiohttp import web
+
+            return web.Response(status=403, text="Pages of other sites are not answered.")
+        return await answer(request)
+
+    return answered
 
 
 async def answer_settings(request: Request) -> Response:

@@ -29,7 +29,7 @@ def register() -> bool:
     import folder_paths
     from server import PromptServer
 
-    from ._answers import answer_check, answer_pasted, answer_settings
+    from ._answers import answer_check, answer_pasted, answer_settings, for_own_pages
     from ._review import answer_decide, answer_open, answer_picture
     from ._runs import answer_page
 
@@ -47,11 +47,14 @@ def register() -> bool:
             return other == here
     folder_paths.add_model_folder_path(MODEL_FOLDER, os.path.join(folder_paths.models_dir, MODEL_FOLDER))
     PromptServer.instance.add_on_prompt_handler(lambda request: prepare(request, running_node))
-    routes.get(TRAINING_ROUTE)(answer_page)
-    routes.get(SETTINGS_ROUTE)(answer_settings)
-    routes.post(CHECK_ROUTE)(answer_check)
-    routes.post(PASTE_ROUTE)(answer_pasted)
-    routes.post(f"{REVIEW_ROUTE}/open")(answer_open)
-    routes.post(f"{REVIEW_ROUTE}/decide")(answer_decide)
-    routes.get(f"{REVIEW_ROUTE}/picture")(answer_picture)
+    for route, answer in (
+        (routes.get(TRAINING_ROUTE), answer_page),
+        (routes.get(SETTINGS_ROUTE), answer_settings),
+        (routes.post(CHECK_ROUTE), answer_check),
+        (routes.post(PASTE_ROUTE), answer_pasted),
+        (routes.post(f"{REVIEW_ROUTE}/open"), answer_open),
+        (routes.post(f"{REVIEW_ROUTE}/decide"), answer_decide),
+        (routes.get(f"{REVIEW_ROUTE}/picture"), answer_picture),
+    ):
+        route(for_own_pages(answer))
     return True

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from got_pack.got_models.chain.chain import ReasoningChain
-from got_pack.nodes._answers import notes_on, own_settings, pasted_plan
+from got_pack.nodes._answers import for_own_pages, notes_on, own_settings, pasted_plan
 from got_pack.nodes._comfy.folders import BUNDLED_NAME
 
 CHAIN = ReasoningChain.parse("There is a cat (1,2),(300,400).", "generate", "a cat").to_json()
@@ -15,6 +18,28 @@ CHAIN = ReasoningChain.parse("There is a cat (1,2),(300,400).", "generate", "a c
 
 def ask(**question: Any) -> list[dict[str, str]]:
     return notes_on(json.dumps(question).encode())
+
+
+def test_pages_of_other_sites_are_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    async def answer(request: Any) -> Any:
+        asked.append(request)
+        return SimpleNamespace(status=200)
+
+    web = SimpleNamespace(Response=lambda status, text: SimpleNamespace(status=status))
+    monkeypatch.setitem(sys.modules, "aiohttp", SimpleNamespace(web=web))
+
+    def status(**headers: str) -> int:
+        request: Any = SimpleNamespace(
+            headers={name.replace("_", "-"): value for name, value in headers.items()}
+        )
+        return asyncio.run(for_own_pages(answer)(request)).status
+
+    assert status(Sec_Fetch_Site="cross-site") == 403 and asked == []
+    for headers in ({}, {"Sec_Fetch_Site": "same-origin"}, {"Sec_Fetch_Site": "none"}):
+        assert status(**headers) == 200
+    assert len(asked) == 3
 
 
 def test_a_checkpoints_own_settings_are_told_by_its_name() -> None:

@@ -174,7 +174,8 @@ for folder in sys.argv[1:]:
     sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     names = module.NODE_CLASS_MAPPINGS, module.NODE_DISPLAY_NAME_MAPPINGS
-    print(*map(len, names), module.WEB_DIRECTORY, len(routes) - 1)
+    guarded = sum(hasattr(route.handler, "__wrapped__") for route in routes[1:])  # by for_own_pages
+    print(*map(len, names), module.WEB_DIRECTORY, len(routes) - 1, guarded)
 """
 
 
@@ -193,7 +194,7 @@ def test_of_two_copies_the_first_registers_and_the_other_names_both(
         timeout=300,
     )
     count = len(got_pack.NODE_CLASS_MAPPINGS)
-    assert result.stdout.splitlines() == [f"{count} {count} ./web 7", "0 0 None 7"]
+    assert result.stdout.splitlines() == [f"{count} {count} ./web 7 7", "0 0 None 7 7"]
     (line,) = [line for line in result.stderr.splitlines() if "twice" in line]
     assert line.index(folders[0]) < line.index(folders[1])
 
