@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.annotation.output import REVIEW_FILE
 from ..got_models.annotation.review import Review, review
-from ..got_models.annotation.review_rows import ReviewRow
+from ..got_models.annotation.review_rows import ReviewRow, nearest
 from ..got_models.annotation.revision import Revision, revision
 from ..got_models.chain.chain import MAX_FILE, ReasoningChain
 from ..got_models.chain.details import PLAIN
@@ -25,7 +25,7 @@ from ..got_models.dataset.rows import DATA_FILE, find_picture
 from ..got_models.errors import GoTError, short_repr
 from ._answers import body
 from ._comfy.feedback import encodable
-from ._comfy.folders import BUNDLED_DATASETS, dataset_folder
+from ._comfy.folders import dataset_folder, is_in_input_folder, is_network_or_device
 
 if TYPE_CHECKING:
     from aiohttp.web import Request, Response
@@ -39,6 +39,10 @@ QUALITY = 95  # JPEG's
 
 _LOCK = Lock()
 """Decisions of several editors queue; for another process, a folder's own lock refuses them."""
+_run: set[str] = set()
+"""The folders, as they were typed, with which the node has run."""
+_opened: set[str] = set()
+"""The full paths of those that the page has opened."""
 
 
 async def answer_open(request: Request) -> Response:
@@ -89,8 +93,8 @@ def opened(question: bytes) -> dict[str, Any]:
 def decided(question: bytes) -> dict[str, Any]:
     """
     Args:
-        question: JSON with "folder" and "rows" as for `opened`, the "row" by its digest, the "decision",
-            "accept" or "reject", and what the row says now: "chain", as returned by
+        question: JSON with "folder" and "rows" as for `opened`, the "row" by its digest, its "line", the
+            "decision", "accept" or "reject", and what the row says now: "chain", as returned by
             `ReasoningChain.to_json`, and "prompts"; each null: as it is.
 
     Returns:
@@ -101,7 +105,9 @@ def decided(question: bytes) -> dict[str, Any]:
     try:
         asked = _asked(question, folder=str, rows=str, row=str, decision=str)
         with _LOCK, _open(asked) as current:
-            row = next((row for row in current.rows() if row.digest == asked["row"]), None)
+            line = asked.get("line")
+            same = (row for row in current.rows() if row.digest == asked["row"])
+            row = nearest(same, line if type(line) is int else 0)
             if row is None:
                 return {"error": "This row has been decided on or changed elsewhere.", "gone": True}
             if asked["decision"] == "reject":
@@ -118,7 +124,7 @@ def decided(question: bytes) -> dict[str, Any]:
 
 
 def shown(row: ReviewRow) -> dict[str, Any]:
-    """A row for the page: its digest as "row", "image", "source", "prompts", "chain" and "reasons".
+    """A row for the page: its digest as "row", "line", "image", "source", "prompts", "chain" and "reasons".
 
     "mended" says that the chain is not the row's own, which could not be read as it is.
     """
@@ -128,17 +134,25 @@ def shown(row: ReviewRow) -> dict[str, Any]:
     # Names and prompts are not escaped: the page sends them back.
     told = {"image": row.image, "source": row.source, "prompts": [*row.prompts]}
     said = {"reasons": encodable(reasons), "mended": bool(chain.warnings)}
-    return {"row": row.digest, "chain": chain.to_json(), **told, **said}
+    return {"row": row.digest, "line": row.line, "chain": chain.to_json(), **told, **said}
 
 
 def picture(folder: str, name: str) -> bytes:
     """A picture of a folder that holds a dataset, upright in sRGB, as JPEG.
 
+    Any page can ask for it, and so no file is touched but in a folder whose rows have been opened, or below
+    ComfyUI's input folder.
+
     Raises:
-        GoTError: the folder holds no dataset, or the picture is outside it or cannot be opened.
+        GoTError: the folder is no such one or holds no dataset, or the picture is outside it or cannot be
+            opened.
     """
     from ..got_models.pictures import open_picture
 
+    _check_local(folder)
+    full = os.path.abspath(dataset_folder(folder))
+    if full not in _opened and not is_in_input_folder(full):
+        raise GoTError("Pictures of this folder are shown once its rows have been opened.")
     path = reviewed_folder(folder)
     picture = open_picture(find_picture(path, name))
     picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
@@ -151,11 +165,9 @@ def reviewed_folder(text: str) -> Path:
     """The folder with a dataset that a user refers to, as in `dataset_folder`.
 
     Raises:
-        GoTError: it holds neither `review.jsonl` nor `data.jsonl`, or it is bundled with this pack.
+        GoTError: it holds neither `review.jsonl` nor `data.jsonl`.
     """
     folder = dataset_folder(text)
-    if text.strip() in BUNDLED_DATASETS:
-        raise GoTError("The bundled dataset is not to be changed. Copy its folder, and review the copy.")
     if not any(os.path.isfile(folder / file) for file in (REVIEW_FILE, DATA_FILE)):
         raise GoTError(
             f"There is no {REVIEW_FILE} and no {DATA_FILE} in {folder}. Name a folder that GoT Annotate or "
@@ -164,11 +176,31 @@ def reviewed_folder(text: str) -> Path:
     return folder
 
 
+def allow(folder: str) -> None:
+    """Lets the page open a folder, wherever it is: a person has run the node with it."""
+    _run.add(folder)
+
+
+def _check_local(folder: str) -> None:
+    """
+    Raises:
+        GoTError: a page asks for a network share or a device, with which the node has not run. To look at one
+            would already tell its server who asks.
+    """
+    if folder not in _run and is_network_or_device(folder):
+        raise GoTError(
+            f"{short_repr(folder)} is on the network, or a device. Run the workflow once: then its rows can "
+            "be opened."
+        )
+
+
 def _open(asked: dict[str, Any]) -> AbstractContextManager[Review | Revision]:
     """The rows that are asked for."""
+    _check_local(asked["folder"])
     folder = reviewed_folder(asked["folder"])
     if asked["rows"] not in (DOUBTFUL, ACCEPTED):
         raise GoTError(f"Expected {DOUBTFUL} or {ACCEPTED} rows, received {short_repr(asked['rows'])}.")
+    _opened.add(os.path.abspath(folder))
     return review(folder) if asked["rows"] == DOUBTFUL else revision(folder)
 
 

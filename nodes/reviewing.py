@@ -8,7 +8,7 @@ from typing import Any
 from ..got_models.annotation.output import REJECTED_FILE, REVIEW_FILE
 from ..got_models.dataset.rows import DATA_FILE
 from ._inputs import checked, state, time_and_size
-from ._review import ACCEPTED, DOUBTFUL, reviewed_folder
+from ._review import ACCEPTED, DOUBTFUL, allow, reviewed_folder
 
 
 @checked
@@ -63,6 +63,7 @@ class GoTReviewDataset:
         from ..got_models.annotation.revision import revision
 
         path = reviewed_folder(folder)
+        allow(folder)
         with review(path) as current:
             doubtful = sum(1 for _ in current.rows())
         with revision(path) as accepted_rows:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor, wait
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +17,7 @@ from got_pack.got_models.errors import GoTError
 from got_pack.got_models.files.exclusive_lock import exclusive_lock
 from got_pack.nodes import _review
 from got_pack.nodes._review import decided, opened, picture
+from got_pack.nodes.annotating import GoTAnnotate
 from got_pack.nodes.reviewing import GoTReviewDataset
 from PIL import Image
 
@@ -42,7 +45,7 @@ def ask(rows: str = "doubtful", skip: int = 0, folder: Any = "mine") -> dict[str
 
 
 def decide(row: dict[str, Any], decision: str, rows: str = "doubtful", **said: Any) -> dict[str, Any]:
-    question = {"folder": "mine", "rows": rows, "row": row["row"], "decision": decision, **said}
+    question = {"folder": "mine", "rows": rows, "row": row["row"], "decision": decision} | said
     return decided(json.dumps(question).encode())
 
 
@@ -154,6 +157,108 @@ def test_what_is_no_decision_changes_nothing(folder: Path, said: dict[str, Any])
     answer = decide(ask()["rows"][0], **said)
     assert answer["error"] and "gone" not in answer
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_the_second_of_two_rows_that_say_the_same_is_meant_where_its_line_is_named(folder: Path) -> None:
+    row = {"image": "c.png", "prompt": "a cup", "chain": "A cup."}
+    for one in (row, {**row, "chain": "Another cup."}, row):
+        append(folder / "data.jsonl", [one])
+    first, second = (row for row in ask("accepted")["rows"] if row["chain"]["text"] == "A cup.")
+    assert first["row"] == second["row"] and first["line"] < second["line"]
+    decide(second, "accept", "accepted", line=second["line"], prompts=["the last cup"])
+    assert [row["prompt"] for row in data(folder)[2:]] == ["a cup", "a cup", "the last cup"]
+    decide(first, "reject", "accepted", line=first["line"])
+    assert [row["prompt"] for row in data(folder)[2:]] == ["a cup", "the last cup"]
+
+
+BUNDLED = Path(_review.__file__).parents[1] / "lessons" / "brown_crosses"
+
+
+def test_the_bundled_dataset_is_not_changed_by_whatever_path(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked").symlink_to(BUNDLED)
+    (tmp_path / "input" / "inside").mkdir()
+    (tmp_path / "input" / "inside" / "data.jsonl").symlink_to(BUNDLED / "data.jsonl")
+    before = {file.name: file.stat().st_mtime_ns for file in BUNDLED.iterdir()}
+    for name in (
+        "brown crosses (bundled)",
+        str(BUNDLED),
+        f"{BUNDLED}/../brown_crosses",
+        f'"{BUNDLED}"',
+        "inside",
+    ):
+        for path in (name, str(tmp_path / "linked")):
+            assert "Copy its folder" in ask("accepted", folder=path)["error"]
+            with pytest.raises(GoTError, match="Copy its folder"):
+                GoTReviewDataset().review(path, "accepted")
+            with pytest.raises(GoTError, match="Copy its folder"):
+                GoTAnnotate().annotate(path, clip=object())
+    assert {file.name: file.stat().st_mtime_ns for file in BUNDLED.iterdir()} == before
+
+
+@pytest.fixture
+def untouched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths below no known folder that the file system is asked about."""
+    asked: list[str] = []
+    stat = os.stat
+
+    def watched(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        asked.append(str(path))
+        return stat(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", watched)
+    monkeypatch.setattr(_review.os.path, "isfile", lambda path: asked.append(str(path)) or False)
+    return asked
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        r"\\server\share",
+        "//server/share",
+        r"\/server\share",
+        r"\\?\UNC\server\share",
+        r"\\.\pipe\x",
+        r"\??\C:\x",
+        "file://server/share",
+        '"\\\\server\\share"',
+        "\u202a\\\\server\\share",
+        "NUL",
+        "mine/com1.txt",
+    ],
+)
+def test_a_share_on_the_network_is_not_even_looked_at_for_a_page(
+    place: str, folder: Path, untouched: list[str]
+) -> None:
+    with pytest.raises(GoTError, match="Run the workflow once"):
+        picture(place, "a.png")
+    assert "Run the workflow once" in ask(folder=place)["error"]
+    assert "Run the workflow once" in decide({"row": ""}, "accept", folder=place)["error"]
+    assert untouched == []
+
+
+def test_pictures_are_shown_of_folders_that_have_been_opened_and_of_no_other(
+    folder: Path, tmp_path: Path, untouched: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(folder, elsewhere)
+    untouched.clear()
+    for place in (str(elsewhere), "mine/../../elsewhere", f"{elsewhere}/../elsewhere"):
+        with pytest.raises(GoTError, match="opened"):
+            picture(place, "a.png")
+    assert untouched == []
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert ask(folder=str(elsewhere))["total"] == 2
+    assert picture(str(elsewhere), "a.png") and picture("mine", "a.png")
+
+
+def test_a_share_on_the_network_is_opened_once_the_node_has_run_with_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = f"/{folder}"  # //..., which is a server on Windows and the same folder here
+    assert "error" in ask(folder=share)
+    GoTReviewDataset().review(share, "doubtful")
+    assert ask(folder=share)["total"] == 2 and picture(share, "a.png")
 
 
 @pytest.mark.parametrize("question", [b"", b"{", b"[]", b"7", b"\xff", b"[" * 100_000, b" " * 2_000_000])
