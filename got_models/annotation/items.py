@@ -105,6 +105,10 @@ class Keys:
         place = bisect_left(self._sorted, key)
         return place < len(self._sorted) and int(self._sorted[place]) == key
 
+    def repeated(self) -> set[int]:
+        """The keys that it was given more than once."""
+        return {int(key) for key in self._sorted[1:][self._sorted[1:] == self._sorted[:-1]]}
+
 
 def key_of(image: str, source: str | None = None) -> int:
     r"""The same however a name is spelled: with \ between folders, or accents decomposed."""

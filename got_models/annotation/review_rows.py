@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,17 @@ from .items import key_of
 
 @dataclass(frozen=True)
 class ReviewRow:
-    """Prompts and chain are empty where there are none yet. `source` is set for edits only."""
+    """Prompts and chain are empty where there are none yet. `source` is set for edits only.
+
+    `line` is where it begins in its file, from 0, by which rows that say the same are told apart.
+    """
 
     image: str
     source: str | None
     prompts: tuple[str, ...]
     chain: str
     reasons: tuple[str, ...] = ()
+    line: int = field(default=0, compare=False)
 
     @property
     def key(self) -> int:
@@ -60,10 +64,13 @@ class ReviewRow:
 
 def changed(row: ReviewRow, chain: str | None, prompts: Sequence[str] | None) -> ReviewRow:
     """The row with another chain and other prompts; None: as they are."""
-    return ReviewRow(
-        row.image,
-        row.source,
-        row.prompts if prompts is None else tuple(prompts),
-        row.chain if chain is None else chain,
-        row.reasons,
+    return replace(
+        row,
+        chain=row.chain if chain is None else chain,
+        prompts=row.prompts if prompts is None else tuple(prompts),
     )
+
+
+def nearest(rows: Iterable[ReviewRow], line: int) -> ReviewRow | None:
+    """Of rows that say the same, the one at a line, or nearest to it: lines move as others are taken out."""
+    return min(rows, key=lambda row: abs(row.line - line), default=None)

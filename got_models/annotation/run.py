@@ -15,6 +15,7 @@ from ..dataset.rows import DATA_FILE, check_picture, check_row, find_picture
 from ..errors import GoTError
 from ..pictures import open_picture
 from .annotator import Annotator, AnnotatorError, ServerFailedError, check_coordinates
+from .earlier import Earlier
 from .editing import annotate_pair
 from .generation import Annotation, annotate_picture
 from .items import Item, items
@@ -105,15 +106,13 @@ def annotate_folder(
 def annotate_by(engine: Engine, folder: Path, on_progress: Callable[[Progress], None]) -> Progress:
     """As `annotate_folder`, by any engine, which is not started where nothing is to be done."""
     with output(folder) as files:
-        total = done = doubtful = already = 0
-        for item in items(folder):
-            already += files.is_done(item)
-            total += not files.is_done(item)
-        if not total and not already:
+        earlier = Earlier(files)
+        total = sum(1 for _ in earlier.left())
+        done = doubtful = 0
+        if not total and next(items(folder), None) is None:
             raise GoTError(f"There is no picture in {folder}, and so nothing to annotate.")
         on_progress(Progress(0, total, 0, engine.tokens))
-        todo = (item for item in items(folder) if not files.is_done(item))
-        for result in unless_down(engine.annotate(todo, folder) if total else ()):
+        for result in unless_down(engine.annotate(earlier.left(), folder) if total else ()):
             if result.rows:
                 files.write(DATA_FILE, result.rows)
             else:

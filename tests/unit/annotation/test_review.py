@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from got_models.annotation import output
 from got_models.annotation.output import LOCK_FILE, REJECTED_FILE, REVIEW_FILE, append
 from got_models.annotation.review import review
+from got_models.annotation.revision import revision
 from got_models.annotation.run import annotate_folder
 from got_models.dataset.rows import DATA_FILE, read_dataset
 from got_models.errors import GoTError
 from got_models.files.exclusive_lock import exclusive_lock
+from got_models.files.whole_files import UnwritableError
 
 from .folders import rows
 from .looking import Looking
@@ -56,19 +59,69 @@ def test_a_rejected_picture_is_not_annotated_again(folder: Path) -> None:
     assert [(row["image"], "source" in row) for row in rows(folder / REVIEW_FILE)] == [("b.png", False)]
 
 
-def test_a_decision_survives_a_kill_before_the_file_is_tidied_and_counts_once(folder: Path) -> None:
-    content = (folder / REVIEW_FILE).read_bytes()
+def test_a_decision_is_made_once(folder: Path) -> None:
     with review(folder) as current:
         first = next(current.rows())
         current.accept(first)
-        with pytest.raises(GoTError, match="already"):
-            current.accept(first)
-    (folder / REVIEW_FILE).write_bytes(content)  # as if it had been killed
-    with review(folder) as current:
-        assert [doubtful.image for doubtful in current.rows()] == ["b.png", "c.png"]
-        with pytest.raises(GoTError, match="already"):
-            current.reject(first)
+        for decide in (current.accept, current.reject):
+            with pytest.raises(GoTError, match="already"):
+                decide(first)
     assert len(rows(folder / DATA_FILE)) == 1
+
+
+def test_rows_of_the_same_pictures_are_decided_on_one_by_one(folder: Path) -> None:
+    """A pair that is listed twice, with two instructions; the second time word for word as before."""
+    pair = {"image": "b.png", "source": "a.png", "chain": CHAIN, "reasons": ["because"]}
+    for prompt in ("one", "other", "other"):
+        append(folder / REVIEW_FILE, [{**pair, "prompts": [prompt]}])
+    with review(folder) as current:
+        same = [row for row in current.rows() if row.image == "b.png"]
+        assert [row.prompts for row in same] == [("do it", "do so"), ("one",), ("other",), ("other",)]
+        current.accept(same[2])
+    with review(folder) as current:
+        same = [row for row in current.rows() if row.image == "b.png"]
+        assert [row.prompts for row in same] == [("do it", "do so"), ("one",), ("other",)]
+        for row in same:
+            current.accept(row)
+    with revision(folder) as current_rows:
+        assert [row.prompts for row in current_rows.rows()] == [
+            ("other",),
+            ("do it", "do so"),
+            ("one",),
+            ("other",),
+        ]
+
+
+def test_a_doubtful_row_stays_where_data_has_another_of_the_same_picture(folder: Path) -> None:
+    append(folder / DATA_FILE, [{"image": "a.png", "prompt": "mine", "chain": "A cup."}])
+    with review(folder) as current:
+        assert [row.image for row in current.rows()] == ["a.png", "b.png", "c.png"]
+    assert len(rows(folder / REVIEW_FILE)) == 3
+
+
+def test_a_full_disk_leaves_a_row_in_its_file_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: Path, block: bytes) -> None:
+        raise UnwritableError(f"{file} cannot be written to: no space left.")
+
+    before = (folder / REVIEW_FILE).read_bytes()
+    with review(folder) as current:
+        first = next(current.rows())
+        with monkeypatch.context() as patched:
+            patched.setattr(output, "_append", full)
+            with pytest.raises(UnwritableError):
+                current.accept(first)
+        assert (folder / REVIEW_FILE).read_bytes() == before and not (folder / output.MOVE_FILE).exists()
+        current.accept(first)
+    assert len(rows(folder / DATA_FILE)) == 1 and len(rows(folder / REVIEW_FILE)) == 2
+
+
+@pytest.mark.parametrize("note", ["", "7", '{"source": "../a", "target": "data.jsonl"}', '{"line": 0}', "{"])
+def test_a_note_that_is_none_of_ours_moves_nothing(folder: Path, note: str) -> None:
+    before = (folder / REVIEW_FILE).read_bytes()
+    (folder / output.MOVE_FILE).write_text(note)
+    with review(folder) as current:
+        assert len(list(current.rows())) == 3
+    assert (folder / REVIEW_FILE).read_bytes() == before and not (folder / output.MOVE_FILE).exists()
 
 
 def test_what_cannot_be_trained_on_is_refused_and_stays(folder: Path) -> None:

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from got_models.annotation import revision as module
 from got_models.annotation.output import LOCK_FILE, REJECTED_FILE, append
 from got_models.annotation.revision import revision
-from got_models.dataset.rows import DATA_FILE, read_dataset
+from got_models.dataset.rows import DATA_FILE
 from got_models.errors import GoTError
 from got_models.files.exclusive_lock import exclusive_lock
 
@@ -94,21 +93,33 @@ def test_what_cannot_be_trained_on_or_has_changed_meanwhile_is_refused(folder: P
         assert second in current.rows()
 
 
-def test_a_kill_between_the_two_files_loses_no_row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def killed(path: Path) -> None:
-        raise KeyboardInterrupt
+def test_a_row_that_is_changed_into_its_neighbour_stays_a_row_of_its_own(folder: Path) -> None:
+    """Also a row without neighbour: one between two of the same plan is rejected."""
+    for number in range(3):
+        append(folder / DATA_FILE, [{"image": "a.png", "prompt": f"{number}", "chain": f"Cup {number % 2}."}])
+    with revision(folder) as current:
+        first, _, zero, one, two = current.rows()
+        new = current.accept(zero, chain="Cup 1.")
+        assert list(current.rows())[2:] == [new, one, two]
+        current.reject(one)
+        now = current.accept(new, chain="Cup 0.")
+        assert list(current.rows())[2:] == [now, two] and current.accept(two) == two
+        last = current.accept(now, prompts=["one", "other"])
+        assert list(current.rows())[2:] == [last, two]
+    append(folder / DATA_FILE, [{"image": "a.png", "prompt": "three", "chain": "Cup 0."}])
+    with revision(folder) as current:
+        assert [row.prompts for row in current.rows()][2:] == [("one", "other"), ("2",), ("three",)]
+        assert next(current.rows()) == first
+    lines = (folder / DATA_FILE).read_text().splitlines()
+    assert all(isinstance(json.loads(line), dict) for line in lines if line != "no JSON")
 
-    content = (folder / DATA_FILE).read_bytes()
-    with revision(folder) as current:
-        first = next(current.rows())
-        with monkeypatch.context() as patched:
-            patched.setattr(module, "whole_file", killed)
-            with pytest.raises(KeyboardInterrupt):
-                current.reject(first)
-    assert (folder / DATA_FILE).read_bytes() == content and len(rows(folder / REJECTED_FILE)) == 1
-    with revision(folder) as current:
-        current.reject(first)
-    assert len(read_dataset(folder).rows) == 3
+
+def test_wordings_that_a_person_has_written_below_each_other_are_one_row(tmp_path: Path) -> None:
+    lines = [json.dumps(row) for row in pair("do it", "do so")]
+    (tmp_path / DATA_FILE).write_text("\n".join(lines) + "\n")
+    with revision(tmp_path) as current:
+        (row,) = current.rows()
+    assert row.prompts == ("do it", "do so")
 
 
 def test_one_process_at_a_time(folder: Path) -> None:

@@ -16,7 +16,9 @@ from PIL import Image
 from got_models.__main__ import main
 from got_models.annotation.annotator import PIXELS, AnnotatorError, ServerFailedError
 from got_models.annotation.items import Item, Keys, items, key_of
-from got_models.annotation.output import CONTINUED, LOCK_FILE, REVIEW_FILE, append, mend
+from got_models.annotation.output import APART, CONTINUED, LOCK_FILE, REVIEW_FILE, append, mend
+from got_models.annotation.review import review
+from got_models.annotation.revision import revision
 from got_models.annotation.run import Progress, annotate_folder
 from got_models.annotation.server import ServerAnnotator
 from got_models.dataset.rows import DATA_FILE, read_dataset
@@ -187,6 +189,9 @@ ROW = b'{"image": "a.png", "prompt": "b"}\n'
         (ROW + CONTINUED + ROW + ROW[:9], ROW),
         (CONTINUED + ROW + ROW, CONTINUED + ROW + ROW),
         (ROW + CONTINUED[:1], ROW),
+        (ROW + APART + ROW, ROW + APART + ROW),
+        (ROW + APART + ROW[:9], ROW),
+        (ROW + APART, ROW),
     ],
 )
 def test_what_a_killed_writer_left_of_an_item_is_cut(content: bytes, mended: bytes, tmp_path: Path) -> None:
@@ -211,6 +216,60 @@ def test_rows_that_were_there_are_kept_and_their_pictures_left_alone(folder: Pat
     assert annotate_folder(folder, Looking()).done == 7
     assert (folder / DATA_FILE).read_text().splitlines()[0] == mine
     read_dataset(folder).usable(leave_out_bad_rows=False)
+
+
+def list_again(folder: Path, *prompts: str, first: bool = False) -> None:
+    """Lists the first pair of a folder once more for each of these instructions."""
+    lines = (folder / "pairs.jsonl").read_text().splitlines()
+    more = [json.dumps({**json.loads(lines[0]), "prompt": prompt}) for prompt in prompts]
+    (folder / "pairs.jsonl").write_text("\n".join([*more, *lines] if first else [*lines, *more]) + "\n")
+
+
+def prompts_of(folder: Path) -> list[tuple[str, ...]]:
+    """Those of each row of the first pair."""
+    with revision(folder) as current:
+        return [row.prompts for row in current.rows() if row.image == "after-000.png"]
+
+
+def test_a_pair_that_is_listed_with_several_instructions_is_annotated_with_each(folder: Path) -> None:
+    list_again(folder, "paint it", "swap it")
+    assert annotate_folder(folder, Looking()).done == 10
+    assert [row[0] for row in prompts_of(folder)][1:] == ["paint it", "swap it"]
+    before = (folder / DATA_FILE).read_bytes()
+    assert annotate_folder(folder, Looking()).total == 0
+    list_again(folder, "go on", first=True)
+    assert annotate_folder(folder, Looking()).total == 1
+    assert (folder / DATA_FILE).read_bytes().startswith(before)
+    assert prompts_of(folder)[-1][0] == "go on"
+
+
+def test_of_a_pair_that_is_listed_twice_the_one_that_is_left_is_annotated_after_a_kill(folder: Path) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.done == 1:
+            raise KeyboardInterrupt
+
+    list_again(folder, "paint it", "swap it", first=True)
+    lines = (folder / "pairs.jsonl").read_text().splitlines()
+    (folder / "pairs.jsonl").write_text("\n".join([*lines[:2], lines[3]]) + "\n")
+    with pytest.raises(KeyboardInterrupt):
+        annotate_folder(folder, Looking(), on_progress=stop)
+    with revision(folder) as current:
+        current.accept(next(current.rows()), prompts=["in other words"])
+    assert annotate_folder(folder, Looking()).total == 8
+    first, second = prompts_of(folder)
+    assert first == ("in other words",) and second[0] == "swap it"
+
+
+def test_a_doubtful_row_waits_beside_an_accepted_one_of_the_same_pair(folder: Path) -> None:
+    def unsure(question: str, picture: Image.Image | None, answer: str) -> str:
+        return "[]" if "paint it" in question and "does it edit" in question else answer
+
+    list_again(folder, "paint it")
+    assert annotate_folder(folder, Looking(mistake=unsure)).doubtful == 1
+    with review(folder) as current:
+        (row,) = current.rows()
+        assert (row.image, row.prompts[0]) == ("after-000.png", "paint it")
+    assert len(prompts_of(folder)) == 1 and annotate_folder(folder, Looking()).total == 0
 
 
 def test_a_server_that_goes_down_leaves_pictures_for_the_next_run(folder: Path) -> None:
