@@ -145,8 +145,8 @@ def _connect(ray: Any) -> None:
         except (OSError, OverflowError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise GoTError(
                 f"No Ray cluster can be reached: {error}. {ADDRESS_VARIABLE}, now {short_repr(address)}, "
-                "names one, such as 10.0.0.1:6379 or ray://[::1]:10001; auto is the one here. Without it, one is "
-                "started."
+                "names one, such as 10.0.0.1:6379 or ray://[::1]:10001; auto is the one here. Without it, "
+                "one is started."
             ) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
