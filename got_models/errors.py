@@ -25,9 +25,13 @@ class GoTError(ValueError):
 
     The message is made `printable` and truncated here, once for every caller: many messages quote a library's
     own, which may repeat a whole file.
+
+    Attributes:
+        sentence: the message as it was given; a `Note` can also be said in other languages.
     """
 
     def __init__(self, message: object = "") -> None:
+        self.sentence = message
         text = printable(str(message))
         if len(text) > MAX_MESSAGE:
             text = f"{text[: MAX_MESSAGE - KEPT_END]} ... {text[-KEPT_END:]}"

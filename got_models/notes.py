@@ -1,4 +1,4 @@
-"""Remarks for people about plans and pictures: sentences that can be translated."""
+"""Remarks for people about plans and pictures, and some errors: sentences that can be translated."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ ENGLISH = {
         "GoT draws from the plan's words and boxes alone: what the boxes say about {what} is left aside. "
         "Other models take it, through GoT Chain to JSON, GoT Chain to Masks or GoT Regional Conditioning."
     ),
+    "all_switched_off": "All boxes of the plan are switched off. Switch one on in Edit Reasoning Chain.",
+    "switched_off": "Left out, because switched off in the plan: {names}.",
+    "switched_off_stays": "Words that stay, although switched off, because a sentence needs them: {names}.",
     "draws_smaller": (
         "Unless SSGM Encode has another size, this is drawn at {drawn} and enlarged to the picture's {size}: "
         "what changes will be softer than the rest."
@@ -127,6 +130,26 @@ ENGLISH = {
     "locked_moved": "The model put {name} elsewhere; it stays in its locked box.",
     "locked_added": "The model left out {name}, which is locked; it was added.",
     "more_like_these": "{count} more like these",
+    # Plans that cannot be read at all
+    "plan_too_long": "This is too long for a plan: at most {most} characters are read.",
+    "plan_too_nested": (
+        "The plan is nested too deep, or holds too many values. Give the list of its boxes alone."
+    ),
+    "no_words_with_box": (
+        "No box with words could be read in {received}. Each thing needs its words and its box, such as "
+        "{example}."
+    ),
+    "no_locations": "No four {location} in a row could be read in {received}. Give the model's whole answer.",
+    "no_canvas": (
+        "No line of the {name} canvas could be read. Give its whole answer, with its calls of {call}."
+    ),
+    "only_thoughts": (
+        "There are only the model's thoughts, and no answer behind them: {words}. Let it write more tokens, "
+        "or turn its thinking off."
+    ),
+    "prompt_empty": "The prompt is empty. Say what the picture should show or how it should change.",
+    "prompt_too_long": "The prompt may have {most} characters, got {count}. Shorten it.",
+    "prompt_special": "The prompt must not contain the special token {token} (character {place}).",
 }
 """Each sentence by its key, with a placeholder in braces for each of its values."""
 
@@ -149,6 +172,9 @@ class Note(str):
         note = super().__new__(cls, said(ENGLISH[key], values, "en"))
         note.key, note.values = key, values
         return note
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Value]]:  # to be copied, and sent to workers
+        return (self.key,), dict(self.values)
 
 
 def said(template: str, values: Mapping[str, Value], language: str) -> str:

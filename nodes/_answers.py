@@ -10,7 +10,7 @@ from dataclasses import asdict
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from ..got_models.chain.chain import MAX_FILE, ReasoningChain
+from ..got_models.chain.chain import MAX_FILE, ChainError, ReasoningChain
 from ..got_models.chain.notations import (
     AMBIGUOUS,
     MAX_TEXT,
@@ -25,9 +25,10 @@ from ..got_models.chain.switched_off import without_switched_off
 from ..got_models.errors import GoTError, short_repr
 from ..got_models.files.json_objects import read_json
 from ..got_models.mllm.prompts import check_prompt
+from ..got_models.notes import Note
 from ._comfy.feedback import encodable
 from ._comfy.folders import checkpoint_folder
-from ._plans import by_language
+from ._plans import by_language, error_by_language
 
 if TYPE_CHECKING:
     from aiohttp.web import Request, Response
@@ -102,11 +103,15 @@ def notes_on(question: bytes) -> list[dict[str, str]]:
     """
     try:
         asked: Any = json.loads(question) if len(question) <= MAX_FILE else None
-        chain = without_switched_off(ReasoningChain.from_json(asked["chain"]))
+        chain = ReasoningChain.from_json(asked["chain"])
     except (ValueError, TypeError, KeyError, RecursionError):  # GoTError is a ValueError
         return []
+    try:
+        drawn = without_switched_off(chain)
+    except ChainError as error:
+        return [error_by_language(error)]
     settings = _settings(asked.get("checkpoint"))
-    notes: list[dict[str, str]] = encodable(by_language(check_plan(chain, settings and settings.vocabulary)))
+    notes: list[dict[str, str]] = encodable(by_language(check_plan(drawn, settings and settings.vocabulary)))
     return notes
 
 
@@ -120,11 +125,11 @@ def pasted_plan(question: bytes) -> dict[str, Any]:
     Returns:
         "chain" and "notation"; "notes", on what was assumed and left out, each a sentence by language; and
         "ambiguous": whether the notation leaves open what its numbers mean. Or "prose": the text is no other
-        notation's. Or "error": why it cannot be read; with "size": because the boxes are in pixels of a
-        picture of unknown size.
+        notation's. Or "error": why it cannot be read, by language; with "size": because the boxes are in
+        pixels of a picture of unknown size.
     """
     if len(question) > MAX_QUESTION:
-        return {"error": f"This is too long for a plan: at most {MAX_TEXT} characters are read."}
+        return {"error": error_by_language(GoTError(Note("plan_too_long", most=str(MAX_TEXT))))}
     try:
         asked: Any = json.loads(question)
         text, task, prompt = asked["text"], asked["task"], asked["prompt"]
@@ -138,10 +143,11 @@ def pasted_plan(question: bytes) -> dict[str, Any]:
         chain = plan_to_chain(plan, task, prompt)
         check_prompt(chain.prompt)
     except SizeNeededError as error:
-        return encodable({"error": str(error), "size": True, "notation": found})
-    except (ValueError, TypeError, KeyError, RecursionError) as error:  # GoTError is a ValueError
-        message = str(error) if isinstance(error, GoTError) else "This is not what an editor asks."
-        return {"error": message}
+        return encodable({"error": error_by_language(error), "size": True, "notation": found})
+    except GoTError as error:
+        return encodable({"error": error_by_language(error)})
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return {"error": {"en": "This is not what an editor asks."}}
     ambiguous = found in AMBIGUOUS and bool(plan.notes)
     notes = by_language(chain.brief_warnings(MOST_NOTES))
     answer = {"notation": found, "notes": notes, "ambiguous": ambiguous}

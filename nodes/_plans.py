@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..got_models.chain.chain import ReasoningChain
-from ..got_models.errors import printable
+from ..got_models.errors import GoTError, printable
 from ..got_models.notes import Note, said
 from ._comfy.feedback import encodable
 
@@ -48,6 +48,11 @@ def by_language(sentences: Sequence[str]) -> list[dict[str, str]]:
         }
         for sentence in sentences
     ]
+
+
+def error_by_language(error: GoTError) -> dict[str, str]:
+    """What an error says, in all languages that it can be said in."""
+    return by_language([error.sentence if isinstance(error.sentence, Note) else str(error)])[0]
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..got_models.chain.chain import TASKS, ChainError, ReasoningChain
 from ..got_models.chain.characters import clean
@@ -20,18 +20,14 @@ from ..got_models.chain.notations import (
 )
 from ..got_models.chain.plan_check import check_plan
 from ..got_models.chain.region import stated_details
-from ..got_models.chain.switched_off import without_switched_off
+from ..got_models.chain.switched_off import drawn_part, without_switched_off
 from ..got_models.errors import GoTError, printable, short_repr
 from ..got_models.mllm.constrained_decoding import only_regions
 from ..got_models.mllm.prompts import check_prompt
 from ..got_models.saved_plans import read_chain
 from ._comfy.folders import input_file, input_files
 from ._inputs import checked, rejection, state, time_and_size
-from ._plans import plans_ui
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
+from ._plans import notes_ui, plans_ui
 
 KEEP_MINE, TAKE_NEW = "keep mine", "take new"
 LAYOUT_SIZE = (512, 512)
@@ -367,14 +363,13 @@ class GoTChainToMasks:
             }
         }
 
-    def convert(
-        self, chain: ReasoningChain, width: int, height: int
-    ) -> tuple[Tensor, list[list[dict[str, Any]]], list[str], Tensor, Tensor]:
+    def convert(self, chain: ReasoningChain, width: int, height: int) -> dict[str, Any]:
         from ._images import box_masks, hidream_layout, pictures_to_image
 
-        chain = without_switched_off(chain)
+        chain, left_out = drawn_part(chain)
         masks = box_masks(chain.regions, (height, width))
         boxes = bounding_boxes(plan_of(chain), (width, height))
         phrases = [region.phrase for region in chain.regions] or [""]
         layout = pictures_to_image([draw_layout(chain, None, (width, height))])
-        return masks, [boxes], phrases, layout, hidream_layout(chain.regions, (height, width))
+        hidream = hidream_layout(chain.regions, (height, width))
+        return {"ui": notes_ui(left_out), "result": (masks, [boxes], phrases, layout, hidream)}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..got_models.chain.chain import ReasoningChain
 from ..got_models.chain.notations import read_boxes
 from ..got_models.chain.plan_check import listed
-from ..got_models.chain.switched_off import without_switched_off
+from ..got_models.chain.switched_off import drawn_part
 from ..got_models.errors import GoTError, printable
 from ..got_models.notes import Note
 from ._comfy.feedback import stop_if_interrupted
@@ -94,7 +94,7 @@ class GoTCheck:
         from ..got_models.judge.report import draw_verdict, report
         from ._images import image_to_pictures, pictures_to_image
 
-        chain = without_switched_off(chain)
+        chain, left_out = drawn_part(chain)
         pictures = image_to_pictures(image)
         if (model is None) == (boxes is None):
             raise GoTError("Connect either 'model', which looks at the picture, or 'boxes' of a detector.")
@@ -119,7 +119,8 @@ class GoTCheck:
             [printable(report(verdict)) for verdict in verdicts],
             pictures_to_image(drawn),
         )
-        return {"ui": notes_ui([note for verdict in verdicts for note in said(verdict)]), "result": result}
+        notes = [note for verdict in verdicts for note in said(verdict)]
+        return {"ui": notes_ui([*notes, *left_out]), "result": result}
 
 
 @checked

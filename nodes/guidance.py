@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain.chain import ReasoningChain
 from ..got_models.chain.plan_check import details_left_aside
-from ..got_models.chain.switched_off import without_switched_off
+from ..got_models.chain.switched_off import drawn_part
 from ..got_models.constants import EXACT
 from ._comfy.feedback import progress_bar, stop_if_interrupted
 from ._comfy.memory import result_device
@@ -144,8 +144,8 @@ class GoTSSGMEncode:
         from ._images import image_to_pictures, region_masks
 
         store_chain(chain, extra_pnginfo, unique_id)
-        drawn = without_switched_off(chain)
-        notes = [*details_left_aside(drawn), *drawn.warnings[len(chain.warnings) :]]
+        drawn, left_out = drawn_part(chain)
+        notes = [*left_out, *details_left_aside(drawn)]
         defaults = model.settings.tasks[chain.task]
         size = (height or defaults.height, width or defaults.width)
         model.check_size(size)

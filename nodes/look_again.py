@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain.chain import ReasoningChain
-from ..got_models.chain.switched_off import without_switched_off
+from ..got_models.chain.switched_off import drawn_part
 from ..got_models.errors import GoTError, printable
 from ..got_models.notes import Note
 from ._comfy.feedback import progress_bar, stop_if_interrupted
@@ -99,7 +99,7 @@ class GoTLookAgain:
         from ..got_models.judge.looking import judge
         from ._images import image_to_pictures, pictures_to_image
 
-        chain = without_switched_off(chain)
+        chain, left_out = drawn_part(chain)
         pictures = image_to_pictures(image)
         if len(pictures) != 1:
             raise GoTError(
@@ -128,7 +128,7 @@ class GoTLookAgain:
         mended = look_again(chain, pictures[0], turns, draw, look)
         update(turns * each, None)
         best = mended.best
-        notes = [Note("looked_again", edits=str(len(mended.turns) - 1)), *said(best.verdict)]
+        notes = [Note("looked_again", edits=str(len(mended.turns) - 1)), *said(best.verdict), *left_out]
         result = (
             pictures_to_image([best.picture]),
             best.verdict.score,

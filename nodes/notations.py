@@ -16,11 +16,11 @@ from ..got_models.chain.notations import (
     write_plan,
 )
 from ..got_models.chain.plan_check import check_plan
-from ..got_models.chain.switched_off import without_switched_off
+from ..got_models.chain.switched_off import drawn_part
 from ..got_models.errors import GoTError
 from ..got_models.mllm.prompts import check_prompt
 from ._inputs import ANY_BOXES, checked, received
-from ._plans import plans_ui
+from ._plans import notes_ui, plans_ui
 from .chain import CHAIN_TOOLTIP, TEXT_TOOLTIP, notation_inputs, size
 
 
@@ -143,11 +143,11 @@ class GoTChainToJSON:
             }
         }
 
-    def write(self, chain: ReasoningChain, notation: str, width: int, height: int) -> tuple[Any, ...]:
-        chain = without_switched_off(chain)
+    def write(self, chain: ReasoningChain, notation: str, width: int, height: int) -> dict[str, Any]:
+        chain, left_out = drawn_part(chain)
         plan = plan_of(chain)
         boxes = bounding_boxes(plan, (width, height))
-        return (
+        result = (
             write_plan(chain, "ideogram"),
             write_plan(chain, notation, (width, height)),
             elements(plan),
@@ -155,3 +155,4 @@ class GoTChainToJSON:
             boxes or [{"x": 0, "y": 0, "width": width, "height": height}],
             [region.phrase for region in chain.regions] or [""],
         )
+        return {"ui": notes_ui(left_out), "result": result}

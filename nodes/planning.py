@@ -12,6 +12,7 @@ from ..got_models.chain.chain import TASKS, ReasoningChain
 from ..got_models.chain.notations import SizeNeededError
 from ..got_models.chain.planner import Size, draft
 from ..got_models.chain.region import Region
+from ..got_models.chain.switched_off import switched_on
 from ..got_models.errors import GoTError
 from ..got_models.mllm.prompts import check_prompt
 from ..got_models.notes import Note
@@ -168,7 +169,7 @@ class GoTPlan:
         check_prompt(prompt)
         if task == "auto":
             task = "generate" if image is None else "edit"
-        held = locked.regions if locked else ()
+        held, left_out = switched_on(locked.regions if locked else ())
         size = None
         stop_if_interrupted()
         if answer is not None:
@@ -186,7 +187,7 @@ class GoTPlan:
             chain = make_plan(lambda text: ask(text, show), prompt, task, held, size)
         chain = with_the_node_to_choose_in(chain)
         return {
-            "ui": plans_ui((chain, ())),
+            "ui": plans_ui((chain, left_out)),
             "result": (chain, chain.text, instruction(prompt, task, held, size)),
         }
 

@@ -6,6 +6,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain.chain import TASKS, ChainError, ReasoningChain, Region
+from ..got_models.chain.switched_off import switched_on
 from ..got_models.errors import GoTError, short_repr
 from ..got_models.mllm.prompts import check_prompt
 from ._comfy.feedback import encodable, progress_bar, show_text, stop_if_interrupted
@@ -76,7 +77,8 @@ class GoTReason:
         check_prompt(prompt)  # before the weights load
         picture = None if image is None else image_to_pictures(image)[0]
         task = _task(task, picture, locked)
-        held = [*(locked.regions if locked else ()), *_regions_in(locked_objects, task)]
+        held, left_out = switched_on(locked.regions if locked else ())
+        held += _regions_in(locked_objects, task)
         limit = max_new_tokens or model.settings.max_new_tokens
         update = progress_bar(limit * variants)
 
@@ -105,7 +107,7 @@ class GoTReason:
             return chain
 
         chain, *others = [write(number) for number in range(variants)]
-        notes = model.remarks(chain, picture)
+        notes = [*left_out, *model.remarks(chain, picture)]
         if picture is not None and not model.leaves_unchanged(chain):
             own = model.settings.tasks["edit"]
             notes += enlargement((own.height, own.width), (picture.height, picture.width), "draws_smaller")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..got_models.chain.chain import ReasoningChain
 from ..got_models.chain.notations import background as words_without_regions
-from ..got_models.chain.switched_off import without_switched_off
+from ..got_models.chain.switched_off import drawn_part
 from ..got_models.errors import GoTError, short_repr
 from ..got_models.notes import Note
 from ._inputs import checked
@@ -165,17 +165,13 @@ class GoTRegionalConditioning:
             for region, strength, lora in zip(chain.regions, strengths, by_box, strict=True)
             if region.detail.on
         ]
-        if not regions:
-            raise GoTError(
-                "Every box of the plan is switched off, so there is no region to draw. Switch one on in Edit "
-                "Reasoning Chain."
-            )
-        chain = without_switched_off(chain)
+        chain, left_out = drawn_part(chain)
         prompt = chain.prompt or chain.words
         outside = background.strip() or words_without_regions(chain)
         painting = apply_regions(model, clip, prompt, outside, regions, base_share, feather, negative)
         result = (painting.model, painting.positive, painting.negative)
-        return {"ui": notes_ui(remarks(painting, regions, loras, boxes)), "result": result}
+        notes = [*left_out, *remarks(painting, regions, loras, boxes)]
+        return {"ui": notes_ui(notes), "result": result}
 
 
 def remarks(

@@ -8,6 +8,8 @@ import { bring, onRuns, whenBrought } from "./comfyui/runs.js";
 
 const NODES = new Set([
     "GoTAnnotate",
+    "GoTChainToJSON",
+    "GoTChainToMasks",
     "GoTCheck",
     "GoTImportCheckpoint",
     "GoTLookAgain",
@@ -17,7 +19,8 @@ const NODES = new Set([
     "GoTSampler",
 ]);
 const EVENT = "got_text";
-const MIN_HEIGHT = 72;
+const [MIN_HEIGHT, MAX_HEIGHT] = [72, 180];
+const MARGIN = 20;  // of elements on a node's left and right together
 
 app.registerExtension({
     name: "GoT.NodeText",
@@ -34,23 +37,43 @@ app.registerExtension({
         if (!NODES.has(node.comfyClass)) return;
         /** @type {HTMLElement | undefined} */
         let element;
+        let height = MIN_HEIGHT;
         whenBrought(node, ({ text }) => {
             if (text === undefined || !(text || element)) return;
-            element ??= addText(node);
+            element ??= addText(node, () => height);
             element.hidden = !text;
             element.textContent = text;
+            height = heightOf(element, node.size[0] - MARGIN);
+            element.style.setProperty("--got-height", `${height}px`);
             element.scrollTop = element.scrollHeight;
+            growTo(node, node.computeSize());
         });
     },
 });
 
-/** @param {import("./comfyui/graph.js").GraphNode} node */
-function addText(node) {
+/**
+ * @param {import("./comfyui/graph.js").GraphNode} node
+ * @param {() => number} minHeight
+ */
+function addText(node, minHeight) {
     const element = document.createElement("div");
     element.className = "got-node-text";
     element.dataset.testid = "got-node-text";
     element.dataset.captureWheel = "true";
-    addElement(node, "node_text", element, MIN_HEIGHT, node.size);
-    growTo(node, node.computeSize());
+    addElement(node, "node_text", element, minHeight, node.size);
     return element;
+}
+
+/**
+ * The height that the text of an element takes at a width, within limits: more is scrolled.
+ * @param {HTMLElement} element
+ * @param {number} width
+ */
+function heightOf(element, width) {
+    const copy = /** @type {HTMLElement} */ (element.cloneNode(true));
+    copy.style.cssText = `position: absolute; visibility: hidden; contain: none; height: auto; width: ${width}px;`;
+    document.body.append(copy);
+    const { height } = copy.getBoundingClientRect();
+    copy.remove();
+    return Math.min(Math.max(Math.ceil(height), MIN_HEIGHT), MAX_HEIGHT);
 }

@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 
 from ..chain.chain import ReasoningChain
-from ..chain.switched_off import without_switched_off
+from ..chain.switched_off import drawn_part
 from ..errors import printable
 from ..files.whole_files import check_writable, write_files
 from ..pictures import open_picture
 from ..saved_plans import read_chain
-from .inputs import print_warnings
+from .inputs import print_notes, print_warnings
 from .options import Subparsers, add_model_options, load_model
 from .outputs import png
 
@@ -42,7 +42,8 @@ def run(arguments: argparse.Namespace) -> None:
     picture = open_picture(arguments.image)
     source = open_picture(arguments.source) if arguments.source else None
     task = "edit" if source else "generate"
-    chain = without_switched_off(plan_of(arguments.image, arguments.chain, task))
+    chain, left_out = drawn_part(plan_of(arguments.image, arguments.chain, task))
+    print_notes(left_out)
     check_plan(chain, source)
     if arguments.out:
         check_writable(arguments.out)

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ..chain.chain import ReasoningChain
 from ..chain.prompt_update import updated_prompt
-from ..chain.switched_off import without_switched_off
+from ..chain.switched_off import drawn_part
 from ..diffusion.settings import SAMPLING_DEFAULTS, SamplingSettings
 from ..errors import GoTError, printable
 from ..files.whole_files import check_writable, write_files
@@ -109,7 +109,11 @@ def given_chain(arguments: argparse.Namespace, task: str, prompt: str) -> Reason
     chain = read_chain(arguments.chain, task, prompt) if arguments.chain else None
     if arguments.edited_from:
         chain = following(chain, read_chain(arguments.edited_from, task, prompt))
-    return without_switched_off(chain) if chain else None
+    if chain is None:
+        return None
+    chain, left_out = drawn_part(chain)
+    print_notes(left_out)
+    return chain
 
 
 def following(chain: ReasoningChain | None, before: ReasoningChain) -> ReasoningChain:

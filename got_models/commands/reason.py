@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..chain.characters import clean
+from ..chain.switched_off import switched_on
 from ..mllm.prompts import check_prompt
 from ..mllm.settings import GenerationSettings
 from ..pictures import open_picture
@@ -31,7 +32,10 @@ def run(arguments: argparse.Namespace) -> None:
     check_prompt(arguments.prompt)
     source = open_picture(arguments.image) if arguments.image else None
     task = "edit" if source else "generate"
-    locked = read_chain(arguments.locked, task, arguments.prompt).regions if arguments.locked else ()
+    locked, left_out = switched_on(
+        read_chain(arguments.locked, task, arguments.prompt).regions if arguments.locked else ()
+    )
+    print_notes(left_out)
     model = load_model(arguments)
     chain = model.reason(
         arguments.prompt,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..chain.chain import BOX_END, BOX_START, SPECIAL_TOKEN, TASKS
 from ..errors import GoTError, short_repr
+from ..notes import Note
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -81,16 +82,12 @@ def check_prompt(prompt: str) -> None:
             conversation.
     """
     if not prompt.strip():
-        raise GoTError("The prompt is empty. Say what the picture should show or how it should change.")
+        raise GoTError(Note("prompt_empty"))
     if len(prompt) > MAX_PROMPT_CHARACTERS:
-        raise GoTError(
-            f"The prompt may have {MAX_PROMPT_CHARACTERS} characters, got {len(prompt)}. Shorten it."
-        )
+        raise GoTError(Note("prompt_too_long", most=str(MAX_PROMPT_CHARACTERS), count=str(len(prompt))))
     special = SPECIAL_TOKEN.search(prompt)
     if special:
-        raise GoTError(
-            f"The prompt must not contain the special token {special[0]!r} (character {special.start()})."
-        )
+        raise GoTError(Note("prompt_special", token=repr(special[0]), place=str(special.start())))
 
 
 def instruction(task: str, prompt: str) -> str:

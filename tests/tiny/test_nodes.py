@@ -236,7 +236,8 @@ def test_what_is_switched_off_is_not_encoded_and_what_cannot_be_obeyed_is_told(g
     assert [region.phrase for region in plan.chain.regions] == ["A red circle"]
     assert "a star" not in plan.chain.text + plan.chain.prompt
     assert len(masks) == 1
-    (note,) = answer["ui"]["notes"]
+    off, note = answer["ui"]["notes"]
+    assert "switched off in the plan: 'a star'" in off["en"]
     assert "lettering and strength" in note["en"]
     without = ReasoningChain.parse(plan.chain.text, "generate", plan.chain.prompt)
     assert torch.equal(plan.guidance.semantic, encode(got, without)[0].guidance.semantic)

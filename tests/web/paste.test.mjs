@@ -11,6 +11,7 @@ import { mayBePlan, Pasting } from "../../web/chain_editor/paste.js";
 const QWEN = '[{"bbox_2d": [1, 2, 300, 400], "label": "a cat"}]';
 const CAT = { chain: chainToJson(parseChain("There is a cat (1,2),(300,400).", "generate", "a cat")), notation: "qwen3-vl" };
 const PROSE = { matches: () => false };
+const PICTURE = { matches: () => false };
 
 /** An editor without a page, whose server answers in turn. */
 function editorWith(...answers) {
@@ -23,14 +24,14 @@ function editorWith(...answers) {
         },
         say(message) { this.said.push(message); },
         view: {
-            root: "root", prose: { element: "prose" },
-            paste: { notation: "notation", sizeForm: "form", done: "done", noPlan: "no plan", size: { width: 2000, height: 1000 } },
+            root: "root", prose: { element: { contains: (target) => target === PROSE } },
+            paste: { notation: "notation", sizeForm: "form", done: "done", noPlan: "no plan", why: ({ en }) => en, size: { width: 2000, height: 1000 } },
         },
     };
     editor.model = new ChainModel(() => {});
     editor.pasting = new Pasting(editor, async (question) => (editor.asked.push(question), answers.shift()));
     editor.pasting.listen(on);
-    globalThis.document = { activeElement: "prose", execCommand: (_, __, text) => editor.typed.push(text) };
+    globalThis.document = { activeElement: editor.view.prose.element, execCommand: (_, __, text) => editor.typed.push(text) };
     editor.paste = async (text, target = PROSE) => {
         let native = true;
         listeners["root paste"]({ target, clipboardData: { getData: () => text }, preventDefault: () => (native = false) });
@@ -101,7 +102,7 @@ test("another meaning of the numbers is asked for again; one in pixels with the 
 });
 
 test("boxes in pixels wait for the size, and nothing changes before", async () => {
-    const editor = editorWith({ error: "in pixels", size: true, notation: "bounding boxes" }, CAT);
+    const editor = editorWith({ error: { en: "in pixels" }, size: true, notation: "bounding boxes" }, CAT);
     await editor.paste(QWEN);
     assert.ok(editor.pasting.asksSize && editor.pasting.counts);
     assert.equal(editor.model.value, "");
@@ -121,7 +122,7 @@ test("prose, and all that comes while the server cannot be asked, is typed", asy
 });
 
 test("what cannot be read is said, a locked box stays, and a field gets what is pasted into it", async () => {
-    const editor = editorWith({ error: "No box could be read." }, CAT);
+    const editor = editorWith({ error: { en: "No box could be read." } }, CAT);
     await editor.paste(QWEN);
     assert.deepEqual(editor.said, ["No box could be read."]);
     editor.model.write("a dog (1,2),(300,400)");
@@ -131,4 +132,13 @@ test("what cannot be read is said, a locked box stays, and a field gets what is 
     assert.equal(editor.model.value, before);
     assert.match(editor.said[1], /'a dog' is locked/);
     assert.equal(await editor.paste(QWEN, { matches: () => true }), true);
+});
+
+test("on the picture, words with boxes become the plan, and other words are none", async () => {
+    const editor = editorWith();
+    assert.equal(await editor.paste("There is a cat (1,2),(300,400).", PICTURE), false);
+    assert.deepEqual(editor.model.chain.regions.map(({ phrase }) => phrase), ["a cat"]);
+    assert.equal(await editor.paste("There is a dog.", PICTURE), false);
+    assert.deepEqual(editor.said, ["no plan"]);
+    assert.equal(editor.model.chain.regions.length, 1);
 });

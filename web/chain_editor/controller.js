@@ -1,8 +1,9 @@
 /** The editor: joins what it holds, what is drawn, and what a pointer and a keyboard do. */
 
-import { texts } from "../comfyui/language.js";
+import { remarkInLanguage, texts } from "../comfyui/language.js";
 import { boxMenu, doBoxCommand } from "./box_commands.js";
 import { ChainError } from "./chain.js";
+import { listenToDrops } from "./dropping.js";
 import { colorOf, element } from "./elements.js";
 import { withNumber } from "./geometry.js";
 import { listenToInspector } from "./inspector.js";
@@ -243,7 +244,7 @@ export class ChainEditor {
             edit();
         } catch (error) {
             if (!(error instanceof ChainError)) throw error;
-            this.say(error.message);
+            this.say(remarkInLanguage(error.message));
         }
     }
 
@@ -267,7 +268,7 @@ export class ChainEditor {
         }
         this.#on(view.root, "focusout", () => this.model.seal());
         this.#listenToBoxes();
-        listenToProse(this, this.#on.bind(this));
+        listenToDrops(this, this.#on.bind(this), listenToProse(this, this.#on.bind(this)));
         listenToInspector(this, this.#on.bind(this));
         listenToPrompt(this, this.#on.bind(this));
         this.pasting.listen(this.#on.bind(this));

@@ -1,5 +1,7 @@
 /** Plans of other models and editors, pasted: the server reads them, and the plan becomes the chain. */
 
+import { scan } from "./notation.js";
+
 /**
  * @typedef {import("./controller.js").ChainEditor} ChainEditor
  * @typedef {import("./controller.js").Listen} Listen
@@ -11,7 +13,7 @@
  * What it answers, as in `pasted_plan` of nodes/_answers.py; null: it could not be asked.
  * @typedef {null | {
  *     chain?: unknown, notation?: string, notes?: readonly Record<string, string>[], ambiguous?: boolean,
- *     prose?: boolean, error?: string, size?: boolean,
+ *     prose?: boolean, error?: Record<string, string>, size?: boolean,
  * }} Answer
  */
 
@@ -70,12 +72,24 @@ export class Pasting {
 
     /** @param {ClipboardEvent} event */
     #onPaste(event) {
-        if (/** @type {Element} */ (event.target).matches("input, textarea")) return;
+        const target = /** @type {Element} */ (event.target);
+        if (target.matches("input, textarea") || !this.#editor.model.editable) return;
         const text = event.clipboardData?.getData("text/plain") ?? "";
-        if (!this.#editor.model.editable || !mayBePlan(text)) return;
+        if (!mayBePlan(text) && this.#editor.view.prose.element.contains(target)) return;
         event.preventDefault();
+        this.take(text);
+    }
+
+    /**
+     * Goes on with a plan in any notation.
+     * @param {string} text that was put on the editor, and not into its words
+     */
+    take(text) {
+        const { model, view } = this.#editor;
         this.#end();
-        this.#read(text, "auto");
+        if (mayBePlan(text)) this.#read(text, "auto");
+        else if (scan(text).found.length) this.#editor.attempt(() => model.write(text));
+        else this.#editor.say(view.paste.noPlan);
     }
 
     /** @param {string} notation */
@@ -91,14 +105,14 @@ export class Pasting {
      * @param {{width: number, height: number} | null} size
      */
     async #read(text, notation, size = null) {
-        const { model } = this.#editor;
+        const { model, view } = this.#editor;
         const { task } = model.chain;
         const prompt = model.follows && task === "generate" ? "" : model.prompt;
         const asked = (this.#asked += 1);
         const answer = await this.#ask({ text, task, prompt, notation, ...size });
         if (asked !== this.#asked || !model.editable) return;
         if (!answer || answer.prose) this.#type(text);
-        else if (answer.error && !answer.size) this.#editor.say(answer.error);
+        else if (answer.error && !answer.size) this.#editor.say(view.paste.why(answer.error));
         else this.#take(text, notation, answer);
     }
 

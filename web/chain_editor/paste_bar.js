@@ -37,6 +37,11 @@ export class PasteBar {
         this.#text, this.done, this.notation, this.sizeForm, this.#notes,
     );
 
+    /** @param {Record<string, string>} error why a text cannot be read, by language */
+    why(error) {
+        return inLanguage(error);
+    }
+
     /** The size of the picture in pixels that the artist has typed. */
     get size() {
         return { width: this.#width.valueAsNumber, height: this.#height.valueAsNumber };

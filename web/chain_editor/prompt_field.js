@@ -1,6 +1,6 @@
 /** The prompt that goes with the plan, to be read and written, and whether it follows what changes in the plan. */
 
-import { texts } from "../comfyui/language.js";
+import { remarkInLanguage, texts } from "../comfyui/language.js";
 import { element } from "./elements.js";
 
 /** @typedef {import("./model.js").ChainModel} ChainModel */
@@ -29,10 +29,11 @@ export class PromptField {
         const { prompt, editable } = model;
         this.field.readOnly = !editable;
         this.follows.checked = model.follows;
-        const [first, ...others] = model.missed;
+        const missed = model.missed.map(remarkInLanguage);
+        const [first, ...others] = missed;
         this.#note.hidden = first === undefined;
         this.#note.textContent = [first ?? "", ...(others.length ? [this.#say.more(others.length)] : [])].join(" ");
-        this.#note.title = model.missed.join("\n");
+        this.#note.title = missed.join("\n");
         if (prompt === this.#drawn) return;  // what is being typed stays, also while it is no prompt
         this.#drawn = prompt;
         if (this.field.value !== prompt) this.field.value = prompt;

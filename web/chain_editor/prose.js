@@ -82,6 +82,27 @@ export class Prose {
         if (document.activeElement !== this.element) this.reveal(this.#revealed);
     }
 
+    /**
+     * Puts the caret where something was dropped.
+     * @param {number} x on the screen
+     * @param {number} y
+     * @param {boolean} moves whether what is selected is what was dropped: it leaves its place
+     * @returns {boolean} false: it was dropped on itself
+     */
+    goTo(x, y, moves) {
+        const place = placeAt(this.element, x, y);
+        const selection = document.getSelection();
+        if (!selection) return false;
+        if (moves && selection.rangeCount) {
+            if (selection.getRangeAt(0).comparePoint(place.startContainer, place.startOffset) === 0) return false;
+            selection.deleteFromDocument();
+        }
+        this.element.focus({ preventScroll: true });
+        selection.removeAllRanges();
+        selection.addRange(place);
+        return true;
+    }
+
     /** @param {{start: number, end: number} | null} problem a range of the text */
     underline(problem) {
         this.element.setAttribute("aria-invalid", String(problem !== null));
@@ -191,6 +212,24 @@ function caretFromEnd(prose) {
 function putCaret(prose, fromEnd) {
     const offset = Math.max(proseText(prose).length - fromEnd, 0);
     document.getSelection()?.collapse(...prosePoint(prose, offset));
+}
+
+/**
+ * The place in the prose at a point on the screen; beside all words, their end.
+ * @param {HTMLElement} prose
+ * @param {number} x
+ * @param {number} y
+ */
+function placeAt(prose, x, y) {
+    const place = document.createRange();
+    const { offsetNode, offset = 0 } = document.caretPositionFromPoint?.(x, y) ?? {};
+    const range = offsetNode ? null : document.caretRangeFromPoint?.(x, y);  // older browsers
+    const [node, at] = [offsetNode ?? range?.startContainer ?? prose, offset || range?.startOffset || 0];
+    const marked = (node instanceof Element ? node : node.parentElement)?.closest("[data-markup]");
+    if (marked) place.setStartAfter(marked);
+    else if (node !== prose && prose.contains(node)) place.setStart(node, at);
+    else place.setStart(prose, prose.childNodes.length);
+    return place;
 }
 
 /**

@@ -6,11 +6,15 @@ import { colorOf } from "./elements.js";
 /**
  * @typedef {import("./controller.js").ChainEditor} ChainEditor
  * @typedef {import("./controller.js").Listen} Listen
+ *
+ * Takes the prose as it stands now; and puts words with boxes where its caret is.
+ * @typedef {{type: () => void, insert: (clipboard: DataTransfer) => void}} Typing
  */
 
 /**
  * @param {ChainEditor} editor
  * @param {Listen} on
+ * @returns {Typing}
  */
 export function listenToProse(editor, on) {
     const { model, view: { prose } } = editor;
@@ -28,9 +32,21 @@ export function listenToProse(editor, on) {
         const color = colorOf(event.target);
         editor.select(color ? [color] : []);
     });
-    on(prose.element, "copy", (event) => copy(editor, event));
+    const insert = (/** @type {DataTransfer} */ clipboard) => {
+        editor.attempt(() => {
+            const replaced = prose.selected?.colors ?? [];
+            const around = model.chain.regions.map(({ color }) => color).filter((color) => !replaced.includes(color));
+            const { text, stated } = proseOnClipboard(clipboard, around);
+            pasted = stated;
+            document.execCommand("insertText", false, text);  // comes back as input
+        });
+        pasted = [];
+    };
+    on(prose.element, "copy", (event) => {
+        if (event.clipboardData && copy(editor, event.clipboardData)) event.preventDefault();
+    });
     on(prose.element, "cut", (event) => {
-        copy(editor, event);
+        if (event.clipboardData && copy(editor, event.clipboardData)) event.preventDefault();
         if (!model.editable) return;
         document.getSelection()?.deleteFromDocument();
         type();
@@ -40,26 +56,21 @@ export function listenToProse(editor, on) {
         if (!model.editable || !clipboardData || !holdsBoxes(clipboardData)) return;
         event.preventDefault();
         event.stopPropagation();
-        editor.attempt(() => {
-            const replaced = prose.selected?.colors ?? [];
-            const around = model.chain.regions.map(({ color }) => color).filter((color) => !replaced.includes(color));
-            const { text, stated } = proseOnClipboard(clipboardData, around);
-            pasted = stated;
-            document.execCommand("insertText", false, text);  // comes back as input
-        });
-        pasted = [];
+        insert(clipboardData);
     });
+    return { type, insert };
 }
 
 /**
  * @param {ChainEditor} editor
- * @param {ClipboardEvent} event
+ * @param {DataTransfer} clipboard gets what is selected in the prose
+ * @returns {boolean} whether anything is
  */
-function copy({ model, view: { prose: { selected } } }, event) {
-    if (!selected || !event.clipboardData) return;
+export function copy({ model, view: { prose: { selected } } }, clipboard) {
+    if (!selected) return false;
     const regions = model.chain.regions.filter(({ color }) => selected.colors.includes(color));
-    putOnClipboard(event.clipboardData, selected.text, regions);
-    event.preventDefault();
+    putOnClipboard(clipboard, selected.text, regions);
+    return true;
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Draws the editor: tools, a bar for news, boxes over a picture, prose, and a message. */
 
-import { texts } from "../comfyui/language.js";
+import { remarkInLanguage, texts } from "../comfyui/language.js";
 import { Bar } from "./bar.js";
 import { Boxes } from "./boxes.js";
 import { element } from "./elements.js";
@@ -71,7 +71,7 @@ export class ChainView {
         this.prose.mark((color) => selected.includes(color), (color) => model.isLocked(color), (color) => model.isOff(color));
         this.prose.underline(draft);
         const warning = draft || model.streamed ? null : coordinatesNotRead(chain.text);
-        const problem = draft?.message || warning;
+        const problem = remarkInLanguage(draft?.message || warning || "");
         this.#message.textContent = message || problem || (model.streamed ? this.#say.writing : "");
         this.#message.classList.toggle("got-wrong", message ? wrong : Boolean(problem));
     }

@@ -2,6 +2,7 @@
 
 import { app } from "../../../scripts/app.js";
 import { EN } from "../texts/en.js";
+import { remarkIn } from "../texts/remarks.js";
 import { ZH } from "../texts/zh.js";
 
 /**
@@ -10,8 +11,17 @@ import { ZH } from "../texts/zh.js";
  * @returns {Text}
  */
 export function inLanguage(texts) {
-    const [language] = String(app.extensionManager.setting.get("Comfy.Locale") ?? "en").split("-");
+    const language = chosen();
     return Object.hasOwn(texts, language) ? texts[language] : texts.en;
+}
+
+/** @param {string} sentence in English, of the editor's own */
+export function remarkInLanguage(sentence) {
+    return remarkIn(sentence, chosen());
+}
+
+function chosen() {
+    return String(app.extensionManager.setting.get("Comfy.Locale") ?? "en").split("-")[0];
 }
 
 /** What the page's own parts say. ComfyUI opens the workflow anew when its language is changed. */

@@ -12,14 +12,14 @@ const leftPlaces = new Map();
  * @param {GraphNode} node
  * @param {string} name of the widget
  * @param {HTMLElement} element
- * @param {number} minHeight in pixels
+ * @param {number | (() => number)} minHeight in pixels
  * @param {[number, number]} size that a new node gets at least
  */
 export function addElement(node, name, element, minHeight, size) {
     const widget = node.addDOMWidget(name, `got_${name}`, element, {
         serialize: false,
         hideOnZoom: false,
-        getMinHeight: () => minHeight,
+        getMinHeight: typeof minHeight === "number" ? () => minHeight : minHeight,
     });
     widget.serialize = false;
     growTo(node, size);

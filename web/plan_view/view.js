@@ -21,6 +21,10 @@ export class PlanView {
             putOnClipboard(event.clipboardData, selected.text, []);
             event.preventDefault();
         });
+        this.element.addEventListener("dragstart", ({ dataTransfer }) => {
+            const selected = selectedProse();
+            if (selected && dataTransfer) putOnClipboard(dataTransfer, selected.text, []);
+        });
         this.element.addEventListener("keydown", (event) => {
             if (!event.ctrlKey && !event.metaKey) event.stopPropagation();  // Delete would remove the node
         });

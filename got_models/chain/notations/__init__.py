@@ -96,7 +96,7 @@ def read_plan(text: str, *, notation: str = "auto", size: Size | None = None) ->
             "The plan is empty. Give the answer of a language model, or a list of boxes with their words."
         )
     if len(text) > MAX_TEXT:
-        raise GoTError(f"The plan is too long: {len(text)} characters, and at most {MAX_TEXT} are read.")
+        raise GoTError(Note("plan_too_long", most=str(MAX_TEXT)))
     text, notes = prepared(text)
     found = notation_of_prepared(text) if notation == "auto" else notation
     plan = _assuming(_read(text, found, size), found, notation)

@@ -35,9 +35,7 @@ def read(text: str) -> LayoutPlan:
             if len(values) < 4:
                 gathering.add(phrase, None)
     if not gathering.elements:
-        raise GoTError(
-            f"No four <loc_N> in a row could be read in {short_repr(text)}. Give Florence-2's whole answer."
-        )
+        raise GoTError(Note("no_locations", location="<loc_N>", received=short_repr(text)))
     rest = clean(text[done:]).strip(f"{SPACES}\n.")
     if rest:
         gathering.note(Note("words_behind", words=short_repr(rest)))

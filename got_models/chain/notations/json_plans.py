@@ -32,9 +32,7 @@ PROSE = (
     global_caption overall_description""".split(),  # noqa: SIM905
     *("\u80cc\u666f", "\u63cf\u8ff0", "\u573a\u666f", "\u573a\u666f\u63cf\u8ff0", "\u753b\u9762\u63cf\u8ff0"),
 )
-_EXPECTED = (
-    'Each thing needs its words and its box, such as {"bbox_2d": [100, 200, 400, 500], "label": "a cat"}.'
-)
+_EXAMPLE = '{"bbox_2d": [100, 200, 400, 500], "label": "a cat"}'
 _EMPHASIS = re.compile(r"(\*\*|__)(?=\S)([^\n*_]{1,200})(?<=\S)\1")
 _HAN = re.compile("[\u3400-\u9fff]\\Z")
 _KNOWN = {"elements", "compositional_deconstruction", "aspect_ratio", "version", "importsig", *PARALLEL_WORDS}
@@ -52,7 +50,7 @@ def read_json(text: str, reading: Reading, size: Size | None) -> LayoutPlan:
     if in_prose and (places := lists_in_prose(plain)):
         return placed(plain, places, reading, size, lines=True)
     if not found:
-        raise GoTError(f"No box with words could be read in {short_repr(text.strip())}. {_EXPECTED}")
+        raise _nothing_in(short_repr(text.strip()))
     found, others = chosen(text, found)
     values = [without_ids(item.value) for item in found]
     if len(values) == 1 and (chain := _saved_chain(values[0])):
@@ -142,9 +140,13 @@ def _plan(
     prompt, prose = _words(values, gathering)
     if not found and not prose:
         received = short_repr(values[0] if len(values) == 1 else values)
-        raise GoTError(f"No box with words could be read in {received}. {_EXPECTED}")
+        raise _nothing_in(received)
     gather(found, reading, size, gathering)
     return gathering.plan(prose, prompt)
+
+
+def _nothing_in(received: str) -> GoTError:
+    return GoTError(Note("no_words_with_box", received=received, example=_EXAMPLE))
 
 
 def _words(values: Sequence[Any], gathering: Gathering) -> tuple[str, str]:

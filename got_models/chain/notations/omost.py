@@ -96,10 +96,7 @@ def read(text: str) -> LayoutPlan:
         else:
             _add(arguments, gathering)
     if not gathering.elements and not prose:
-        raise GoTError(
-            "No line of the Omost canvas could be read. Give its whole answer, with its calls of"
-            " canvas.add_local_description."
-        )
+        raise GoTError(Note("no_canvas", name="Omost", call="canvas.add_local_description"))
     return gathering.plan(prose, prompt)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ...errors import GoTError, short_repr
+from ...notes import Note
 from ..characters import clean
 
 _NAMES = r"(?:think|thinking|thoughts?|reasoning|reflection|scratchpad|analysis)"
@@ -31,8 +32,5 @@ def without_thoughts(text: str) -> tuple[str, str]:
         thoughts = clean(_CONTROL.sub(" ", _CLOSES.sub("", _OPENS.sub("", thoughts)))).strip()
         answer = _CONTROL.sub(" ", answer)
         if not answer.strip():
-            raise GoTError(
-                f"There are only the model's thoughts, and no answer behind them: "
-                f"{short_repr(thoughts, 120)}. Let it write more tokens, or turn its thinking off."
-            )
+            raise GoTError(Note("only_thoughts", words=short_repr(thoughts, 120)))
     return answer, thoughts

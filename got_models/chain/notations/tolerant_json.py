@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import GoTError
+from ...notes import Note
 from .plan import MAX_TEXT
 
 MAX_DEPTH = 40
@@ -112,7 +113,7 @@ def first_list(text: str) -> Found | None:
 
 def _check_length(text: str) -> None:
     if len(text) > MAX_TEXT:
-        raise GoTError(f"The plan is too long: {len(text)} characters, and at most {MAX_TEXT} are read.")
+        raise GoTError(Note("plan_too_long", most=str(MAX_TEXT)))
 
 
 def _holds_data(value: Any) -> bool:
@@ -132,9 +133,7 @@ class _Parser:
     def value(self, depth: int) -> Any:
         self.values += 1
         if depth > MAX_DEPTH or self.values > MAX_VALUES:
-            raise GoTError(
-                "The plan is nested too deep, or holds too many values. Give the list of its boxes alone."
-            )
+            raise GoTError(Note("plan_too_nested"))
         self._skip()
         start = self.text[self.place : self.place + 1]
         if start == "{":

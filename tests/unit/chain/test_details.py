@@ -118,6 +118,7 @@ def test_a_box_that_is_switched_off_leaves_text_and_prompt() -> None:
     assert [region.phrase for region in drawn.regions] == ["a sign"]
     assert "dog" not in drawn.text
     assert drawn.prompt == "a sign"
+    assert drawn.warnings == ("Left out, because switched off in the plan: 'a dog'.",)
     assert without_switched_off(drawn) is drawn
     assert chain.text.count("dog") == 1, "the chain itself keeps it"
 
@@ -132,4 +133,4 @@ def test_words_that_must_stay_and_a_prompt_that_names_them_otherwise_are_told() 
     text = "The man (1,2),(300,400) (red) holds his hat (5,5),(100,100) (green)."
     drawn = without_switched_off(chain_with(Detail(on=False), PLAIN, text=text, prompt="a portrait"))
     assert [region.phrase for region in drawn.regions if region.box.x2 == 300] == []
-    assert any("man" in warning for warning in drawn.warnings)
+    assert any("man" in warning and "stay" in warning for warning in drawn.warnings)

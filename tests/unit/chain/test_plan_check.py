@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
+import pickle
 import random
 import re
 import string
@@ -16,7 +18,8 @@ from PIL import Image, ImageDraw, ImageFilter
 from got_models.chain.chain import ReasoningChain
 from got_models.chain.plan_check import check_picture, check_plan, leaves_unchanged, things_asked_for
 from got_models.commands.options import BUNDLED_CHECKPOINT
-from got_models.notes import ENGLISH
+from got_models.errors import GoTError
+from got_models.notes import ENGLISH, Note
 from got_models.weights.checkpoint import read_settings
 from tiny_model.world.edits import sample_edit
 from tiny_model.world.language import Example, sample_generation
@@ -179,3 +182,10 @@ def test_every_sentence_is_translated_with_the_same_values() -> None:
     for key, english in ENGLISH.items():
         assert names_in(english) == names_in(translated[key]), key
         assert not re.search("[a-z]", re.sub(r"\{\w+\}|LoRA", "", translated[key])), key
+
+
+def test_a_sentence_that_is_copied_or_raised_can_still_be_translated() -> None:
+    note = Note("too_many", name="tiny", asked="5", most="4")
+    for copied in (copy.deepcopy(note), pickle.loads(pickle.dumps(note)), GoTError(note).sentence):
+        assert isinstance(copied, Note)
+        assert (copied, copied.key, copied.values) == (note, note.key, note.values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -95,6 +96,12 @@ IDEOGRAM = json.dumps(
 BOX = [100, 200, 400, 500]
 
 
+def test_of_a_plan_whose_boxes_are_all_off_it_is_said() -> None:
+    details = {"version": 1, "boxes": [{"color": "red", "phrase": "a cat", "on": False}]}
+    (note,) = ask(chain={**CHAIN, "details": details})
+    assert "switched off" in note["en"] and note["zh"]
+
+
 def paste(text: Any, **more: Any) -> dict[str, Any]:
     return pasted_plan(json.dumps({"text": text, "task": "generate", "prompt": "", **more}).encode())
 
@@ -138,7 +145,7 @@ def test_of_boxes_in_pixels_the_size_of_the_picture_is_asked_for() -> None:
     text = json.dumps([{"x": 1200, "y": 0, "width": 600, "height": 800, "label": "a cat"}])
     answer = paste(text)
     assert answer["size"] is True
-    assert "pixels" in answer["error"]
+    assert "pixels" in answer["error"]["en"]
     read = paste(text, notation="auto", width=2000, height=1000)
     assert read["chain"]["regions"][0]["box"] == [600, 0, 900, 800]
 
@@ -168,5 +175,24 @@ def test_prose_and_bare_numbers_stay_what_they_were(text: str) -> None:
 )
 def test_what_cannot_be_read_is_answered_with_a_sentence(question: bytes) -> None:
     answer = pasted_plan(question)
-    assert answer.get("prose") or answer["error"].strip()
+    assert answer.get("prose") or answer["error"]["en"].strip()
     assert "chain" not in answer
+
+
+@pytest.mark.parametrize(
+    ("text", "notation"),
+    [
+        ('{"a": "b"}', "auto"),
+        ("[" * 500 + "1, 2, 3, 4", "auto"),
+        (json.dumps([{"bbox_2d": BOX, "label": "x" * 30_000}]), "auto"),
+        (" [1] " * 80_000, "auto"),
+        (" [1] " * 400_000, "auto"),
+        ("a cat (1, 2)", "florence-2"),
+        ("canvas.nothing(1, 2)", "omost"),
+        ("<think>A cat at [100, 200, 400, 500]", "json"),
+    ],
+)
+def test_why_a_pasted_plan_cannot_be_read_is_said_in_each_language(text: str, notation: str) -> None:
+    error = paste(text, notation=notation)["error"]
+    assert set(error) == {"en", "zh"}
+    assert re.search("[\u4e00-\u9fff]", error["zh"])

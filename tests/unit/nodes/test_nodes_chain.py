@@ -204,7 +204,7 @@ def test_a_run_shows_the_plan_also_where_it_comes_from_the_cache(node: Any) -> N
 
 
 def test_masks_and_boxes_are_where_the_chain_says() -> None:
-    masks, boxes, phrases, layout, _ = GoTChainToMasks().convert(UPSTREAM, 200, 100)
+    masks, boxes, phrases, layout, _ = GoTChainToMasks().convert(UPSTREAM, 200, 100)["result"]
     assert masks.shape == (2, 100, 200)
     places = [[box["x"], box["y"], box["width"], box["height"]] for box in boxes[0]]
     assert places == [[20, 20, 60, 30], [120, 60, 60, 30]]
@@ -220,7 +220,7 @@ def test_masks_and_boxes_are_where_the_chain_says() -> None:
 
 def test_a_chain_without_boxes_gives_one_empty_mask_and_phrase() -> None:
     plain = ReasoningChain.parse("Just mist.", "generate", "mist")
-    masks, boxes, phrases, *_ = GoTChainToMasks().convert(plain, 64, 64)
+    masks, boxes, phrases, *_ = GoTChainToMasks().convert(plain, 64, 64)["result"]
     assert masks.shape == (1, 64, 64)
     assert masks.sum() == 0
     assert (boxes, phrases) == ([[]], [""])
@@ -509,7 +509,7 @@ def test_no_boxes_are_no_plan(nothing: Any) -> None:
 @pytest.mark.parametrize("notation", WRITTEN)
 def test_a_plan_leaves_in_every_notation_and_comes_back(notation: str) -> None:
     written = GoTChainToJSON().write(UPSTREAM, notation, 1000, 1000)
-    caption, text, elements, background, boxes, phrases = written
+    caption, text, elements, background, boxes, phrases = written["result"]
     for left in (caption, text, elements, [boxes]):
         read = GoTChainFromBoxes().read(left, "generate", "", notation="auto", width=1000, height=1000)
         chain = read["result"][0]
@@ -525,7 +525,7 @@ def test_the_background_of_a_caption_names_no_subject() -> None:
         "On a white background there is a cat (1,2),(300,400). It rains. A dog (5,1),(900,300) sits in a den."
     )
     chain = ReasoningChain.parse(text, "generate", "a cat and a dog")
-    caption = json.loads(GoTChainToJSON().write(chain, "ideogram", 512, 512)[0])
+    caption = json.loads(GoTChainToJSON().write(chain, "ideogram", 512, 512)["result"][0])
     layout = caption["compositional_deconstruction"]
     assert layout["background"] == "On a white background. It rains. In a den."
     assert [list(element) for element in layout["elements"]] == [
@@ -535,6 +535,6 @@ def test_the_background_of_a_caption_names_no_subject() -> None:
 
 def test_a_plan_without_boxes_gives_the_whole_picture_once() -> None:
     plain = ReasoningChain.parse("Just mist.", "generate", "mist")
-    *_, elements, background, boxes, phrases = GoTChainToJSON().write(plain, "ideogram", 64, 32)
+    *_, elements, background, boxes, phrases = GoTChainToJSON().write(plain, "ideogram", 64, 32)["result"]
     assert (elements, background, phrases) == ([], "Just mist.", [""])
     assert boxes == [{"x": 0, "y": 0, "width": 64, "height": 32}]

@@ -92,7 +92,9 @@ def test_boxes_bring_their_own_strength_and_those_switched_off_are_left_out(
     prompt, regions = given[2], given[4]
     assert prompt == "a dog"
     assert [(region.words, region.strength, region.lora) for region in regions] == [("a dog", 1.0, "hooks")]
-    assert [note["en"] for note in answer["ui"]["notes"] if "no effect" in note["en"]] == []
+    off, *others = answer["ui"]["notes"]
+    assert "switched off in the plan: 'a cat'" in off["en"]
+    assert not any("no effect" in note["en"] for note in others)
 
 
 def test_a_plan_whose_boxes_are_all_switched_off_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
