@@ -33,8 +33,8 @@ LONGEST_ANSWER = 1024  # tokens
 @checked
 class GoTAnnotate:
     DESCRIPTION = (
-        "Makes a dataset of a folder of pictures: a model that looks at them writes a prompt and a plan for "
-        "each. What is doubtful is kept apart, with the reasons. Stop it whenever you like: the next run "
+        "Makes a dataset out of a folder of pictures: a model that looks at them writes a prompt and a plan "
+        "for each. What is doubtful is kept apart, with the reasons. Stop it whenever you like: the next run "
         "goes on where it was."
     )
     CATEGORY = "GoT/training"
@@ -70,13 +70,13 @@ class GoTAnnotate:
                 ),
                 "clip": (
                     "CLIP",
-                    {"tooltip": f"In place of it, a language model that can look: {CAN_LOOK}."},
+                    {"tooltip": f"In place of 'model', a language model that can look: {CAN_LOOK}."},
                 ),
                 "language_model": (
                     [NONE, *language_model_names()],
                     {
-                        "tooltip": "In place of both: a whole folder of Qwen2.5-VL or Qwen3-VL, as "
-                        "published, in models/LLM. 'none': the one that is connected."
+                        "tooltip": "In place of 'model' and 'clip': a whole folder of Qwen2.5-VL or "
+                        "Qwen3-VL, as published, in models/LLM. 'none': the one that is connected."
                     },
                 ),
             },

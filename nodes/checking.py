@@ -32,7 +32,7 @@ MOST_ATTEMPTS = 64
 class GoTCheck:
     DESCRIPTION = (
         "Says whether a picture obeys its plan: looks for every phrase of the plan in the picture, with the "
-        "model or with a detector's boxes, and compares where it is with where it was planned. Of an edit: "
+        "model or with a detector's boxes, and compares where it is with where it was planned. For an edit: "
         "whether what was to change has changed, and nothing else."
     )
     CATEGORY = "GoT"
@@ -43,8 +43,8 @@ class GoTCheck:
     OUTPUT_TOOLTIPS = (
         "From 0 to 1, one for each picture: how well the objects fill their boxes. What is missing, and what "
         "is there too often, counts as 0.",
-        "Whether every object is in its place and nothing is there too often, one for each picture. Off as "
-        "well where that cannot be told.",
+        "Whether every object is in its place and nothing is there too often, one for each picture. Also "
+        "off where that cannot be told.",
         "What was found, object by object, one text for each picture.",
         "The pictures with the plan's boxes and, dashed, what was found: green in place, red elsewhere, "
         "amber in doubt.",
@@ -154,7 +154,7 @@ class GoTPickBest:
                         "default": 4,
                         "min": 1,
                         "max": MOST_ATTEMPTS,
-                        "tooltip": "The most pictures to draw; fewer if one obeys before.",
+                        "tooltip": "The most pictures to draw; fewer if one obeys sooner.",
                     },
                 ),
                 "seed": seed_input("Of the first picture; the next have seed + 1, seed + 2 and so on."),

@@ -31,8 +31,8 @@ MOST_TURNS = 16
 @checked
 class GoTLookAgain:
     DESCRIPTION = (
-        "Mends a picture until it obeys its plan: the model looks for every phrase, an edit is written for "
-        "what is missing, elsewhere or too much, drawn, and looked at again. The best picture is kept."
+        "Mends a picture until it obeys its plan: the model looks for every phrase; for what is missing, out "
+        "of place or there too often an edit is written, drawn and looked at again. The best picture is kept."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = (
@@ -67,7 +67,7 @@ class GoTLookAgain:
                         "default": 3,
                         "min": 1,
                         "max": MOST_TURNS,
-                        "tooltip": "The most edits to make; fewer if the picture obeys before.",
+                        "tooltip": "The most edits to make; fewer if the picture obeys sooner.",
                     },
                 ),
                 "seed": seed_input("Of the first edit; the next have seed + 1, seed + 2 and so on."),

@@ -35,8 +35,8 @@ class GoTSweep:
     OUTPUT_TOOLTIPS = (
         "All pictures on one sheet, with their settings beside them.",
         "The pictures alone, row by row.",
-        "Where words, boxes and the source picture change what is drawn, for some of the steps: black is "
-        "nowhere, yellow most. With the settings below, and none of the varied ones.",
+        "Where words, boxes and the source picture change what is drawn, at some of the steps: black not at "
+        "all, yellow most. Drawn with the settings on the node, without those that vary.",
     )
     FUNCTION = "sweep"
 

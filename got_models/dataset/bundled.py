@@ -12,17 +12,22 @@ from ..errors import GoTError
 def check_not_bundled(place: Path) -> None:
     """
     Args:
-        place: a file or a folder that is to be written to; need not exist.
+        place: a file or a folder that is to be written to.
 
     Raises:
-        GoTError: it is among the bundled datasets, by whatever path or link.
+        GoTError: it `is_bundled`.
     """
-    real = Path(os.path.realpath(place))
-    if any(_is_same(folder, LESSONS) for folder in (real, *real.parents)):
+    if is_bundled(place):
         raise GoTError(
             f"{place} is bundled with this pack and is not to be changed. Copy its folder, in ComfyUI into "
             "the input folder, and name the copy."
         )
+
+
+def is_bundled(place: Path) -> bool:
+    """Whether a file or a folder, which need not exist, is among the bundled datasets, also by a link."""
+    real = Path(os.path.realpath(place))
+    return any(_is_same(folder, LESSONS) for folder in (real, *real.parents))
 
 
 def _is_same(one: Path, other: Path) -> bool:

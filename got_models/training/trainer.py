@@ -10,6 +10,7 @@ import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
 
+from ..dataset.bundled import is_bundled
 from ..dataset.rows import CACHE_FOLDER
 from ..errors import GoTError, Interrupted
 from ..pipeline import GoTModel
@@ -63,7 +64,7 @@ def train_lora(
         accelerator.wait_for_everyone()
         _check_processes(config, accelerator.num_processes)
         material: Material = (Distillation if config.objective == DISTILL else Lessons)(config, observer)
-        cache = Path(config.cache or material.folder / CACHE_FOLDER)
+        cache = cache_folder(config, material.folder)
         fingerprints = Fingerprints(cache, observer.should_stop)
         if accelerator.is_main_process:
             description = describe(config, material.digest, fingerprints, observer.on_check)
@@ -80,6 +81,13 @@ def train_lora(
         if _train(run, prepared.batches, observer, stop_after_steps):
             return out / ADAPTER_FILE
     return None
+
+
+def cache_folder(config: LoraTraining, dataset: Path) -> Path:
+    """Where a training keeps what it computes once: in the dataset's folder, unless that is a bundled one."""
+    if config.cache:
+        return Path(config.cache)
+    return (Path(config.out) if is_bundled(dataset) else dataset) / CACHE_FOLDER
 
 
 def _accelerator(config: LoraTraining, cpu: bool) -> Accelerator:
