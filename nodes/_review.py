@@ -189,8 +189,8 @@ def _check_local(folder: str) -> None:
     """
     if folder not in _run and is_network_or_device(folder):
         raise GoTError(
-            f"{short_repr(folder)} is on the network, or a device. Run the workflow once: then its rows can "
-            "be opened."
+            f"{short_repr(folder)} is a network path or a device. Run the workflow once: after "
+            "that its rows can be opened."
         )
 
 

@@ -72,5 +72,11 @@ def changed(row: ReviewRow, chain: str | None, prompts: Sequence[str] | None) ->
 
 
 def nearest(rows: Iterable[ReviewRow], line: int) -> ReviewRow | None:
-    """Of rows that say the same, the one at a line, or nearest to it: lines move as others are taken out."""
-    return min(rows, key=lambda row: abs(row.line - line), default=None)
+    """Of rows that say the same, in their order, the one at a line or nearest to it: rows move in files."""
+    found: ReviewRow | None = None
+    for row in rows:
+        if found is None or abs(row.line - line) < abs(found.line - line):
+            found = row
+        if row.line >= line:
+            break
+    return found
