@@ -48,6 +48,7 @@ ENGLISH = {
         "Drawn at {drawn} and enlarged to the picture's {size}: what has changed is softer than the rest."
     ),
     # Pictures compared with their plans
+    "picture_number": "Picture {number}:",
     "checked": (
         "In place: {there} of {planned} objects. Found where none was planned: {extra}. Score {score} of 1."
     ),

@@ -119,7 +119,10 @@ class GoTCheck:
             [printable(report(verdict)) for verdict in verdicts],
             pictures_to_image(drawn),
         )
-        notes = [note for verdict in verdicts for note in said(verdict)]
+        notes: list[Note] = []
+        for number, verdict in enumerate(verdicts, start=1):
+            notes += [Note("picture_number", number=str(number))] if len(verdicts) > 1 else []
+            notes += said(verdict)
         return {"ui": notes_ui([*notes, *left_out]), "result": result}
 
 

@@ -28,8 +28,8 @@ app.registerExtension({
         addStyle(new URL("./node_text.css", import.meta.url).href);
         onRuns((type, { node, display_node: shown = node, text, output }, run) => {
             if (!run) return;
-            if (type === EVENT) bring(run, node, { text });
-            if (type === "executed" && output?.notes) bring(run, shown, { text: notesFrom(output.notes).map(inLanguage).join("\n") });
+            if (type === EVENT) bring(run, node, { text, whole: false });
+            if (type === "executed" && output?.notes) bring(run, shown, { text: said(output.notes), whole: true });
         });
     },
     /** @param {import("./comfyui/graph.js").GraphNode} node */
@@ -38,18 +38,23 @@ app.registerExtension({
         /** @type {HTMLElement | undefined} */
         let element;
         let height = MIN_HEIGHT;
-        whenBrought(node, ({ text }) => {
+        whenBrought(node, ({ text, whole }) => {
             if (text === undefined || !(text || element)) return;
             element ??= addText(node, () => height);
             element.hidden = !text;
             element.textContent = text;
             height = heightOf(element, node.size[0] - MARGIN);
             element.style.setProperty("--got-height", `${height}px`);
-            element.scrollTop = element.scrollHeight;
+            element.scrollTop = whole ? 0 : element.scrollHeight;
             growTo(node, node.computeSize());
         });
     },
 });
+
+/** @param {unknown} notes */
+function said(notes) {
+    return notesFrom(notes).map(inLanguage).join("\n");
+}
 
 /**
  * @param {import("./comfyui/graph.js").GraphNode} node

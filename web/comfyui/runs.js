@@ -11,6 +11,7 @@
  * What has come for one node.
  * @typedef {object} Brought
  * @property {string} [text] what it says of its work
+ * @property {boolean} [whole] whether that is read from its beginning: its last lines are not the news
  * @property {string | null} [written] what the model has written so far, here or upstream; null: it writes no more
  * @property {readonly import("../plan_view/saved.js").Plan[]} [plans] those that it has made
  * @property {unknown} [chain] the incoming one

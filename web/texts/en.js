@@ -111,7 +111,7 @@ export const EN = {
         samePlan: "GoT Reason would write the same plan again. For others, raise its temperature to 1.",
     },
     paste: {
-        noPlan: "What was pasted holds no plan with boxes.",
+        noPlan: "This text holds no plan with boxes.",
         numbers: "What the numbers of the boxes are",
         asRead: "Numbers as they were read",
         "qwen3-vl": "Qwen3-VL: thousandths, x first",

@@ -110,7 +110,7 @@ export const ZH = {
         samePlan: "GoT 推理会写出同样的计划。想要别的计划，请把它的温度提高到 1。",
     },
     paste: {
-        noPlan: "粘贴的内容里没有带框的计划。",
+        noPlan: "这段文字里没有带框的计划。",
         numbers: "框的数字是什么意思",
         asRead: "数字按读到的理解",
         "qwen3-vl": "Qwen3-VL：千分比，x 在前",

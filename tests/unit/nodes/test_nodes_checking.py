@@ -41,7 +41,10 @@ def test_every_picture_of_a_batch_is_judged_alone() -> None:
     scores, obeyed, reports, checked = output["result"]
     assert scores == [0.0, 0.0, 1.0] and obeyed == [False, False, True]
     assert "not found" in reports[0] and "in place" in reports[2]
-    assert len(checked) == 3 and len(output["ui"]["notes"]) == 3
+    notes = [note["en"] for note in output["ui"]["notes"]]
+    assert len(checked) == 3
+    assert notes[::2] == ["Picture 1:", "Picture 2:", "Picture 3:"]
+    assert notes[5].startswith("In place: 1 of 1")
 
 
 def test_a_detectors_boxes_take_the_models_place() -> None:
@@ -81,8 +84,8 @@ def test_an_edit_is_compared_with_its_source() -> None:
     scores, obeyed, reports, _ = output["result"]
     assert obeyed == [True, False, False] and scores == [1.0, 0.0, 0.0]
     assert "gone" in reports[0] and "outside the boxes 100.0%" in reports[1] and "still there" in reports[2]
-    assert output["ui"]["notes"][0]["en"] == "As planned: 1 of 1 changes. Score 1.00 of 1."
-    assert output["ui"]["notes"][3]["en"] == "Outside the boxes 100.0 % of the picture has changed."
+    assert output["ui"]["notes"][1]["en"] == "As planned: 1 of 1 changes. Score 1.00 of 1."
+    assert output["ui"]["notes"][5]["en"] == "Outside the boxes 100.0 % of the picture has changed."
 
 
 def test_sources_are_one_for_all_or_one_for_each_and_of_edits() -> None:
