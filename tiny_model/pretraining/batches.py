@@ -18,7 +18,7 @@ from got_models.mllm.sequences import IGNORED, answer_sequence, chain_sequence
 from ..world.language import Example
 from ..world.questions import Question
 from ..world.scene import Scene, Thing
-from .lookups import BOX_HEAD, Lookups, Pointer, find_names, find_pointers
+from .lookups import BOX_HEAD, Lookups, Pointer, find_corners, find_names, find_pointers
 from .readout import NOWHERE, place_target, region_targets, visual_targets
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class Batch:
     ``regions`` [b, 8, 7] and ``visual`` [b, visual tokens, 7] or None: targets of the readouts.
     ``starts`` [boxes, 2] and ``places`` [boxes, 7]: row and position before each box of a thing in the
     picture, where the MLLM must know the place that it is about to write.
-    ``lookups``: where an answer depends on a part of the picture; ``names``: where it lists what is in it.
+    ``lookups``: where an answer depends on a part of the picture; ``names``: where it lists what is in it;
+    ``corners``: where it puts something into a corner that the prompt names.
     """
 
     input_ids: Tensor
@@ -46,6 +47,7 @@ class Batch:
     places: Tensor
     lookups: Lookups
     names: Lookups
+    corners: Lookups
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with every tensor on ``device``."""
@@ -83,13 +85,13 @@ class Collator:
         pixel_values, image_grid_thw, visual = self.pictures(shown) if shown else (None, None, None)
         pad = torch.nn.utils.rnn.pad_sequence
         input_ids = pad(sequences, batch_first=True, padding_value=ids.end_of_text)
-        pointers, names = (
+        pointers, names, corners = (
             [
                 replace(pointer, row=number)
                 for number, (row, sequence, label) in enumerate(zip(rows, sequences, labels, strict=True))
                 for pointer in find(row, self.words(sequence), int((label != IGNORED).nonzero()[0]))
             ]
-            for find in (find_pointers, find_names)
+            for find in (find_pointers, find_names, find_corners)
         )
         boxed = [
             (pointer, pointer.source)
@@ -114,6 +116,7 @@ class Collator:
             places=torch.stack([NOWHERE, *(place_target(thing) for _, thing in boxed)])[1:],
             lookups=lookups(pointers),
             names=lookups(names),
+            corners=lookups(corners),
         )
 
     def covered(self, thing: Thing, first: int) -> list[int]:

@@ -129,6 +129,29 @@ def find_names(row: Example | Question, words: list[str], start: int) -> Iterato
                 yield Pointer((index,), place + 1, COPY_HEAD)
 
 
+def find_corners(row: Example | Question, words: list[str], start: int) -> Iterator[Pointer]:
+    """The first digits of a box that is new in the picture, which the prompt's "top left" decides.
+
+    Without it the MLLM is long satisfied with any place that is free. Arguments as in ``find_pointers``.
+    """
+    if isinstance(row, Question) or row.source is None:
+        return
+    seen = {thing.box for thing in row.source.things}
+    corners = [
+        at for at in range(start - 1) if words[at] in ("top", "bottom") and words[at + 1] in ("left", "right")
+    ]
+    begin, new = start, []
+    for region in row.chain.regions:
+        begin = words.index("<|box_start|>", begin + 1)
+        if region.box not in seen:
+            new.append(begin)
+    for corner, begin in zip(corners, new, strict=False):  # a changed plan has others than its prompt
+        left = next(at for at in range(begin, len(words)) if words[at].isdigit())
+        comma = next(at for at in range(left, len(words)) if not words[at].isdigit())
+        yield Pointer((left - 1,), corner + 1, COPY_HEAD)
+        yield Pointer((comma,), corner, COPY_HEAD)
+
+
 def _names(words: Sequence[str], start: int, end: int | None = None) -> Iterator[int]:
     """Where the names of things begin: a colour, followed by a shape."""
     for at in range(start, (len(words) if end is None else end) - 1):

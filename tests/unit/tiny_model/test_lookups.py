@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import re
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from tiny_model.pretraining.lookups import (
     NAME_HEAD,
     Lookups,
     Pointer,
+    find_corners,
     find_names,
     find_pointers,
 )
@@ -27,6 +30,7 @@ from tiny_model.world.looks import PLAIN
 from tiny_model.world.questions import Question, describing, locating_all
 
 WORD = re.compile(r"<\|\w+\|>|[A-Za-z]+|\d|[^\w\s]|_")
+Find = Callable[[Example | Question, list[str], int], Iterator[Pointer]]
 PROMPT = ["edit", "<|image_pad|>", "<|image_pad|>", "<|image_pad|>", "instruction"]
 
 
@@ -37,12 +41,12 @@ def pointers_of(row: Example | Question) -> tuple[list[str], list[Pointer]]:
     return words, list(find_pointers(row, words, len(PROMPT)))
 
 
-def names_of(row: Example | Question) -> tuple[list[str], list[Pointer], int]:
+def names_of(row: Example | Question, find: Find = find_names) -> tuple[list[str], list[Pointer], int]:
     """The same with the words of the prompt: the words, the names to look up, and the answer's start."""
     asked, answer = (row.words, row.answer) if isinstance(row, Question) else (row.prompt, row.chain.text)
     words = [*PROMPT, *WORD.findall(asked), *WORD.findall(answer)]
     start = len(PROMPT) + len(WORD.findall(asked))
-    return words, list(find_names(row, words, start)), start
+    return words, list(find(row, words, start)), start
 
 
 def test_a_description_looks_up_each_thing_where_it_names_it() -> None:
@@ -79,6 +83,28 @@ def test_an_edit_lists_what_it_sees_and_copies_what_the_prompt_names() -> None:
     assert heads == sorted(heads, key=[NAME_HEAD, COPY_HEAD].index) and set(heads) == {NAME_HEAD, COPY_HEAD}
     copied = [pointer for pointer in pointers if pointer.head == COPY_HEAD]
     assert all(words[pointer.source] == words[pointer.positions[0] + 1] for pointer in copied)
+
+
+@pytest.mark.parametrize("kind", ["add", "move", "multi-step", "three-step"])
+def test_where_a_new_box_begins_is_looked_up_in_the_corner_that_the_prompt_names(kind: str) -> None:
+    rng = random.Random(kind)
+    places = {"left": set(), "right": set(), "top": set(), "bottom": set()}
+    for _ in range(60):
+        example = sample_edit(rng, kind)
+        words, digits, start = names_of(example, find_corners)
+        asked = [word for word in words[len(PROMPT) : start] if word in places]
+        assert sorted(words[pointer.source] for pointer in digits) == sorted(asked)
+        for pointer in digits:
+            (position,) = pointer.positions
+            assert pointer.head == COPY_HEAD
+            places[words[pointer.source]].add(int("".join(number(words, position + 1))))
+    for near, far in (("left", "right"), ("top", "bottom")):
+        assert max(places[near]) < 500 <= min(places[far])
+
+
+def number(words: list[str], start: int) -> list[str]:
+    """The digits from here on."""
+    return list(itertools.takewhile(str.isdigit, words[start:]))
 
 
 @pytest.mark.parametrize("kind", ["recolor", "reshape", "remove", "move", "multi-step", "three-step"])
