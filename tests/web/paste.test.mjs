@@ -142,3 +142,10 @@ test("on the picture, words with boxes become the plan, and other words are none
     assert.deepEqual(editor.said, ["no plan"]);
     assert.equal(editor.model.chain.regions.length, 1);
 });
+
+test("a box on the picture with something wrong stays in the words, to be mended", async () => {
+    const editor = editorWith();
+    await editor.paste("There is a cat (5,5),(5,5).", PICTURE);
+    assert.deepEqual([editor.said, editor.model.draft.text], [[], "There is a cat (5,5),(5,5)."]);
+    assert.match(editor.model.draft.message, /no area/);
+});

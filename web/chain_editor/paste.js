@@ -86,9 +86,10 @@ export class Pasting {
      */
     take(text) {
         const { model, view } = this.#editor;
+        const { found, problems } = scan(text);
         this.#end();
         if (mayBePlan(text)) this.#read(text, "auto");
-        else if (scan(text).found.length) this.#editor.attempt(() => model.write(text));
+        else if (found.length || problems.length) this.#editor.attempt(() => model.write(text));
         else this.#editor.say(view.paste.noPlan);
     }
 
