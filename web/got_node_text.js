@@ -19,7 +19,7 @@ const NODES = new Set([
     "GoTSampler",
 ]);
 const EVENT = "got_text";
-const [MIN_HEIGHT, MAX_HEIGHT] = [30, 180];
+const [MIN_HEIGHT, MAX_HEIGHT] = [30, 150];
 const MARGIN = 20;  // of elements on a node's left and right together
 
 app.registerExtension({
