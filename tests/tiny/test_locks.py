@@ -25,7 +25,7 @@ from tiny_model.world.scoring import score_plan
 
 from .conftest import BUNDLED
 
-PROMPTS = int(os.environ.get("GOT_LOCKED_PLANS", "80"))
+PROMPTS = int(os.environ.get("GOT_LOCKED_PLANS", "40"))
 PLAN_VALID = 0.95
 STAR = ReasoningChain.parse("a small yellow star (10,20),(300,400)", "generate", "x")
 trained = pytest.mark.skipif(not (BUNDLED / "got.json").is_file(), reason="needs the trained checkpoint")

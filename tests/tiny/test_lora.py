@@ -37,7 +37,7 @@ from .conftest import STEPS
 from .lora_runs import assert_same_tensors, full_disk, logged, observing, saved, tensors
 
 ROOT = Path(__file__).parents[2]
-DEATHS = int(os.environ.get("GOT_DEATHS", "5"))
+DEATHS = int(os.environ.get("GOT_DEATHS", "2"))
 
 
 @pytest.fixture(scope="module")
