@@ -101,8 +101,9 @@ def detected(read: Any) -> dict[str, Any]:
 def main() -> None:
     nodes = the_pack().NODE_CLASS_MAPPINGS
     chain = nodes["GoTChainFromText"]().parse("generate", "two shapes", TEXT)["result"][0]
-    _, boxes, *_ = nodes["GoTChainToMasks"]().convert(chain, *SIZE)
-    caption, _, elements, background, single, *_ = nodes["GoTChainToJSON"]().write(chain, "ideogram", *SIZE)
+    _, boxes, *_ = nodes["GoTChainToMasks"]().convert(chain, *SIZE)["result"]
+    written = nodes["GoTChainToJSON"]().write(chain, "ideogram", *SIZE)["result"]
+    caption, _, elements, background, single, *_ = written
     created = {
         "boxes": CreateBoundingBoxes.execute(*SIZE, bboxes=boxes),
         "elements": CreateBoundingBoxes.execute(*SIZE, bboxes=elements),

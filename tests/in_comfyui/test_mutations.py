@@ -22,7 +22,7 @@ from .place import ComfyUI
 from .prompts import drawing
 from .server import PACK, Server
 
-COUNT = int(os.environ.get("GOT_MUTATIONS", "300"))
+COUNT = int(os.environ.get("GOT_MUTATIONS", "150"))
 SEED = int(os.environ.get("GOT_MUTATIONS_SEED", "0"))
 AT_ONCE = 20
 BETWEEN_REFERENCES = 100
