@@ -18,7 +18,7 @@ from got_models.mllm.sequences import IGNORED, answer_sequence, chain_sequence
 from ..world.language import Example
 from ..world.questions import Question
 from ..world.scene import Scene, Thing
-from .lookups import BOX_HEAD, Lookups, Pointer, find_corners, find_names, find_pointers
+from .lookups import BOX_HEAD, Lookups, Pointer, find_names, find_pointers, find_steps
 from .readout import NOWHERE, place_target, region_targets, visual_targets
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Batch:
     ``starts`` [boxes, 2] and ``places`` [boxes, 7]: row and position before each box of a thing in the
     picture, where the MLLM must know the place that it is about to write.
     ``lookups``: where an answer depends on a part of the picture; ``names``: where it lists what is in it;
-    ``corners``: where it puts something into a corner that the prompt names.
+    ``steps``: where it depends on a step of the instruction.
     """
 
     input_ids: Tensor
@@ -47,7 +47,7 @@ class Batch:
     places: Tensor
     lookups: Lookups
     names: Lookups
-    corners: Lookups
+    steps: Lookups
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with every tensor on ``device``."""
@@ -85,13 +85,13 @@ class Collator:
         pixel_values, image_grid_thw, visual = self.pictures(shown) if shown else (None, None, None)
         pad = torch.nn.utils.rnn.pad_sequence
         input_ids = pad(sequences, batch_first=True, padding_value=ids.end_of_text)
-        pointers, names, corners = (
+        pointers, names, steps = (
             [
                 replace(pointer, row=number)
                 for number, (row, sequence, label) in enumerate(zip(rows, sequences, labels, strict=True))
                 for pointer in find(row, self.words(sequence), int((label != IGNORED).nonzero()[0]))
             ]
-            for find in (find_pointers, find_names, find_corners)
+            for find in (find_pointers, find_names, find_steps)
         )
         boxed = [
             (pointer, pointer.source)
@@ -116,7 +116,7 @@ class Collator:
             places=torch.stack([NOWHERE, *(place_target(thing) for _, thing in boxed)])[1:],
             lookups=lookups(pointers),
             names=lookups(names),
-            corners=lookups(corners),
+            steps=lookups(steps),
         )
 
     def covered(self, thing: Thing, first: int) -> list[int]:

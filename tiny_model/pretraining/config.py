@@ -47,20 +47,20 @@ class AnswerWeights:
         plans: names in the plan of a new picture, and the words that relate its objects. Most of such a plan
             is either soon memorized or, like its boxes, random.
         lookups: those of names, in the picture or in the prompt, relative to those of boxes.
-        corners: how much more the first digits of a new box count, which a corner in the prompt decides, and
-            the weight of their lookups.
+        steps: how much more counts what a step of an edit takes from its instruction: what to do, the new
+            colour or shape, the corner; and the weight of its lookups.
     """
 
     names: float = 2.0
     digits: float = 4.0
     plans: float = 1.0
     lookups: float = 0.0
-    corners: float = 0.0
+    steps: float = 0.0
 
 
 LATER_WEIGHTS = AnswerWeights(names=4.0, digits=2.0, plans=4.0, lookups=1.0)
 """After the language stage, which learns to see: what is left is to keep names and relations apart."""
-JOINT_WEIGHTS = replace(LATER_WEIGHTS, corners=3.0)
+JOINT_WEIGHTS = replace(LATER_WEIGHTS, steps=3.0)
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,8 @@ class JointSettings:
     """The paper's joint objective, end to end through the semantic guidance.
 
     More chains than pictures: by now the UNet follows its boxes, and the remaining errors are in plans: the
-    wrong side in "to the right of a star there is a circle", and the wrong corner of the picture in edits.
+    wrong side in "to the right of a star there is a circle", and in edits a corner that was not asked for, or
+    what another step does.
     """
 
     steps: int = 3000

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from got_models.chain.region import Region
 from got_models.mllm.prompts import DESCRIBE
 
 from ..world.language import Example, plural
@@ -26,6 +27,7 @@ values of its own."""
 SINGULAR = {plural(shape): shape for shape in SHAPES}
 NAMED = ["The", "object", "to", "edit"]
 """The beginning of the sentence that names an object of the picture."""
+OBJECT_TO = NAMED[:3]
 
 
 @dataclass(frozen=True)
@@ -129,23 +131,46 @@ def find_names(row: Example | Question, words: list[str], start: int) -> Iterato
                 yield Pointer((index,), place + 1, COPY_HEAD)
 
 
-def find_corners(row: Example | Question, words: list[str], start: int) -> Iterator[Pointer]:
-    """The first digits of a box that is new in the picture, which the prompt's "top left" decides.
+def find_steps(row: Example | Question, words: list[str], start: int) -> Iterator[Pointer]:
+    """What each step of an edit takes from its part of the instruction: the verb, a new look, or a corner.
 
-    Without it the MLLM is long satisfied with any place that is free. Arguments as in ``find_pointers``.
+    Without it the MLLM is long satisfied with the verb or the colour of another step, and with any free place
+    for something new. Arguments as in ``find_pointers``.
     """
     if isinstance(row, Question) or row.source is None:
         return
-    seen = {thing.box for thing in row.source.things}
+    asked = list(_names(words, 0, start))
+    begin = start
+    for place, end in zip(asked, [*asked[1:], start], strict=True):
+        verb = next(at for at in range(place - 1, 0, -1) if words[at] not in ("a", "an", "the", *SIZES))
+        object_to = next((at for at in range(begin, len(words)) if words[at - 2 : at + 1] == OBJECT_TO), None)
+        if object_to is None:  # a plan that differs from its prompt may have fewer steps
+            return
+        yield Pointer((object_to,), verb, COPY_HEAD)
+        begin = words.index("It", object_to)
+        yield Pointer((begin, begin + 1) if words[begin + 1] == "is" else (begin,), verb, COPY_HEAD)
+        if words[begin + 1] == "becomes":
+            looks = (begin + 1,) if words[begin + 2] in COLORS else (begin + 1, begin + 2)
+            look = next((at for at in range(place + 2, end) if words[at] == words[looks[-1] + 1]), None)
+            if look is not None:
+                yield Pointer(looks, look, COPY_HEAD)
+    yield from _corners(row.source.things, row.chain.regions, words, start)
+
+
+def _corners(
+    things: Sequence[Thing], regions: Sequence[Region], words: list[str], start: int
+) -> Iterator[Pointer]:
+    """The first digits of each box around something new: "top left" decides them."""
+    seen = {thing.box for thing in things}
     corners = [
         at for at in range(start - 1) if words[at] in ("top", "bottom") and words[at + 1] in ("left", "right")
     ]
     begin, new = start, []
-    for region in row.chain.regions:
+    for region in regions:
         begin = words.index("<|box_start|>", begin + 1)
         if region.box not in seen:
             new.append(begin)
-    for corner, begin in zip(corners, new, strict=False):  # a changed plan has others than its prompt
+    for corner, begin in zip(corners, new, strict=False):
         left = next(at for at in range(begin, len(words)) if words[at].isdigit())
         comma = next(at for at in range(left, len(words)) if not words[at].isdigit())
         yield Pointer((left - 1,), corner + 1, COPY_HEAD)

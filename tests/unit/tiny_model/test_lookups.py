@@ -19,15 +19,16 @@ from tiny_model.pretraining.lookups import (
     NAME_HEAD,
     Lookups,
     Pointer,
-    find_corners,
     find_names,
     find_pointers,
+    find_steps,
 )
-from tiny_model.world.edits import sample_edit
+from tiny_model.world.edits import EDIT_KINDS, STEPS, sample_edit
 from tiny_model.world.language import Example, name, sample_generation
 from tiny_model.world.layouts import sample_source
 from tiny_model.world.looks import PLAIN
 from tiny_model.world.questions import Question, describing, locating_all
+from tiny_model.world.scene import COLORS
 
 WORD = re.compile(r"<\|\w+\|>|[A-Za-z]+|\d|[^\w\s]|_")
 Find = Callable[[Example | Question, list[str], int], Iterator[Pointer]]
@@ -91,7 +92,8 @@ def test_where_a_new_box_begins_is_looked_up_in_the_corner_that_the_prompt_names
     places = {"left": set(), "right": set(), "top": set(), "bottom": set()}
     for _ in range(60):
         example = sample_edit(rng, kind)
-        words, digits, start = names_of(example, find_corners)
+        words, pointers, start = names_of(example, find_steps)
+        digits = [pointer for pointer in pointers if words[pointer.positions[0] + 1].isdigit()]
         asked = [word for word in words[len(PROMPT) : start] if word in places]
         assert sorted(words[pointer.source] for pointer in digits) == sorted(asked)
         for pointer in digits:
@@ -100,6 +102,45 @@ def test_where_a_new_box_begins_is_looked_up_in_the_corner_that_the_prompt_names
             places[words[pointer.source]].add(int("".join(number(words, position + 1))))
     for near, far in (("left", "right"), ("top", "bottom")):
         assert max(places[near]) < 500 <= min(places[far])
+
+
+VERBS = {
+    "removed": {"remove", "delete", "away"},
+    "added": {"add", "put", "draw"},
+    "moves": {"move", "shift", "bring"},
+    "becomes": {"make", "paint", "turn", "replace", "change", "of"},
+}
+
+
+@pytest.mark.parametrize("kind", [*EDIT_KINDS, *STEPS])
+def test_what_a_step_does_is_looked_up_in_its_own_part_of_the_instruction(kind: str) -> None:
+    rng = random.Random(kind)
+    for _ in range(40):
+        example = sample_edit(rng, kind)
+        words, pointers, start = names_of(example, find_steps)
+        written = {
+            position + 1: pointer.source
+            for pointer in pointers
+            for position in pointer.positions
+            if not words[position + 1].isdigit()
+        }
+        changes = [at for at in range(start, len(words)) if words[at] == "It"]
+        assert len(changes) == STEPS.get(kind, 1)
+        last = 0
+        for at in changes:
+            done = words[at + 2] if words[at + 1] == "is" else words[at + 1]
+            verb = written[at + 1]
+            assert words[verb] in VERBS[done] and last < verb < start
+            if words[at + 1] == "is":
+                assert written[at + 2] == verb
+            if words[at + 1] == "becomes":
+                look = at + 2 if words[at + 2] in COLORS else at + 3
+                assert words[written[look]] == words[look] and verb < written[look] < start
+            last = verb
+        doing = [words[verb] for at, verb in sorted(written.items()) if words[at] in ("edit", "add")]
+        assert [verb in VERBS["added"] for verb in doing] == [
+            words[at - 1 : at + 3] == [".", "It", "is", "added"] for at in changes
+        ]
 
 
 def number(words: list[str], start: int) -> list[str]:

@@ -109,7 +109,7 @@ class LanguageModules(nn.Module):
             of_tokens[named | self.is_relation[batch.input_ids]] = weights.plans
             return of_tokens
         of_tokens[named] = weights.names
-        of_tokens[batch.corners.rows, batch.corners.positions + 1] += weights.corners
+        of_tokens[batch.steps.rows, batch.steps.positions + 1] += weights.steps
         boxed = batch.lookups.heads == BOX_HEAD
         of_tokens[batch.lookups.rows[boxed], batch.lookups.positions[boxed] + 1] = weights.digits
         return of_tokens
@@ -238,7 +238,7 @@ def answers_losses(
 
     Rows of similar length are batched together, to reduce padding.
     """
-    chain, naming, corners, lookup, sight = [], [], [], [], []
+    chain, naming, steps, lookup, sight = [], [], [], [], []
     for of_one_kind in rows:
         ordered = sorted(of_one_kind, key=length)
         for half in (ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]):
@@ -247,7 +247,7 @@ def answers_losses(
                 hidden, attentions = module.states_and_attentions(batch)
                 chain.append(module.chain_loss(hidden[-1], batch, weights))
                 naming.append(batch.names.loss(attentions))
-                corners.append(batch.corners.loss(attentions))
+                steps.append(batch.steps.loss(attentions))
                 if batch.visual is not None:
                     lookup.append(batch.lookups.loss(attentions))
                     sight.append(module.sight_loss(hidden, batch, collate.token_ids))
@@ -258,8 +258,8 @@ def answers_losses(
     }
     if weights.lookups:
         losses["naming"] = config.lookup_weight * weights.lookups * mean(naming)
-    if weights.corners:
-        losses["corners"] = config.lookup_weight * weights.corners * mean(corners)
+    if weights.steps:
+        losses["steps"] = config.lookup_weight * weights.steps * mean(steps)
     return losses
 
 
