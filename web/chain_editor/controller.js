@@ -280,10 +280,7 @@ export class ChainEditor {
         const buttons = { ...toolbar.tools, ...numbers.align, ...numbers.distribute, large: toolbar.large };
         for (const [name, button] of Object.entries(buttons)) this.#on(button, "click", () => this.use(name));
         for (const field of numbers.fields) this.#on(field, "change", () => this.#setNumber(field));
-        this.#on(view.variants.element, "click", (event) => {
-            const button = /** @type {Element} */ (event.target).closest("button");
-            if (button) this.model.choose([...view.variants.element.children].indexOf(button));
-        });
+        view.variants.listen(this.#on.bind(this), (index) => this.model.choose(index));
         this.#on(view.bar.keepMine, "click", () => this.model.keepMine());
         this.#on(view.bar.takeNew, "click", () => this.model.takeNew());
         this.#on(view.bar.replan, "click", () => this.attempt(() => this.say(this.#host.replanned(this.model.replan()))));

@@ -26,6 +26,17 @@ export class Variants {
             /** @type {HTMLButtonElement} */ (button).disabled = !model.editable;
         }
     }
+
+    /**
+     * @param {import("./controller.js").Listen} on
+     * @param {(index: number) => void} choose
+     */
+    listen(on, choose) {
+        on(this.element, "click", (event) => {
+            const button = /** @type {Element} */ (event.target).closest("button");
+            if (button) choose([...this.element.children].indexOf(button));
+        });
+    }
 }
 
 /**
