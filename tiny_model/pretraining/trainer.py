@@ -106,17 +106,17 @@ def prepare_run(config: TrainingConfig, out: Path, resume: bool) -> None:
 
 
 def run_side_by_side(
-    rows: Sequence[Sequence[StageClass]], config: TrainingConfig, out: Path, steps: float
+    tracks: Sequence[Sequence[StageClass]], config: TrainingConfig, out: Path, steps: float
 ) -> float:
-    """Trains each row of stages in a process of its own; the fewest steps that one of them has left."""
-    rows = [[one for one in row if not is_done(one, out)] for row in rows]
-    rows = [row for row in rows if row]
-    if len(rows) < 2:
+    """Trains each track of stages in a process of its own; the fewest steps that one of them has left."""
+    tracks = [[one for one in track if not is_done(one, out)] for track in tracks]
+    tracks = [track for track in tracks if track]
+    if len(tracks) < 2:
         return steps
-    threads = max(1, torch.get_num_threads() // len(rows))
+    threads = max(1, torch.get_num_threads() // len(tracks))
     processes = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(len(rows), processes, begin_process, (threads,)) as pool:
-        return min(pool.map(run_row, rows, repeat(config), repeat(out), repeat(steps), count()))
+    with ProcessPoolExecutor(len(tracks), processes, begin_process, (threads,)) as pool:
+        return min(pool.map(run_track, tracks, repeat(config), repeat(out), repeat(steps), count()))
 
 
 def begin_process(threads: int) -> None:
@@ -130,7 +130,7 @@ def end_with(beginner: Any) -> None:
     os._exit(1)
 
 
-def run_row(
+def run_track(
     stage_classes: Sequence[StageClass], config: TrainingConfig, out: Path, steps: float, line: int
 ) -> float:
     """Stages one after the other, with their progress on this line; how many steps are left."""
