@@ -18,7 +18,6 @@ from got_models.errors import GoTError
 from got_models.training.schedule import learning_rate_share
 from got_models.weights.checkpoint import check
 from tiny_model.pretraining.config import (
-    LATER_WEIGHTS,
     AnswerCounts,
     JointSettings,
     LanguageSettings,
@@ -42,14 +41,6 @@ SMALL = TrainingConfig(
         drawn_generations=1,
         drawn_edits=1,
     ),
-    naming=LanguageSettings(
-        steps=2,
-        warmup_steps=1,
-        answers=AnswerCounts(generations=1, edits=1, questions=1),
-        weights=LATER_WEIGHTS,
-        drawn_generations=1,
-        drawn_edits=1,
-    ),
     vae=VaeSettings(steps=3, warmup_steps=1),
     detail=VaeSettings(steps=1, warmup_steps=1),
     hue=VaeSettings(steps=1, warmup_steps=1),
@@ -64,7 +55,7 @@ SMALL = TrainingConfig(
         timesteps_per_picture=2,
     ),
 )
-"""22 steps in all."""
+"""20 steps in all."""
 KILLED_AFTER = ("vae", 2), ("joint", 2)
 """Stages, and how many of their steps have been taken when the run is killed: once with two side by side."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class VisionSettings:
 class AnswerCounts:
     """How many rows of each kind the MLLM learns to answer in a step."""
 
-    generations: int = 6
+    generations: int = 8
+    reversed_relations: int = 1
     edits: int = 10
     questions: int = 8
-    reversed_relations: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,46 +46,27 @@ class AnswerWeights:
         digits: the digits of a box around a thing in the picture, which are learned last.
         plans: names in the plan of a new picture, and the words that relate its objects. Most of such a plan
             is either soon memorized or, like its boxes, random.
-        lookups: those of names, in the picture or in the prompt, relative to those of boxes.
         steps: how much more counts what a step of an edit takes from its instruction: what to do, the new
-            colour or shape, the corner; and the weight of its lookups.
+            colour or shape, the corner; and the weight of its lookups, relative to those of boxes and names.
     """
 
-    names: float = 2.0
+    names: float = 4.0
     digits: float = 4.0
-    plans: float = 1.0
-    lookups: float = 0.0
-    steps: float = 0.0
-
-
-LATER_WEIGHTS = AnswerWeights(names=4.0, digits=2.0, plans=4.0, lookups=1.0)
-"""After the language stage, which learns to see: what is left is to keep names and relations apart."""
-JOINT_WEIGHTS = replace(LATER_WEIGHTS, steps=3.0)
+    plans: float = 4.0
+    steps: float = 3.0
 
 
 @dataclass(frozen=True)
 class LanguageSettings:
     """The MLLM learns to write chains and to answer questions, and its image tokens to hold the regions."""
 
-    steps: int = 7000
+    steps: int = 5000
     learning_rate: float = 1.5e-3
     matrix_learning_rate: float = 0.02
     warmup_steps: int = 60
     answers: AnswerCounts = field(default_factory=AnswerCounts)
-    weights: AnswerWeights = field(default_factory=AnswerWeights)
     drawn_generations: int = 5
     drawn_edits: int = 5
-
-
-def naming_settings() -> LanguageSettings:
-    """The language stage again: more plans, other weights, and slower, so that nothing seen is lost."""
-    return LanguageSettings(
-        steps=3000,
-        learning_rate=5e-4,
-        matrix_learning_rate=6e-3,
-        answers=AnswerCounts(generations=10, edits=10, questions=8),
-        weights=LATER_WEIGHTS,
-    )
 
 
 @dataclass(frozen=True)
@@ -126,8 +107,7 @@ class JointSettings:
     mllm_learning_rate: float = 4e-4
     mllm_matrix_learning_rate: float = 4e-3
     warmup_steps: int = 60
-    answers: AnswerCounts = AnswerCounts(generations=8, edits=7, questions=10, reversed_relations=2)
-    weights: AnswerWeights = JOINT_WEIGHTS
+    answers: AnswerCounts = AnswerCounts(generations=8, reversed_relations=2, edits=7, questions=10)
     generations_per_batch: int = 2
     edits_per_batch: int = 2
     timesteps_per_picture: int = 3
@@ -148,16 +128,16 @@ class TrainingConfig:
     diffusion_weight: float = 1.0
     lookup_weight: float = 0.5
     readout_weight: float = 0.5
-    half_precision_stages: tuple[str, ...] = ("vision", "language", "naming", "unet", "joint")
+    half_precision_stages: tuple[str, ...] = ("vision", "language", "unet", "joint")
     encoded_rows: int = 3500
     noise: NoiseSettings = field(default_factory=NoiseSettings)
     save_every_steps: int = 250
+    weights: AnswerWeights = field(default_factory=AnswerWeights)
     vae: VaeSettings = field(default_factory=VaeSettings)
     detail: VaeSettings = field(default_factory=lambda: VaeSettings(steps=4000, learning_rate=1e-4))
     hue: VaeSettings = field(default_factory=lambda: VaeSettings(steps=4000, learning_rate=1e-4))
     decoder: VaeSettings = field(default_factory=lambda: VaeSettings(steps=8000, learning_rate=1e-4))
     vision: VisionSettings = field(default_factory=VisionSettings)
     language: LanguageSettings = field(default_factory=LanguageSettings)
-    naming: LanguageSettings = field(default_factory=naming_settings)
     unet: UnetSettings = field(default_factory=UnetSettings)
     joint: JointSettings = field(default_factory=JointSettings)

@@ -36,14 +36,14 @@ from .export import export_checkpoint
 from .initialize import initialize_checkpoint
 from .optimizers import build_optimizers
 from .stages.joint import JointStage
-from .stages.language import LanguageStage, NamingStage
+from .stages.language import LanguageStage
 from .stages.unet import UnetStage
 from .stages.vae import DecoderStage, DetailStage, HueStage, VaeStage
 from .stages.vision import VisionStage
 
 StageClass = Any
 """A class of `stages`."""
-SEEING = (VisionStage, LanguageStage, NamingStage)
+SEEING = (VisionStage, LanguageStage)
 PICTURES = (VaeStage, DetailStage, HueStage, DecoderStage)
 """What the MLLM learns and what the VAE learns: neither needs the other."""
 DRAWING = (UnetStage, JointStage)

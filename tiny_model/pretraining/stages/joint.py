@@ -35,7 +35,7 @@ class JointStage(DrawingStage):
         """The answers' losses on new rows; those of the regions' readout and of the noise on encoded rows."""
         config, ids = self.config, self.collate.token_ids
         fresh = fresh_rows(config.seed, LATER + step, config.joint.answers, self.collate.vision_size)
-        losses = answers_losses(module.language, self.collate, fresh, config, config.joint.weights)
+        losses = answers_losses(module.language, self.collate, fresh, config)
         regions, hidden, latents = [], [], []
         for task, rows in self.rows_of_step(step).items():
             batch = self.collate([drawn(task, config.seed, row) for row in rows], with_image_tokens=True)

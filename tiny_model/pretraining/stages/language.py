@@ -21,7 +21,7 @@ from ...world.language import Example
 from ...world.questions import Question
 from ...world.scene import COLORS, SHAPES, SIZES
 from ..batches import Batch, Collator
-from ..config import AnswerCounts, AnswerWeights, LanguageSettings, TrainingConfig
+from ..config import AnswerCounts, AnswerWeights, TrainingConfig
 from ..lookups import BOX_HEAD
 from ..optimizers import Learning
 from ..readout import ContentReadout, PlaceReadout, PositionReadout
@@ -158,12 +158,10 @@ class LanguageStage:
     """The MLLM learns to generate chains, to see, and to collect regions' contents in its image tokens."""
 
     name = "language"
-    first_step = 0
-    """Offset of its steps in the streams of rows."""
 
     def __init__(self, folder: Path, config: TrainingConfig) -> None:
         self.config = config
-        self.settings: LanguageSettings = getattr(config, self.name)
+        self.settings = config.language
         model = GoTModel.from_pretrained(folder)
         self.module = LanguageModules(model)
         self.collate = collator(model)
@@ -174,9 +172,9 @@ class LanguageStage:
 
     def losses(self, module: LanguageModules, step: int) -> dict[str, Tensor]:
         """The losses of answers; on every second step that of the regions' readout as well."""
-        settings, config, step = self.settings, self.config, self.first_step + step
+        settings, config = self.settings, self.config
         rows = fresh_rows(config.seed, step, settings.answers, self.collate.vision_size)
-        losses = answers_losses(module, self.collate, rows, config, settings.weights)
+        losses = answers_losses(module, self.collate, rows, config)
         if step % 2 == 0:
             losses["regions"] = config.readout_weight * self.regions(module, step // 2)
         return losses
@@ -195,13 +193,6 @@ class LanguageStage:
 
     def save(self, folder: Path) -> None:
         self.module.save(folder)
-
-
-class NamingStage(LanguageStage):
-    """The MLLM, which sees by now, learns to keep names apart: what is listed, and what belongs to what."""
-
-    name = "naming"
-    first_step = 500_000
 
 
 def collator(model: GoTModel) -> Collator:
@@ -232,7 +223,6 @@ def answers_losses(
     collate: Collator,
     rows: list[list[Any]],
     config: TrainingConfig,
-    weights: AnswerWeights,
 ) -> dict[str, Tensor]:
     """The mean losses of answers, of their lookups, and of the readouts of the pictures that they are about.
 
@@ -245,22 +235,19 @@ def answers_losses(
             if half:
                 batch = collate(half).to(module.mllm.device)
                 hidden, attentions = module.states_and_attentions(batch)
-                chain.append(module.chain_loss(hidden[-1], batch, weights))
+                chain.append(module.chain_loss(hidden[-1], batch, config.weights))
                 naming.append(batch.names.loss(attentions))
                 steps.append(batch.steps.loss(attentions))
                 if batch.visual is not None:
                     lookup.append(batch.lookups.loss(attentions))
                     sight.append(module.sight_loss(hidden, batch, collate.token_ids))
-    losses = {
+    return {
         "chain": config.chain_weight * mean(chain),
         "lookup": config.lookup_weight * mean(lookup),
+        "naming": config.lookup_weight * mean(naming),
+        "steps": config.lookup_weight * config.weights.steps * mean(steps),
         "sight": config.readout_weight * mean(sight),
     }
-    if weights.lookups:
-        losses["naming"] = config.lookup_weight * weights.lookups * mean(naming)
-    if weights.steps:
-        losses["steps"] = config.lookup_weight * weights.steps * mean(steps)
-    return losses
 
 
 def length(row: Example | Question) -> int:
