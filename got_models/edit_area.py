@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .chain.chain import ReasoningChain, Region
 from .diffusion.guidance import VAE_FACTOR
+from .diffusion.harmonizing import harmonize
 from .notes import Note
 
 FEATHER = 1 / 64  # of the picture's shorter side
@@ -23,8 +24,8 @@ def keep_outside_boxes(picture: Image.Image, source: Image.Image, regions: Seque
     """
     if picture.size != source.size:
         picture = picture.resize(source.size, Image.Resampling.LANCZOS)
-    drawn, kept = (_to_tensor(image) for image in (picture, source))
-    pasted = paste(drawn, kept, edited_area(regions, (source.height, source.width)))
+    drawn, kept = (_to_tensor(image)[None] for image in (picture, source))
+    pasted = paste(drawn, kept, edited_area(regions, (source.height, source.width)))[0]
     return Image.fromarray((pasted * 255).round().to(torch.uint8).numpy())
 
 
@@ -48,13 +49,13 @@ def edited_area(regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
 
 
 def paste(drawn: Tensor, source: Tensor, area: Tensor) -> Tensor:
-    """`drawn` inside the area, `source` outside it: pictures [..., H, W, 3] in 0..1 and an area [H, W].
+    """`drawn` inside the area, `source` outside it: pictures [b, H, W, 3] in 0..1 and an area [H, W].
 
-    Outside, the source is kept bit for bit. The soft edge is rounded to 8 bits, so that it is the same in
-    every file format.
+    The ground inside is shifted to the tone that it has outside. There the source is kept bit for bit. What
+    is mixed is rounded to 8 bits, so that it is the same in every file format.
     """
     weight = area.to(drawn)[:, :, None]
-    mixed = torch.lerp(source, drawn, weight).mul(255).round() / 255
+    mixed = torch.lerp(source, harmonize(drawn, source, area.to(drawn)), weight).mul(255).round() / 255
     return torch.where(weight > 0, mixed, source)
 
 

@@ -18,8 +18,15 @@ def noise(*shape: int) -> torch.Tensor:
 
 
 def picture(seed: int, width: int, height: int) -> Image.Image:
-    levels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(levels)
+    """Dark noise for an odd seed and bright noise for an even one, which have nothing in common."""
+    levels = np.random.default_rng(seed).integers(0, 100, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(levels if seed % 2 else 255 - levels)
+
+
+def ground(*color: float) -> torch.Tensor:
+    """A picture [1, 128, 128, 3] of one colour that darkens by 40 levels from left to right."""
+    darker = torch.linspace(0, 40 / 255, 128)[None, None, :, None]
+    return torch.tensor(color).expand(1, 128, 128, 3) - darker
 
 
 def test_an_edit_may_change_the_box_and_a_soft_edge_around_it_but_nothing_else() -> None:
@@ -33,7 +40,7 @@ def test_an_edit_may_change_the_box_and_a_soft_edge_around_it_but_nothing_else()
 
 
 def test_outside_the_boxes_the_source_is_kept_bit_for_bit() -> None:
-    source, drawn = noise(1, 128, 128, 3), 1 - noise(1, 128, 128, 3)
+    source, drawn = noise(1, 128, 128, 3) / 3, 1 - noise(1, 128, 128, 3) / 3
     area = edited_area(REGIONS, (128, 128))
     result = paste(drawn, source, area)
     assert torch.equal(result[:, area == 0], source[:, area == 0])
@@ -85,3 +92,28 @@ def test_a_photo_keeps_its_size_and_outside_the_boxes_every_byte(size: tuple[int
     assert (np.asarray(kept)[area == 0] == np.asarray(source)[area == 0]).all()
     enlarged = np.asarray(drawn.resize(size, Image.Resampling.LANCZOS))
     assert (np.asarray(kept)[area == 1] == enlarged[area == 1]).all()
+
+
+def test_the_ground_in_a_box_gets_the_tone_that_it_has_around_it_and_a_new_thing_keeps_its_colour() -> None:
+    source = ground(0.8, 0.8, 0.7)
+    drawn = ground(0.76, 0.78, 0.72) + torch.linspace(-0.03, 0.03, 128)[None, :, None, None]
+    red = torch.tensor([0.9, 0.1, 0.1])
+    drawn[:, 40:56, 40:56] = red
+    result = paste(drawn, source, edited_area(REGIONS, (128, 128)))
+    off = (result - source).abs().amax(dim=-1)[0]
+    off[40:56, 40:56] = 0
+    assert off.max() < 3 / 255
+    assert (result[:, 40:56, 40:56] - red).abs().max() < 1 / 255
+
+
+def test_a_box_is_left_as_it_was_drawn_where_its_surroundings_show_something_else() -> None:
+    source, drawn = ground(0.9, 0.9, 0.9), ground(0.3, 0.5, 0.3)
+    area = edited_area(REGIONS, (128, 128))
+    result = paste(drawn, source, area)
+    assert torch.equal(result[:, area == 1], (drawn[:, area == 1] * 255).round() / 255)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 5)])
+def test_the_smallest_pictures_can_be_pasted_into(size: tuple[int, int]) -> None:
+    source = noise(2, *size, 3)
+    assert paste(source, source, edited_area(REGIONS, size)).isfinite().all()
