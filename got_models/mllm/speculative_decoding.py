@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..chain.chain import BOX_END, BOX_START
+from .cuda_graphs import Replayed
 from .detokenizing import common_length
 from .kv_cache import Context, PrefixCache
 
@@ -76,8 +77,12 @@ class DraftedPasses:
         self._cache_argument = cache.cache_argument
         self._tokens: list[int] = []  # of the chain, with drafts
         self._states = [cache.read(context.tokens, context.pictures)[0, -1]]  # the last before each of them
-        self._first_position = cache.next_position(context)
         self._keys_and_values = _PaddedCache(cache.keys_and_values())
+        self._shift = cache.next_position(context) - len(context.tokens)  # from places to positions
+        device = mllm.device
+        self._rows = torch.zeros(1, ROWS, dtype=torch.long, device=device)
+        self._places = torch.zeros(ROWS, dtype=torch.long, device=device)
+        self._read = Replayed(self._forward, device)
 
     def states(self, tokens: list[int], last: int = 1) -> Tensor:
         """The hidden states [last, hidden] at the end of a chain, the one after all its tokens last."""
@@ -91,20 +96,27 @@ class DraftedPasses:
 
     def _pass(self, tokens: list[int]) -> None:
         """Reads at most ROWS more tokens."""
-        place, device = len(self.context.tokens) + len(self._tokens), self.mllm.device
-        rows = torch.tensor([[*tokens, *[tokens[-1]] * (ROWS - len(tokens))]], device=device)
-        steps = torch.arange(ROWS, device=device)
-        self._keys_and_values.place = place
-        hidden: Tensor = self.mllm.model(
-            inputs_embeds=self.mllm.get_input_embeddings()(rows),
-            position_ids=(self._first_position + len(self._tokens) + steps).expand(3, 1, -1),
-            attention_mask=self._keys_and_values.mask(place + steps, self.mllm.dtype),
-            use_cache=True,
-            **{self._cache_argument: self._keys_and_values},
-        ).last_hidden_state[0]
+        place = len(self.context.tokens) + len(self._tokens)
+        if self._keys_and_values.fit(place):
+            self._read.forget()
+        self._rows.copy_(torch.tensor([[*tokens, *[tokens[-1]] * (ROWS - len(tokens))]]))
+        self._places.copy_(torch.arange(place, place + ROWS))
+        hidden = self._read()
         fitting = min(len(tokens), BLOCK - place % BLOCK)  # what is beyond has its own, longer shape
         self._tokens += tokens[:fitting]
         self._states += hidden[:fitting]
+
+    def _forward(self) -> Tensor:
+        """The hidden states [ROWS, hidden] of the rows at their places, all at fixed addresses."""
+        self._keys_and_values.places = self._places
+        hidden: Tensor = self.mllm.model(
+            inputs_embeds=self.mllm.get_input_embeddings()(self._rows),
+            position_ids=(self._places + self._shift).expand(3, 1, -1),
+            attention_mask=self._keys_and_values.mask(self._places, self.mllm.dtype),
+            use_cache=True,
+            **{self._cache_argument: self._keys_and_values},
+        ).last_hidden_state[0]
+        return hidden
 
 
 def _common_end(first: list[int], second: list[int]) -> int:
@@ -118,34 +130,48 @@ def _common_end(first: list[int], second: list[int]) -> int:
 
 
 class _PaddedCache:
-    """Keys and values as transformers' attention asks for them: up to the end of the block of `place`."""
+    """Keys and values as transformers' attention asks for them, padded to whole blocks.
+
+    Attributes:
+        length: the number of tokens with padding.
+        places: of the pass's tokens [ROWS], set before it.
+    """
+
+    places: Tensor
 
     def __init__(self, layers: Sequence[tuple[Tensor, Tensor]]) -> None:
         self.layers = list(layers)
-        self.place = 0  # of the first token of the next pass
+        self.length = 0
 
-    @property
-    def length(self) -> int:
-        """The number of tokens with padding."""
-        return (self.place // BLOCK + 1) * BLOCK
+    def fit(self, place: int) -> bool:
+        """Make room up to the end of the block of a pass's first token; whether that took other tensors."""
+        length = (place // BLOCK + 1) * BLOCK
+        if length == self.length:
+            return False
+        known = max(self.length, place)
+        # What a pass reads beyond the block gets places behind it, which nothing looks at.
+        self.layers = [
+            (_padded(keys[:, :, :known], length + ROWS), _padded(values[:, :, :known], length + ROWS))
+            for keys, values in self.layers
+        ]
+        self.length = length
+        return True
 
     def update(
         self, keys: Tensor, values: Tensor, layer: int, *unused: Any, **also_unused: Any
     ) -> tuple[Tensor, Tensor]:
-        """Those of the pass [1, heads, ROWS, width] are put in their place -> all, padded.
+        """Those of the pass [1, heads, ROWS, width] are put in their places -> all, padded.
 
         What some versions of transformers add is for other kinds of caches.
         """
-        held_keys, held_values = (_padded(part, self.length) for part in self.layers[layer])
-        fitting = slice(self.place, self.place + ROWS)
-        held_keys[:, :, fitting] = keys[:, :, : self.length - self.place]
-        held_values[:, :, fitting] = values[:, :, : self.length - self.place]
-        self.layers[layer] = held_keys, held_values
-        return held_keys, held_values
+        held_keys, held_values = self.layers[layer]
+        held_keys.index_copy_(2, self.places, keys)
+        held_values.index_copy_(2, self.places, values)
+        return held_keys[:, :, : self.length], held_values[:, :, : self.length]
 
     def get_seq_length(self, layer: int = 0) -> int:
-        """The number of tokens before the pass."""
-        return self.place
+        """A number of tokens; nothing that is asked for depends on it, as positions and mask are given."""
+        return self.length
 
     def mask(self, places: Tensor, dtype: torch.dtype) -> Tensor:
         """What is added to the scores of attention, [1, 1, ROWS, length]: a token sees none after it."""
@@ -154,8 +180,5 @@ class _PaddedCache:
 
 
 def _padded(part: Tensor, length: int) -> Tensor:
-    """Keys or values [1, heads, any, width] -> the same with `length` tokens, a copy if there were others."""
-    missing = length - part.shape[2]
-    if missing == 0:
-        return part
-    return torch.nn.functional.pad(part[:, :, :length], (0, 0, 0, max(missing, 0)))
+    """Keys or values [1, heads, any, width] -> a copy with `length` tokens."""
+    return torch.nn.functional.pad(part[:, :, :length], (0, 0, 0, max(length - part.shape[2], 0)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,11 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
 
 from got_models.chain.chain import ReasoningChain
+from got_models.mllm import cuda_graphs
 from got_models.mllm.generation import Written
 from got_models.mllm.reasoner import Reasoner
 from got_models.mllm.settings import GenerationSettings
@@ -64,6 +67,72 @@ def test_no_draft_changes_a_bit_of_what_is_read(checkpoint: Path, dtype: torch.d
     plain = states(reasoner, ids, share=0.0)
     for seed, share in enumerate((0.5, 0.9, 1.0)):
         assert torch.equal(states(reasoner, ids, share, seed), plain)
+
+
+class Recorder(TorchDispatchMode):
+    """Records what PyTorch computes, as a CUDA graph does: with every number of Python's as it is now."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Any, Any, Any, Any]] = []
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = operation(*args, **(kwargs or {}))
+        self.calls.append((operation, args, kwargs or {}, result))
+        return result
+
+    def replay(self, wanted: Tensor) -> Tensor:
+        """Computes it again, and returns what has become of a tensor."""
+        now: dict[int, Tensor] = {}
+
+        def current(value: Any) -> Any:
+            return now.get(id(value), value)
+
+        for operation, args, kwargs, result in self.calls:
+            again = operation(*tree_map(current, args), **tree_map(current, kwargs))
+            for old, new in zip(tree_leaves(result), tree_leaves(again), strict=True):
+                if isinstance(old, Tensor):
+                    now[id(old)] = new
+        return now[id(wanted)]
+
+
+def test_a_recorded_pass_reads_what_a_pass_of_its_own_reads(
+    model: GoTModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a card replays: nothing in a pass may depend on Python, or wait for a number from the card."""
+    reasoner = model.parts.reasoner()
+    ids = reasoner.tokenizer(TEXT, add_special_tokens=False)["input_ids"]
+    plain = states(reasoner, ids, share=0.5)
+    records: list[Recorder] = []
+
+    def record(function: Callable[[], Tensor], device: torch.device) -> Callable[[], Tensor]:
+        with Recorder() as recorder:
+            result = function()
+        records.append(recorder)
+        return lambda: recorder.replay(result)
+
+    monkeypatch.setattr(cuda_graphs, "can_record", lambda device: True)
+    monkeypatch.setattr(cuda_graphs, "record", record)
+    assert torch.equal(states(reasoner, ids, share=0.5), plain)
+    assert len(records) >= 2, "one for each length"
+    names = {str(operation) for recorder in records for operation, *_ in recorder.calls}
+    assert not {name for name in names if "_local_scalar_dense" in name or "lift" in name}
+
+
+def test_what_no_graph_can_hold_is_read_without_one(
+    model: GoTModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: Any) -> Any:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    reasoner = model.parts.reasoner()
+    ids = reasoner.tokenizer(TEXT, add_special_tokens=False)["input_ids"]
+    plain = states(reasoner, ids, share=0.5)
+    monkeypatch.setattr(cuda_graphs, "can_record", lambda device: True)
+    monkeypatch.setattr(cuda_graphs, "record", refuse)
+    with caplog.at_level("INFO"):
+        assert torch.equal(states(reasoner, ids, share=0.5), plain)
+    assert caplog.text.count("without CUDA graphs: operation not permitted") == 1
 
 
 def test_what_is_read_is_what_one_pass_through_everything_gives(model: GoTModel) -> None:
