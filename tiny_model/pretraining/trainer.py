@@ -131,7 +131,7 @@ def end_with(beginner: Any) -> None:
 
 
 def run_track(
-    stage_classes: Sequence[StageClass], config: TrainingConfig, out: Path, steps: float, line: int
+    stage_classes: Sequence[StageClass], config: TrainingConfig, out: Path, steps: float, line: int = 0
 ) -> float:
     """Stages one after the other, with their progress on this line; how many steps are left."""
     for stage_class in stage_classes:

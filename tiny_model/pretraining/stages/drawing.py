@@ -7,25 +7,16 @@ from pathlib import Path
 import torch
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
-from PIL import Image
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from got_models.chain.chain import Box
-from got_models.diffusion.box_masks import draw_region_masks
-from got_models.files.whole_files import whole_file
 from got_models.pipeline import GoTModel
 from got_models.training.losses import DiffusionTargets, diffusion_loss
 from got_models.training.schedule import step_seed
 
 from ...world.scene import PICTURE_SIZE
 from ..config import JointSettings, TrainingConfig, UnetSettings
-from ..rows import drawn
+from .encoding import encoded_rows
 from .language import LanguageModules, collator
-from .vae import encode_pictures
-
-LATENTS_FILE = "latents.{mask_rule}.safetensors"
 
 
 class JointModules(nn.Module):
@@ -51,7 +42,7 @@ class DrawingStage:
         self.collate = collator(model)
         self.scheduler = DDPMScheduler.from_config(model.scheduler_config)
         self.scaling_factor: float = model.parts.vae().config["scaling_factor"]
-        self.latents = encoded_rows(model, config)
+        self.latents = encoded_rows(folder, config)
         self.steps, self.warmup_steps = settings.steps, settings.warmup_steps
         self.ema_decay = settings.ema_decay
 
@@ -108,31 +99,3 @@ class DrawingStage:
     def save(self, folder: Path) -> None:
         self.module.language.save(folder)
         self.module.unet.save_pretrained(folder / "unet")
-
-
-def encoded_rows(model: GoTModel, config: TrainingConfig) -> dict[str, Tensor]:
-    """Target, reference and spatial latents (unscaled) of the rows to draw, cached in a file."""
-    rule = model.settings.mask_rule
-    file = model.path / LATENTS_FILE.format(mask_rule=rule)
-    if not file.exists():
-        size = (PICTURE_SIZE, PICTURE_SIZE)
-        encoded: dict[str, list[Tensor]] = {}
-        masks: dict[tuple[Box, str], Tensor] = {}  # many recur: those of the generations on the grid
-        vae = model.parts.vae()
-        black = encode_pictures(vae, [Image.new("RGB", size)])
-        rows = [(task, row) for task in ("generate", "edit") for row in range(config.encoded_rows)]
-        for task, row in tqdm(rows, desc="encoding pictures", mininterval=5):
-            example = drawn(task, config.seed, row)
-            colored_boxes = {(region.box, region.color): region for region in example.chain.regions}
-            for key, region in colored_boxes.items():
-                if key not in masks:
-                    masks[key] = encode_pictures(vae, draw_region_masks([region], size, rule))
-            spatial = torch.cat([masks[key] for key in colored_boxes]).mean(dim=0, keepdim=True)
-            target = encode_pictures(vae, [example.look.draw(example.target)])
-            source = example.source
-            reference = encode_pictures(vae, [example.look.draw(source)]) if source else black
-            for part, latents in (("target", target), ("reference", reference), ("spatial", spatial)):
-                encoded.setdefault(f"{task}.{part}", []).append(latents)
-        with whole_file(file) as temporary:
-            save_file({name: torch.cat(values).contiguous() for name, values in encoded.items()}, temporary)
-    return load_file(file)

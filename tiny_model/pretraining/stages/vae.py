@@ -15,7 +15,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from got_models.diffusion.ssgm import pictures_to_tensor
-from got_models.diffusion.vae import encode_unscaled
 from got_models.training.schedule import step_seed
 
 from ...world.language import sample_generation
@@ -23,6 +22,7 @@ from ...world.scene import draw
 from ..config import TrainingConfig, VaeSettings
 from ..optimizers import Learning
 from .collages import collage, whole_picture
+from .encoding import encode_pictures, encoded_rows
 
 
 class VaeStage:
@@ -84,6 +84,11 @@ class HueStage(DetailStage):
 
     name = "hue"
     by_hue = True
+
+    def save(self, folder: Path) -> None:
+        """Writes the VAE, and the latents of all rows to draw: from here on they stay."""
+        super().save(folder)
+        encoded_rows(folder, self.config)
 
 
 class DecoderStage(VaeStage):
@@ -155,9 +160,3 @@ def autoencode(
     latents = vae.encode(pixels).latent_dist.mode()
     noise = torch.randn(latents.shape, generator=generator).to(latents.device)
     return vae.decode(latents + latent_noise * noise).sample, latents
-
-
-@torch.no_grad()
-def encode_pictures(vae: AutoencoderKL, pictures: list[Image.Image]) -> Tensor:
-    """Unscaled latents [n, 4, h, w]."""
-    return encode_unscaled(vae, pictures_to_tensor(pictures, vae.device))
