@@ -86,8 +86,8 @@ class UnetSettings:
     learning_rate: float = 1e-3
     matrix_learning_rate: float = 0.01
     warmup_steps: int = 60
-    generations_per_batch: int = 6
-    edits_per_batch: int = 6
+    generations_per_batch: int = 5
+    edits_per_batch: int = 7
     timesteps_per_picture: int = 3
     ema_decay: float = 0.995
 
@@ -108,8 +108,8 @@ class JointSettings:
     mllm_matrix_learning_rate: float = 4e-3
     warmup_steps: int = 60
     answers: AnswerCounts = AnswerCounts(generations=8, reversed_relations=2, edits=7, questions=10)
-    generations_per_batch: int = 2
-    edits_per_batch: int = 2
+    generations_per_batch: int = 1
+    edits_per_batch: int = 3
     timesteps_per_picture: int = 3
     ema_decay: float = 0.998
 

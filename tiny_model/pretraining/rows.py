@@ -48,14 +48,15 @@ def reversed_relation(seed: int, row: int) -> Example:
             return nudged(rng, example) if row % 2 else example
 
 
-def edit(seed: int, row: int) -> Example:
+def edit(seed: int, row: int, kind: str | None = None) -> Example:
     """An edit of a picture; in the sources of half of them two things share their colour or their shape.
 
-    There the MLLM needs both words of an object's name to put the box around the right one.
+    There the MLLM needs both words of an object's name to put the box around the right one. ``kind``: as for
+    ``sample_edit``.
     """
     rng = random.Random(f"edit {seed} {row}")
     while True:
-        example = sample_edit(rng, layout=layout(rng), varied=rng.random() < VARIED)
+        example = sample_edit(rng, kind, layout=layout(rng), varied=rng.random() < VARIED)
         if example.source is not None and (row % 2 or confusable(example.source)):
             return example
 
@@ -94,11 +95,19 @@ def changed(task: str, seed: int, row: int) -> Example:
     return changed_edit(rng, layout(rng), rng.random() < VARIED)
 
 
-def drawn(task: str, seed: int, row: int) -> Example:
-    """A row to draw: every fourth generation and every sixth edit is a plan that differs from its prompt."""
+def drawn(task: str, seed: int, row: int, kind: str | None = None) -> Example:
+    """A row to draw: every fourth generation and every sixth edit is a plan that differs from its prompt.
+
+    ``kind``: of an edit, as for ``sample_edit``.
+    """
     if is_changed(task, row):
         return changed(task, seed, row)
-    return generation(seed, row) if task == "generate" else edit(seed, row)
+    return generation(seed, row) if task == "generate" else edit(seed, row, kind)
+
+
+def encoded(task: str, seed: int, row: int) -> Example:
+    """A row that the UNet learns to draw: two of three edits have several steps, of which each is an edit."""
+    return drawn(task, seed, row, ("three-step", "multi-step", None)[row % 3])
 
 
 def is_changed(task: str, row: int) -> bool:

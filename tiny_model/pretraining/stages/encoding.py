@@ -20,7 +20,7 @@ from got_models.weights.checkpoint import read_settings
 
 from ...world.scene import PICTURE_SIZE
 from ..config import TrainingConfig
-from ..rows import drawn
+from ..rows import encoded
 
 LATENTS_FILE = "latents.{mask_rule}.safetensors"
 
@@ -32,12 +32,12 @@ def encoded_rows(folder: Path, config: TrainingConfig) -> dict[str, Tensor]:
     if not file.exists():
         vae = AutoencoderKL.from_pretrained(folder / "vae").eval()
         size = (PICTURE_SIZE, PICTURE_SIZE)
-        encoded: dict[str, list[Tensor]] = {}
+        latents: dict[str, list[Tensor]] = {}
         masks: dict[tuple[Box, str], Tensor] = {}  # many recur: those of the generations on the grid
         black = encode_pictures(vae, [Image.new("RGB", size)])
         rows = [(task, row) for task in ("generate", "edit") for row in range(config.encoded_rows)]
         for task, row in tqdm(rows, desc="encoding pictures", mininterval=5):
-            example = drawn(task, config.seed, row)
+            example = encoded(task, config.seed, row)
             colored_boxes = {(region.box, region.color): region for region in example.chain.regions}
             for key, region in colored_boxes.items():
                 if key not in masks:
@@ -46,10 +46,10 @@ def encoded_rows(folder: Path, config: TrainingConfig) -> dict[str, Tensor]:
             target = encode_pictures(vae, [example.look.draw(example.target)])
             source = example.source
             reference = encode_pictures(vae, [example.look.draw(source)]) if source else black
-            for part, latents in (("target", target), ("reference", reference), ("spatial", spatial)):
-                encoded.setdefault(f"{task}.{part}", []).append(latents)
+            for part, found in (("target", target), ("reference", reference), ("spatial", spatial)):
+                latents.setdefault(f"{task}.{part}", []).append(found)
         with whole_file(file) as temporary:
-            save_file({name: torch.cat(values).contiguous() for name, values in encoded.items()}, temporary)
+            save_file({name: torch.cat(values).contiguous() for name, values in latents.items()}, temporary)
     return load_file(file)
 
 

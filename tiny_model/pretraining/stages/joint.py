@@ -10,7 +10,7 @@ from got_models.mllm.reasoner import select_image_tokens
 
 from ..config import TrainingConfig
 from ..optimizers import Learning
-from ..rows import LATER, drawn
+from ..rows import LATER, encoded
 from .drawing import DrawingStage, JointModules
 from .language import answers_losses, fresh_rows, mean
 
@@ -38,7 +38,7 @@ class JointStage(DrawingStage):
         losses = answers_losses(module.language, self.collate, fresh, config)
         regions, hidden, latents = [], [], []
         for task, rows in self.rows_of_step(step).items():
-            batch = self.collate([drawn(task, config.seed, row) for row in rows], with_image_tokens=True)
+            batch = self.collate([encoded(task, config.seed, row) for row in rows], with_image_tokens=True)
             batch = batch.to(module.language.mllm.device)
             states = module.language.hidden_states(batch)[-1]
             hidden.append(select_image_tokens(states, batch.input_ids, ids.image_tokens))

@@ -12,7 +12,7 @@ from got_models.mllm.reasoner import select_image_tokens
 
 from ..config import TrainingConfig
 from ..optimizers import Learning
-from ..rows import drawn
+from ..rows import encoded
 from .drawing import DrawingStage, JointModules
 from .language import READ_AT_ONCE
 
@@ -41,7 +41,7 @@ class UnetStage(DrawingStage):
         rows = range(self.config.encoded_rows)
         half_precision = self.name in self.config.half_precision_stages
         for start in tqdm(range(0, len(rows), READ_AT_ONCE), desc=f"reading, {task}", mininterval=5):
-            examples = [drawn(task, self.config.seed, row) for row in rows[start : start + READ_AT_ONCE]]
+            examples = [encoded(task, self.config.seed, row) for row in rows[start : start + READ_AT_ONCE]]
             batch = self.collate(examples, with_image_tokens=True).to(language.mllm.device)
             with torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=half_precision):
                 states = language.hidden_states(batch)[-1]
