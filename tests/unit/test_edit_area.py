@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from got_models.chain.chain import ReasoningChain
+from got_models.diffusion.harmonizing import dilated
 from got_models.edit_area import edited_area, keep_outside_boxes, paste, paste_latents
 
 REGIONS = ReasoningChain.parse("A red circle (250,250),(500,500).", "edit", "x").regions
@@ -23,10 +24,10 @@ def picture(seed: int, width: int, height: int) -> Image.Image:
     return Image.fromarray(levels if seed % 2 else 255 - levels)
 
 
-def ground(*color: float) -> torch.Tensor:
-    """A picture [1, 128, 128, 3] of one colour that darkens by 40 levels from left to right."""
-    darker = torch.linspace(0, 40 / 255, 128)[None, None, :, None]
-    return torch.tensor(color).expand(1, 128, 128, 3) - darker
+def ground(*color: float, side: int = 128) -> torch.Tensor:
+    """A picture [1, side, side, 3] of one colour that darkens by 40 levels from left to right."""
+    darker = torch.linspace(0, 40 / 255, side)[None, None, :, None]
+    return torch.tensor(color).expand(1, side, side, 3) - darker
 
 
 def test_an_edit_may_change_the_box_and_a_soft_edge_around_it_but_nothing_else() -> None:
@@ -94,16 +95,28 @@ def test_a_photo_keeps_its_size_and_outside_the_boxes_every_byte(size: tuple[int
     assert (np.asarray(kept)[area == 1] == enlarged[area == 1]).all()
 
 
-def test_the_ground_in_a_box_gets_the_tone_that_it_has_around_it_and_a_new_thing_keeps_its_colour() -> None:
-    source = ground(0.8, 0.8, 0.7)
-    drawn = ground(0.76, 0.78, 0.72) + torch.linspace(-0.03, 0.03, 128)[None, :, None, None]
-    red = torch.tensor([0.9, 0.1, 0.1])
-    drawn[:, 40:56, 40:56] = red
-    result = paste(drawn, source, edited_area(REGIONS, (128, 128)))
+@pytest.mark.parametrize("side", [128, 1500])
+def test_the_ground_in_a_box_gets_the_tone_that_it_has_around_it_and_a_new_thing_keeps_its_colour(
+    side: int,
+) -> None:
+    source = ground(0.8, 0.8, 0.7, side=side)
+    drawn = ground(0.76, 0.78, 0.72, side=side) + torch.linspace(-0.03, 0.03, side)[None, :, None, None]
+    red, thing = torch.tensor([0.9, 0.1, 0.1]), slice(side * 5 // 16, side * 7 // 16)
+    drawn[:, thing, thing] = red
+    result = paste(drawn, source, edited_area(REGIONS, (side, side)))
     off = (result - source).abs().amax(dim=-1)[0]
-    off[40:56, 40:56] = 0
+    off[thing, thing] = 0
     assert off.max() < 3 / 255
-    assert (result[:, 40:56, 40:56] - red).abs().max() < 1 / 255
+    assert (result[:, thing, thing] - red).abs().max() < 1 / 255
+
+
+@pytest.mark.parametrize("reach", [1, 2, 5, 11])
+def test_a_mask_grows_by_as_many_pixels_as_asked_for_and_has_no_holes(reach: int) -> None:
+    mask = torch.zeros(1, 1, 41, 41)
+    mask[0, 0, 20, 20] = 1
+    grown = dilated(mask, reach)
+    assert grown.sum() == (2 * reach + 1) ** 2
+    assert grown[0, 0, 20 - reach, 20 + reach] == 1
 
 
 def test_a_box_is_left_as_it_was_drawn_where_its_surroundings_show_something_else() -> None:
