@@ -15,6 +15,7 @@ from tiny_model.pretraining.rows import (
     confusable,
     drawn,
     edit,
+    encoded,
     generation,
     is_changed,
     question,
@@ -22,6 +23,7 @@ from tiny_model.pretraining.rows import (
 )
 from tiny_model.pretraining.stages.collages import collage, sample_thing, tile
 from tiny_model.world.disagreements import CHANGES, changed_edit, changed_plan
+from tiny_model.world.edits import STEPS
 from tiny_model.world.found_objects import intersection_over_union
 from tiny_model.world.language import GRID_STEP
 from tiny_model.world.layouts import LARGEST, SMALLEST, sample_source
@@ -197,3 +199,11 @@ def test_collages_hold_whole_things_of_every_shape_and_size_on_backgrounds_of_th
     assert min(sides) < 20 and max(sides) > 26
     backgrounds = {collage(random.Random(1)).getpixel((x, 0)) for x in range(0, PICTURE_SIZE, 32)}
     assert len(backgrounds) > 1
+
+
+def test_two_of_three_edits_to_draw_have_several_steps_and_every_sixth_differs_from_its_prompt() -> None:
+    rows = [encoded("edit", 0, row) for row in range(60)]
+    assert sum(row.kind in STEPS for row in rows) >= 40
+    assert {row.kind for row in rows} > {"three-step", "multi-step"}
+    for row in range(2, 60, 6):
+        assert rows[row] == drawn("edit", 0, row)
