@@ -119,7 +119,7 @@ def main() -> None:
         for side in (16, 32) if small else (32, 64):
             for where, boxes in (("quarters", QUARTERS), ("apart", SPREAD)):
                 regions = [regional.RegionalPrompt(f"region {box}", box) for box in boxes]
-                made = regional.apply_regions(plain, clip, "base", regions, 0.2, 0.05)
+                made = regional.apply_regions(plain, clip, "base", "background", regions, 0.2, 0.05)
                 kinds = [(plain, regional.encode(clip, "base")), (made.model, made.positive)]
                 times = [
                     tuple(step(*kind, negative, side, 10 if small else 2) for kind in kinds)
