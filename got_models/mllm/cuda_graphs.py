@@ -19,13 +19,9 @@ class Replayed:
 
     The first call runs it, which lets libraries choose their kernels; the second records it, and those after
     it replay the record. What a graph cannot hold, as the kernels of some 8-bit formats, is run as it is.
-
-    Args:
-        function: returns a tensor. Everything in it that depends on Python is as it was when it was recorded.
     """
 
-    def __init__(self, function: Callable[[], Tensor], device: torch.device) -> None:
-        self.function = function
+    def __init__(self, device: torch.device) -> None:
         self.device = device
         self.recordable = can_record(device)
         self.forget()
@@ -35,16 +31,20 @@ class Replayed:
         self._has_run = False
         self._replay: Callable[[], Tensor] | None = None
 
-    def __call__(self) -> Tensor:
-        """What the function returns, in a tensor of its own."""
+    def __call__(self, function: Callable[[], Tensor]) -> Tensor:
+        """What the function returns, in a tensor of its own.
+
+        It is not kept, so that whatever it belongs to can be freed. What in it depends on Python stays as it
+        was when it was recorded.
+        """
         if self.recordable and self._has_run and self._replay is None:
             try:
-                self._replay = record(self.function, self.device)
+                self._replay = record(function, self.device)
             except RuntimeError as error:
                 log.info("The language model runs without CUDA graphs: %s", error)
                 self.recordable = False
         self._has_run = True
-        return self.function() if self._replay is None else self._replay().clone()
+        return function() if self._replay is None else self._replay().clone()
 
 
 def can_record(device: torch.device) -> bool:

@@ -82,7 +82,7 @@ class DraftedPasses:
         device = mllm.device
         self._rows = torch.zeros(1, ROWS, dtype=torch.long, device=device)
         self._places = torch.zeros(ROWS, dtype=torch.long, device=device)
-        self._read = Replayed(self._forward, device)
+        self._read = Replayed(device)
 
     def states(self, tokens: list[int], last: int = 1) -> Tensor:
         """The hidden states [last, hidden] at the end of a chain, the one after all its tokens last."""
@@ -101,7 +101,7 @@ class DraftedPasses:
             self._read.forget()
         self._rows.copy_(torch.tensor([[*tokens, *[tokens[-1]] * (ROWS - len(tokens))]]))
         self._places.copy_(torch.arange(place, place + ROWS))
-        hidden = self._read()
+        hidden = self._read(self._forward)
         fitting = min(len(tokens), BLOCK - place % BLOCK)  # what is beyond has its own, longer shape
         self._tokens += tokens[:fitting]
         self._states += hidden[:fitting]

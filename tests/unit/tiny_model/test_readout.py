@@ -28,7 +28,7 @@ from tiny_model.pretraining.stages.vision import LinearPatches, from_token
 from tiny_model.world.scene import COLORS, SHAPES, SIZES, Scene, Thing
 
 TOKENS_PER_SIDE = 8
-WEIGHTS = AnswerWeights(names=2.0, digits=4.0, plans=3.0)
+WEIGHTS = AnswerWeights(names=2.0, digits=4.0, plans=3.0, steps=0.0)
 
 
 @pytest.fixture(scope="module")
