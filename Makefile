@@ -14,9 +14,11 @@ PIP_INSTALL := .venv/bin/python -m pip install --disable-pip-version-check --no-
 demo: .venv/installed
 	.venv/bin/python -m got_models demo --out demo_output
 
-# Two processes of one thread each, which take whole files and so share their servers; the slowest come first.
+# Two processes of one thread each, which take whole files and so share their servers. The slowest files come first, and
+# many small ones last, so that both processes end together.
 test: lint $(if $(shell command -v npm),.venv/node/typescript-$(TYPESCRIPT))
-	OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder \
+	    tests/in_comfyui tests/tiny tests/web tests/unit
 
 # What a change in Python needs most of the time: no checkpoint, no ComfyUI, no browser, no process that is killed.
 quick: lint

@@ -24,8 +24,11 @@ COMPLAINTS = """() => [
         .map((node) => `unknown node ${node.type}`),
 ]"""
 
-LOAD = """([workflow, template]) =>
-    app.loadGraphData(workflow, true, true, template, template ? { openSource: 'template' } : {})"""
+# The page brings a workflow into view in the frames after it has opened it.
+LOAD = """async ([workflow, template]) => {
+    await app.loadGraphData(workflow, true, true, template, template ? { openSource: 'template' } : {});
+    for (let frame = 0; frame < 4; frame += 1) await new Promise(requestAnimationFrame);
+}"""
 
 # Keeps the id of the run that the page was last told to be over.
 WATCH_RUNS = """() => {
@@ -81,10 +84,13 @@ class Frontend:
         self._be_ready()
 
     def load(self, workflow: dict[str, Any], template: str | None = None) -> list[str]:
-        """Open a workflow, optionally as the template with this name -> the errors that the user sees."""
+        """Open a workflow, optionally as the template with this name -> the errors that are seen at once."""
         self.errors.clear()
         self.page.evaluate(LOAD, [workflow, template])
-        self.page.wait_for_timeout(500)  # dialogs fade in
+        return self.complaints()
+
+    def complaints(self) -> list[str]:
+        """The errors that the user sees by now."""
         return [*self.page.evaluate(COMPLAINTS), *self.errors]
 
     def load_prompt(self, prompt: Prompt) -> None:

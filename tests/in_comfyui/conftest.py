@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
 STRANGERS = Path(__file__).with_name("strangers.py")
 OLD, SERVED, NEWER = "old_server", "server", "newer_server"
 """The three set-ups, by their fixtures: the oldest ComfyUI, the newest, and that with a newer frontend."""
+
+PAGES = {
+    "oldest, classic": (OLD, False),
+    "served, classic": (SERVED, False),
+    "newer, Nodes 2.0": (NEWER, True),
+}
+"""Every frontend, and nodes drawn in both ways: Nodes 2.0 or not."""
+if os.environ.get("GOT_EVERY_PAGE") == "1":
+    PAGES |= {"served, Nodes 2.0": (SERVED, True), "newer, classic": (NEWER, False)}
 
 
 @dataclass(frozen=True)

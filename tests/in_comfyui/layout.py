@@ -17,6 +17,17 @@ WINDOW = {"width": 1600, "height": 1000}
 PATIENCE = 40
 
 MEASURE = Path(__file__).with_name("measure.js").read_text(encoding="utf-8")
+# Until nodes stay as they are for a tenth of a second: the page sets them right after it has drawn them once.
+STILL = """async () => {
+    const places = () => JSON.stringify([
+        app.graph.nodes.map(({ pos, size }) => [...pos, ...size]),
+        ...Array.from(document.querySelectorAll('[data-node-id] *'), ({ offsetWidth }) => offsetWidth),
+    ]);
+    for (let before, now = places(), tries = 30; before !== now && tries; tries -= 1) {
+        await new Promise((done) => setTimeout(done, 100));
+        [before, now] = [now, places()];
+    }
+}"""
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,7 @@ class Layout:
 def measure(page: Page, patience: int = 1) -> Layout:
     """The current layout; with patience, once no message of the page covers a node."""
     for _ in range(patience):
-        page.wait_for_timeout(300)  # the page sets nodes and links right after it has drawn them once
+        page.evaluate(STILL)
         layout = Layout(**page.evaluate(MEASURE))
         if not layout.hidden:
             break

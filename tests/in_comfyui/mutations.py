@@ -19,7 +19,7 @@ from .prompts import CHAIN, Prompt, changed, drawing, editing, everything, nativ
 from .test_mistakes import importing
 from .test_training import adapted, training
 
-IN_A_ROW = 20
+IN_A_ROW = 10
 """Mutations of one prompt after each other, so that its model stays in ComfyUI's cache."""
 
 STRAY = {

@@ -1,9 +1,9 @@
 """Run by ComfyUI's own Python: runs the native nodes in ComfyUI and records the results.
 
-    python native_probe.py COMFYUI CHECKPOINT FACTS.json [loading] [dynamic]
+    python native_probe.py COMFYUI CHECKPOINT FACTS.json [DYNAMIC.json]
 
-With "loading", only what depends on how ComfyUI loads a checkpoint; with "dynamic", it loads as it does with
-dynamic VRAM, on the CPU.
+Without the second file, only what depends on how ComfyUI loads a checkpoint. The second file holds the same
+of a ComfyUI that loads as it does with dynamic VRAM, on the CPU.
 
 No server is started: ComfyUI's node classes are called as its executor would call them.
 """
@@ -15,6 +15,7 @@ import hashlib
 import importlib
 import json
 import logging
+import os
 import re
 import shutil
 import sys
@@ -27,8 +28,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-COMFYUI, CHECKPOINT, FACTS = map(Path, sys.argv[1:4])
-ONLY_LOADING, DYNAMIC = ("loading" in sys.argv[4:], "dynamic" in sys.argv[4:])
+COMFYUI, CHECKPOINT, *FILES = map(Path, sys.argv[1:])
 ROOT = Path(__file__).parents[2]
 sys.path[0] = str(COMFYUI)  # and not this folder, except for the simulation
 sys.path.append(str(Path(__file__).parent))
@@ -59,9 +59,6 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 import nodes as comfy_nodes  # noqa: E402
-
-if DYNAMIC:
-    importlib.import_module("dynamic_vram").simulate()
 
 # The pack under a name of its own, as ComfyUI imports it, but without registering with a server.
 pack = types.ModuleType("pack")
@@ -503,13 +500,13 @@ def weight_types(got: Any, vae: Any) -> dict[str, Any]:
 
 def every_sampler(got: Any, model: Any) -> dict[str, list[str]]:
     """The samplers and schedulers of ComfyUI that do not give finite latents in three steps."""
-    plan = plan_for(got, "edit", SMALL)
+    plan, one_branch = plan_for(got, "edit", SMALL), (1.0, 1.0, 1.0)
     failed: dict[str, list[str]] = {"samplers": [], "schedulers": []}
     for name in comfy.samplers.SAMPLER_NAMES:
-        if not draw(model, plan, steps=3, sampler=name, scheduler="normal").isfinite().all():
+        if not draw(model, plan, one_branch, 3, sampler=name, scheduler="normal").isfinite().all():
             failed["samplers"].append(name)
     for name in comfy.samplers.SCHEDULER_NAMES:
-        if not draw(model, plan, steps=3, scheduler=name).isfinite().all():
+        if not draw(model, plan, one_branch, 3, scheduler=name).isfinite().all():
             failed["schedulers"].append(name)
     return failed
 
@@ -720,9 +717,7 @@ def regional(got: Any, model: Any) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def main() -> None:
-    comfy.utils.set_progress_bar_enabled(False)
-    got = library.GoTModel.from_pretrained(CHECKPOINT)
+def measure(got: Any, file: Path, only_loading: bool) -> None:
     model, vae = load()
     facts = {
         "forward": forward(got, model),
@@ -739,7 +734,7 @@ def main() -> None:
         "parts too large": parts_too_large_for_the_card(),
         "messages": messages(got, model),
     }
-    if not ONLY_LOADING:
+    if not only_loading:
         facts |= {
             "branches": branches(got, model),
             "ksampler": plain_ksampler(got, model),
@@ -751,7 +746,28 @@ def main() -> None:
             "sdxl size": sdxl_size(),
             "regional": regional(got, model),
         }
-    FACTS.write_text(json.dumps(facts, indent=2), encoding="utf-8")
+    file.write_text(json.dumps(facts, indent=2), encoding="utf-8")
+
+
+@torch.inference_mode()
+def loaded_library() -> Any:
+    got = library.GoTModel.from_pretrained(CHECKPOINT)
+    for part in (got.parts.reasoner, got.parts.unet, got.parts.vae):
+        part()
+    return got
+
+
+def main() -> None:
+    comfy.utils.set_progress_bar_enabled(False)
+    got = loaded_library()
+    if len(FILES) == 1:
+        measure(got, FILES[0], only_loading=True)
+    elif simulation := os.fork():  # which changes ComfyUI for good, and so is a process of its own
+        measure(got, FILES[0], only_loading=False)
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(simulation, 0)[1]))
+    else:
+        importlib.import_module("dynamic_vram").simulate()
+        measure(got, FILES[1], only_loading=True)
 
 
 main()

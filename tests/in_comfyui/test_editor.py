@@ -10,7 +10,7 @@ import pytest
 
 from got_models.chain.chain import ReasoningChain
 
-from .conftest import NEWER, OLD, SERVED
+from .conftest import PAGES
 from .editor_page import (
     EDITOR_VALUE,
     PLAN,
@@ -26,13 +26,6 @@ from .editor_page import (
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-SETUPS = {
-    "newer, Nodes 2.0": (NEWER, True),
-    "newer, classic": (NEWER, False),
-    "served, Nodes 2.0": (SERVED, True),
-    "served, classic": (SERVED, False),
-    "oldest, classic": (OLD, False),
-}
 ADD_ENCODE = """([width, height]) => {
     const encode = LiteGraph.createNode('GoTSSGMEncode');
     for (const [name, value] of Object.entries({ width, height })) {
@@ -59,7 +52,7 @@ QWEN = '[{"bbox_2d": [60, 420, 380, 930], "label": "a ginger cat"}]'
 OUT_OF_SUBGRAPH = "() => app.canvas.setGraph(app.graph)"
 
 
-@pytest.fixture(scope="module", params=SETUPS.values(), ids=SETUPS)
+@pytest.fixture(scope="module", params=PAGES.values(), ids=PAGES)
 def editor(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[EditorPage]:
     fixture, nodes_2 = request.param
     with editor_page(request.getfixturevalue(fixture), chromium, nodes_2) as page:

@@ -10,7 +10,7 @@ import pytest
 from got_models.chain.chain import ReasoningChain
 
 from .browser import Frontend
-from .conftest import NEWER, OLD, SERVED, Checkpoint
+from .conftest import OLD, PAGES, SERVED, Checkpoint
 from .prompts import CAPTION, CHAIN, Prompt, changed, drawing, node, reasoning
 from .server import Server, accepted
 
@@ -47,11 +47,7 @@ COMBO = """(type) => {
 }"""
 
 
-@pytest.fixture(
-    scope="module",
-    params=[(OLD, False), (SERVED, False), (NEWER, True)],
-    ids=["oldest, classic", "served, classic", "newer, Nodes 2.0"],
-)
+@pytest.fixture(scope="module", params=PAGES.values(), ids=PAGES)
 def page(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Frontend]:
     fixture, nodes_2 = request.param
     server = request.getfixturevalue(fixture)
@@ -134,7 +130,7 @@ def test_plans_that_a_workflow_brings_along_are_shown_as_they_are(
     workflow = page.save()
     notes = [{"en": HOSTILE, "zh": HOSTILE}, {"en": 7}, HOSTILE, None]
     plans = [{"text": HOSTILE, "notes": notes, "html": HOSTILE}, HOSTILE, {"text": {}}]
-    for kept in (plans, HOSTILE, 7, {}):
+    for kept in (HOSTILE, 7, {}, plans):
         for each in workflow["nodes"]:
             each["properties"]["got_plans"] = kept
         assert page.load(workflow) == []
@@ -143,8 +139,8 @@ def test_plans_that_a_workflow_brings_along_are_shown_as_they_are(
         assert (SCRIPT in text) == isinstance(kept, list)
         assert text.count("window.pwned=11") == 2 * isinstance(kept, list), "once as the plan, once as a note"
         page.page.evaluate(SHOW_PROPERTIES)
-        assert_harmless(page)
         page.page.keyboard.press("Escape")
+    assert_harmless(page)
 
 
 def test_errors_about_hostile_names_run_no_script(page: Frontend, checkpoint: Checkpoint) -> None:

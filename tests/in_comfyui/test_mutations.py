@@ -1,4 +1,4 @@
-"""Hundreds of mutated prompts: no error of Python's own, no dead worker, nothing that Stop does not end.
+"""Mutated prompts: no error of Python's own, no dead worker, nothing that Stop does not end.
 
 GOT_MUTATIONS is how many, GOT_MUTATIONS_SEED which ones.
 """
@@ -22,10 +22,10 @@ from .place import ComfyUI
 from .prompts import drawing
 from .server import PACK, Server
 
-COUNT = int(os.environ.get("GOT_MUTATIONS", "150"))
+COUNT = int(os.environ.get("GOT_MUTATIONS", "80"))
 SEED = int(os.environ.get("GOT_MUTATIONS_SEED", "0"))
 AT_ONCE = 20
-BETWEEN_REFERENCES = 100
+BETWEEN_REFERENCES = 80
 PATIENCE = 8.0  # seconds until Stop is pressed
 STOP_LIMIT = 60.0  # seconds until what was stopped has to have ended
 OUR_ERRORS = ("GoTError", "ChainError")

@@ -6,6 +6,7 @@ The measurements are made once, by ComfyUI's own Python, in `native_probe.py`.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,33 +20,44 @@ PROBE = Path(__file__).with_name("native_probe.py")
 Facts = dict[str, Any]
 
 
-def measured(comfyui: ComfyUI, checkpoint: Checkpoint, folder: Path, *choices: str) -> Facts:
-    written = folder / "facts.json"
-    command = [comfyui.python, PROBE, comfyui.folder, checkpoint.folder, written, *choices]
+def measured(comfyui: ComfyUI, checkpoint: Checkpoint, folder: Path, *names: str) -> list[Facts]:
+    files = [folder / name for name in names]
+    command = [comfyui.python, PROBE, comfyui.folder, checkpoint.folder, *files]
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # a process with threads of its own cannot be forked
     result = subprocess.run(
-        list(map(str, command)), cwd=folder, capture_output=True, text=True, timeout=1800, check=False
+        list(map(str, command)),
+        cwd=folder,
+        env=one_thread,
+        capture_output=True,
+        text=True,
+        timeout=1800,
+        check=False,
     )
     assert result.returncode == 0, result.stderr[-4000:]
-    facts: Facts = json.loads(written.read_text(encoding="utf-8"))
-    return facts
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
 
 
 @pytest.fixture(scope="module")
-def facts(comfyui: ComfyUI, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Facts:
+def newest(comfyui: ComfyUI, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> list[Facts]:
+    return measured(comfyui, checkpoint, tmp_path_factory.mktemp("newest"), "facts.json", "dynamic.json")
+
+
+@pytest.fixture(scope="module")
+def facts(newest: list[Facts]) -> Facts:
     """All that the probe can measure, in the newest ComfyUI."""
-    return measured(comfyui, checkpoint, tmp_path_factory.mktemp("native"))
+    return newest[0]
+
+
+@pytest.fixture(scope="module")
+def dynamic(newest: list[Facts]) -> Facts:
+    return newest[1]
 
 
 @pytest.fixture(scope="module")
 def oldest(
     oldest_comfyui: ComfyUI, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory
 ) -> Facts:
-    return measured(oldest_comfyui, checkpoint, tmp_path_factory.mktemp("oldest"), "loading")
-
-
-@pytest.fixture(scope="module")
-def dynamic(comfyui: ComfyUI, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Facts:
-    return measured(comfyui, checkpoint, tmp_path_factory.mktemp("dynamic"), "loading", "dynamic")
+    return measured(oldest_comfyui, checkpoint, tmp_path_factory.mktemp("oldest"), "facts.json")[0]
 
 
 @pytest.fixture(scope="module", params=["facts", "oldest", "dynamic"])

@@ -1,4 +1,4 @@
-"""What GoT Train shows in ComfyUI's frontend: in the classic canvas, in a newer one, and in Nodes 2.0."""
+"""What GoT Train shows in ComfyUI's frontends, in the classic canvas and in Nodes 2.0."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .browser import READY, Frontend
-from .conftest import NEWER, SERVED, Checkpoint
+from .conftest import OLD, PAGES, Checkpoint
 from .test_training import STEPS, training
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator
 
+NEWEST_PAGES = {name: page for name, page in PAGES.items() if page[0] != OLD}
 VIEWPORT = {"width": 1500, "height": 1100}
 ANSWER = 20_000  # milliseconds that the page may take, also on a busy machine
 CHAIN, LAYOUT_IOU = "#4a9eff", "#3fbf7f"
@@ -94,14 +95,10 @@ class PlotPage:
         return count
 
 
-@pytest.fixture(
-    scope="module",
-    params=[(SERVED, False), (NEWER, False), (NEWER, True)],
-    ids=["served, classic", "newer, classic", "newer, Nodes 2.0"],
-)
+@pytest.fixture(scope="module", params=NEWEST_PAGES.values(), ids=NEWEST_PAGES)
 def plot(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[PlotPage]:
     frontend, nodes_2 = request.param
-    server = request.getfixturevalue("server" if frontend == SERVED else "newer_server")
+    server = request.getfixturevalue(frontend)
     server.post("/settings/Comfy.VueNodes.Enabled", nodes_2)
     page = chromium.new_page(viewport=VIEWPORT)
     yield PlotPage(Frontend(page, server))

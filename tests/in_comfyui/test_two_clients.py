@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .browser import Frontend
-from .conftest import NEWER, OLD, SERVED, Checkpoint
+from .conftest import PAGES, Checkpoint
 from .editor_page import EDITOR_VALUE, GRAPH_HISTORY, PLAN, SET_PLAN, EditorPage, workflow
 from .prompts import everything, reasoning
 from .test_training_plot import ADD_NODE_AND_UNDO
@@ -51,11 +51,7 @@ SAVER = "() => String(app.graph.nodes.find(({ type }) => type === 'SaveImage').i
 BACKGROUND = "() => document.querySelector('.got-canvas img').getAttribute('src') ?? ''"
 
 
-@pytest.fixture(
-    scope="module",
-    params=[(OLD, False), (SERVED, False), (NEWER, True)],
-    ids=["oldest, classic", "served, classic", "newer, Nodes 2.0"],
-)
+@pytest.fixture(scope="module", params=PAGES.values(), ids=PAGES)
 def windows(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[tuple[EditorPage, EditorPage]]:
     """Two windows with the same frontend: two clients of one server."""
     fixture, nodes_2 = request.param
@@ -79,7 +75,7 @@ def turn_to_next_tab(editor: EditorPage, times: int = 1) -> None:
         editor.page.evaluate(COMMAND, NEXT_TAB)
     editor.page.evaluate("() => { app.canvas.ds.scale = 1; app.canvas.ds.offset = [0, 0]; }")
     editor.root.wait_for()
-    editor.page.wait_for_timeout(300)  # for what must not come
+    editor.page.wait_for_timeout(100)  # for what must not come
 
 
 def open_tabs(editor: EditorPage, *plans: str) -> int:

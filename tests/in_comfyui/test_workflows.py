@@ -142,11 +142,12 @@ def outcome(request: pytest.FixtureRequest, frontend: Frontend, checkpoint: Chec
         with nodes_2(frontend):
             frontend.load(workflow, request.param)
             layouts[NODES_2] = measure(frontend.page, PATIENCE)
-    complaints = frontend.load(workflow, request.param)
+    frontend.load(workflow, request.param)
     layouts[OPENED] = measure(frontend.page, PATIENCE)
-    saved = frontend.save()
+    saved, complaints = frontend.save(), frontend.complaints()
     run = frontend.run()
     layouts[AFTER_RUN] = measure(frontend.page)
+    complaints += frontend.complaints()  # dialogs may fade in late
     if frontend.has_nodes_2:
         with nodes_2(frontend):
             layouts[NODES_2_AFTER_RUN] = measure(frontend.page)
