@@ -14,7 +14,9 @@ from .diffusion.guidance import VAE_FACTOR
 from .diffusion.harmonizing import harmonize
 from .notes import Note
 
-FEATHER = 1 / 64  # of the picture's shorter side
+RIM, FEATHER = 1 / 128, 1 / 64
+"""Of the shorter side: how far around a box all is drawn anew, as a thing's smooth edge may lie there;
+and where the soft edge ends."""
 
 
 def keep_outside_boxes(picture: Image.Image, source: Image.Image, regions: Sequence[Region]) -> Image.Image:
@@ -30,7 +32,7 @@ def keep_outside_boxes(picture: Image.Image, source: Image.Image, regions: Seque
 
 
 def edited_area(regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
-    """Where an edit may change a picture of size (H, W): [H, W], 1 in the boxes, falling to 0 around them.
+    """Where an edit may change a picture of size (H, W): [H, W], 1 in boxes and rims, falling to 0 around.
 
     A chain without boxes refers to the whole picture.
     """
@@ -38,14 +40,16 @@ def edited_area(regions: Sequence[Region], size: tuple[int, int]) -> Tensor:
     if not regions:
         return torch.ones(height, width)
     feather = max(1, round(FEATHER * min(height, width)))
+    rim = int(RIM * min(height, width))
     y, x = torch.arange(height)[:, None], torch.arange(width)[None, :]
     area = torch.zeros(height, width)
     for region in regions:
         left, top, right, bottom = region.box.to_pixels(width, height)
         horizontal = torch.maximum(left - x, x - (right - 1)).clamp(min=0)  # pixels outside the box
         vertical = torch.maximum(top - y, y - (bottom - 1)).clamp(min=0)
-        area = torch.maximum(area, 1.0 - torch.maximum(horizontal, vertical) / (feather + 1))
-    return area.clamp(min=0.0)
+        beyond = torch.maximum(horizontal, vertical) - rim
+        area = torch.maximum(area, 1.0 - beyond / (feather - rim + 1))
+    return area.clamp(min=0.0, max=1.0)
 
 
 def paste(drawn: Tensor, source: Tensor, area: Tensor) -> Tensor:

@@ -35,9 +35,19 @@ def test_an_edit_may_change_the_box_and_a_soft_edge_around_it_but_nothing_else()
     assert area[32:64, 64:128].min() == 1
     edge = area[48, 56:64]
     assert torch.all(edge.diff() >= 0)
-    assert 0 < edge[-1] < 1
+    assert 0 < edge[-2] < 1
     area[30:66, 62:130] = 0  # the box and two pixels around it
     assert area.max() == 0
+
+
+@pytest.mark.parametrize(("side", "rim"), [(128, 1), (512, 4)])
+def test_the_smooth_edge_of_a_thing_that_reaches_out_of_its_box_is_drawn_anew(side: int, rim: int) -> None:
+    """What is left of it would be a thin outline of what was removed."""
+    area = edited_area(REGIONS, (side, side))
+    box = REGIONS[0].box.to_pixels(side, side)
+    left, top = box[0] - rim, box[1] - rim
+    assert area[top, left] == 1
+    assert area[top, left - 1] < 1
 
 
 def test_outside_the_boxes_the_source_is_kept_bit_for_bit() -> None:
