@@ -14,7 +14,7 @@ from typing import Any
 from ..got_models.chain.chain import ReasoningChain
 from ..got_models.saved_plans import CHAIN_KEY
 
-ENCODERS = ("GoTSSGMEncode", "GoTConverse")  # the nodes whose chains are drawn
+ENCODERS = ("GoTSSGMEncode", "GoTConverse", "GoTLookAgain")  # the nodes whose chains are drawn
 MAX_REMEMBERED = 100
 
 _remembered: dict[str, list[Any]] = {}

@@ -11,6 +11,7 @@ from ..got_models.notes import Note
 from ._comfy.feedback import progress_bar, stop_if_interrupted
 from ._inputs import checked, seed_input
 from ._plans import notes_ui
+from ._png import store_chain
 from ._speed import AUTO, sampling_settings, scheduler_widget, speed_widget, steps_widget
 from .chain import CHAIN_TOOLTIP
 from .checking import said
@@ -76,6 +77,7 @@ class GoTLookAgain:
                 **scale_widgets(advanced=True),
             },
             "optional": speed_widget(),
+            "hidden": {"unique_id": "UNIQUE_ID", "extra_pnginfo": "EXTRA_PNGINFO"},
         }
 
     def look_again(
@@ -91,6 +93,8 @@ class GoTLookAgain:
         spatial_scale: float,
         reference_scale: float,
         speed: str = AUTO,
+        unique_id: str | None = None,
+        extra_pnginfo: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         from dataclasses import replace
 
@@ -99,6 +103,7 @@ class GoTLookAgain:
         from ..got_models.judge.looking import judge
         from ._images import image_to_pictures, pictures_to_image
 
+        store_chain(chain, extra_pnginfo, unique_id)
         chain, left_out = drawn_part(chain)
         pictures = image_to_pictures(image)
         if len(pictures) != 1:

@@ -400,6 +400,15 @@ def test_a_plan_made_anew_from_the_same_inputs_is_carried_and_the_cached_one_no_
     assert "got_chain" not in queued(workflow())
 
 
+def test_a_picture_that_was_mended_carries_the_plan_that_it_was_mended_to() -> None:
+    mending = {"class_type": "GoTLookAgain", "inputs": {"image": ["3", 0], "chain": ["1", 0]}}
+    saved = {"class_type": "SaveImage", "inputs": {"images": ["5", 0]}}
+    information = queued({**workflow(), "5": mending, "6": saved}, "6")
+    store_chain(UPSTREAM, information, "2")
+    store_chain(MINE, information, "5")
+    assert information["got_chain"] == MINE.to_json()
+
+
 def test_a_run_that_was_queued_before_the_first_one_encoded_finds_its_plan() -> None:
     """Two pictures of one plan, queued at once: in the second run the encoder is cached."""
     first, second = queued(workflow()), queued(workflow())
