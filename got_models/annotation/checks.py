@@ -14,7 +14,7 @@ from ..chain.notations.plan import Element
 from ..chain.notations.to_chain import named_at
 from ..judge.changes import changed_pixels
 from ..notes import Note
-from .names import Mention, without_determiner
+from .names import Mention, names_in, without_determiner
 
 LEAST_AREA, MOST_AREA = 400, 950_000
 """Of a box, in millionths of the picture: a side of 2 percent, and nearly all of it."""
@@ -27,6 +27,8 @@ HELD = 0.5
 """The share of a thing from which a box around something holds it too."""
 LEAST_INSIDE = 0.5
 """The share of the changed pixels that an edit's boxes must hold."""
+LEAST_CHANGED = 0.05
+"""The share of the pixels in an edit's box that must have changed."""
 MARGIN = 30  # thousandths around a box: shadows and soft edges change too
 CUT = "ends_in_the_middle"
 ODD = {
@@ -93,22 +95,50 @@ def left_out(text: str, regions: Sequence[Region], everything: LayoutPlan) -> It
             yield f"'{element.phrase or 'something'}' was found, and has no box."
 
 
+def told_otherwise(picture: str, text: str, everything: LayoutPlan) -> Iterator[str]:
+    """Where a list of all things in a picture disagrees with a description of it.
+
+    Args:
+        picture: what to call it, as "the source".
+    """
+    left = [without_determiner(element.phrase or "object").lower() for element in everything.elements]
+    for name in names_in(text):
+        mention = Mention(name, (0, 0))
+        same = [found for found in left if found in mention.key]  # also "square" in "two squares"
+        if not same:
+            yield f"'{name}' is in the description of {picture}, and was not found there."
+        for found in same[: 1 if mention.is_single else None]:
+            left.remove(found)
+    for found in left:
+        yield f"'{found}' was found in {picture}, and is not in its description."
+
+
+def not_asked_for(instruction: str, names: Sequence[str]) -> Iterator[str]:
+    """What was edited and the instruction does not name."""
+    for name in names:
+        if not named_at(instruction.lower(), without_determiner(name).lower(), []):
+            yield f"The instruction does not name '{name}', which was edited."
+
+
 def _is_same(region: Region, element: Element) -> bool:
     box = element.grid_box
     named = region.phrase.lower().endswith(Mention(element.phrase or "?", (0, 0)).key)
     return box is not None and named and box.iou(region.box) >= SAME_THING
 
 
-def change_doubts(source: Image.Image, target: Image.Image, boxes: Sequence[Box]) -> Iterator[str]:
-    """Whether an edit's pictures differ, and mostly within its boxes."""
+def change_doubts(source: Image.Image, target: Image.Image, regions: Sequence[Region]) -> Iterator[str]:
+    """Whether an edit's pictures differ, mostly within its boxes and in each of them."""
     changed = changed_pixels(source, target)
     if not changed.any():
         yield "The two pictures are the same."
         return
     inside = np.zeros_like(changed)
     height, width = changed.shape
-    for box in boxes:
-        left, top, right, bottom = wider(box).to_pixels(width, height)
+    for region in regions:
+        left, top, right, bottom = region.box.to_pixels(width, height)
+        if changed[top:bottom, left:right].mean() < LEAST_CHANGED:
+            yield f"Nothing has changed in the box of '{region.phrase}'."
+        left, top, right, bottom = wider(region.box).to_pixels(width, height)
         inside[top:bottom, left:right] = True
     share = float((changed & inside).sum() / changed.sum())
     if share < LEAST_INSIDE:

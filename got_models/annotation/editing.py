@@ -12,7 +12,7 @@ from ..chain.notation import box_markup, marked
 from ..mllm.prompts import DESCRIBE
 from . import answers
 from .annotator import Annotator, AnswerError, asked, look_for
-from .checks import change_doubts, crop, layout_doubts, odd
+from .checks import change_doubts, crop, layout_doubts, not_asked_for, odd, told_otherwise
 from .comparison import Step, compared, instruction_for
 from .generation import Annotation, shows
 from .prompts import ASK_BRIEFLY, ASK_CHANGE, ASK_EDITED, ASK_INSTRUCTION, ASK_WORDINGS
@@ -48,22 +48,19 @@ def annotate_pair(
     """
     pair = Pair.of(source, target)
     before, after = describe_briefly(annotator, pair.source), describe_briefly(annotator, pair.target)
-    doubts: list[str] = []
     if annotator.follows_instructions:
         instruction = instruction or write_instruction(annotator, pair)
         steps, doubts = find_edits(annotator, pair, instruction)
         prompts = [instruction, *reworded(annotator, instruction)]
     else:
-        steps = compared(look_for(annotator, pair.source, None), look_for(annotator, pair.target, None))
-        if not steps:
-            raise AnswerError("The same things were found in both pictures: there is nothing to plan.")
+        steps, doubts = compare(annotator, pair, before, after)
+        doubts += not_asked_for(instruction, [step.name for step in steps]) if instruction else ()
         prompts = [instruction or instruction_for(steps)]
     chain = ReasoningChain.read(numbered(before, steps, after), "edit", prompts[0])
-    boxes = [region.box for region in chain.regions]
     doubts += [
         *chain.warnings,
         *layout_doubts(chain.regions),
-        *change_doubts(pair.source, pair.target, boxes),
+        *change_doubts(pair.source, pair.target, chain.regions),
     ]
     return Annotation(tuple(dict.fromkeys((chain.prompt, *prompts[1:]))), chain, tuple(doubts))
 
@@ -84,6 +81,22 @@ def write_instruction(annotator: Annotator, pair: Pair) -> str:
 def reworded(annotator: Annotator, instruction: str) -> list[str]:
     """Three other wordings of an instruction."""
     return asked(annotator, ASK_WORDINGS.format(instruction=instruction), None, answers.texts)[:3]
+
+
+def compare(annotator: Annotator, pair: Pair, before: str, after: str) -> tuple[list[Step], list[str]]:
+    """The edits, by looking for everything in both pictures, and what their descriptions say against that.
+
+    Raises:
+        AnswerError: the same was found in both.
+    """
+    source, target = (look_for(annotator, picture, None) for picture in (pair.source, pair.target))
+    steps = compared(source, target)
+    if not steps:
+        raise AnswerError("The same things were found in both pictures: there is nothing to plan.")
+    return steps, [
+        *told_otherwise("the source", before, source),
+        *told_otherwise("the result", after, target),
+    ]
 
 
 def find_edits(annotator: Annotator, pair: Pair, instruction: str) -> tuple[list[Step], list[str]]:

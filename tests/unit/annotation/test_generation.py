@@ -15,7 +15,7 @@ from got_models.annotation.annotator import (
     ServerFailedError,
     check_coordinates,
 )
-from got_models.annotation.checks import left_out
+from got_models.annotation.checks import change_doubts, left_out, told_otherwise
 from got_models.annotation.editing import annotate_pair
 from got_models.annotation.generation import annotate_picture, ground
 from got_models.annotation.names import mentions, names_in
@@ -312,3 +312,40 @@ def test_twenty_drawn_pictures_are_all_right() -> None:
         for thing in scene.things:
             named = [region.box for region in regions if tuple(region.phrase.split()[-2:]) == thing.pair]
             assert len(named) == 1 and is_near(named[0], thing.box)
+
+
+def test_a_pair_whose_descriptions_say_other_things_than_are_found_is_doubtful() -> None:
+    def mistakes_the_star(question: str, shown: Image.Image | None, answer: str) -> str:
+        return answer.replace("blue star", "pink square") if "Describe" in question else answer
+
+    target = draw(Scene("white", (STAR,)))
+    doubts = annotate_pair(Looking(PIXELS, False, mistake=mistakes_the_star), draw(SCENE), target).doubts
+    assert doubts == (
+        "'a pink square' is in the description of the source, and was not found there.",
+        "'blue star' was found in the source, and is not in its description.",
+        "'a pink square' is in the description of the result, and was not found there.",
+        "'blue star' was found in the result, and is not in its description.",
+    )
+
+
+def test_several_things_of_one_name_are_not_doubted() -> None:
+    everything = LayoutPlan(tuple(Element("red square", (x, 0.1, x + 0.1, 0.2)) for x in (0.1, 0.5)))
+    assert [*told_otherwise("it", "Two red squares on a white background.", everything)] == []
+    assert [*told_otherwise("it", "A red square on a white background.", everything)] == [
+        "'red square' was found in it, and is not in its description."
+    ]
+
+
+def test_an_edit_of_what_the_instruction_does_not_name_is_doubtful() -> None:
+    target = draw(Scene("white", (STAR,)))
+    seer = Looking(PIXELS, False)
+    assert annotate_pair(seer, draw(SCENE), target, "remove the red circle").doubts == ()
+    (doubt,) = annotate_pair(seer, draw(SCENE), target, "remove the yellow square").doubts
+    assert doubt == "The instruction does not name 'a red circle', which was edited."
+
+
+def test_a_box_in_which_nothing_has_changed_is_doubtful() -> None:
+    plan = "The blue star (547,469),(922,844) and the red circle (78,156),(391,469)."
+    regions = ReasoningChain.parse(plan, "edit", "x").regions
+    (doubt,) = change_doubts(draw(SCENE), draw(Scene("white", (STAR,))), regions)
+    assert doubt == f"Nothing has changed in the box of '{regions[0].phrase}'."
