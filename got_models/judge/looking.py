@@ -11,6 +11,7 @@ from PIL import Image
 from ..chain.chain import Box, ReasoningChain
 from ..chain.english import definite
 from ..chain.notations.plan import Element
+from ..chain.notations.qwen import NoBoxesError
 from ..edit_area import edited_area
 from ..errors import GoTError
 from ..mllm.settings import GENERATION_DEFAULTS, GenerationSettings
@@ -34,7 +35,8 @@ def judge(
 ) -> Verdict:
     """Lets a model look for every phrase of a plan in its picture.
 
-    Each phrase is asked for alone: asked for several things, a model tends to find them all.
+    Each phrase is asked for alone: asked for several things, a model tends to find them all. What it answers
+    without boxes it has not found, unless it answers so about everything.
 
     Args:
         chain: a plan to generate a picture or, with what becomes of its boxes said in words, to edit one.
@@ -42,14 +44,22 @@ def judge(
         settings, should_stop: as in `Reasoner.write`.
 
     Raises:
-        GoTError: the plan cannot be compared, or an answer is no list of boxes.
+        GoTError: the plan cannot be compared, or no answer is a list of boxes.
         Interrupted: `should_stop` returned true.
     """
     check_plan(chain, source)
     found: dict[str, list[Box]] = {}
+    unread: list[NoBoxesError] = []
     for phrase in dict.fromkeys(item.phrase for item in asked_of(chain)[0]):
-        seen = model.locate(picture, [definite(phrase)], settings, should_stop=should_stop)
-        found[phrase] = [element.grid_box for element in seen.elements if element.grid_box]
+        found[phrase] = []
+        try:
+            seen = model.locate(picture, [definite(phrase)], settings, should_stop=should_stop)
+        except NoBoxesError as error:
+            unread.append(error)
+        else:
+            found[phrase] = [element.grid_box for element in seen.elements if element.grid_box]
+    if unread and len(unread) == len(found):
+        raise unread[0]
     return verdict_on(chain, Sightings(found, {}), picture, source)
 
 

@@ -19,6 +19,10 @@ EMPTY = re.compile(r"^\s*(```(json)?\s*)?\[\s*\]\s*(```)?\s*$")
 """The answer where nothing was found."""
 
 
+class NoBoxesError(GoTError):
+    """An answer about places that is no list of boxes."""
+
+
 def write(plan: LayoutPlan, size: Size | None) -> str:
     """The elements with a box, one per line. `size`: in pixels of such a picture; None: in thousandths."""
     lines = []
@@ -36,7 +40,8 @@ def read_answer(text: str, size: Size | None) -> LayoutPlan:
         size: of the picture as Qwen2.5-VL saw it; None: in thousandths, as from Qwen3-VL.
 
     Raises:
-        GoTError: the answer is no list of boxes.
+        NoBoxesError: the answer is no list of boxes.
+        GoTError: its boxes are in another unit.
     """
     if EMPTY.search(text):
         return LayoutPlan(elements=())
@@ -48,7 +53,7 @@ def read_answer(text: str, size: Size | None) -> LayoutPlan:
             f" {short_repr(text.strip(), 100)}."
         ) from error
     except GoTError as error:
-        raise GoTError(
+        raise NoBoxesError(
             "The model was asked where things are, and answered without boxes:"
             f" {short_repr(text.strip(), 100)}. Use a checkpoint that was taught to locate."
         ) from error

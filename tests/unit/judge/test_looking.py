@@ -10,6 +10,7 @@ from PIL import Image
 
 from got_models.chain.chain import Box, ReasoningChain
 from got_models.chain.notations.plan import Element, LayoutPlan
+from got_models.chain.notations.qwen import read_answer
 from got_models.errors import GoTError
 from got_models.judge.looking import changed_outside, check_generated, judge, judge_sightings
 
@@ -36,6 +37,18 @@ def test_every_phrase_is_asked_for_alone_with_the_definite_article() -> None:
     verdict = judge(looking, CHAIN, PICTURE)
     assert looking.asked == ["the red circle", "the owl"]
     assert [judged.found for judged in verdict.objects] == [Box(0, 0, 500, 500), None]
+
+
+def test_an_answer_without_boxes_counts_as_not_found_unless_all_are() -> None:
+    def locate(picture: Image.Image, phrases: list[str], *_: Any, **__: Any) -> LayoutPlan:
+        return read_answer(answers.get(phrases[0], "10, a pink star"), (224, 224))
+
+    answers = {"the red circle": '[{"bbox_2d": [0, 0, 112, 112], "label": "red circle"}]'}
+    verdict = judge(SimpleNamespace(locate=locate), CHAIN, PICTURE)
+    assert [judged.found is None for judged in verdict.objects] == [False, True]
+    answers.clear()
+    with pytest.raises(GoTError, match="answered without boxes"):
+        judge(SimpleNamespace(locate=locate), CHAIN, PICTURE)
 
 
 @pytest.mark.parametrize(
