@@ -107,8 +107,10 @@ def _is_known(picture: Image.Image, kind: PictureKind) -> bool:
         return ((pixels - known) ** 2).sum(-1) <= kind.reach**2
 
     colored = near(kind.colors).any(-1)  # [n]
-    *others, ground = np.sort((near(kind.grounds) & ~colored[:, None]).mean(0))
-    return bool(colored.mean() + ground >= kind.share and sum(others) <= kind.strays)
+    grounds = near(kind.grounds) & ~colored[:, None]
+    ground = grounds[:, grounds.sum(0).argmax()]
+    strays = grounds.any(-1) & ~ground
+    return bool((colored | ground).mean() >= kind.share and strays.mean() <= kind.strays)
 
 
 def leaves_unchanged(chain: ReasoningChain, vocabulary: Vocabulary | None) -> bool:

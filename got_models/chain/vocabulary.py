@@ -61,7 +61,7 @@ class PictureKind:
     """Pictures with objects of some colours (#rrggbb) on a background of one colour.
 
     At least `share` of the pixels are within `reach`, in RGB, of one of the `colors` or of the most frequent
-    of the `grounds`, and at most `strays` of them within reach of another ground.
+    of the `grounds`, and at most `strays` of them only within reach of another ground.
     """
 
     colors: tuple[str, ...]
