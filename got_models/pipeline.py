@@ -278,6 +278,7 @@ class GoTModel:
         *,
         on_step: Callable[[Step], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
+        every_branch: bool = False,
     ) -> Tensor:
         """Denoise under guidance -> scaled latents [b, 4, h, w].
 
@@ -294,6 +295,7 @@ class GoTModel:
             on_step=on_step,
             should_stop=should_stop,
             branches_at_once=self.parts.branches_at_once(guidance.size),
+            every_branch=every_branch,
         )
 
     def sample(
@@ -303,9 +305,13 @@ class GoTModel:
         *,
         on_step: Callable[[Step], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
+        every_branch: bool = False,
     ) -> Image.Image:
         """Denoise under guidance and decode the picture; arguments and errors as in `denoise`."""
-        return self.decode(self.sample_latents(guidance, settings, on_step=on_step, should_stop=should_stop))
+        latents = self.sample_latents(
+            guidance, settings, on_step=on_step, should_stop=should_stop, every_branch=every_branch
+        )
+        return self.decode(latents)
 
     def converse(self, prompt: str, image: Image.Image | None = None) -> Conversation:
         """Start a conversation of several pictures: each is drawn, looked at, and edited by the next chain.

@@ -142,7 +142,11 @@ class GoTSweep:
                     recorder.record(step)
 
             picture = adapted.sample(
-                plan.guidance, with_settings, on_step=on_step, should_stop=stop_if_interrupted
+                plan.guidance,
+                with_settings,
+                on_step=on_step,
+                should_stop=stop_if_interrupted,
+                every_branch=record,
             )
             done += 1
             if source is None:

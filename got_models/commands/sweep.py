@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> None:
     if set_strength:
         set_strength(strength)
     recorder = BranchRecorder()
-    model.sample(guidance, settings, on_step=recorder.record)
+    model.sample(guidance, settings, on_step=recorder.record, every_branch=True)
     branches = recorder.picture()
 
     keep = arguments.keep_outside_boxes

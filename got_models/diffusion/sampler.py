@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -73,6 +74,7 @@ def denoise(
     on_step: Callable[[Step], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     branches_at_once: int = len(BRANCHES),
+    every_branch: bool = False,
 ) -> Tensor:
     """Denoise from pure noise to scaled latents [b, 4, h, w], in float32 whatever the UNet's dtype.
 
@@ -87,6 +89,7 @@ def denoise(
         should_stop: called before every step.
         branches_at_once: at least 1; the number of branches in one UNet batch. Fewer use less memory and are
         slower.
+        every_branch: whether `on_step` receives also the branches that the picture does not need.
 
     Raises:
         GoTError: invalid settings or channel counts, or values that are not finite.
@@ -95,38 +98,54 @@ def denoise(
     # 1. Check everything before the first evaluation.
     _check_channels(unet, guidance)
     schedule = make_scheduler(schedule_config(scheduler_config, settings), settings.scheduler or "ddpm")
-    scales, steps = _checked(settings, schedule.config.num_train_timesteps)
+    steps = _checked(settings, schedule.config.num_train_timesteps)
 
-    # 2. Distribute the active branches over UNet batches: one row per branch (and picture).
-    branches = active_branches(scales)
-    groups = [branches[at : at + branches_at_once] for at in range(0, len(branches), branches_at_once)]
-    batches = [BranchBatch.of(guidance, group, unet.device, unet.dtype) for group in groups]
-
-    # 3. Draw the initial noise.
+    # 2. Draw the initial noise.
     generator = torch.Generator().manual_seed(settings.seed)
-    schedule.set_timesteps(steps, device=unet.device)
+    schedule.set_timesteps(steps)  # on the CPU, where its numbers are read without waiting for a GPU
     latents = torch.randn(guidance.reference.shape, generator=generator).to(unet.device)
     latents = latents * schedule.init_noise_sigma
     noise = _noise_source(schedule, generator)
 
-    # 4. Denoise.
-    finite: list[Tensor] = []  # whether each step's and branch's prediction is finite
-    with reuse_computations(unet, [batch.rows for batch in batches]):
-        for index, timestep in enumerate(schedule.timesteps, start=1):
-            _stop_if(should_stop, index, steps)
-            noisy = schedule.scale_model_input(latents, timestep)
-            predictions = _predict(batches, unet, noisy, timestep)
-            finite.append(torch.stack([prediction.isfinite().all() for prediction in predictions.values()]))
-            combined = combine(predictions, scales)
-            latents = schedule.step(combined, timestep, latents, return_dict=False, **noise)[0]
-            # Not after every step: the check synchronizes a GPU. Most faults show in the first step.
-            if index in (1, steps) and not torch.isfinite(latents).all():
-                raise _not_finite(torch.stack(finite), branches, unet)
-            if on_step is not None:
-                kept = schedule.alphas_cumprod[int(timestep)]
-                predicted = (noisy - (1 - kept).sqrt() * combined) / kept.sqrt()
-                on_step(Step(index, steps, latents, predicted, predictions))
+    # 3. Denoise.
+    finite: list[dict[str, Tensor]] = []  # whether each step's and branch's prediction is finite
+    index = 0
+    for scales, timesteps in _phases(schedule, settings):
+        # The active branches are distributed over UNet batches: one row per branch (and picture).
+        branches = BRANCHES if every_branch else active_branches(scales)
+        groups = [branches[at : at + branches_at_once] for at in range(0, len(branches), branches_at_once)]
+        batches = [BranchBatch.of(guidance, group, unet.device, unet.dtype) for group in groups]
+        with reuse_computations(unet, [batch.rows for batch in batches]):
+            for timestep in timesteps:
+                index += 1
+                _stop_if(should_stop, index, steps)
+                noisy = schedule.scale_model_input(latents, timestep)
+                predictions = _predict(batches, unet, noisy, timestep)
+                finite.append({branch: value.isfinite().all() for branch, value in predictions.items()})
+                combined = combine(predictions, scales)
+                latents = schedule.step(combined, timestep, latents, return_dict=False, **noise)[0]
+                # Not after every step: the check synchronizes a GPU. Most faults show in the first step.
+                if index in (1, steps) and not torch.isfinite(latents).all():
+                    raise _not_finite(finite, unet)
+                if on_step is not None:
+                    kept = schedule.alphas_cumprod[int(timestep)]
+                    predicted = (noisy - (1 - kept).sqrt() * combined) / kept.sqrt()
+                    on_step(Step(index, steps, latents, predicted, predictions))
     return latents
+
+
+def _phases(schedule: Any, settings: SamplingSettings) -> Iterator[tuple[GuidanceScales, list[Tensor]]]:
+    """The scales, and the timesteps that follow each other under them.
+
+    Raises:
+        GoTError: the settings name no scales.
+    """
+    most = schedule.config.num_train_timesteps
+    by_scales = groupby(schedule.timesteps, lambda timestep: evaluated_scales(settings, int(timestep) / most))
+    for scales, timesteps in by_scales:
+        if scales is None:
+            raise GoTError("Sampling needs guidance scales; the settings name none.")
+        yield scales, list(timesteps)
 
 
 def _stop_if(should_stop: Callable[[], bool] | None, index: int, steps: int) -> None:
@@ -150,20 +169,20 @@ def _predict(
     return predictions
 
 
-def _checked(settings: SamplingSettings, most: int) -> tuple[GuidanceScales, int]:
-    """The scales and the number of steps.
+def _checked(settings: SamplingSettings, most: int) -> int:
+    """The number of steps.
 
     Raises:
-        GoTError: one of them is missing, or there are more than `most` steps.
+        GoTError: scales or steps are missing, or there are more than `most` steps.
     """
-    scales, steps = evaluated_scales(settings), settings.steps
-    if scales is None or steps is None:
+    steps = settings.steps
+    if settings.scales is None or steps is None:
         raise GoTError("Sampling needs guidance scales and a number of steps; the settings name none.")
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= most:
         raise GoTError(
             f"The number of steps must be a whole number from 1 to {most}, got {short_repr(steps)}."
         )
-    return scales, steps
+    return steps
 
 
 @dataclass(frozen=True)
@@ -213,16 +232,17 @@ class BranchBatch:
         return dict(zip(self.branches, prediction.chunk(len(self.branches)), strict=True))
 
 
-def _not_finite(finite: Tensor, branches: tuple[str, ...], unet: UNet2DConditionModel) -> GoTError:
-    """The error for latents that are not finite; `finite` is [steps, branches]."""
-    if finite.all():
-        return GoTError(
-            "The branches of the guidance, multiplied by its scales, are too large for a number: choose "
-            "smaller guidance scales."
-        )
-    step, column = (~finite).nonzero()[0].tolist()
-    where = f"in step {step + 1}, in the branch {branches[column]!r},"
-    return not_finite(f"What the UNet has predicted {where}", unet)
+def _not_finite(finite: Sequence[Mapping[str, Tensor]], unet: UNet2DConditionModel) -> GoTError:
+    """The error for latents that are not finite; `finite` says of each step which branches are."""
+    for index, step in enumerate(finite, start=1):
+        for branch, is_finite in step.items():
+            if not is_finite:
+                where = f"in step {index}, in the branch {branch!r},"
+                return not_finite(f"What the UNet has predicted {where}", unet)
+    return GoTError(
+        "The branches of the guidance, multiplied by its scales, are too large for a number: choose "
+        "smaller guidance scales."
+    )
 
 
 def _check_channels(unet: UNet2DConditionModel, guidance: Guidance) -> None:

@@ -1,7 +1,7 @@
 """Speed as one choice: how many steps, with which scheduler and how many branches.
 
 exact     as published: ddpm, the checkpoint's number of steps, all branches
-fast      8 steps of euler, all branches
+fast      8 steps of euler, all branches; the full one alone in the last two
 fastest   4 steps of euler, one branch, by a distilled adapter
 """
 
@@ -20,6 +20,13 @@ FEWEST_STEPS = {EXACT: 20, FAST: 4}
 """With fewer, pictures keep noise or lose objects."""
 ONE_BRANCH = GuidanceScales(1.0, 1.0, 1.0)
 """The scales under which the full branch is all there is."""
+GUIDED_ABOVE = 0.2
+"""In `fast`, the share of the training timesteps below which the full branch is alone.
+
+When little noise is left, the difference of the branches hardly says what to draw any more, but disturbs what
+is to stay: an edit keeps its source better without (Kynkäänniemi et al., "Applying Guidance in a Limited
+Interval", arXiv 2404.07724).
+"""
 
 
 @dataclass(frozen=True)
@@ -90,9 +97,18 @@ def resolved(
     return replace(settings, scales=scales, steps=steps, scheduler=SCHEDULER[speed], speed=speed)
 
 
-def evaluated_scales(settings: SamplingSettings) -> GuidanceScales | None:
-    """The scales at which the UNet's branches are summed: a distilled UNet contains its own."""
-    return ONE_BRANCH if settings.speed == FASTEST else settings.scales
+def evaluated_scales(settings: SamplingSettings, noise: float) -> GuidanceScales | None:
+    """The scales at which the UNet's branches are summed: a distilled UNet contains its own.
+
+    Args:
+        noise: the timestep, as a share of the training timesteps.
+    """
+    return settings.scales if guided(settings.speed, noise) else ONE_BRANCH
+
+
+def guided(speed: str | None, noise: float) -> bool:
+    """Whether a speed sums branches at a timestep, a share of the training timesteps."""
+    return speed != FASTEST and (speed != FAST or noise >= GUIDED_ABOVE)
 
 
 def schedule_config(config: Mapping[str, object], settings: SamplingSettings) -> dict[str, object]:

@@ -23,7 +23,9 @@ _BLACK, _ORANGE, _YELLOW = (0, 0, 0), (235, 90, 20), (255, 255, 190)
 
 
 class BranchRecorder:
-    """Keeps, of every step, how far apart the branches' predictions are. Give ``record`` to the sampler.
+    """Keeps, of every step, how far apart the branches' predictions are.
+
+    Give ``record`` to the sampler, and let it evaluate every branch: a picture seldom needs them all.
 
     Each difference is a map [h, w] per picture, the mean over the latent channels; of a batch the first.
     """
@@ -32,32 +34,31 @@ class BranchRecorder:
         self.steps: list[dict[str, Tensor]] = []
 
     def record(self, step: Step) -> None:
-        """Takes the differences of a step; branches that are not evaluated are left out."""
+        """Takes the differences of a step."""
         self.steps.append(
             {
                 name: (step.branches[one][0] - step.branches[other][0]).float().abs().mean(dim=0).cpu()
                 for name, (one, other) in ADDED.items()
-                if one in step.branches and other in step.branches
             }
         )
 
     def picture(self) -> Image.Image:
-        """A row for each kind of guidance, a column for each of some steps; brighter is more.
+        """A row for each kind of guidance that changes something, a column for each of some steps.
 
-        The brightness of a row is relative to the largest difference in it.
+        Brighter is more, relative to the largest difference in the row.
 
         Raises:
-            GoTError: the scales need only one branch.
+            GoTError: nothing changes anything.
         """
-        names = [name for name in ADDED if self.steps and name in self.steps[0]]
+        largest = {name: max(float(step[name].max()) for step in self.steps) for name in ADDED}
+        names = [name for name in ADDED if largest[name] > 0]
         if not names:
             raise GoTError(
-                "With these scales only one branch of the guidance is evaluated, so there is no difference "
-                "to show. Give the three scales different values."
+                "All branches of the guidance predict the same: this checkpoint draws alike with and without "
+                "words and boxes, so there is no difference to show. Check that it is a trained one."
             )
         shown = [round(place) for place in np.linspace(0, len(self.steps) - 1, _STEPS_SHOWN)]
         shown = list(dict.fromkeys(shown))
-        largest = {name: max(float(step[name].max()) for step in self.steps) for name in names}
         maps = [[heat(self.steps[index][name], largest[name]) for index in shown] for name in names]
         means = [[f"mean {self.steps[index][name].mean():.3f}" for index in shown] for name in names]
         columns = [f"step {index + 1}" for index in shown]

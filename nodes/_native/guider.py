@@ -21,14 +21,15 @@ from ...got_models.constants import FASTEST
 from ...got_models.diffusion.guidance import Guidance, active_branches, branch_inputs, combine
 from ...got_models.diffusion.sampler import make_scheduler
 from ...got_models.diffusion.settings import GuidanceScales, SamplingSettings
-from ...got_models.diffusion.speed import Defaults, Distilled, resolved, schedule_config
+from ...got_models.diffusion.speed import Defaults, Distilled, evaluated_scales, resolved, schedule_config
 from ...got_models.errors import GoTError
 from .._inputs import received
 from ..guidance import Conditioning, EncodedPlan, conditioning
 from .sdxl import GoTSDXL
 
+TRAINING_TIMESTEPS = 1000
 PUBLISHED_SCHEDULE = {
-    "num_train_timesteps": 1000,
+    "num_train_timesteps": TRAINING_TIMESTEPS,
     "beta_schedule": "scaled_linear",
     "beta_start": 0.00085,
     "beta_end": 0.012,
@@ -43,21 +44,25 @@ class MultiGuidance(comfy.samplers.CFGGuider):
     """Paper eq. 1 over predicted x0. Branches whose coefficient is zero are not evaluated."""
 
     def __init__(
-        self, model: comfy.model_patcher.ModelPatcher, guidance: Guidance, scales: GuidanceScales
+        self, model: comfy.model_patcher.ModelPatcher, guidance: Guidance, settings: SamplingSettings
     ) -> None:
         super().__init__(model)
-        self.scales = scales
+        self.settings = settings
+        scales = self.scales_at(1.0)
         self.set_cfg(scales.semantic)
-        self.branches = active_branches(scales)
-        self.inner_set_conds({branch: branch_conditioning(guidance, branch) for branch in self.branches})
+        conds = {branch: branch_conditioning(guidance, branch) for branch in active_branches(scales)}
+        self.inner_set_conds(conds)
 
     def predict_noise(
         self, x: Tensor, timestep: Tensor, model_options: Mapping[str, Any], seed: int | None = None
     ) -> Tensor:
         """Noisy latents x [b, 4, h, w] -> predicted x0. ComfyUI batches the branches as memory allows."""
-        conds = [self.conds[branch] for branch in self.branches]
+        sampling = self.inner_model.model_sampling
+        scales = self.scales_at(float(sampling.timestep(timestep.max())) / TRAINING_TIMESTEPS)
+        branches = active_branches(scales)
+        conds = [self.conds[branch] for branch in branches]
         predictions = comfy.samplers.calc_cond_batch(self.inner_model, conds, x, timestep, model_options)
-        combined = combine(dict(zip(self.branches, predictions, strict=True)), self.scales)
+        combined = combine(dict(zip(branches, predictions, strict=True)), scales)
         # As ComfyUI does after its own guidance: the CFG++ samplers and some model patches come in here.
         # Their "uncond" is the least guided branch that was evaluated.
         for change in model_options.get("sampler_post_cfg_function", []):
@@ -77,11 +82,18 @@ class MultiGuidance(comfy.samplers.CFGGuider):
             )
         return combined
 
+    def scales_at(self, noise: float) -> GuidanceScales:
+        """The scales at a timestep, given as a share of the training timesteps."""
+        scales = evaluated_scales(self.settings, noise)
+        if scales is None:
+            raise GoTError("GoT Guider needs guidance scales; the settings name none.")
+        return scales
+
 
 def make_guider(
-    model: comfy.model_patcher.ModelPatcher, guidance: Guidance, scales: GuidanceScales
+    model: comfy.model_patcher.ModelPatcher, guidance: Guidance, settings: SamplingSettings
 ) -> MultiGuidance:
-    """The guider of a GoT MODEL.
+    """The guider of a GoT MODEL; the settings hold scales, and the speed that says when they apply.
 
     Raises:
         GoTError: no MODEL, or one that is not GoT's.
@@ -93,7 +105,7 @@ def make_guider(
             f"GoT Guider needs the MODEL of GoT Native Model Loader, got a MODEL of the kind "
             f"{type(model.model).__name__}. Other models take neither boxes nor a reference picture."
         )
-    return MultiGuidance(model, guidance, scales)
+    return MultiGuidance(model, guidance, settings)
 
 
 def settings_of(

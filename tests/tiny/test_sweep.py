@@ -158,15 +158,13 @@ def test_an_axis_that_cannot_be_read_is_said_before_anything_is_loaded(
     assert not (tmp_path / "out").exists()
 
 
-def test_without_branches_to_compare_no_grid_is_drawn(
-    got: ManagedModel, plan: EncodedPlan, monkeypatch: pytest.MonkeyPatch
+def test_what_branches_add_is_shown_at_scales_that_need_only_one(
+    got: ManagedModel, plan: EncodedPlan
 ) -> None:
-    drawn: list[int] = []
-    monkeypatch.setattr(ManagedModel, "decode", lambda *_: drawn.append(1) or Image.new("RGB", (64, 64)))
     alike = {"semantic_scale": 1.0, "spatial_scale": 1.0, "reference_scale": 1.0}
-    with pytest.raises(GoTError, match="only one branch"):
-        swept(got, plan, **alike)
-    assert len(drawn) == 1
+    *_, at_one_scale = swept(got, plan, **alike)
+    *_, at_several = swept(got, plan, semantic_scale=3.0, spatial_scale=2.0, reference_scale=1.5)
+    assert at_one_scale.shape == at_several.shape
 
 
 def test_a_changed_chains_prompt_follows_the_one_before(

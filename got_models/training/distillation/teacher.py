@@ -1,4 +1,4 @@
-"""The teacher: the checkpoint's own plans for prompts, and how it draws them under its full guidance.
+"""The teacher: the checkpoint's own plans for prompts, and how it draws them under the guidance of `fast`.
 
 Everything is computed once, before the training, and cached under digests of all that it depends on.
 """
@@ -6,7 +6,7 @@ Everything is computed once, before the training, and cached under digests of al
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ...constants import FAST
 from ...dataset.buckets import nearest_bucket
 from ...dataset.encoding import Cache, open_unchanged
 from ...diffusion.guidance import Guidance, active_branches, combine
 from ...diffusion.sampler import BranchBatch, make_scheduler
 from ...diffusion.settings import SamplingSettings
+from ...diffusion.speed import GUIDED_ABOVE, ONE_BRANCH, guided
 from ...errors import Interrupted
 from ...mllm.settings import GenerationSettings
 from ...pipeline import GoTModel
@@ -106,7 +108,8 @@ class Teacher:
         """
         distill = self.config.distill
         origins = [request.origin for request in requests]
-        settings = [self.config.seed, noise, distill.steps, distill.teacher_steps]
+        scales = astuple(self.model.default_scales(requests[0].task))
+        settings = [self.config.seed, noise, distill.steps, distill.teacher_steps, scales, GUIDED_ABOVE]
 
         def draw() -> Tensor:
             guidance = joined([self.guidance(request, should_stop) for request in requests])
@@ -145,15 +148,21 @@ class Teacher:
         """Every state that the student is to reach [b, steps + 1, 4, h, w]: Euler's method on the ODE."""
         distill, unet = self.config.distill, self.model.parts.unet(guidance.size)
         schedule = make_scheduler(self.model.scheduler_config, "ddpm")
-        scales = self.model.default_scales(guidance.task)
-        batch = BranchBatch.of(guidance, active_branches(scales), unet.device, unet.dtype)
+        own = self.model.default_scales(guidance.task)
+        batches = {
+            scales: BranchBatch.of(guidance, active_branches(scales), unet.device, unet.dtype)
+            for scales in (own, ONE_BRANCH)
+        }
         latents = latents.to(unet.device)
         states = [latents]
-        times = timesteps(distill.teacher_steps, schedule.config.num_train_timesteps)
+        most = schedule.config.num_train_timesteps
+        times = timesteps(distill.teacher_steps, most)
         kept = signal_shares(schedule.alphas_cumprod, times).to(unet.device)
         for index, timestep in enumerate(times):
             if should_stop():
                 raise Interrupted("Drawing for a distillation was interrupted.")
+            scales = own if guided(FAST, timestep / most) else ONE_BRANCH
+            batch = batches[scales]
             noise = combine(batch.predict(unet, latents, torch.tensor(timestep, device=unet.device)), scales)
             latents = step(latents, noise, kept[index], kept[index + 1])
             if (index + 1) % (distill.teacher_steps // distill.steps) == 0:

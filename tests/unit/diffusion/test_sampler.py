@@ -294,6 +294,30 @@ def test_the_picture_predicted_by_the_last_step_is_the_result(
     assert (steps[0].predicted - steps[0].latents).abs().max() > 0.5
 
 
+def test_fast_draws_its_last_two_steps_with_the_full_branch_alone(
+    unet: UNet2DConditionModel, guidance: Guidance
+) -> None:
+    steps: list[Step] = []
+    fast = SamplingSettings(SCALES, seed=5, steps=8, scheduler="euler", speed="fast")
+    latents = denoise(unet, CONFIG, guidance, fast, on_step=steps.append)
+    assert [step.index for step in steps] == list(range(1, 9))
+    assert [tuple(step.branches) for step in steps] == [BRANCHES] * 6 + [("full",)] * 2
+    fully_guided = denoise(unet, CONFIG, guidance, replace(fast, speed=None))
+    assert not torch.allclose(latents, fully_guided)
+
+
+@pytest.mark.parametrize("speed", [None, "fast", "fastest"])
+def test_branches_that_the_picture_does_not_need_are_evaluated_for_who_watches_and_change_nothing(
+    unet: UNet2DConditionModel, guidance: Guidance, speed: str | None
+) -> None:
+    joint = GuidanceScales(2.0, 2.0, 2.0)  # full against null
+    settings = SamplingSettings(joint, seed=5, steps=8, scheduler="euler", speed=speed)
+    steps: list[Step] = []
+    watched = denoise(unet, CONFIG, guidance, settings, on_step=steps.append, every_branch=True)
+    assert all(tuple(step.branches) == BRANCHES for step in steps)
+    torch.testing.assert_close(watched, denoise(unet, CONFIG, guidance, settings), atol=1e-4, rtol=1e-4)
+
+
 def test_interruption_is_honoured_before_the_next_step(
     unet: UNet2DConditionModel, guidance: Guidance
 ) -> None:

@@ -48,7 +48,13 @@ def test_a_distilled_unet_draws_in_its_own_steps_and_one_branch(given: SamplingS
     settings = resolved(given, "generate", QUICK, DISTILLED)
     assert (settings.steps, settings.scheduler, settings.speed) == (4, "euler", "fastest")
     assert settings.scales == SCALES  # those of the guidance that it has learned
-    assert evaluated_scales(settings) == GuidanceScales(1.0, 1.0, 1.0)
+    assert evaluated_scales(settings, 1.0) == GuidanceScales(1.0, 1.0, 1.0)
+
+
+def test_fast_is_guided_until_little_noise_is_left_and_other_steps_all_along() -> None:
+    fast, exact = (SamplingSettings(SCALES, speed=speed) for speed in ("fast", "exact"))
+    assert [evaluated_scales(fast, noise) for noise in (0.2, 0.19)] == [SCALES, GuidanceScales(1.0, 1.0, 1.0)]
+    assert evaluated_scales(exact, 0.0) == evaluated_scales(SamplingSettings(SCALES), 0.0) == SCALES
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from got_models.diffusion.guidance import BRANCHES
 from got_models.diffusion.sampler import Step
 from got_models.diffusion.settings import GuidanceScales, SamplingSettings
 from got_models.errors import GoTError
@@ -65,25 +66,26 @@ def test_long_titles_have_room_beside_each_other() -> None:
     assert len([words for words in gaps if words.strip()]) == 2 and not dark[-1]
 
 
-def step(index: int, **branches: torch.Tensor) -> Step:
+def step(**branches: torch.Tensor) -> Step:
     nothing = torch.zeros(1, 4, 2, 2)
-    return Step(index, 2, nothing, nothing, branches)
+    return Step(1, 2, nothing, nothing, dict.fromkeys(BRANCHES, nothing) | branches)
 
 
 def test_what_boxes_add_is_the_full_branch_without_the_semantic_one() -> None:
     full = torch.zeros(1, 4, 2, 2)
     full[:, :, 0, 1] = 2.0
     recorder = BranchRecorder()
-    recorder.record(step(1, full=full, semantic=torch.zeros(1, 4, 2, 2)))
-    assert recorder.steps[0].keys() == {"boxes"}
+    recorder.record(step(full=full))
     assert torch.equal(recorder.steps[0]["boxes"], torch.tensor([[0.0, 2.0], [0.0, 0.0]]))
-    recorder.picture()
+    only_boxes = recorder.picture()
+    recorder.record(step(full=full, null=full))
+    assert recorder.picture().height > only_boxes.height  # a row more, for the source
 
 
-def test_a_single_branch_has_nothing_to_compare() -> None:
+def test_branches_that_predict_the_same_have_nothing_to_show() -> None:
     recorder = BranchRecorder()
-    recorder.record(step(1, full=torch.zeros(1, 4, 2, 2)))
-    with pytest.raises(GoTError, match="only one branch"):
+    recorder.record(step())
+    with pytest.raises(GoTError, match="All branches of the guidance predict the same"):
         recorder.picture()
 
 
