@@ -25,10 +25,12 @@ LEAST_NOTICED = 10_000
 """In millionths of the picture: what is smaller may be left out of a description."""
 HELD = 0.5
 """The share of a thing from which a box around something holds it too."""
-LEAST_INSIDE = 0.5
-"""The share of the changed pixels that an edit's boxes must hold."""
+LEAST_INSIDE = 0.85
+"""The share of the changed pixels that an edit's boxes must hold: else it may have a step without a box."""
 LEAST_CHANGED = 0.05
 """The share of the pixels in an edit's box that must have changed."""
+LEAST_SEEN = 0.01
+"""The share of a picture from which a change outside of the boxes counts."""
 MARGIN = 30  # thousandths around a box: shadows and soft edges change too
 CUT = "ends_in_the_middle"
 ODD = {
@@ -127,7 +129,7 @@ def _is_same(region: Region, element: Element) -> bool:
 
 
 def change_doubts(source: Image.Image, target: Image.Image, regions: Sequence[Region]) -> Iterator[str]:
-    """Whether an edit's pictures differ, mostly within its boxes and in each of them."""
+    """Whether an edit's pictures differ, mostly within its boxes, and in each of them."""
     changed = changed_pixels(source, target)
     if not changed.any():
         yield "The two pictures are the same."
@@ -140,8 +142,9 @@ def change_doubts(source: Image.Image, target: Image.Image, regions: Sequence[Re
             yield f"Nothing has changed in the box of '{region.phrase}'."
         left, top, right, bottom = wider(region.box).to_pixels(width, height)
         inside[top:bottom, left:right] = True
+    elsewhere = changed & ~inside
     share = float((changed & inside).sum() / changed.sum())
-    if share < LEAST_INSIDE:
+    if share < LEAST_INSIDE and elsewhere.mean() >= LEAST_SEEN:
         yield f"Only {share:.0%} of what changed lies within the boxes."
 
 

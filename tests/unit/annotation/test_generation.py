@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -243,6 +244,20 @@ def test_an_answer_that_cannot_be_read_is_asked_for_once_more_and_then_named() -
     assert len(asked) == 2 and "Expected a JSON list" in asked[1]
     with pytest.raises(AnswerError, match="I cannot"):
         annotate_picture(Looking(mistake=stammers), draw(SCENE))
+
+
+def test_an_edit_of_two_steps_with_the_box_of_one_is_doubtful() -> None:
+    """The annotator tells only of the circle, which is larger than the star."""
+    before = Scene("white", (Thing("circle", "red", 10, 20, 48, 48), Thing("star", "blue", 80, 60, 40, 40)))
+    after = Scene("white", (Thing("circle", "green", 10, 20, 48, 48),))
+    mistaken = Looking(mistake=lambda question, _, answer: _edited(question, answer))
+    doubts = annotate_pair(mistaken, draw(before), draw(after)).doubts
+    assert any("of what changed lies within the boxes" in doubt for doubt in doubts)
+
+
+def _edited(question: str, answer: str) -> str:
+    listed = "a red circle" if '"edit"' in answer else ""
+    return json.dumps([{"object": listed, "edit": "change"}]) if listed else answer
 
 
 def test_an_edit_that_changes_more_than_its_boxes_is_doubtful() -> None:
