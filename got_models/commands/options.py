@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..constants import BUNDLED_CHECKPOINT, DTYPES, FASTEST, SCHEDULERS, SPEEDS
 from ..diffusion.settings import GuidanceScales, SamplingSettings
 from ..errors import GoTError, short_repr
+from ..startup import collector_paused
 
 if TYPE_CHECKING:
     import torch
@@ -164,10 +165,11 @@ def load_model(arguments: argparse.Namespace) -> GoTModel:
             another checkpoint, or there is no such device.
     """
     print(f"loading {arguments.checkpoint}", file=sys.stderr)
-    from transformers.utils import logging
+    with collector_paused():
+        from transformers.utils import logging
 
-    from ..pipeline import GoTModel
-    from ..weights.distilled import own_distilled_adapter
+        from ..pipeline import GoTModel
+        from ..weights.distilled import own_distilled_adapter
 
     logging.disable_progress_bar()
     device = choose_device(arguments.device)

@@ -7,6 +7,7 @@ half-written), 130 stopped with Ctrl-C, 141 when the reader of the output has go
 from __future__ import annotations
 
 import argparse
+import gc
 import io
 import os
 import sys
@@ -44,6 +45,8 @@ def run_program(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
         return 141
     except OSError as error:
         return _failed(f"{error.filename or 'The output'}: {error.strerror or error}.")
+    finally:
+        gc.freeze()  # Python would look through all libraries for garbage when it ends, for a second
     return 0
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import torch
 
 from ..diffusion.guidance import BRANCHES
+from ..startup import collector_paused
 from .checkpoint import PROJECTORS_FILE, CheckpointSettings
 from .loading import (
     check_tokens,
@@ -126,7 +127,7 @@ class ResidentParts:
         return self.loaded[name]
 
     def _read(self, name: PartName) -> Any:
-        with _READING:
+        with _READING, collector_paused():
             return self._load(name)
 
 
