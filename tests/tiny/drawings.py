@@ -359,8 +359,8 @@ def located(found: Sequence[tuple[str, Place]], marks: Sequence[Mark]) -> bool:
 # --- measuring ------------------------------------------------------------------------------------
 
 
-def measure(checkpoint: Path, n: int, seed: int, steps: int, out: Callable[[str], None]) -> None:
-    """Prints how often each kind of task is done, one picture at a time, as a person would."""
+def measure(checkpoint: Path, n: int, seed: int, out: Callable[[str], None]) -> None:
+    """Prints how often each kind of task is done, one picture at a time, with the checkpoint's defaults."""
     import torch
 
     from got_models.diffusion.settings import SamplingSettings
@@ -385,8 +385,7 @@ def measure(checkpoint: Path, n: int, seed: int, steps: int, out: Callable[[str]
             picture = paint(task.before, task.ground, random.Random(row).choice(SIDES))
             chain = model.reason(task.instruction, picture)
             guidance = model.encode(chain, picture)
-            settings = SamplingSettings(seed=row, steps=steps, scheduler="euler")
-            drawn = model.sample(guidance, settings)
+            drawn = model.sample(guidance, SamplingSettings(seed=row))
             done.append(happened(task, finish_edit(drawn, picture, chain, keep_outside=True)))
         out(f"edits of {count} step{'s' * (count > 1)}: {np.mean(done):.3f} of {n}")
 
@@ -397,6 +396,5 @@ if __name__ == "__main__":
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--n", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=8)
     given = parser.parse_args()
-    measure(given.checkpoint, given.n, given.seed, given.steps, lambda line: print(line, flush=True))
+    measure(given.checkpoint, given.n, given.seed, lambda line: print(line, flush=True))

@@ -12,7 +12,7 @@ from got_models.commands.options import (
     positive_integer,
     seed,
 )
-from got_models.constants import SCHEDULERS
+from got_models.constants import EXACT, FAST, SCHEDULERS
 from got_models.errors import GoTError
 from got_models.files.whole_files import check_writable
 
@@ -29,8 +29,9 @@ def add_parser(subcommands: Subparsers) -> None:
     parser.add_argument(
         "--seed", type=seed, default=0, help="seed of the prompts and of the noise (default 0)"
     )
-    parser.add_argument("--steps", type=positive_integer, help="denoising steps (default: the checkpoint's)")
-    parser.add_argument("--scheduler", choices=SCHEDULERS, default="ddpm", help="default: ddpm")
+    parser.add_argument("--speed", choices=(EXACT, FAST), help="default: the checkpoint's own")
+    parser.add_argument("--steps", type=positive_integer, help="denoising steps (default: by the speed)")
+    parser.add_argument("--scheduler", choices=SCHEDULERS, help="default: by the speed")
     add_out_option(parser)
     add_model_options(parser)
     parser.set_defaults(run=run)
@@ -56,5 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
             ablate=arguments.ablate,
             out=arguments.out,
             seed=arguments.seed,
-            sampling=SamplingSettings(steps=arguments.steps, scheduler=arguments.scheduler),
+            sampling=SamplingSettings(
+                steps=arguments.steps, scheduler=arguments.scheduler, speed=arguments.speed
+            ),
         )

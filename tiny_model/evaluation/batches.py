@@ -11,16 +11,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from got_models.chain.chain import ReasoningChain
-from got_models.constants import EXACT
 from got_models.diffusion.guidance import Guidance
-from got_models.diffusion.settings import GuidanceScales, SamplingSettings
+from got_models.diffusion.settings import SAMPLING_DEFAULTS, GuidanceScales, SamplingSettings
 from got_models.mllm.kv_cache import Context
 from got_models.pipeline import GoTModel
 
 from ..world.language import Example
-
-AS_PUBLISHED = SamplingSettings(speed=EXACT)
-
 
 # --- batched generation ---------------------------------------------------------------------------
 
@@ -36,7 +32,7 @@ class Batches:
     model: GoTModel
     size: int
     seed: int
-    sampling: SamplingSettings = AS_PUBLISHED
+    sampling: SamplingSettings = SAMPLING_DEFAULTS
 
     def reason(
         self, examples: Sequence[Example], pictures: Sequence[Image.Image] | None = None

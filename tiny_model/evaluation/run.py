@@ -14,14 +14,14 @@ from PIL import Image
 from got_models.chain.chain import ReasoningChain
 from got_models.chain.layout import draw_layout, side_by_side
 from got_models.diffusion.guidance import Guidance
-from got_models.diffusion.settings import GuidanceScales, SamplingSettings
+from got_models.diffusion.settings import SAMPLING_DEFAULTS, GuidanceScales, SamplingSettings
 from got_models.pipeline import GoTModel
 
 from ..world.disagreements import CHANGES, changed_plan
 from ..world.edits import sample_edit
 from ..world.language import Example, sample_generation
 from ..world.scoring import score_edit
-from .batches import AS_PUBLISHED, Batches
+from .batches import Batches
 from .edits import edit_figures
 from .geneval import geneval_figures
 from .looking import looking_figures, sample_shown
@@ -49,7 +49,7 @@ def evaluate(
     out: Path = Path("evaluation"),
     seed: int = 0,
     batch_size: int = 25,
-    sampling: SamplingSettings = AS_PUBLISHED,
+    sampling: SamplingSettings = SAMPLING_DEFAULTS,
 ) -> Figures:
     """Evaluate a checkpoint on held-out prompts; print figures, write them with a contact sheet and failures.
 
@@ -61,7 +61,7 @@ def evaluate(
         out: folder for the results; created if missing.
         seed: for the prompts and the noise.
         batch_size: prompts or pictures at a time.
-        sampling: steps and scheduler, where they are not the checkpoint's own.
+        sampling: speed, or steps and scheduler, where they are not the checkpoint's own.
     """
     evaluation = Evaluation(Batches(model, batch_size, seed, sampling), random.Random(seed), n)
     figures: Figures = {"n": n, "seed": seed, "checkpoint": str(model.path)}
