@@ -13,7 +13,7 @@ from got_models.chain.notations import qwen
 from got_models.errors import GoTError
 from got_models.mllm.prompts import DESCRIBE, locating
 
-from ..world.found_objects import intersection_over_union
+from ..world.found_objects import Found, find_objects, intersection_over_union
 from ..world.layouts import sample_source
 from ..world.looks import repainted, sample_look
 from ..world.scene import BACKGROUNDS, COLORS, PICTURE_SIZE, SHAPES, Scene, Thing
@@ -48,6 +48,20 @@ def looking_figures(at_work: Batches, shown: Sequence[tuple[Image.Image, Scene]]
             [locates(text, (thing,), side) for text, (_, thing) in zip(answers, asked, strict=True)], bar=0.95
         ),
     }
+
+
+def drawn_figures(at_work: Batches, drawn: Sequence[Image.Image]) -> Figures:
+    """The same for pictures that the model has drawn itself, with the things that their pixels show."""
+    located = at_work.answer([locating(None)] * len(drawn), drawn)
+    things = [[_thing(found) for found in find_objects(picture)] for picture in drawn]
+    side = at_work.model.settings.vision_size
+    right = [locates(text, shown, side) for text, shown in zip(located, things, strict=True)]
+    return {"all_located": rate(right, bar=0.95)}
+
+
+def _thing(found: Found) -> Thing:
+    left, top, right, bottom = found.box
+    return Thing(found.shape, found.color, left, top, right - left, bottom - top)
 
 
 def describes(text: str, scene: Scene) -> bool:

@@ -24,7 +24,7 @@ from ..world.scoring import score_edit
 from .batches import Batches
 from .edits import edit_figures
 from .geneval import geneval_figures
-from .looking import looking_figures, sample_shown
+from .looking import drawn_figures, looking_figures, sample_shown
 from .pictures import (
     Move,
     follows,
@@ -70,6 +70,7 @@ def evaluate(
         "looking": evaluation.looking,
         "plans": evaluation.plans,
         "pictures": evaluation.pictures,
+        "looking_at_drawn": evaluation.looking_at_drawn,
         "geneval_classes": evaluation.geneval_classes,
         "never_seen_pairs": evaluation.never_seen_pairs,
         "moved_boxes": evaluation.moved_boxes,
@@ -117,6 +118,9 @@ class Evaluation:
         self.drawn = self.at_work.sample(self.guidances, "pictures")
         self.failures += failed_rows(self.examples, self.chains, self.drawn)
         return picture_figures(self.examples, self.chains, self.drawn)
+
+    def looking_at_drawn(self) -> Figures:
+        return drawn_figures(self.at_work, self.drawn)
 
     def geneval_classes(self) -> Figures:
         return geneval_figures(self.examples, self.drawn)

@@ -268,7 +268,16 @@ def test_evaluate_writes_figures_and_sheets_and_prints_the_table(model, tmp_path
     assert Image.open(out / "contact_sheet.png").width > 2 * PICTURE_SIZE
     assert figures["plans"]["valid"] == {"value": 0.0, "count": 2, "bar": 0.98}  # random weights
     assert list(figures["ablation"]) == ["no_chain", "no_spatial_guidance", "full"]
-    sections = {"looking", "plans", "pictures", "never seen pairs", "moved boxes", "changed plans", "edits"}
+    sections = {
+        "looking",
+        "plans",
+        "pictures",
+        "looking at drawn",
+        "never seen pairs",
+        "moved boxes",
+        "changed plans",
+        "edits",
+    }
     assert {*sections, "edits anywhere", "geneval classes", "ablation"} == set(figures["seconds"])
     assert set(figures["changed_plans"]) == set(CHANGES)
     assert "MISSED" in capsys.readouterr().out
