@@ -40,7 +40,7 @@ def test_the_pictures_of_a_conversation_are_saved_with_their_own_plan(
     prompt = changed(conversing(checkpoint.name), "save", filename_prefix=time)
     run = server.run(prompt)
     assert run.succeeded, run.error
-    (picture,) = server.pictures(run, "save")  # this model never learned to look at what it has drawn
+    (picture,) = server.pictures(run, "save")  # this model was taught single turns
     assert picture.size == (128, 128)
     assert run.outputs["shown"]["text"][0]
     assert json.loads(picture.info["got_chain"])["text"] == run.outputs["shown"]["text"][0]

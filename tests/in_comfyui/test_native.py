@@ -112,7 +112,7 @@ def test_only_branches_with_a_coefficient_are_evaluated_and_all_in_one_batch(fac
         "reference 1": [3, 3, 3],
         "semantic and reference 1": [2, 2, 2],
         "all 1": [1, 1, 1],
-        "generation by default, two pictures": [6, 6],
+        "generation by default, two pictures": [4, 4],
     }
 
 

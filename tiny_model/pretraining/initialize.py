@@ -124,9 +124,9 @@ def bundled_settings() -> CheckpointSettings:
         sizes=Sizes(hidden=HIDDEN, cross_attention=HIDDEN, pooled=POOLED, image_tokens=64),
         tasks={
             "generate": TaskSettings(
-                semantic=3.0, spatial=2.0, reference=1.0, steps=50, width=side, height=side
+                semantic=2.0, spatial=2.0, reference=1.0, steps=50, width=side, height=side
             ),
-            "edit": TaskSettings(semantic=3.0, spatial=2.0, reference=1.5, steps=50, width=side, height=side),
+            "edit": TaskSettings(semantic=2.0, spatial=2.0, reference=2.0, steps=50, width=side, height=side),
         },
         speed=FAST,
         vocabulary=shapes_vocabulary(),

@@ -47,7 +47,7 @@ def test_pages_of_other_sites_are_not_answered(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_checkpoints_own_settings_are_told_by_its_name() -> None:
     generate = own_settings(BUNDLED_NAME)["generate"]
-    assert (generate["steps"], generate["semantic"], generate["max_new_tokens"]) == (50, 3.0, 384)
+    assert (generate["steps"], generate["semantic"], generate["max_new_tokens"]) == (50, 2.0, 384)
     assert generate["temperature"] == 0
     assert generate["speed"] == "fast"
 

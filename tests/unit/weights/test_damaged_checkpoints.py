@@ -120,7 +120,7 @@ DAMAGED: list[tuple[str, str, object]] = [
     *((MLLM, "text_config.layer_types", value) for value in ([], ["full_attention"], ["x"] * 4, 4)),
     *((MLLM, "text_config.dtype", value) for value in ("float1", [], 32)),
     *((MLLM, "vision_config.num_heads", value) for value in (0, 5, None, "3", GONE)),
-    *((MLLM, "vision_config.depth", value) for value in (0, 2, 4, 10**9)),
+    *((MLLM, "vision_config.depth", value) for value in (0, 3, 5, 10**9)),
     *((MLLM, "vision_config.patch_size", value) for value in (0, 15, "14", 10**6)),
     *((MLLM, "vision_config.window_size", value) for value in (0, 7, -112, None)),
     *((MLLM, "vision_config.spatial_merge_size", value) for value in (0, 3, None)),
