@@ -30,8 +30,8 @@ MAX_TURNS = 16
 class GoTConverse:
     DESCRIPTION = (
         "Several steps in one conversation: the model plans and draws, looks at the result and changes "
-        "it, until it has nothing to add. The bundled model was never trained to look at its pictures and "
-        "stops after the first."
+        "it, until it has nothing to add. The bundled model was taught single turns and stops "
+        "after the first."
     )
     CATEGORY = "GoT"
     SEARCH_ALIASES = ("multi-turn edit", "multi-step edit", "converse", "iterative editing", "edit image")
