@@ -62,7 +62,7 @@ OPTIONAL = {"bitsandbytes", "httpx2", "pyarrow", "ray"}  # used where the user h
 # Ground floor first. A room imports from itself and from lower floors only.
 FLOORS = [
     {"constants", "errors"},
-    {"files", "finite", "notes"},
+    {"files", "finite", "notes", "startup"},
     {"chain", "pictures"},
     {"diffusion", "mllm"},
     {"edit_area", "saved_plans", "weights"},
