@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from got_pack.got_models.chain.chain import ReasoningChain
-from got_pack.got_models.diffusion.settings import SamplingSettings
+from got_pack.got_models.diffusion.settings import GuidanceScales, SamplingSettings
 from got_pack.got_models.errors import GoTError
 from got_pack.got_models.weights import quantization
 from got_pack.nodes._comfy import memory
@@ -50,12 +50,13 @@ def test_branches_are_evaluated_together_as_memory_allows(
 ) -> None:
     model = ManagedModel.open(checkpoint)
     guidance = model.encode(CHAIN, size=SIZE)
-    all_together = model.sample_latents(guidance, SamplingSettings(seed=1, steps=2))
+    settings = SamplingSettings(GuidanceScales(3.0, 2.0, 1.0), seed=1, steps=2)  # three branches
+    all_together = model.sample_latents(guidance, settings)
     seen: list[int] = []
     model.parts.unet().register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[0]))
     one_branch = 132 * SIZE[0] * SIZE[1] * 4  # bytes, by ComfyUI's rule for SDXL
     monkeypatch.setattr(memory, "free_memory", lambda device: room * one_branch)
-    latents = model.sample_latents(guidance, SamplingSettings(seed=1, steps=2))
+    latents = model.sample_latents(guidance, settings)
     assert seen == rows * 2
     torch.testing.assert_close(latents, all_together, rtol=1e-3, atol=1e-3)
 
