@@ -7,6 +7,7 @@ half-written), 130 stopped with Ctrl-C, 141 when the reader of the output has go
 from __future__ import annotations
 
 import argparse
+import atexit
 import gc
 import io
 import os
@@ -25,6 +26,9 @@ def run_program(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
         parser: its subcommands each set `run`.
         arguments: by default those of the command line.
     """
+    atexit.register(
+        gc.freeze
+    )  # when Python ends, it would look through all libraries for garbage, for a second
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(
@@ -45,8 +49,6 @@ def run_program(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
         return 141
     except OSError as error:
         return _failed(f"{error.filename or 'The output'}: {error.strerror or error}.")
-    finally:
-        gc.freeze()  # Python would look through all libraries for garbage when it ends, for a second
     return 0
 
 
