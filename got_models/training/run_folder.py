@@ -23,11 +23,16 @@ from ..files.exclusive_lock import exclusive_lock
 from ..files.whole_files import unwritable, whole_file, writing
 
 LOCK_FILE = ".got-training.lock"
+TRACK_LOCKS = ".got-training-*.lock"
+TRACK_SECONDS = 60.0
+"""How long a run waits for processes of a killed run to end: they notice when they next run Python."""
 
 
 @contextmanager
 def lock_run(out: Path) -> Iterator[None]:
     """Lock a run's folder, created if missing, for this process; removes unfinished states.
+
+    Waits for processes of a killed run that have not ended yet (see `lock_track`).
 
     Raises:
         GoTError: another process trains there, or the folder cannot be written to.
@@ -37,10 +42,26 @@ def lock_run(out: Path) -> Iterator[None]:
             out.mkdir(parents=True, exist_ok=True)
             stack.callback(_remove_if_empty, out)
             stack.enter_context(exclusive_lock(f"training in {out}", out / LOCK_FILE))
+            for track in out.glob(TRACK_LOCKS):
+                with exclusive_lock(f"training in {out}", track, TRACK_SECONDS):
+                    pass
         except OSError as error:
             raise unwritable(out, error) from error
         for folder in out.glob("state-*.part"):
             shutil.rmtree(folder, ignore_errors=True)
+        yield
+
+
+@contextmanager
+def lock_track(out: Path, number: int) -> Iterator[None]:
+    """Lock a run's folder also for a process that trains on behalf of the one that called `lock_run`.
+
+    It may outlive the other for a moment, and the next run waits for it.
+
+    Raises:
+        GoTError: a process trains this track.
+    """
+    with exclusive_lock(f"training in {out}", out / TRACK_LOCKS.replace("*", str(number))):
         yield
 
 

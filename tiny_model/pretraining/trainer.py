@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from got_models.errors import GoTError
 from got_models.files.whole_files import writing
-from got_models.training.run_folder import last_state, lock_run, record, states, trim_log
+from got_models.training.run_folder import last_state, lock_run, lock_track, record, states, trim_log
 from got_models.training.schedule import learning_rate_share
 
 from .config import TrainingConfig
@@ -120,7 +120,7 @@ def run_side_by_side(
 
 
 def begin_process(threads: int) -> None:
-    """Makes a process end with the one that began it, however that ends: it holds the run's lock."""
+    """Makes a process end with the one that began it, however that ends."""
     torch.set_num_threads(threads)
     threading.Thread(target=end_with, args=[multiprocessing.parent_process()], daemon=True).start()
 
@@ -131,12 +131,16 @@ def end_with(beginner: Any) -> None:
 
 
 def run_track(
-    stage_classes: Sequence[StageClass], config: TrainingConfig, out: Path, steps: float, line: int = 0
+    stage_classes: Sequence[StageClass], config: TrainingConfig, out: Path, steps: float, line: int
 ) -> float:
     """Stages one after the other, with their progress on this line; how many steps are left."""
-    for stage_class in stage_classes:
-        steps = run_stage(stage_class, config, out, steps, line)
-    return steps
+    with lock_track(out, line):
+        beginner = multiprocessing.parent_process()
+        if beginner is None or not beginner.is_alive():  # its run may have been resumed by now
+            os._exit(1)
+        for stage_class in stage_classes:
+            steps = run_stage(stage_class, config, out, steps, line)
+        return steps
 
 
 def is_done(stage_class: StageClass, out: Path) -> bool:

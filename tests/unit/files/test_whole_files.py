@@ -6,6 +6,8 @@ import errno
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +21,7 @@ from got_models.files import whole_files
 from got_models.files.exclusive_lock import exclusive_lock
 from got_models.files.whole_files import whole_file, write_files, write_whole
 from got_models.training.resume import start_or_resume
-from got_models.training.run_folder import last_state, lock_run, record, trim_log
+from got_models.training.run_folder import last_state, lock_run, lock_track, record, trim_log
 from got_models.weights.adapter import Adapter
 from got_models.weights.adapter_files import save_adapter
 from got_models.weights.checkpoint import CheckpointSettings, Sizes, write_settings
@@ -151,6 +153,23 @@ def test_a_training_clears_the_state_that_a_killed_one_was_writing(tmp_path: Pat
         (tmp_path / name).mkdir()
     with lock_run(tmp_path):
         assert sorted(os.listdir(tmp_path)) == [".got-training.lock", "mine.part", "state-lora-5"]
+
+
+def test_a_training_waits_for_a_process_that_outlives_its_killed_run(tmp_path: Path) -> None:
+    def outlive() -> None:
+        with lock_track(tmp_path, 1):
+            holding.set()
+            time.sleep(0.5)
+            (tmp_path / "state-vision-3").mkdir()
+
+    holding = threading.Event()
+    outlived = threading.Thread(target=outlive)
+    outlived.start()
+    holding.wait()
+    with lock_run(tmp_path):
+        assert last_state(tmp_path, "vision") == tmp_path / "state-vision-3"
+    outlived.join()
+    assert os.listdir(tmp_path) == ["state-vision-3"]
 
 
 def test_a_place_for_a_training_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
