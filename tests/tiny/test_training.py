@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -26,7 +27,8 @@ from tiny_model.pretraining.config import (
     VaeSettings,
     VisionSettings,
 )
-from tiny_model.pretraining.trainer import train
+from tiny_model.pretraining.stages.vae import VaeStage
+from tiny_model.pretraining.trainer import prepare_run, run_stage, train
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,7 +68,8 @@ from pathlib import Path
 sys.path.append(sys.argv[1])
 from tests_training_config import KILLED_AFTER, SMALL
 import tiny_model.pretraining.stages.joint
-from tiny_model.pretraining.trainer import train
+from tiny_model.pretraining.stages.vae import VaeStage
+from tiny_model.pretraining.trainer import prepare_run, run_stage, train
 
 
 def begin(out, **options):
@@ -145,6 +148,28 @@ def test_a_killed_and_resumed_run_ends_with_the_same_bits(runs):
     assert resumed.keys() == straight.keys()
     assert [name for name in straight if not torch.equal(resumed[name], straight[name])] == []
     assert logged(resumed_run) == logged(straight_run)
+
+
+def test_a_run_that_ends_while_a_stage_writes_its_result_does_not_train_it_twice(monkeypatch, tmp_path):
+    def saved(folder: Path) -> torch.Tensor:
+        file = folder / "work" / "vae" / "diffusion_pytorch_model.safetensors"
+        return torch.cat([tensor.flatten() for _, tensor in sorted(load_file(file).items())])
+
+    def save_and_end(stage: VaeStage, folder: Path) -> None:
+        save(stage, folder)
+        raise KeyboardInterrupt
+
+    save, results = VaeStage.save, []
+    for out in (tmp_path / "straight", tmp_path / "ended"):
+        prepare_run(SMALL, out, resume=False)
+        if out.name == "ended":
+            monkeypatch.setattr(VaeStage, "save", save_and_end)
+            with pytest.raises(KeyboardInterrupt):
+                run_stage(VaeStage, SMALL, out, math.inf)
+            monkeypatch.undo()
+        run_stage(VaeStage, SMALL, out, math.inf)
+        results.append(saved(out))
+    assert torch.equal(*results)
 
 
 def test_the_result_is_a_checkpoint_in_half_precision(straight_run):

@@ -210,6 +210,8 @@ def run_stage(
         values = {name: round(float(loss.detach()), 5) for name, loss in losses.items()}
         record(log, {"stage": stage.name, "step": step, **values})
         bar.set_postfix(values, refresh=False)
+    if start < stage.steps:  # or a stage that is stopped while it writes its result would resume from that
+        save_state(accelerator, out, stage.name, stage.steps)
     if average is not None:
         average.copy_to(stage.averaged)
     with writing(out):
