@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from .checks import change_doubts, crop, layout_doubts, not_asked_for, odd, told
 from .comparison import Step, compared, instruction_for
 from .generation import Annotation, shows
 from .prompts import ASK_BRIEFLY, ASK_CHANGE, ASK_EDITED, ASK_INSTRUCTION, ASK_WORDINGS
+
+_PICTURE = re.compile(r"\A(?:The|This) (?:picture|image|photo|photograph)\b")
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,8 @@ def numbered(before: str, steps: Sequence[Step], after: str) -> str:
     """The chain's text: the source, then object, area and change for each step, then the result.
 
     Args:
-        before, after: descriptions; those that begin with "shows" get their subject here.
+        before, after: descriptions; those that begin with "shows" get their subject here. One that speaks of
+            the picture after the edit as "the picture" is of the result.
     """
     sentences = [f"The picture {before}" if before.startswith("shows ") else before]
     colors = iter(MASK_COLORS)
@@ -153,7 +157,9 @@ def numbered(before: str, steps: Sequence[Step], after: str) -> str:
                 area += f" and then {marked(step.name)} {box_markup(step.moved, next(colors))}"
             sentences.append(f"{area}.")
         sentences.append(step.change)
-    sentences.append(f"The result {after}" if after.startswith("shows ") else after)
+    sentences.append(
+        f"The result {after}" if after.startswith("shows ") else _PICTURE.sub("The result", after)
+    )
     return " ".join(f"{number}. {sentence}" for number, sentence in enumerate(sentences, 1))
 
 

@@ -11,7 +11,11 @@ masks and the plain functions of the projectors and the VAE are shared.
 
 from __future__ import annotations
 
+from copy import deepcopy
+from typing import Any
+
 import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from PIL import Image
 from torch import Tensor
@@ -34,6 +38,7 @@ class ReferencePipeline:
         self.model = model
         self.parts = model.parts
         self.reasoner = model.parts.reasoner()
+        self.vae = as_loaded(model.parts.vae())
 
     @torch.no_grad()
     def reason(self, prompt: str, *, settings: GenerationSettings) -> ReasoningChain:
@@ -88,7 +93,7 @@ class ReferencePipeline:
         """Denoise with DDPM and the checkpoint's scales -> scaled latents [1, 4, h, w], in float32."""
         unet = self.model.parts.unet()
         device = unet.device
-        scales = self.model.default_scales("generate")
+        scales = self.model.default_scales(guidance.task)
         schedule = DDPMScheduler.from_config(self.model.scheduler_config)
         schedule.set_timesteps(settings.steps, device=device)
         # 1. The branches in the order of the sum: null, reference, semantic, full.
@@ -119,7 +124,7 @@ class ReferencePipeline:
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Image.Image:
         """Scaled latents [1, 4, h, w] -> the picture."""
-        vae = self.model.parts.vae()
+        vae = self.vae
         pixels = vae.decode(latents.to(vae.dtype) / vae.config["scaling_factor"])[0]
         levels = ((pixels[0].float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
         return Image.fromarray(levels.permute(1, 2, 0).cpu().numpy())
@@ -136,5 +141,15 @@ class ReferencePipeline:
         return torch.tensor([ids], device=reasoner.mllm.device)
 
     def _latents(self, picture: Image.Image) -> Tensor:
-        vae = self.model.parts.vae()
-        return encode_unscaled(vae, pictures_to_tensor([picture], vae.device, vae.dtype))
+        pixels = pictures_to_tensor([picture], self.vae.device, self.vae.dtype)
+        return encode_unscaled(self.vae, pixels)
+
+
+def as_loaded(vae: AutoencoderKL) -> AutoencoderKL:
+    """The VAE with its weights in the order in which they were loaded."""
+    if all(weight.is_contiguous() for weight in vae.parameters()):
+        return vae
+    copied = deepcopy(vae)
+    decoder: Any = copied.decoder
+    decoder.to(memory_format=torch.contiguous_format)
+    return copied

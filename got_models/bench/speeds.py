@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
+
+from PIL import Image
 
 from ..constants import EXACT, FAST, FASTEST
 from ..diffusion.guidance import Guidance
@@ -16,43 +19,61 @@ from ..weights.patching import ReversiblePatches
 from .measure import PUBLISHED, chains, make_clock
 from .reference_pipeline import ReferencePipeline
 
-Seconds = dict[str, list[float]]
-"""Of each round, by row: the published order and the speeds."""
+TASKS = {"generate": "a picture", "edit": "an edit"}
+STAGES = ("sampling", "decoding")
+Seconds = dict[str, dict[str, list[dict[str, float]]]]
+"""By task and row, which are the published order and the speeds: seconds of each stage in each round."""
 
 
 def compare_speeds(
     model: GoTModel, rounds: int, size: tuple[int, int], *, processor_time: bool = False
 ) -> Seconds:
-    """Seconds to denoise and decode a picture of size (H, W), after one round that warms up.
+    """Seconds to denoise and decode a picture of size (H, W), and an edit, after a round that warms up.
 
     `fastest` is among the rows if the checkpoint has its own distilled adapter. Every round draws another
-    plan from another seed, in all rows the same.
+    plan from another seed, in all rows the same; an edit follows the same plan over a gray picture.
 
     Args:
         processor_time: measure the process's CPU time, which other programs do not affect.
     """
     clock = make_clock(model.parts.unet().device, processor_time)
     rows = [PUBLISHED, EXACT, FAST, *([FASTEST] if own_distilled_adapter(model.path) else [])]
-    seconds: Seconds = {row: [] for row in rows}
+    seconds: Seconds = {task: {row: [] for row in rows} for task in TASKS}
+    published = ReferencePipeline(model)
+    height, width = size
+    source = Image.new("RGB", (width, height), "gray")
     for number, chain in enumerate(islice(chains(), rounds + 1)):
-        guidance = model.encode(chain, size=size)
-        for row in rows:
-            with distilled(model, row == FASTEST):
-                begin = clock()
-                draw(model, guidance, row, number)
+        for task in TASKS:
+            reference = source if task == "edit" else None
+            guidance = model.encode(replace(chain, task=task), reference, size=size)
+            for row in rows:
+                with distilled(model, row == FASTEST):
+                    pipeline = published if row == PUBLISHED else model
+                    times = draw(pipeline, guidance, settings_of(model, task, row, number), clock)
                 if number:
-                    seconds[row].append(clock() - begin)
+                    seconds[task][row].append(times)
     return seconds
 
 
-def draw(model: GoTModel, guidance: Guidance, row: str, seed: int) -> None:
-    """Draw a picture as a row says."""
+def settings_of(model: GoTModel, task: str, row: str, seed: int) -> SamplingSettings:
+    """How a row is drawn."""
     if row == PUBLISHED:
-        settings = SamplingSettings(seed=seed, steps=model.settings.tasks[guidance.task].steps)
-        latents = ReferencePipeline(model).sample_latents(guidance, settings)
-    else:
-        latents = model.sample_latents(guidance, SamplingSettings(seed=seed, speed=row))
-    model.decode(latents)
+        return SamplingSettings(seed=seed, steps=model.settings.tasks[task].steps)
+    return SamplingSettings(seed=seed, speed=row)
+
+
+def draw(
+    pipeline: GoTModel | ReferencePipeline,
+    guidance: Guidance,
+    settings: SamplingSettings,
+    clock: Callable[[], float],
+) -> dict[str, float]:
+    """Draw a picture; how long each stage took."""
+    begun = clock()
+    latents = pipeline.sample_latents(guidance, settings)
+    sampled = clock()
+    pipeline.decode(latents)
+    return {"sampling": sampled - begun, "decoding": clock() - sampled}
 
 
 @contextmanager
@@ -72,10 +93,26 @@ def distilled(model: GoTModel, really: bool) -> Iterator[None]:
 
 
 def speed_table(seconds: Seconds) -> str:
-    """Medians as text: seconds and pictures per minute of each row, and how many times faster it is."""
-    medians = {row: statistics.median(times) for row, times in seconds.items()}
-    lines = [f"{'sampling and decoding a picture':34}{'seconds':>10}{'a minute':>10}{'ratio':>9}"]
-    for row, median in medians.items():
-        name = "published order" if row == PUBLISHED else row
-        lines.append(f"{name:34}{median:10.2f}{60 / median:10.1f}{medians[PUBLISHED] / median:9.2f}")
+    """Medians as text: for each task and row its seconds, how many it makes a minute, and how much faster.
+
+    The ratios to the published order are those of sampling alone, and of all.
+    """
+    headings = ("seconds", "a minute", "sampling", "all")
+    lines = []
+    for task, rows in seconds.items():
+        lines.append(f"{TASKS[task]:18}" + "".join(f"{heading:>10}" for heading in headings))
+        medians = {
+            row: (median_of(times, STAGES[:1]), median_of(times, STAGES)) for row, times in rows.items()
+        }
+        for row, (sampling, both) in medians.items():
+            name = "published order" if row == PUBLISHED else row
+            ratios = medians[PUBLISHED][0] / sampling, medians[PUBLISHED][1] / both
+            lines.append(
+                f"{name:18}{both:10.3f}{60 / both:10.1f}" + "".join(f"{ratio:9.2f}x" for ratio in ratios)
+            )
     return "\n".join(lines)
+
+
+def median_of(times: Sequence[dict[str, float]], stages: Sequence[str]) -> float:
+    """The median of the rounds' sums of these stages."""
+    return statistics.median(sum(one[stage] for stage in stages) for one in times)

@@ -101,9 +101,10 @@ def denoise(
     steps = _checked(settings, schedule.config.num_train_timesteps)
 
     # 2. Draw the initial noise.
+    device, dtype = unet.device, unet.dtype  # once: diffusers searches all modules for them
     generator = torch.Generator().manual_seed(settings.seed)
     schedule.set_timesteps(steps)  # on the CPU, where its numbers are read without waiting for a GPU
-    latents = torch.randn(guidance.reference.shape, generator=generator).to(unet.device)
+    latents = torch.randn(guidance.reference.shape, generator=generator).to(device)
     latents = latents * schedule.init_noise_sigma
     noise = _noise_source(schedule, generator)
 
@@ -114,7 +115,7 @@ def denoise(
         # The active branches are distributed over UNet batches: one row per branch (and picture).
         branches = BRANCHES if every_branch else active_branches(scales)
         groups = [branches[at : at + branches_at_once] for at in range(0, len(branches), branches_at_once)]
-        batches = [BranchBatch.of(guidance, group, unet.device, unet.dtype) for group in groups]
+        batches = [BranchBatch.of(guidance, group, device, dtype) for group in groups]
         with reuse_computations(unet, [batch.rows for batch in batches]):
             for timestep in timesteps:
                 index += 1

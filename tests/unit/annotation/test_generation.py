@@ -73,6 +73,7 @@ def test_a_pair_becomes_a_numbered_chain(follows_instructions: bool, kind: str) 
     assert [chain.text.index(sentence) for sentence in sentences] == sorted(
         chain.text.index(sentence) for sentence in sentences
     )
+    assert chain.text[: len("1. The picture")] == "1. The picture" and " 5. The result shows " in chain.text
     (region,) = chain.regions
     assert is_near(region.box, after["add"][2].box if kind == "add" else RED.box)
     assert region.phrase == ("a green square" if kind == "add" else "a red circle")
