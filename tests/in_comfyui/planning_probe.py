@@ -7,38 +7,24 @@ No server is started: the node is called as ComfyUI's executor would call it.
 
 from __future__ import annotations
 
+import inside  # isort: skip
+
 import gc
 import importlib
 import json
-import sys
-import types
 from pathlib import Path
 from typing import Any
 
-COMFYUI, FACTS = map(Path, sys.argv[1:3])
-ROOT = Path(__file__).parents[2]
-sys.path[0] = str(COMFYUI)
-sys.path.append(str(Path(__file__).parent))
-sys.argv = [str(COMFYUI / "main.py")]
+import comfy.model_management as management
+import torch
+from comfy_execution.utils import CurrentNodeContext
 
-import comfy.cli_args  # noqa: E402
-
-comfy.cli_args.args.cpu = True
-importlib.import_module("utils.install_util")  # before nodes.py hides this folder behind comfy/utils.py
-importlib.import_module("server")  # by this the pack sees that it is in ComfyUI
-
-import comfy.model_management as management  # noqa: E402
-import torch  # noqa: E402
-from comfy_execution.utils import CurrentNodeContext  # noqa: E402
-
-pack = types.ModuleType("pack")
-pack.__path__ = [str(ROOT)]
-sys.modules["pack"] = pack
 planning = importlib.import_module("pack.nodes.planning")
 language_model = importlib.import_module("pack.nodes._comfy.language_model")
 errors = importlib.import_module("pack.got_models.errors")
 tiny = importlib.import_module("tiny_language_models")
 
+FACTS = Path(inside.ARGUMENTS[0])
 LIMIT = 16
 STOPPED_AFTER = 3
 GEMMA3_IMAGE = 262144

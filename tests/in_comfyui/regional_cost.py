@@ -8,38 +8,23 @@ step take turns. Prints the median of the ratios, and the lowest and the highest
 
 from __future__ import annotations
 
+import inside  # isort: skip
+
 import importlib
 import statistics
-import sys
 import time
-import types
-from pathlib import Path
 from typing import Any
 
-COMFYUI = Path(sys.argv[1])
-PAIRS = int(sys.argv[2]) if len(sys.argv) > 2 else 7
-ROOT = Path(__file__).parents[2]
-sys.path[0] = str(COMFYUI)
-sys.argv = [str(COMFYUI / "main.py")]
+import comfy.model_base
+import comfy.model_patcher
+import comfy.samplers
+import comfy.supported_models
+import torch
 
-import comfy.cli_args  # noqa: E402
-
-comfy.cli_args.args.cpu = True
-importlib.import_module("utils.install_util")
-importlib.import_module("server")
-
-import comfy.model_base  # noqa: E402
-import comfy.model_patcher  # noqa: E402
-import comfy.samplers  # noqa: E402
-import comfy.supported_models  # noqa: E402
-import torch  # noqa: E402
-
-pack = types.ModuleType("pack")
-pack.__path__ = [str(ROOT)]
-sys.modules["pack"] = pack
 regional = importlib.import_module("pack.nodes._native.regional")
 Box = importlib.import_module("pack.got_models.chain.region").Box
 
+PAIRS = int(inside.ARGUMENTS[0]) if inside.ARGUMENTS else 7
 QUARTERS = [Box(0, 0, 500, 500), Box(500, 0, 999, 500), Box(0, 500, 500, 999), Box(500, 500, 999, 999)]
 SPREAD = [Box(50, 100, 400, 600), Box(450, 50, 950, 500), Box(100, 650, 500, 950), Box(550, 550, 900, 950)]
 
