@@ -13,6 +13,8 @@ import importlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import comfy.cldm.cldm
+import comfy.controlnet
 import comfy.sd
 import comfy.utils
 import numpy as np
@@ -28,6 +30,8 @@ regional = importlib.import_module("pack.nodes.regional")
 chains = importlib.import_module("pack.got_models.chain.chain")
 
 STEPS, SAMPLER, SCHEDULER = 24, "euler", "normal"
+HINT = torch.rand(1, 128, 128, 3, generator=torch.Generator().manual_seed(0))
+ENCODER = painters.UNET.keys() - {"out_channels", "transformer_depth_output"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Variant:
     dtype: torch.dtype = torch.float32
     base_share: float = 0.0
     feather: float = 0.05
+    control: bool = False
 
     def background(self, plan: PainterPlan) -> str:
         """What applies outside of the regions; where it has all the share, the plan's whole prompt."""
@@ -58,8 +63,11 @@ VARIANTS = {
     "lora": replace(PLAIN, lora=0.2),
     "lora, no regions": replace(PLAIN, lora=0.2, regions=False),
     "lora, no share": replace(PLAIN, lora=0.2, base_share=1.0),
+    "control": replace(PLAIN, control=True),
+    "control, no regions": replace(PLAIN, control=True, regions=False),
+    "control, no share": replace(PLAIN, control=True, base_share=1.0),
     "fp8": replace(PLAIN, dtype=torch.float8_e4m3fn),
-    "all": replace(PLAIN, batch=2, lora=0.2, dtype=torch.float8_e4m3fn),
+    "all": replace(PLAIN, batch=2, lora=0.2, control=True, dtype=torch.float8_e4m3fn),
 }
 
 
@@ -75,6 +83,9 @@ def draw(painter: painters.Painter, plan: PainterPlan, variant: Variant) -> list
         model, positive, _ = applied["result"]
     else:
         (positive,) = comfy_nodes.CLIPTextEncode().encode(clip, plan.prompt)
+    if variant.control:
+        apply = comfy_nodes.ControlNetApplyAdvanced().apply_controlnet
+        positive, negative = apply(positive, negative, control_net(painter), HINT, 1.0, 0.0, 1.0)
     start = {"samples": torch.zeros(variant.batch, 4, 16, 16)}
     (drawn,) = comfy_nodes.KSampler().sample(
         model, plan.seed, STEPS, variant.cfg, SAMPLER, SCHEDULER, positive, negative, start
@@ -85,6 +96,19 @@ def draw(painter: painters.Painter, plan: PainterPlan, variant: Variant) -> list
 
 def as_image(pixels: Tensor) -> Image.Image:
     return Image.fromarray((255 * pixels).round().clamp(0, 255).numpy().astype(np.uint8))
+
+
+def control_net(painter: painters.Painter) -> comfy.controlnet.ControlNet:
+    """A ControlNet that begins with the UNet's weights, as a real one does, and already says something."""
+    config = {key: value for key, value in painters.UNET.items() if key in ENCODER}
+    net = comfy.cldm.cldm.ControlNet(hint_channels=3, dtype=torch.float32, **config)
+    generator = torch.Generator().manual_seed(0)
+    own = {
+        name: 0.03 * torch.randn(weight.shape, generator=generator)
+        for name, weight in net.state_dict().items()
+    }
+    net.load_state_dict(own | {k: v for k, v in painter.unet.state_dict().items() if k in own})
+    return comfy.controlnet.ControlNet(net, load_device=torch.device("cpu"))
 
 
 def with_lora(painter: painters.Painter, strength: float) -> painters.Painter:

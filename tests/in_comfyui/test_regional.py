@@ -54,7 +54,8 @@ def in_regions(pictures: Sequence[Image.Image], plans: Sequence[PainterPlan]) ->
 
 @pytest.fixture(scope="module")
 def few(comfyui: ComfyUI, tmp_path_factory: pytest.TempPathFactory) -> Pictures:
-    variants = ["regions", "no regions", "moved", "all", "lora, no regions", "lora, no share"]
+    plain = [f"{kind}, no {what}" for kind in ("lora", "control") for what in ("regions", "share")]
+    variants = ["regions", "no regions", "moved", "all", *plain]
     return drawn(comfyui, tmp_path_factory.mktemp("few"), FEW, *variants)
 
 
@@ -71,21 +72,22 @@ def test_an_object_follows_its_region(few: Pictures) -> None:
     assert max(in_regions(few["regions"], moved).values()) <= 0.65  # one of the two has not moved
 
 
-def test_a_batch_with_a_lora_and_eight_bit_weights_keeps_its_regions(few: Pictures) -> None:
+def test_a_batch_with_a_lora_a_controlnet_and_eight_bit_weights_keeps_its_regions(few: Pictures) -> None:
     plans = sample_plans("proof", FEW)
     assert len(few["all"]) == 2 * FEW
     assert min(in_regions(few["all"], plans).values()) >= 0.7
-    assert difference(few["all"][::2], few["regions"]) > 2.0  # the LoRA and the rounding change the pictures
+    assert difference(few["all"][::2], few["regions"]) > 2.0  # all that changes the pictures
     assert difference(few["all"][::2], few["all"][1::2]) > 2.0  # the batch's pictures differ
 
 
-def test_regions_without_a_share_leave_the_picture_of_a_lora_as_it_is(few: Pictures) -> None:
-    assert difference(few["lora, no regions"], few["no regions"]) > 2.0
-    assert difference(few["lora, no share"], few["lora, no regions"]) < 0.1
+@pytest.mark.parametrize("kind", ["lora", "control"])
+def test_regions_without_a_share_leave_the_picture_as_it_is_without_them(few: Pictures, kind: str) -> None:
+    assert difference(few[f"{kind}, no regions"], few["no regions"]) > 2.0
+    assert difference(few[f"{kind}, no share"], few[f"{kind}, no regions"]) < 0.1
 
 
 @proof
-@pytest.mark.parametrize("variant", ["regions", "batch", "cfg", "lora", "fp8", "moved"])
+@pytest.mark.parametrize("variant", ["regions", "batch", "cfg", "lora", "control", "fp8", "moved"])
 def test_of_a_hundred_plans_nine_of_ten_objects_are_in_their_regions(many: Pictures, variant: str) -> None:
     plans = sample_plans("proof", MANY)
     if variant == "moved":
@@ -104,7 +106,7 @@ def test_of_a_hundred_plans_half_at_most_are_there_without_regions(many: Picture
 
 @pytest.fixture(scope="module")
 def many(comfyui: ComfyUI, tmp_path_factory: pytest.TempPathFactory) -> Pictures:
-    variants = ["regions", "no regions", "moved", "batch", "cfg", "lora", "fp8"]
+    variants = ["regions", "no regions", "moved", "batch", "cfg", "lora", "control", "fp8"]
     return drawn(comfyui, tmp_path_factory.mktemp("many"), MANY, *variants)
 
 

@@ -188,8 +188,9 @@ def main(folder: Path) -> None:
     kept = [{key: row[key] for key in ("source", "image", "prompt")} for row in pairs]
     (pictures / PAIRS_FILE).write_text("".join(f"{json.dumps(row)}\n" for row in kept), encoding="utf-8")
     config = (LESSON / "train.yaml").read_text(encoding="utf-8")
+    changed = {"preserved_rows": 128, "steps": 1800}  # every edit is four rows here: more has to be kept
     places = {"checkpoint": ROOT / "got_models/tiny", "dataset": "data", "out": "out", "cache": "cache"}
-    for key, value in places.items():
+    for key, value in {**places, **changed}.items():
         config = re.sub(rf"^{key}: .*$", f"{key}: {value}", config, flags=re.MULTILINE)
     (folder / "train.yaml").write_text(config, encoding="utf-8")
     with serving(Wording()) as server:
