@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -37,6 +37,9 @@ def decode_scaled(vae: AutoencoderKL, latents: Tensor) -> Tensor:
     Raises:
         GoTError: the pixels are not all finite, or not enough memory, even in tiles.
     """
+    if vae.device.type == "cpu":  # a quarter faster there, and not measured elsewhere
+        decoder: Any = vae.decoder
+        decoder.to(memory_format=torch.channels_last)
     unscaled = latents.to(vae.device, vae.dtype) / vae.config["scaling_factor"]
     unscaled = unscaled + (vae.config.get("shift_factor") or 0.0)
     pixels: Tensor = _tiled_on_out_of_memory(vae, lambda: vae.decode(unscaled, return_dict=False)[0])

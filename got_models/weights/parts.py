@@ -123,8 +123,6 @@ class ResidentParts:
             coming = self._coming.pop(name, None)
             part = coming.result() if coming else self._read(name)
             weights_of(part).to(self.device)
-            if name == "vae" and self.device.type == "cpu":
-                part.decoder.to(memory_format=torch.channels_last)  # a quarter faster; elsewhere not measured
             self.loaded[name] = part
         return self.loaded[name]
 
