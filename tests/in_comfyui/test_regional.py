@@ -1,7 +1,7 @@
 """GoT Regional Conditioning on a trained model: each object appears in its own region.
 
 The painter is a small SDXL that never saw a region. `painter_probe.py` draws in ComfyUI's own Python, and the
-pictures are judged here. GOT_REGIONAL_PROOF=1 draws 100 plans in every variant, which takes half an hour.
+pictures are judged here. GOT_REGIONAL_PROOF=1 draws 100 plans in every variant, which takes eight minutes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MOST_BYTES = 6 * 1024**2
 FEW, MANY = 12, 100
 Pictures = dict[str, list[Image.Image]]
 proof = pytest.mark.skipif(
-    "GOT_REGIONAL_PROOF" not in os.environ, reason="GOT_REGIONAL_PROOF=1 takes half an hour"
+    "GOT_REGIONAL_PROOF" not in os.environ, reason="GOT_REGIONAL_PROOF=1 takes eight minutes"
 )
 
 

@@ -68,8 +68,7 @@ from pathlib import Path
 sys.path.append(sys.argv[1])
 from tests_training_config import KILLED_AFTER, SMALL
 import tiny_model.pretraining.stages.joint
-from tiny_model.pretraining.stages.vae import VaeStage
-from tiny_model.pretraining.trainer import prepare_run, run_stage, train
+from tiny_model.pretraining.trainer import train
 
 
 def begin(out, **options):
